@@ -1,0 +1,185 @@
+"""Who may do what, worked out from the mapping: the one place where verbs become privileges.
+
+Roles, grants, ACLs, policies, the contract and the access tests all read this module, so they cannot disagree.
+"""
+
+from dataclasses import dataclass, field
+
+from components.mapping.model import Mapping, Table
+from components.mapping.names import TableTarget, key_glob, parse_target
+
+READ = frozenset({"SELECT"})
+CHANGE = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
+APPEND = frozenset({"SELECT", "INSERT"})
+VERSION_TABLE = "schema_migrations"
+
+
+@dataclass(frozen=True)
+class DirectGrant:
+    """A privilege that a login has itself rather than through a group role: on one table, or columns of it."""
+
+    schema: str
+    table: str
+    privileges: frozenset[str]
+    columns: tuple[str, ...] = ()
+
+
+@dataclass
+class TableAccess:
+    """What a login may do on one table: whole-table privileges, and privileges on single columns."""
+
+    privileges: set[str] = field(default_factory=set)
+    columns: dict[str, set[str]] = field(default_factory=dict)
+
+
+def schema_owners(mapping: Mapping) -> dict[str, str]:
+    """Schema -> the module that owns it."""
+    return {schema: name for name, module in mapping.modules.items() for schema in module.postgres.owns}
+
+
+def write_privileges(table: Table) -> frozenset[str]:
+    """What a writer may do on a table: append-only tables take new rows only."""
+    return APPEND if table.append_only else CHANGE
+
+
+def group_roles(mapping: Mapping, module: str) -> tuple[str, ...]:
+    """The group roles that a module's login is a member of, sorted; ``<database>_connect`` is not among them."""
+    access = mapping.modules[module].postgres
+    roles = {f"{schema}_writer" for schema in access.owns}
+    roles |= {f"{target.schema}_writer" for target in map(parse_target, access.writes) if target.table is None}
+    roles |= {f"{target.schema}_reader" for target in map(parse_target, access.reads) if target.table is None}
+    return tuple(sorted(roles))
+
+
+def direct_grants(mapping: Mapping, module: str) -> tuple[DirectGrant, ...]:
+    """The table and column grants that go to a module's login itself, one per table, column set and verb."""
+    access = mapping.modules[module].postgres
+    grants = []
+    for verb, targets in (("writes", access.writes), ("reads", access.reads)):
+        for target in map(parse_target, targets):
+            if target.table is not None:
+                privileges = _direct_privileges(mapping, verb, target)
+                grants.append(DirectGrant(target.schema, target.table, privileges, target.columns))
+    return tuple(grants)
+
+
+def _direct_privileges(mapping: Mapping, verb: str, target: TableTarget) -> frozenset[str]:
+    if verb == "reads":
+        return READ
+    if target.columns:
+        return frozenset({"SELECT", "UPDATE"})
+    assert target.table is not None
+    return write_privileges(mapping.postgres.schemas[target.schema].tables[target.table])
+
+
+def table_access(mapping: Mapping, module: str) -> dict[tuple[str, str], TableAccess]:
+    """(schema, table) -> what the module's login may do there; tables that it may not touch are left out.
+
+    ``schema_migrations`` of each schema that the module is a group member of is included, with SELECT.
+    """
+    result: dict[tuple[str, str], TableAccess] = {}
+    for role in group_roles(mapping, module):
+        schema, _, group = role.rpartition("_")
+        definition = mapping.postgres.schemas[schema]
+        for name, table in {**definition.tables, **definition.runtime_tables}.items():
+            allowed = write_privileges(table) if group == "writer" else READ
+            result.setdefault((schema, name), TableAccess()).privileges.update(allowed)
+        result.setdefault((schema, VERSION_TABLE), TableAccess()).privileges.update(READ)
+    for grant in direct_grants(mapping, module):
+        access = result.setdefault((grant.schema, grant.table), TableAccess())
+        if grant.columns:
+            for column in grant.columns:
+                access.columns.setdefault(column, set()).update(grant.privileges)
+        else:
+            access.privileges.update(grant.privileges)
+    return result
+
+
+def schemas_used(mapping: Mapping, module: str) -> tuple[str, ...]:
+    """Every schema that the module's login can see into: owned ones first, then written, then read."""
+    access = mapping.modules[module].postgres
+    targets = [*access.owns, *(parse_target(item).schema for item in (*access.writes, *access.reads))]
+    return tuple(dict.fromkeys(targets))
+
+
+def append_only_tables(mapping: Mapping, schema: str) -> tuple[str, ...]:
+    """The append-only tables of a schema, sorted; run-time tables are not among them."""
+    return tuple(sorted(name for name, table in mapping.postgres.schemas[schema].tables.items() if table.append_only))
+
+
+@dataclass(frozen=True)
+class KeyAccess:
+    """What a Valkey user may do on one pattern: ``verb`` is write, read, produce or consume.
+
+    ``write`` and ``read`` follow the key's type; ``produce`` and ``consume`` are for streams.
+    """
+
+    pattern: str
+    type: str
+    verb: str
+
+    @property
+    def glob(self) -> str:
+        return key_glob(self.pattern)
+
+
+def key_access(mapping: Mapping, user: str) -> tuple[KeyAccess, ...]:
+    """Every pattern that a module or service may touch, sorted by pattern and verb.
+
+    The owner of a defined stream gets nothing by owning it: who adds and who consumes is said by the stream.
+    """
+    access = mapping.users[user].valkey
+    found: set[KeyAccess] = set()
+    for pattern, key in mapping.valkey.keys.items():
+        stream = mapping.valkey.streams.get(pattern)
+        if stream is not None:
+            if user in stream.producers:
+                found.add(KeyAccess(pattern, "stream", "produce"))
+            if user in stream.consumers or user in {group.consumer for group in stream.groups.values()}:
+                found.add(KeyAccess(pattern, "stream", "consume"))
+        elif key.shared == "all" or pattern in access.owns or pattern in access.writes:
+            found.add(KeyAccess(pattern, key.type, "write"))
+        elif pattern in access.reads:
+            found.add(KeyAccess(pattern, key.type, "read"))
+    return tuple(sorted(found, key=lambda item: (item.pattern, item.verb)))
+
+
+@dataclass(frozen=True)
+class StreamGroup:
+    """A consumer group: its stream, its name, who consumes in it, and after what idle time entries are claimed."""
+
+    stream: str
+    name: str
+    consumer: str
+    idle_timeout: str
+
+
+def stream_groups(mapping: Mapping) -> tuple[StreamGroup, ...]:
+    """Every consumer group: one a consumer module, named after it, and the named ones."""
+    groups = []
+    for stream, definition in mapping.valkey.streams.items():
+        for consumer in definition.consumers:
+            groups.append(StreamGroup(stream, consumer, consumer, mapping.valkey.group_idle_timeout))
+        for name, group in definition.groups.items():
+            groups.append(StreamGroup(stream, name, group.consumer, group.idle_timeout))
+    return tuple(groups)
+
+
+@dataclass(frozen=True)
+class ObjectAccess:
+    """What a module may do below a path of a bucket: ``verb`` is write or read. ``prefix`` may hold ``*``."""
+
+    bucket: str
+    prefix: str
+    verb: str
+
+
+def object_access(mapping: Mapping, module: str) -> tuple[ObjectAccess, ...]:
+    """Every object prefix that a module may use, sorted."""
+    access = mapping.modules[module].rustfs
+    found = set()
+    for verb, paths in (("write", (*access.owns, *access.writes)), ("read", access.reads)):
+        for path in paths:
+            bucket, _, prefix = path.partition("/")
+            found.add(ObjectAccess(bucket, prefix, verb))
+    return tuple(sorted(found, key=lambda item: (item.bucket, item.prefix, item.verb)))

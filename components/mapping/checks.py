@@ -1,0 +1,257 @@
+"""Cross-checks: what is wrong only when two places of the mapping are seen together.
+
+``cross_check`` returns every finding; the loader adds the place in the file. Nothing here raises.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from components.mapping.model import Mapping
+from components.mapping.names import NO_TTL, key_glob, parse_target
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong at ``path``; with ``wrong`` and ``known`` the loader adds the nearest valid name."""
+
+    path: tuple[str | int, ...]
+    message: str
+    wrong: str | None = None
+    known: tuple[str, ...] = ()
+
+
+def cross_check(mapping: Mapping) -> list[Finding]:
+    """All findings, in no order that matters."""
+    return [
+        *_names(mapping),
+        *_owners(mapping),
+        *_postgres_targets(mapping),
+        *_functions(mapping),
+        *_keys(mapping),
+        *_streams(mapping),
+        *_paths(mapping),
+        *_layout(mapping),
+        *_flows(mapping),
+    ]
+
+
+def _names(mapping: Mapping) -> Iterator[Finding]:
+    groups = {f"{schema}{suffix}" for schema in mapping.postgres.schemas for suffix in ("_owner", "_writer", "_reader")}
+    for name in mapping.modules:
+        if name in groups:
+            yield Finding(("modules", name), f"module {name!r} has the name of a schema's group role; rename it")
+    for name in mapping.services:
+        if name in mapping.modules:
+            yield Finding(("services", name), f"{name!r} is a module already; a service needs a name of its own")
+
+
+def _owners(mapping: Mapping) -> Iterator[Finding]:
+    known = tuple(mapping.postgres.schemas)
+    owners: dict[str, str] = {}
+    for name, module in mapping.modules.items():
+        for index, schema in enumerate(module.postgres.owns):
+            path = ("modules", name, "postgres", "owns", index)
+            if schema not in mapping.postgres.schemas:
+                yield Finding(path, f"no schema {schema!r}", schema, known)
+            elif schema in owners:
+                yield Finding(path, f"schema {schema!r} has two owners: {owners[schema]} and {name}; one may only write")
+            else:
+                owners[schema] = name
+    for schema in mapping.postgres.schemas:
+        if schema not in owners:
+            yield Finding(
+                ("postgres", "schemas", schema), f"schema {schema!r} has no owner; list it under owns of one module"
+            )
+
+
+def _postgres_targets(mapping: Mapping) -> Iterator[Finding]:
+    schemas = mapping.postgres.schemas
+    for name, module in mapping.modules.items():
+        access = module.postgres
+        whole: set[str] = set(access.owns)
+        for verb, targets in (("writes", access.writes), ("reads", access.reads)):
+            for index, text in enumerate(targets):
+                path = ("modules", name, "postgres", verb, index)
+                target = parse_target(text)
+                if target.schema not in schemas:
+                    yield Finding(path, f"no schema {target.schema!r}", target.schema, tuple(schemas))
+                    continue
+                if target.schema in whole:
+                    yield Finding(path, f"{text!r} is already covered by what {name} owns, writes or reads; leave it out")
+                    continue
+                if target.table is None:
+                    whole.add(target.schema)
+                    continue
+                tables = schemas[target.schema].tables
+                if target.table not in tables:
+                    yield Finding(path, f"no table {target.table!r} in schema {target.schema}", target.table, tuple(tables))
+                    continue
+                table = tables[target.table]
+                for column in target.columns:
+                    if column not in table.columns:
+                        where = f"{target.schema}.{target.table}"
+                        yield Finding(path, f"no column {column!r} in {where}", column, tuple(table.columns))
+                if verb == "writes" and target.columns and table.append_only:
+                    yield Finding(path, f"{text!r}: columns of an append-only table cannot be written to; its rows never change")
+        for index, schema in enumerate(access.search_path or ()):
+            if schema not in schemas:
+                path = ("modules", name, "postgres", "search_path", index)
+                yield Finding(path, f"no schema {schema!r}", schema, tuple(schemas))
+
+
+def _functions(mapping: Mapping) -> Iterator[Finding]:
+    for schema, definition in mapping.postgres.schemas.items():
+        for name, function in definition.functions.items():
+            for index, module in enumerate(function.execute):
+                if module not in mapping.modules:
+                    path = ("postgres", "schemas", schema, "functions", name, "execute", index)
+                    yield Finding(path, f"no module {module!r}", module, tuple(mapping.modules))
+
+
+def _keys(mapping: Mapping) -> Iterator[Finding]:
+    keys = mapping.valkey.keys
+    owners: dict[str, str] = {}
+    for kind, users in (("modules", mapping.modules), ("services", mapping.services)):
+        for name, user in users.items():
+            for verb in ("owns", "writes", "reads"):
+                for index, pattern in enumerate(getattr(user.valkey, verb)):
+                    path = (kind, name, "valkey", verb, index)
+                    if pattern not in keys:
+                        yield Finding(path, f"no key pattern {pattern!r}", pattern, tuple(keys))
+                    elif pattern in mapping.valkey.streams and verb != "owns":
+                        yield Finding(path, f"{pattern!r} is a stream; name {name} among its producers or consumers")
+                    elif keys[pattern].shared:
+                        yield Finding(path, f"{pattern!r} is shared by all; leave it out here")
+                    elif verb == "owns" and pattern in owners:
+                        yield Finding(path, f"key pattern {pattern!r} has two owners: {owners[pattern]} and {name}")
+                    elif verb == "owns":
+                        owners[pattern] = name
+    for pattern, key in keys.items():
+        if pattern not in owners and not key.shared:
+            yield Finding(
+                ("valkey", "keys", pattern), f"key pattern {pattern!r} has no owner; list it under owns of one module"
+            )
+    yield from _key_overlaps(mapping, owners)
+
+
+def _key_overlaps(mapping: Mapping, owners: dict[str, str]) -> Iterator[Finding]:
+    patterns = list(mapping.valkey.keys)
+    for index, second in enumerate(patterns):
+        for first in patterns[:index]:
+            if owners.get(first) != owners.get(second) and globs_overlap(key_glob(first), key_glob(second)):
+                holders = f"{owners.get(first, 'all')} and {owners.get(second, 'all')}"
+                yield Finding(
+                    ("valkey", "keys", second), f"key pattern {second!r} overlaps {first!r}: keys would belong to {holders}"
+                )
+
+
+def globs_overlap(first: str, second: str) -> bool:
+    """Whether some text matches both globs, of which ``*`` is the only special character."""
+    reachable = {(0, 0)}
+    pending = [(0, 0)]
+    while pending:
+        left, right = pending.pop()
+        steps = []
+        if left < len(first) and first[left] == "*":
+            steps += [(left + 1, right)] + ([(left, right + 1)] if right < len(second) else [])
+        if right < len(second) and second[right] == "*":
+            steps += [(left, right + 1)] + ([(left + 1, right)] if left < len(first) else [])
+        if left < len(first) and right < len(second) and first[left] == second[right]:
+            steps.append((left + 1, right + 1))
+        for step in steps:
+            if step not in reachable:
+                reachable.add(step)
+                pending.append(step)
+    return (len(first), len(second)) in reachable
+
+
+def _streams(mapping: Mapping) -> Iterator[Finding]:
+    users = tuple(mapping.users)
+    for name, stream in mapping.valkey.streams.items():
+        here = ("valkey", "streams", name)
+        key = mapping.valkey.keys.get(name)
+        if key is None:
+            yield Finding(here, f"stream {name!r} has no row under valkey.keys", name, tuple(mapping.valkey.keys))
+        elif key.type != "stream":
+            yield Finding(here, f"{name!r} is a {key.type} under valkey.keys; a stream must have type: stream there")
+        if "*" in key_glob(name):
+            yield Finding(here, f"stream {name!r} is a pattern; a defined stream has one name")
+        for role in ("producers", "consumers"):
+            for index, user in enumerate(getattr(stream, role)):
+                if user not in mapping.users:
+                    yield Finding((*here, role, index), f"no module or service {user!r}", user, users)
+        for group, definition in stream.groups.items():
+            if definition.consumer not in mapping.users:
+                path = (*here, "groups", group, "consumer")
+                yield Finding(path, f"no module or service {definition.consumer!r}", definition.consumer, users)
+            if group in stream.consumers:
+                yield Finding((*here, "groups", group), f"group {group!r} exists already for the consumer of that name")
+    for pattern, key in mapping.valkey.keys.items():
+        if key.type == "stream" and key.ttl != NO_TTL and key.ttl.endswith("ms"):
+            yield Finding(("valkey", "keys", pattern, "ttl"), "a stream's retention below a second cannot be kept")
+
+
+def _paths(mapping: Mapping) -> Iterator[Finding]:
+    buckets = mapping.rustfs.buckets
+    owned: list[tuple[str, str]] = []
+    for name, module in mapping.modules.items():
+        for verb in ("owns", "writes", "reads"):
+            for index, path in enumerate(getattr(module.rustfs, verb)):
+                where = ("modules", name, "rustfs", verb, index)
+                bucket, slash, _ = path.partition("/")
+                if bucket not in buckets:
+                    yield Finding(where, f"no bucket {bucket!r}", bucket, tuple(buckets))
+                elif not slash:
+                    yield Finding(where, f"{path!r} names no prefix; write {path}/ for the whole bucket")
+                elif verb == "owns":
+                    for other, other_path in owned:
+                        if globs_overlap(_below(path), _below(other_path)):
+                            yield Finding(where, f"prefix {path!r} of {name} overlaps {other_path!r} of {other}")
+                    owned.append((name, path))
+    for bucket in buckets:
+        if not any(path.partition("/")[0] == bucket for _, path in owned):
+            yield Finding(("rustfs", "buckets", bucket), f"bucket {bucket!r} has no owner; list it under owns of one module")
+
+
+def _below(path: str) -> str:
+    return f"{path}*" if path.endswith("/") else path
+
+
+def _layout(mapping: Mapping) -> Iterator[Finding]:
+    types = tuple(mapping.rustfs.content_types)
+    for bucket, definition in mapping.rustfs.buckets.items():
+        for name in definition.objects:
+            if not name.endswith("/") and not name.endswith(types):
+                path = ("rustfs", "buckets", bucket, "objects", name)
+                yield Finding(path, f"{name!r} has no content type; add its extension under rustfs.content_types")
+    envelope = mapping.rustfs.envelope
+    bucket, _, rest = envelope.path.partition("/")
+    known = buckets_objects(mapping)
+    if envelope.path not in known:
+        yield Finding(("rustfs", "envelope", "path"), f"no object {envelope.path!r} in the layout", envelope.path, known)
+    for name in envelope.example:
+        if name not in envelope.fields:
+            path = ("rustfs", "envelope", "example", name)
+            yield Finding(path, f"no field {name!r} in the envelope", name, tuple(envelope.fields))
+
+
+def buckets_objects(mapping: Mapping) -> tuple[str, ...]:
+    """Every object template with its bucket in front: ``blobs/{sha256_prefix}/{full_digest}/sbom.json``."""
+    return tuple(
+        f"{bucket}/{definition.root}{name}"
+        for bucket, definition in mapping.rustfs.buckets.items()
+        for name in definition.objects
+    )
+
+
+def _flows(mapping: Mapping) -> Iterator[Finding]:
+    for index, flow in enumerate(mapping.data_flows):
+        here = ("data_flows", index)
+        for end in ("source", "module"):
+            name = getattr(flow, end)
+            if name is not None and name not in mapping.modules:
+                yield Finding((*here, end), f"no module {name!r}", name, tuple(mapping.modules))
+        if flow.postgres is not None and flow.postgres not in mapping.postgres.schemas:
+            yield Finding((*here, "postgres"), f"no schema {flow.postgres!r}", flow.postgres, tuple(mapping.postgres.schemas))
+        if flow.rustfs is not None and flow.rustfs.partition("/")[0] not in mapping.rustfs.buckets:
+            yield Finding((*here, "rustfs"), f"no bucket {flow.rustfs!r}", flow.rustfs, tuple(mapping.rustfs.buckets))

@@ -1,0 +1,262 @@
+"""The mapping's model: what may stand in ``schema-mapping.yaml``, as frozen pydantic classes.
+
+Shapes only. What depends on two places at once (owners exist, patterns do not overlap) is in ``checks``; who may
+do what, worked out per module, is in ``access``.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
+
+from components.mapping.names import (
+    INFINITE,
+    NO_TTL,
+    BucketName,
+    ColumnName,
+    Days,
+    Duration,
+    Extension,
+    FunctionName,
+    GroupName,
+    KeyPattern,
+    Memory,
+    ModuleName,
+    ObjectPath,
+    RuntimeTableName,
+    SchemaName,
+    TableName,
+    Target,
+    Ttl,
+)
+
+Text = Annotated[StrictStr, Field(min_length=1, max_length=500)]
+
+
+class Strict(BaseModel):
+    """Base of every part: unknown keys are refused, values cannot be changed after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PostgresAccess(Strict):
+    """A module's verbs on PostgreSQL and, where it differs from the defaults, how its login is limited."""
+
+    owns: tuple[SchemaName, ...] = ()
+    writes: tuple[Target, ...] = ()
+    reads: tuple[Target, ...] = ()
+    search_path: tuple[SchemaName, ...] | None = None
+    connection_limit: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
+    statement_timeout: Duration | None = None
+    idle_in_transaction_timeout: Duration | None = None
+
+
+class ValkeyAccess(Strict):
+    """A module's verbs on key patterns. Streams are not repeated here: they name their producers and consumers."""
+
+    owns: tuple[KeyPattern, ...] = ()
+    writes: tuple[KeyPattern, ...] = ()
+    reads: tuple[KeyPattern, ...] = ()
+
+
+class RustfsAccess(Strict):
+    """A module's verbs on object paths, the bucket's name first: ``blobs/`` or ``blobs/*/attestation.dsse``."""
+
+    owns: tuple[ObjectPath, ...] = ()
+    writes: tuple[ObjectPath, ...] = ()
+    reads: tuple[ObjectPath, ...] = ()
+
+
+class Service(Strict):
+    """Something outside the module table that uses Valkey only."""
+
+    name: Text
+    purpose: Text
+    rotate: StrictInt = 1
+    valkey: ValkeyAccess = ValkeyAccess()
+
+
+class Module(Service):
+    """One of the platform's modules: one PostgreSQL login, one Valkey user, one access key."""
+
+    postgres: PostgresAccess = PostgresAccess()
+    rustfs: RustfsAccess = RustfsAccess()
+
+
+class Table(Strict):
+    """A table: ``columns`` maps names to types; ``append_only`` gives the reason why its rows never change."""
+
+    purpose: Text
+    append_only: Text | None = None
+    columns: Annotated[dict[ColumnName, Text], Field(min_length=1)]
+
+
+class Function(Strict):
+    """A function that modules call; EXECUTE goes to these logins and to nobody else."""
+
+    purpose: Text
+    arguments: tuple[Text, ...] = ()
+    execute: Annotated[tuple[ModuleName, ...], Field(min_length=1)]
+
+
+class Schema(Strict):
+    """A schema with its tables; its owner is the module that lists it under ``owns``."""
+
+    purpose: Text
+    tables: Annotated[dict[TableName, Table], Field(min_length=1)]
+    runtime_tables: dict[RuntimeTableName, Table] = {}
+    functions: dict[FunctionName, Function] = {}
+
+
+class LoginDefaults(Strict):
+    """Limits of every login that does not state its own."""
+
+    connection_limit: Annotated[StrictInt, Field(ge=1, le=1000)]
+    statement_timeout: Duration
+    idle_in_transaction_timeout: Duration
+
+
+class Postgres(Strict):
+    defaults: LoginDefaults
+    schemas: Annotated[dict[SchemaName, Schema], Field(min_length=1)]
+
+
+class Memory_(Strict):
+    """Memory policy, as the server's own directives name it."""
+
+    maxmemory: Memory
+    maxmemory_policy: Literal[
+        "noeviction",
+        "allkeys-lru",
+        "allkeys-lfu",
+        "allkeys-random",
+        "volatile-lru",
+        "volatile-lfu",
+        "volatile-random",
+        "volatile-ttl",
+    ]
+    stream_node_max_bytes: Annotated[StrictInt, Field(ge=0)]
+    stream_node_max_entries: Annotated[StrictInt, Field(ge=0)]
+
+
+class Key(Strict):
+    """A key pattern. ``shared: all`` lets every module and service read and write it; else a module owns it."""
+
+    type: Literal["string", "list", "set", "hash", "zset", "stream", "various"]
+    ttl: Ttl
+    purpose: Text
+    shared: Literal["all"] | None = None
+    evictable: StrictBool
+
+    @model_validator(mode="after")
+    def _evictable_agrees_with_ttl(self) -> "Key":
+        """volatile-lru evicts only what has a TTL, and a stream's TTL is a trimming age, not a key's expiry."""
+        expires = self.type != "stream" and self.ttl not in (INFINITE, NO_TTL)
+        if self.evictable != expires:
+            word = "has a TTL, so it is" if expires else "has no expiry, so it is not"
+            raise ValueError(f"this key {word} evictable under volatile-lru; write evictable: {str(expires).lower()}")
+        if self.ttl == NO_TTL and self.type not in ("stream", "various"):
+            raise ValueError(f"ttl: none is for streams; a {self.type} without expiry is ttl: {INFINITE}")
+        return self
+
+
+class Group(Strict):
+    """A consumer group that the reference names, with the idle time after which an entry may be claimed."""
+
+    consumer: ModuleName
+    idle_timeout: Duration
+
+
+class Stream(Strict):
+    """A stream: who adds, who consumes (one group each, named after the consumer), and its named groups."""
+
+    producers: Annotated[tuple[ModuleName, ...], Field(min_length=1)]
+    consumers: tuple[ModuleName, ...] = ()
+    groups: dict[GroupName, Group] = {}
+    events: tuple[Text, ...] = ()
+
+
+class Valkey(Strict):
+    memory: Memory_
+    group_idle_timeout: Duration
+    keys: Annotated[dict[KeyPattern, Key], Field(min_length=1)]
+    streams: dict[KeyPattern, Stream] = {}
+
+
+class Object(Strict):
+    """An object of a bucket's layout; a name that ends in / is a folder of objects."""
+
+    purpose: Text
+
+
+class Bucket(Strict):
+    """A bucket, its layout below the bucket's name, and whether keys are digests of their content."""
+
+    purpose: Text
+    content_addressed: StrictBool = False
+    object_lock: StrictBool = False
+    root: ObjectPath
+    objects: Annotated[dict[ObjectPath, Object], Field(min_length=1)]
+
+
+class ContentType(Strict):
+    type: Annotated[StrictStr, Field(pattern=r"^[a-z]+/[a-z0-9.+-]+$")]
+    description: Text
+
+
+class Envelope(Strict):
+    """The wrapper document that describes an SBOM: where it lies and what each field holds."""
+
+    path: ObjectPath
+    fields: Annotated[dict[StrictStr, Literal["string", "timestamp", "boolean", "string[]"]], Field(min_length=1)]
+    example: dict[StrictStr, Any]
+
+
+class Rustfs(Strict):
+    abort_multipart_after: Days
+    buckets: Annotated[dict[BucketName, Bucket], Field(min_length=1)]
+    content_types: Annotated[dict[Extension, ContentType], Field(min_length=1)]
+    envelope: Envelope
+
+
+class Flow(Strict):
+    """One arrow of the data-flow diagram: to another module, or to a store's schema or prefix."""
+
+    source: ModuleName
+    module: ModuleName | None = None
+    postgres: SchemaName | None = None
+    rustfs: ObjectPath | None = None
+
+    @model_validator(mode="after")
+    def _one_end(self) -> "Flow":
+        if sum(end is not None for end in (self.module, self.postgres, self.rustfs)) != 1:
+            raise ValueError("a data flow ends in exactly one of module, postgres, rustfs")
+        return self
+
+
+class Backup(Strict):
+    strategy: Annotated[tuple[Literal["pg_dump", "wal-archiving", "rdb-snapshot", "aof", "object-versioning"], ...], Field(min_length=1)]
+    retention: Days
+
+
+class Backups(Strict):
+    postgres: Backup
+    valkey: Backup
+    rustfs: Backup
+
+
+class Mapping(Strict):
+    """The whole document."""
+
+    version: Literal[1]
+    modules: Annotated[dict[ModuleName, Module], Field(min_length=1)]
+    services: dict[ModuleName, Service] = {}
+    postgres: Postgres
+    valkey: Valkey
+    rustfs: Rustfs
+    data_flows: tuple[Flow, ...] = ()
+    backups: Backups
+
+    @property
+    def users(self) -> dict[str, Service]:
+        """Every module and service, by name: all that have a Valkey user."""
+        return {**self.modules, **self.services}

@@ -1,0 +1,215 @@
+"""Names, durations and access targets as they may stand in the mapping: each a type with its own error text.
+
+Every validator here raises ``ValueError`` with what is wrong and what to write instead; the loader adds file,
+line, column and path.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator, StrictStr
+
+IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
+POSTGRES_NAME_BYTES = 63  # NAMEDATALEN - 1
+LONGEST_ROLE_SUFFIX = "_writer"
+
+# Names that PostgreSQL, Valkey or this stack already give a meaning to.
+TAKEN_ROLE_NAMES = frozenset({"public", "none", "postgres", "admin", "default", "current_user", "session_user", "user"})
+TAKEN_SCHEMA_NAMES = frozenset({"public", "information_schema"})
+
+_DURATION = re.compile(r"(\d{1,6})(ms|s|m|h|d)")
+_UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+INFINITE = "infinite"
+UNTIL_UTC_MIDNIGHT = "until-utc-midnight"
+NO_TTL = "none"
+
+
+def _identifier(kind: str, longest: int, taken: frozenset[str] = frozenset()) -> AfterValidator:
+    def check(value: str) -> str:
+        if not IDENTIFIER.fullmatch(value):
+            raise ValueError(f"{kind} {value!r} must be lower-case letters, digits and _ and begin with a letter")
+        if len(value) > longest:
+            raise ValueError(f"{kind} {value!r} has {len(value)} characters; at most {longest} fit PostgreSQL's 63 bytes")
+        if value in taken or value.startswith("pg_"):
+            raise ValueError(f"{kind} {value!r} is a reserved name; choose another")
+        return value
+
+    return AfterValidator(check)
+
+
+ModuleName = Annotated[StrictStr, _identifier("module name", POSTGRES_NAME_BYTES, TAKEN_ROLE_NAMES)]
+SchemaName = Annotated[
+    StrictStr, _identifier("schema name", POSTGRES_NAME_BYTES - len(LONGEST_ROLE_SUFFIX), TAKEN_SCHEMA_NAMES)
+]
+TableName = Annotated[StrictStr, _identifier("table name", POSTGRES_NAME_BYTES)]
+ColumnName = Annotated[StrictStr, _identifier("column name", POSTGRES_NAME_BYTES)]
+FunctionName = Annotated[StrictStr, _identifier("function name", POSTGRES_NAME_BYTES)]
+
+
+def _runtime_table(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*\{[A-Za-z]+\}[a-z0-9_]*", value):
+        raise ValueError(f"run-time table {value!r} must be a table name with one {{placeholder}}")
+    return value
+
+
+RuntimeTableName = Annotated[StrictStr, AfterValidator(_runtime_table)]
+
+
+def duration_ms(text: str) -> int:
+    """Milliseconds of a duration such as ``30s``, ``5m``, ``24h``, ``90d``. Raises ValueError."""
+    match = _DURATION.fullmatch(text)
+    if match is None or int(match[1]) == 0:
+        raise ValueError(f"{text!r} is not a duration; write a number and a unit, like 500ms, 30s, 5m, 24h or 90d")
+    return int(match[1]) * _UNIT_MS[match[2]]
+
+
+def _duration(value: str) -> str:
+    duration_ms(value)
+    return value
+
+
+def _days(value: str) -> str:
+    if duration_ms(value) % _UNIT_MS["d"]:
+        raise ValueError(f"{value!r} must be whole days, like 90d: S3 lifecycle rules count in days")
+    return value
+
+
+def _ttl(value: str) -> str:
+    if value in (INFINITE, UNTIL_UTC_MIDNIGHT, NO_TTL):
+        return value
+    try:
+        return _duration(value)
+    except ValueError:
+        raise ValueError(
+            f"{value!r} is not a TTL; write a duration (5m, 24h, 90d), {INFINITE}, {UNTIL_UTC_MIDNIGHT}, "
+            f"or {NO_TTL} for a stream that is not trimmed"
+        ) from None
+
+
+Duration = Annotated[StrictStr, AfterValidator(_duration)]
+Days = Annotated[StrictStr, AfterValidator(_days)]
+Ttl = Annotated[StrictStr, AfterValidator(_ttl)]
+
+
+def days(text: str) -> int:
+    """Whole days of a checked ``Days`` value."""
+    return duration_ms(text) // _UNIT_MS["d"]
+
+
+_KEY_PART = re.compile(r"[a-zA-Z0-9_.\-]+|\{[a-zA-Z][a-zA-Z0-9]*\}|\*")
+
+
+def _key_pattern(value: str) -> str:
+    parts = value.split(":")
+    if len(parts) < 2 or not all(_KEY_PART.fullmatch(part) for part in parts) or not parts[0].isidentifier():
+        raise ValueError(
+            f"key pattern {value!r} must be words divided by ':', of which later ones may be {{placeholder}} or *, "
+            "like scan:{digest}"
+        )
+    return value
+
+
+KeyPattern = Annotated[StrictStr, AfterValidator(_key_pattern)]
+
+
+def key_glob(pattern: str) -> str:
+    """The Valkey glob of a key pattern: each ``{placeholder}`` becomes ``*``."""
+    return re.sub(r"\{[^}]*\}", "*", pattern)
+
+
+_GROUP = re.compile(r"[a-z][a-z0-9_\-]{0,62}")
+
+
+def _group(value: str) -> str:
+    if not _GROUP.fullmatch(value):
+        raise ValueError(f"consumer group {value!r} must be lower-case letters, digits, _ and -, beginning with a letter")
+    return value
+
+
+GroupName = Annotated[StrictStr, AfterValidator(_group)]
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9\-]{1,40}[a-z0-9]")
+
+
+def _bucket(value: str) -> str:
+    if not _BUCKET.fullmatch(value):
+        raise ValueError(f"bucket {value!r} must be 3 to 42 lower-case letters, digits and hyphens")
+    return value
+
+
+BucketName = Annotated[StrictStr, AfterValidator(_bucket)]
+
+_OBJECT_PATH = re.compile(r"(?:[A-Za-z0-9_.\-*]|\{[A-Za-z][A-Za-z0-9_]*\})+(?:/(?:[A-Za-z0-9_.\-*]|\{[A-Za-z][A-Za-z0-9_]*\})+)*/?")
+
+
+def _object_path(value: str) -> str:
+    if not _OBJECT_PATH.fullmatch(value) or ".." in value.split("/"):
+        raise ValueError(f"path {value!r} must be bucket/prefix parts of letters, digits, . _ - * and {{placeholder}}")
+    return value
+
+
+ObjectPath = Annotated[StrictStr, AfterValidator(_object_path)]
+
+_EXTENSION = re.compile(r"(?:\.[a-z0-9]+)+")
+
+
+def _extension(value: str) -> str:
+    if not _EXTENSION.fullmatch(value):
+        raise ValueError(f"extension {value!r} must begin with a dot, like .cdx.json")
+    return value
+
+
+Extension = Annotated[StrictStr, AfterValidator(_extension)]
+
+_MEMORY = re.compile(r"([1-9]\d*)(kb|mb|gb)")
+
+
+def memory_bytes(text: str) -> int:
+    """Bytes of ``512mb`` or ``2gb`` (powers of 1024, as Valkey counts). Raises ValueError."""
+    match = _MEMORY.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a size; write a number and kb, mb or gb, like 2gb")
+    return int(match[1]) * {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}[match[2]]
+
+
+def _memory(value: str) -> str:
+    memory_bytes(value)
+    return value
+
+
+Memory = Annotated[StrictStr, AfterValidator(_memory)]
+
+
+@dataclass(frozen=True)
+class TableTarget:
+    """What an access verb stands on: a schema, a table of it, or columns of a table."""
+
+    schema: str
+    table: str | None = None
+    columns: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        text = self.schema if self.table is None else f"{self.schema}.{self.table}"
+        return f"{text}({', '.join(self.columns)})" if self.columns else text
+
+
+_TARGET = re.compile(r"([a-z][a-z0-9_]*)(?:\.([a-z][a-z0-9_]*)(?:\(\s*([a-z][a-z0-9_]*(?:\s*,\s*[a-z][a-z0-9_]*)*)\s*\))?)?")
+
+
+def parse_target(text: str) -> TableTarget:
+    """``vex``, ``vex.issuer_trust`` or ``authority.keys(key_id, public_key)``. Raises ValueError."""
+    match = _TARGET.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a schema, schema.table or schema.table(column, ...)")
+    columns = tuple(part.strip() for part in match[3].split(",")) if match[3] else ()
+    return TableTarget(match[1], match[2], columns)
+
+
+def _target(value: str) -> str:
+    parse_target(value)
+    return value
+
+
+Target = Annotated[StrictStr, AfterValidator(_target)]

@@ -1,0 +1,1 @@
+"""PostgreSQL: database, roles, schemas, grants and tables, as the mapping says."""

@@ -1,0 +1,112 @@
+"""Grants of one schema, as ``pulumi_postgresql.Grant`` resources that name their tables.
+
+Each names its objects: a grant on ALL TABLES would first revoke everything, per-table and column grants of the same
+role included. They form a chain, because concurrent grants on one schema fail with "tuple concurrently updated".
+"""
+
+from collections.abc import Iterator, Sequence
+
+import pulumi
+import pulumi_postgresql as postgresql
+
+from components.mapping import Mapping
+from components.mapping.access import APPEND, CHANGE, READ, VERSION_TABLE, DirectGrant, direct_grants
+
+
+class GrantChain:
+    """Grants that wait for each other, in the order in which they are asked for."""
+
+    def __init__(
+        self,
+        options: pulumi.ResourceOptions,
+        database: pulumi.Input[str],
+        schema: pulumi.Input[str] | None = None,
+        after: pulumi.Resource | None = None,
+    ) -> None:
+        self._options = options
+        self._database = database
+        self._schema = schema
+        self._last = after
+
+    def grant(
+        self,
+        name: str,
+        *,
+        role: pulumi.Input[str],
+        object_type: str,
+        privileges: Sequence[str],
+        schema: pulumi.Input[str] | None = None,
+        objects: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> None:
+        """Add one grant. Empty ``privileges`` take away what the role has there."""
+        after = pulumi.ResourceOptions(depends_on=[self._last] if self._last else [])
+        self._last = postgresql.Grant(
+            name,
+            database=self._database,
+            schema=None if object_type == "database" else schema or self._schema,
+            role=role,
+            object_type=object_type,
+            objects=sorted(objects) if objects else None,
+            columns=sorted(columns) if columns else None,
+            privileges=sorted(privileges),
+            opts=pulumi.ResourceOptions.merge(self._options, after),
+        )
+
+
+def grant_schema(
+    chain: GrantChain,
+    mapping: Mapping,
+    schema: str,
+    writer: pulumi.Input[str],
+    reader: pulumi.Input[str],
+    logins: dict[str, pulumi.Output[str]],
+) -> None:
+    """Every grant on one schema: its group roles first, then single logins on single tables."""
+    definition = mapping.postgres.schemas[schema]
+    ordinary = [name for name, table in definition.tables.items() if not table.append_only]
+    append_only = [name for name, table in definition.tables.items() if table.append_only]
+
+    chain.grant(f"{schema}_writer-usage", role=writer, object_type="schema", privileges=["USAGE"])
+    if ordinary:
+        chain.grant(f"{schema}_writer-change", role=writer, object_type="table", objects=ordinary, privileges=CHANGE)
+    if append_only:
+        chain.grant(f"{schema}_writer-append", role=writer, object_type="table", objects=append_only, privileges=APPEND)
+    chain.grant(f"{schema}_writer-version", role=writer, object_type="table", objects=[VERSION_TABLE], privileges=READ)
+    chain.grant(f"{schema}_reader-usage", role=reader, object_type="schema", privileges=["USAGE"])
+    everything = [*definition.tables, VERSION_TABLE]
+    chain.grant(f"{schema}_reader-read", role=reader, object_type="table", objects=everything, privileges=READ)
+
+    for module, grants in _grants_on(mapping, schema):
+        role = logins[module]
+        chain.grant(f"{module}-{schema}-usage", role=role, object_type="schema", privileges=["USAGE"])
+        for grant in grants:
+            _direct(chain, module, role, grant)
+    for function, definition_ in definition.functions.items():
+        for module in definition_.execute:
+            name = f"{module}-{schema}.{function}"
+            chain.grant(name, role=logins[module], object_type="function", objects=[function], privileges=["EXECUTE"])
+
+
+def _grants_on(mapping: Mapping, schema: str) -> Iterator[tuple[str, list[DirectGrant]]]:
+    for module in mapping.modules:
+        grants = [grant for grant in direct_grants(mapping, module) if grant.schema == schema]
+        if grants:
+            yield module, grants
+
+
+def _direct(chain: GrantChain, module: str, role: pulumi.Input[str], grant: DirectGrant) -> None:
+    name = f"{module}-{grant.schema}.{grant.table}"
+    if not grant.columns:
+        chain.grant(name, role=role, object_type="table", objects=[grant.table], privileges=grant.privileges)
+        return
+    # The plugin takes exactly one privilege in a grant on columns.
+    for privilege in sorted(grant.privileges):
+        chain.grant(
+            f"{name}-{privilege.lower()}",
+            role=role,
+            object_type="column",
+            objects=[grant.table],
+            columns=grant.columns,
+            privileges=[privilege],
+        )

@@ -1,0 +1,34 @@
+"""Explicit providers of the stores that are not PostgreSQL; default providers are switched off."""
+
+import pulumi_aws as aws
+import pulumi_kubernetes as kubernetes
+
+from components.settings import KubernetesSettings, ObjectStoreSettings
+
+
+def object_store(settings: ObjectStoreSettings) -> aws.Provider:
+    """S3 at the stack's endpoint, path style. On ``rustfs`` nothing but S3 is asked: no STS, no account lookups."""
+    return aws.Provider(
+        "object-store",
+        region=settings.region,
+        access_key=settings.access_key,
+        secret_key=settings.secret_key,
+        s3_use_path_style=True,
+        skip_credentials_validation=True,
+        skip_requesting_account_id=True,
+        skip_metadata_api_check=True,
+        endpoints=[aws.ProviderEndpointArgs(s3=settings.endpoint)],
+    )
+
+
+def cluster(settings: KubernetesSettings) -> kubernetes.Provider | None:
+    """The Kubernetes cluster, or a directory that manifests are rendered to; None where neither is wanted."""
+    if settings.mode == "none":
+        return None
+    if settings.mode == "render":
+        return kubernetes.Provider(
+            "manifests",
+            namespace=settings.namespace,
+            render_yaml_to_directory=settings.render_directory,
+        )
+    return kubernetes.Provider("cluster", namespace=settings.namespace, enable_server_side_apply=True)
