@@ -71,3 +71,8 @@ class Credential(Resource, module="storage", name="Credential"):
         props: dict[str, Any] = {"user": user, "rotate": rotate, **dict.fromkeys(SECRET_OUTPUTS)}
         options = pulumi.ResourceOptions(additional_secret_outputs=SECRET_OUTPUTS)
         super().__init__(CredentialProvider(), name, props, pulumi.ResourceOptions.merge(opts, options))
+
+    def clear(self, has_login: bool) -> dict[str, pulumi.Output[str]]:
+        """The clear passwords for the stack's secret output; without a login there is none for PostgreSQL."""
+        secrets_ = {"postgres_password": self.postgres_password} if has_login else {}
+        return {**secrets_, "valkey_password": self.valkey_password}

@@ -6,7 +6,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Literal, TypeVar
 
 import pulumi
 
@@ -41,6 +41,7 @@ class ValkeySettings:
     port: int
     tls: bool
     admin_user: str
+    admin_password: pulumi.Output[str]
     apply: Literal["direct", "none"]
 
 
@@ -98,6 +99,7 @@ class Settings:
                 port=config.get_int("valkeyPort") or 6379,
                 tls=config.get_bool("valkeyTls") or False,
                 admin_user=config.get("valkeyAdminUser") or "admin",
+                admin_password=_secret(config, "valkeyAdminPassword"),
                 apply=_choice(config, "valkeyApply", ("none", "direct")),
             ),
             kubernetes=KubernetesSettings(
@@ -136,4 +138,4 @@ def _choice(config: pulumi.Config, key: str, allowed: tuple[Choice, ...]) -> Cho
     value = config.get(key) or allowed[0]
     if value not in allowed:
         raise SettingsError(f"config {config.name}:{key} is {value!r}; it must be one of {', '.join(allowed)}")
-    return cast(Choice, value)
+    return value

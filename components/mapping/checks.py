@@ -225,14 +225,14 @@ def _layout(mapping: Mapping) -> Iterator[Finding]:
                 path = ("rustfs", "buckets", bucket, "objects", name)
                 yield Finding(path, f"{name!r} has no content type; add its extension under rustfs.content_types")
     envelope = mapping.rustfs.envelope
-    bucket, _, rest = envelope.path.partition("/")
     known = buckets_objects(mapping)
     if envelope.path not in known:
         yield Finding(("rustfs", "envelope", "path"), f"no object {envelope.path!r} in the layout", envelope.path, known)
-    for name in envelope.example:
-        if name not in envelope.fields:
-            path = ("rustfs", "envelope", "example", name)
-            yield Finding(path, f"no field {name!r} in the envelope", name, tuple(envelope.fields))
+    for field in envelope.example:
+        if field not in envelope.fields:
+            yield Finding(
+                ("rustfs", "envelope", "example", field), f"no field {field!r} in the envelope", field, tuple(envelope.fields)
+            )
 
 
 def buckets_objects(mapping: Mapping) -> tuple[str, ...]:

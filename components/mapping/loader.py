@@ -95,7 +95,7 @@ def loads(raw: bytes, file: str) -> Mapping:
         mapping = Mapping.model_validate(data)
     except ValidationError as error:
         for item in error.errors():
-            _report_shape(document, data, dict(item))
+            _report_shape(document, dict(item))
         raise MappingError(document.problems) from None
     for finding in cross_check(mapping):
         _report_finding(document, finding)
@@ -166,7 +166,7 @@ def _plain(node: yaml.Node, path: Path_, document: _Document, constructor: yaml.
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, (*path, index), document, constructor) for index, item in enumerate(node.value)]
     try:
-        return constructor.construct_object(node)  # type: ignore[no-untyped-call]
+        return constructor.construct_object(node)
     except (yaml.YAMLError, ValueError):
         document.report(path, f"{node.value!r} cannot be read as {node.tag.rpartition(':')[2]}; put it in quotes")
         return None
@@ -195,23 +195,23 @@ def _plain_mapping(node: yaml.MappingNode, path: Path_, document: _Document, con
     return result
 
 
-def _report_shape(document: _Document, data: Any, item: dict[str, Any]) -> None:
+def _report_shape(document: _Document, item: dict[str, Any]) -> None:
     # pydantic puts "[key]" behind the name of a mapping's key that is wrong itself.
-    path: Path_ = tuple(part for part in item["loc"] if part != "[key]")
+    path: list[str | int] = [part for part in item["loc"] if part != "[key]"]
     kind, message = item["type"], item["msg"].removeprefix("Value error, ")
-    if kind == "missing":
-        document.report(path[:-1], f"{path[-1]!r} is missing; add it")
-        return
-    if kind == "extra_forbidden":
-        known = _field_names(path[:-1])
-        document.report(path, f"unknown key {path[-1]!r}{_nearest(str(path[-1]), known)}")
+    if kind in ("missing", "extra_forbidden"):
+        *above, name = path
+        if kind == "missing":
+            document.report(tuple(above), f"{name!r} is missing; add it")
+        else:
+            document.report(tuple(path), f"unknown key {name!r}{_nearest(str(name), _field_names(above))}")
         return
     if kind == "literal_error":
         expected = [choice.strip("'\"") for choice in str(item["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
         message = f"{item['input']!r} is not one of {', '.join(expected)}{_nearest(str(item['input']), expected)}"
     elif kind in _KINDS:
         message = f"must be {_KINDS[kind]}, not {_shown(item['input'])}"
-    document.report(path, message)
+    document.report(tuple(path), message)
 
 
 _KINDS = {
@@ -247,7 +247,7 @@ def _nearest(wrong: str | None, known: list[str] | tuple[str, ...]) -> str:
     return f"; known: {', '.join(sorted(known))}" if len(known) <= 12 else ""
 
 
-def _field_names(path: Path_) -> list[str]:
+def _field_names(path: list[str | int]) -> list[str]:
     """The names that the model knows at ``path``."""
     model: Any = Mapping
     for part in path:
@@ -263,7 +263,7 @@ def _inner(annotation: Any, part: str | int) -> Any:
         known = annotation.model_fields.get(str(part))
         annotation = known.annotation if known else None
         return _strip(annotation)
-    arguments = getattr(annotation, "__args__", ())
+    arguments: tuple[Any, ...] = getattr(annotation, "__args__", ())
     origin = getattr(annotation, "__origin__", None)
     if origin is dict and len(arguments) == 2:
         return _strip(arguments[1])

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator, StrictStr
+from pydantic import AfterValidator, StrictStr, WithJsonSchema
 
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 POSTGRES_NAME_BYTES = 63  # NAMEDATALEN - 1
@@ -26,6 +26,12 @@ UNTIL_UTC_MIDNIGHT = "until-utc-midnight"
 NO_TTL = "none"
 
 
+def _pattern(expression: str | re.Pattern[str]) -> WithJsonSchema:
+    """The same rule for editors, which check by regular expression what the validators say in words."""
+    text = expression if isinstance(expression, str) else expression.pattern
+    return WithJsonSchema({"type": "string", "pattern": f"^({text})$"})
+
+
 def _identifier(kind: str, longest: int, taken: frozenset[str] = frozenset()) -> AfterValidator:
     def check(value: str) -> str:
         if not IDENTIFIER.fullmatch(value):
@@ -39,22 +45,26 @@ def _identifier(kind: str, longest: int, taken: frozenset[str] = frozenset()) ->
     return AfterValidator(check)
 
 
-ModuleName = Annotated[StrictStr, _identifier("module name", POSTGRES_NAME_BYTES, TAKEN_ROLE_NAMES)]
+_NAME = _pattern(IDENTIFIER)
+ModuleName = Annotated[StrictStr, _identifier("module name", POSTGRES_NAME_BYTES, TAKEN_ROLE_NAMES), _NAME]
 SchemaName = Annotated[
-    StrictStr, _identifier("schema name", POSTGRES_NAME_BYTES - len(LONGEST_ROLE_SUFFIX), TAKEN_SCHEMA_NAMES)
+    StrictStr, _identifier("schema name", POSTGRES_NAME_BYTES - len(LONGEST_ROLE_SUFFIX), TAKEN_SCHEMA_NAMES), _NAME
 ]
-TableName = Annotated[StrictStr, _identifier("table name", POSTGRES_NAME_BYTES)]
-ColumnName = Annotated[StrictStr, _identifier("column name", POSTGRES_NAME_BYTES)]
-FunctionName = Annotated[StrictStr, _identifier("function name", POSTGRES_NAME_BYTES)]
+TableName = Annotated[StrictStr, _identifier("table name", POSTGRES_NAME_BYTES), _NAME]
+ColumnName = Annotated[StrictStr, _identifier("column name", POSTGRES_NAME_BYTES), _NAME]
+FunctionName = Annotated[StrictStr, _identifier("function name", POSTGRES_NAME_BYTES), _NAME]
+
+
+_RUNTIME_TABLE = re.compile(r"[a-z][a-z0-9_]*\{[A-Za-z]+\}[a-z0-9_]*")
 
 
 def _runtime_table(value: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*\{[A-Za-z]+\}[a-z0-9_]*", value):
+    if not _RUNTIME_TABLE.fullmatch(value):
         raise ValueError(f"run-time table {value!r} must be a table name with one {{placeholder}}")
     return value
 
 
-RuntimeTableName = Annotated[StrictStr, AfterValidator(_runtime_table)]
+RuntimeTableName = Annotated[StrictStr, AfterValidator(_runtime_table), _pattern(_RUNTIME_TABLE)]
 
 
 def duration_ms(text: str) -> int:
@@ -88,9 +98,9 @@ def _ttl(value: str) -> str:
         ) from None
 
 
-Duration = Annotated[StrictStr, AfterValidator(_duration)]
-Days = Annotated[StrictStr, AfterValidator(_days)]
-Ttl = Annotated[StrictStr, AfterValidator(_ttl)]
+Duration = Annotated[StrictStr, AfterValidator(_duration), _pattern(_DURATION)]
+Days = Annotated[StrictStr, AfterValidator(_days), _pattern(r"\d+d")]
+Ttl = Annotated[StrictStr, AfterValidator(_ttl), _pattern(rf"{_DURATION.pattern}|{INFINITE}|{UNTIL_UTC_MIDNIGHT}|{NO_TTL}")]
 
 
 def days(text: str) -> int:
@@ -128,7 +138,7 @@ def _group(value: str) -> str:
     return value
 
 
-GroupName = Annotated[StrictStr, AfterValidator(_group)]
+GroupName = Annotated[StrictStr, AfterValidator(_group), _pattern(_GROUP)]
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9\-]{1,40}[a-z0-9]")
 
@@ -139,7 +149,7 @@ def _bucket(value: str) -> str:
     return value
 
 
-BucketName = Annotated[StrictStr, AfterValidator(_bucket)]
+BucketName = Annotated[StrictStr, AfterValidator(_bucket), _pattern(_BUCKET)]
 
 _OBJECT_PATH = re.compile(r"(?:[A-Za-z0-9_.\-*]|\{[A-Za-z][A-Za-z0-9_]*\})+(?:/(?:[A-Za-z0-9_.\-*]|\{[A-Za-z][A-Za-z0-9_]*\})+)*/?")
 
@@ -150,7 +160,7 @@ def _object_path(value: str) -> str:
     return value
 
 
-ObjectPath = Annotated[StrictStr, AfterValidator(_object_path)]
+ObjectPath = Annotated[StrictStr, AfterValidator(_object_path), _pattern(_OBJECT_PATH)]
 
 _EXTENSION = re.compile(r"(?:\.[a-z0-9]+)+")
 
@@ -161,7 +171,7 @@ def _extension(value: str) -> str:
     return value
 
 
-Extension = Annotated[StrictStr, AfterValidator(_extension)]
+Extension = Annotated[StrictStr, AfterValidator(_extension), _pattern(_EXTENSION)]
 
 _MEMORY = re.compile(r"([1-9]\d*)(kb|mb|gb)")
 
@@ -179,7 +189,7 @@ def _memory(value: str) -> str:
     return value
 
 
-Memory = Annotated[StrictStr, AfterValidator(_memory)]
+Memory = Annotated[StrictStr, AfterValidator(_memory), _pattern(_MEMORY)]
 
 
 @dataclass(frozen=True)
@@ -212,4 +222,4 @@ def _target(value: str) -> str:
     return value
 
 
-Target = Annotated[StrictStr, AfterValidator(_target)]
+Target = Annotated[StrictStr, AfterValidator(_target), _pattern(_TARGET)]

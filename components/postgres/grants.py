@@ -4,7 +4,7 @@ Each names its objects: a grant on ALL TABLES would first revoke everything, per
 role included. They form a chain, because concurrent grants on one schema fail with "tuple concurrently updated".
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 import pulumi
 import pulumi_postgresql as postgresql
@@ -34,10 +34,10 @@ class GrantChain:
         *,
         role: pulumi.Input[str],
         object_type: str,
-        privileges: Sequence[str],
+        privileges: Collection[str],
         schema: pulumi.Input[str] | None = None,
-        objects: Sequence[str] | None = None,
-        columns: Sequence[str] | None = None,
+        objects: Collection[str] | None = None,
+        columns: Collection[str] | None = None,
     ) -> None:
         """Add one grant. Empty ``privileges`` take away what the role has there."""
         after = pulumi.ResourceOptions(depends_on=[self._last] if self._last else [])

@@ -1,0 +1,57 @@
+"""A recorder of what a program registers: mocks accept anything, so tests assert on this instead."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+from pulumi.runtime import mocks
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One resource: its type token, its name and its inputs by their wire names."""
+
+    type: str
+    name: str
+    inputs: dict[str, Any]
+    provider: str
+
+
+@dataclass
+class Recorder(mocks.Mocks):
+    """Answers every registration with its own inputs, and remembers it."""
+
+    resources: list[Registered] = field(default_factory=list)
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        self.resources.append(Registered(args.typ, args.name, args.inputs, args.provider or ""))
+        outputs = dict(args.inputs)
+        if args.typ.endswith(":Credential"):
+            outputs |= {key: f"{args.name}-{key}" for key in ("postgres_password", "postgres_verifier", "valkey_password", "valkey_sha256")}
+        return f"{args.name}-id", outputs
+
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+        raise AssertionError(f"the program must not call {args.token}")
+
+    def of(self, token: str) -> dict[str, dict[str, Any]]:
+        """Name -> inputs of every resource whose type ends in ``token``; a name that comes twice is an error."""
+        found = [resource for resource in self.resources if resource.type.endswith(token)]
+        names = [resource.name for resource in found]
+        assert len(set(names)) == len(names), f"two {token} with one name would have one URN: {names}"
+        return {resource.name: resource.inputs for resource in found}
+
+
+def record(program: Callable[[], None], config: dict[str, str] | None = None) -> Recorder:
+    """Run ``program`` on mocks to its end and return what it registered."""
+    recorder = Recorder()
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    mocks.set_mocks(recorder, project="stellaops-storage", stack="test", preview=False)
+    pulumi.runtime.set_all_config(config or {})
+
+    async def run() -> None:
+        program()
+
+    pulumi.runtime.test(lambda: run())()
+    return recorder

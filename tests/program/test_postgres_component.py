@@ -1,0 +1,87 @@
+"""What the Postgres component asks for, resource by resource."""
+
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.credentials import Credential
+from components.mapping import load
+from components.postgres.component import Postgres, PostgresArgs
+from components.settings import PostgresSettings
+from tests.program.recorder import Recorder, record
+
+ROOT = Path(__file__).parents[2]
+MAPPING = load(ROOT / "schema-mapping.yaml")
+
+
+def program(**changes: Any) -> Recorder:
+    def run() -> None:
+        settings = PostgresSettings(
+            host="db", port=5432, admin_user="admin", admin_password=pulumi.Output.secret("pw"), database="stellaops",
+            maintenance_database="postgres", ssl_mode="disable", superuser=False,
+        )  # fmt: skip
+        credentials = {name: Credential(name, name, 1) for name in MAPPING.modules}
+        arguments = {"protect": False, "allow_data_loss": False, "sql_directory": ROOT / "sql", **changes}
+        Postgres("postgres", PostgresArgs(mapping=MAPPING, settings=settings, credentials=credentials, **arguments))
+
+    return record(run)
+
+
+@pytest.fixture(scope="module")
+def recorder() -> Recorder:
+    return program()
+
+
+def test_each_schema_has_owner_writer_and_reader_and_each_module_a_login(recorder: Recorder) -> None:
+    roles = recorder.of("role:Role")
+    assert sum(not role["login"] for role in roles.values()) == 3 * 11 + 1
+    assert sum(role["login"] for role in roles.values()) == 24
+    assert all(role["name"] == name for name, role in roles.items()), "autonames have hyphens and may pass 63 bytes"
+
+
+def test_no_login_is_a_member_of_an_owner_role(recorder: Recorder) -> None:
+    for name, role in recorder.of("role:Role").items():
+        assert not [group for group in role.get("roles", []) if group.endswith("_owner")], f"{name} could drop its triggers"
+
+
+def test_postgresql_never_sees_a_clear_password(recorder: Recorder) -> None:
+    for name, role in recorder.of("role:Role").items():
+        if role["login"]:
+            assert role["password"].endswith("postgres_verifier"), f"the server's log would show the password of {name}"
+
+
+def test_every_grant_on_tables_names_them(recorder: Recorder) -> None:
+    for name, grant in recorder.of("grant:Grant").items():
+        if grant["objectType"] in ("table", "column", "function"):
+            assert grant["objects"], f"{name} would first revoke everything on all tables of the schema"
+        if grant["objectType"] == "column":
+            assert len(grant["objects"]) == 1 and len(grant["privileges"]) == 1, f"the plugin refuses {name}"
+
+
+def test_nobody_may_change_an_append_only_table(recorder: Recorder) -> None:
+    append_only = {(s, t) for s, schema in MAPPING.postgres.schemas.items() for t, table in schema.tables.items() if table.append_only}
+    assert append_only, "the reference has append-only tables"
+    for name, grant in recorder.of("grant:Grant").items():
+        touched = {(grant.get("schema"), table) for table in grant.get("objects") or []} & append_only
+        if touched:
+            assert set(grant["privileges"]) <= {"SELECT", "INSERT"}, f"{name} opens {touched}"
+
+
+def test_public_gets_nothing(recorder: Recorder) -> None:
+    grants = [grant for grant in recorder.of("grant:Grant").values() if grant["role"] == "public"]
+    assert {(grant["objectType"], tuple(grant["privileges"])) for grant in grants} == {("database", ()), ("schema", ())}
+    defaults = recorder.of("defaultPrivileges:DefaultPrivileges")
+    assert {default["owner"] for default in defaults.values()} == {f"{schema}_owner" for schema in MAPPING.postgres.schemas}
+    assert all("schema" not in default and default["privileges"] == [] for default in defaults.values())
+
+
+def test_every_resource_of_the_store_names_its_provider(recorder: Recorder) -> None:
+    loose = [r.name for r in recorder.resources if r.type.startswith("postgresql:") and "::postgres-" not in r.provider]
+    assert not loose, f"these would slip to a default provider: {loose}"
+
+
+def test_schemas_are_dropped_with_their_tables_only_where_the_stack_allows_it(recorder: Recorder) -> None:
+    assert not any(schema["dropCascade"] for schema in recorder.of("schema:Schema").values())
+    assert all(schema["dropCascade"] for schema in program(allow_data_loss=True).of("schema:Schema").values())
