@@ -1,0 +1,255 @@
+"""``SchemaMigrations``: a schema's migrations as a Pulumi resource, so that a preview lists the pending files.
+
+Made from the files of ``sql/<schema>`` and the mapping's ``append_only`` marks. A preview asks no server: files are
+compared with the stack's state. Deleting the resource leaves the tables; they go with the schema, if at all.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pulumi
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    ConfigureRequest,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+from pulumi.runtime.rpc import UNKNOWN
+
+from components.postgres import append_only, migrations
+from components.postgres.migration_files import describe, discover, render_all
+from components.postgres.ownership import foreign_objects
+from components.postgres.problems import MigrationError, Problem
+from components.postgres.session import Connection, Limits, Target
+from components.provider_errors import ProviderError, report_in_one_line
+
+NAMESPACE = "stellaops-storage"
+CONNECT_TIMEOUT_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Server:
+    """How to reach the database; from stack config, never from a resource's inputs."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    database: str
+    maintenance_database: str
+    ssl_mode: str
+
+    def open(self, database: str) -> Connection:
+        return psycopg.connect(
+            host=self.host,
+            port=self.port,
+            user=self.user,
+            password=self.password,
+            dbname=database,
+            sslmode=self.ssl_mode,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            application_name="stellaops-storage migrations",
+            client_encoding="UTF8",
+            autocommit=True,
+        )
+
+    def database_exists(self) -> bool:
+        """Asked elsewhere, since the text of a failed connection depends on the server's language."""
+        with self.open(self.maintenance_database) as connection:
+            query = "SELECT FROM pg_catalog.pg_database WHERE datname = %s"
+            return connection.execute(query, (self.database,)).fetchone() is not None
+
+
+def migration_files(directory: Path) -> list[str]:
+    """The files of a directory as the resource's input: ``0001_tables.sql.j2 sha256:<64 hex digits>``.
+
+    Raises ``pulumi.RunError``, which the engine shows as its text alone.
+    """
+    try:
+        return [migration.label for migration in discover(directory)]
+    except MigrationError as error:
+        raise pulumi.RunError(str(error)) from None
+
+
+class SchemaMigrationsProvider(ResourceProvider):
+    """Runs ``migrations.apply``. Class and module are importable, so that state holds a reference and no code."""
+
+    serialize_as_secret_always = False
+    _server: Server
+
+    def configure(self, req: ConfigureRequest) -> None:
+        report_in_one_line()
+
+        def setting(key: str, default: str | None = None) -> str:
+            value = req.config.get(f"{NAMESPACE}:{key}")
+            if value is None and default is None:
+                raise ProviderError(f"config {NAMESPACE}:{key} is missing; run: pulumi config set {NAMESPACE}:{key}")
+            return str(default if value is None else value)
+
+        self._server = Server(
+            host=setting("postgresHost"),
+            port=int(float(setting("postgresPort", "5432"))),
+            user=setting("postgresAdminUser", "postgres"),
+            password=setting("postgresAdminPassword"),
+            database=setting("postgresDatabase", "stellaops"),
+            maintenance_database=setting("postgresMaintenanceDatabase", "postgres"),
+            ssl_mode=setting("postgresSslMode", "verify-full"),
+        )
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """All that is wrong with the files, and with what state says was applied of them. Asks no server."""
+        target, directory = _target(news), Path(news["directory"])
+        known = target.schema != UNKNOWN and target.owner != UNKNOWN
+        # While names are still unknown, the templates are tried with the directory's, which is the schema's.
+        names = target if known else Target(directory.name, f"{directory.name}_owner")
+        try:
+            found = discover(directory)
+            problems = _try(lambda: render_all(found, names.variables))
+            # Another schema, or one that is made anew, starts from nothing.
+            recorded = _olds.get("migrations") if _olds.get("schema") == target.schema else None
+            problems += migrations.compare(directory, found, _recorded(recorded))
+        except MigrationError as error:
+            problems = list(error.problems)
+        return CheckResult(news, [CheckFailure("", str(problem)) for problem in problems])
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        changed = [key for key in ("owner", "directory", "migrations", "append_only") if _olds.get(key) != _news[key]]
+        stale = _olds.get("applied") != _news["migrations"] or bool(_olds.get("drift"))
+        replaced = ["schema"] if _olds.get("schema") != _news["schema"] else []
+        # The old schema goes by itself; a new resource with the same name would find its tables in place.
+        return DiffResult(changes=bool(changed or replaced or stale), replaces=replaced, delete_before_replace=True)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        return CreateResult(f"{self._server.database}.{props['schema']}.migrations", self._apply(props))
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        return UpdateResult(self._apply(_news))
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """What the database really has. Gone with the schema; otherwise ``drift`` says in words what is off."""
+        target = _target(props)
+        with self._connection(missing_is_none=True) as connection:
+            if connection is None or not _has_schema(connection, target.schema):
+                return ReadResult("", {})
+            applied = migrations.read_applied(connection, target)
+            sentences = append_only.drift(connection, target.schema, props["append_only"])
+            sentences += [
+                f"{name} belongs to {owner}, not to {target.owner}"
+                for name, owner in foreign_objects(connection, target)
+            ]
+        return ReadResult(id_, _outs(props, applied, sentences))
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Leaves everything: the schema resource drops its tables where the stack allows it."""
+
+    def _apply(self, props: dict[str, Any]) -> dict[str, Any]:
+        target, directory = _target(props), Path(props["directory"])
+        with self._connection() as connection:
+            assert connection is not None
+            if [migration.label for migration in discover(directory)] != props["migrations"]:
+                what = "the files changed after the preview"
+                raise MigrationError(Problem(str(directory), None, what, "look at a new preview, then run again"))
+            applied = migrations.apply(connection, target, directory, props["append_only"], Limits(), _log)
+        return _outs(props, applied, [])
+
+    @contextmanager
+    def _connection(self, *, missing_is_none: bool = False) -> Iterator[Connection | None]:
+        """A connection to the database, closed afterwards. Any failure inside becomes a ``ProviderError``."""
+        server = self._server
+        try:
+            try:
+                connection = server.open(server.database)
+            except psycopg.OperationalError:
+                if missing_is_none and not server.database_exists():
+                    yield None
+                    return
+                raise
+            with connection:
+                yield connection
+        except MigrationError as error:
+            raise ProviderError(str(error)) from None
+        except psycopg.Error as error:
+            place = f"PostgreSQL at {server.host}:{server.port}, database {server.database}, as {server.user}"
+            todo = "see that the server runs and that the postgres settings of the stack's config are right"
+            raise ProviderError(f"{place}: {migrations.error_text(error)}; {todo}") from None
+
+
+class SchemaMigrations(Resource, module="storage", name="SchemaMigrations"):
+    """The tables of one schema, at the version of the newest file in ``directory``.
+
+    ``migrations`` comes from ``migration_files``. ``append_only`` names tables; an entry like
+    ``effective_finding_{policyId}_history`` stands for tables that are made at run time.
+    """
+
+    version: pulumi.Output[int]
+    applied: pulumi.Output[list[str]]
+    drift: pulumi.Output[list[str]]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        schema: pulumi.Input[str],
+        owner: pulumi.Input[str],
+        directory: str,
+        migrations: list[str],
+        append_only: list[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        props = {
+            "schema": schema,
+            "owner": owner,
+            "directory": directory,
+            "migrations": migrations,
+            "append_only": append_only,
+            "version": None,
+            "applied": None,
+            "drift": None,
+        }
+        super().__init__(SchemaMigrationsProvider(), name, props, opts)
+
+
+def _target(props: dict[str, Any]) -> Target:
+    return Target(props["schema"], props["owner"])
+
+
+def _log(line: str) -> None:
+    """The engine shows what a provider prints."""
+    print(line, flush=True)
+
+
+def _try(action: Any) -> list[Problem]:
+    try:
+        action()
+    except MigrationError as error:
+        return list(error.problems)
+    return []
+
+
+def _recorded(labels: list[str] | None) -> list[migrations.Applied]:
+    """The state's list of files as rows: the state has it from the last run that succeeded."""
+    rows = []
+    for label in labels or []:
+        name, _, digest = label.partition(" sha256:")
+        rows.append(migrations.Applied(int(name[:4]), describe(name), None, digest))
+    return rows
+
+
+def _has_schema(connection: Connection, schema: str) -> bool:
+    query = "SELECT FROM pg_catalog.pg_namespace WHERE nspname = %s"
+    return connection.execute(query, (schema,)).fetchone() is not None
+
+
+def _outs(props: dict[str, Any], applied: tuple[migrations.Applied, ...], drift: list[str]) -> dict[str, Any]:
+    inputs = {key: props[key] for key in ("schema", "owner", "directory", "migrations", "append_only")}
+    version = max((row.version for row in applied), default=0)
+    return {**inputs, "version": version, "applied": [row.label for row in applied], "drift": drift}
