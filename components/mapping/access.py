@@ -103,8 +103,10 @@ def schemas_used(mapping: Mapping, module: str) -> tuple[str, ...]:
 
 
 def append_only_tables(mapping: Mapping, schema: str) -> tuple[str, ...]:
-    """The append-only tables of a schema, sorted; run-time tables are not among them."""
-    return tuple(sorted(name for name, table in mapping.postgres.schemas[schema].tables.items() if table.append_only))
+    """The append-only tables of a schema, sorted; those made at run time by their pattern."""
+    definition = mapping.postgres.schemas[schema]
+    tables = {**definition.tables, **definition.runtime_tables}
+    return tuple(sorted(name for name, table in tables.items() if table.append_only))
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def test_no_login_is_a_member_of_an_owner_role(recorder: Recorder) -> None:
 def test_postgresql_never_sees_a_clear_password(recorder: Recorder) -> None:
     for name, role in recorder.of("role:Role").items():
         if role["login"]:
-            assert role["password"].endswith("postgres_verifier"), f"the server's log would show the password of {name}"
+            assert role["password"]["value"].endswith("postgres_verifier"), f"the server's log would show the password of {name}"
 
 
 def test_every_grant_on_tables_names_them(recorder: Recorder) -> None:

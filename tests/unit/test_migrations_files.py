@@ -39,7 +39,12 @@ def test_migrations_come_in_order_with_the_words_of_their_names(tmp_path: Path) 
 
 def test_line_ends_and_a_byte_order_mark_do_not_change_the_checksum(tmp_path: Path) -> None:
     text = "SELECT 1;\nSELECT 2;\n"
-    variants = {"unix": text, "windows": text.replace("\n", "\r\n"), "mac": text.replace("\n", "\r"), "bom": "\ufeff" + text}
+    variants = {
+        "unix": text,
+        "windows": text.replace("\n", "\r\n"),
+        "mac": text.replace("\n", "\r"),
+        "bom": "\ufeff" + text,
+    }
     sums = set()
     for name, variant in variants.items():
         directory = tmp_path / name
@@ -54,7 +59,9 @@ def test_any_other_change_changes_the_checksum(tmp_path: Path) -> None:
     assert before.checksum != after.checksum, "an edited migration would pass unnoticed"
 
 
-@pytest.mark.parametrize("name", ["1_x.sql.j2", "0001-x.sql.j2", "0001_X.sql.j2", "0001_x.sql", "0000_x.sql.j2", "notes.txt"])
+@pytest.mark.parametrize(
+    "name", ["1_x.sql.j2", "0001-x.sql.j2", "0001_X.sql.j2", "0001_x.sql", "0000_x.sql.j2", "notes.txt"]
+)
 def test_a_file_that_is_no_migration_is_named(tmp_path: Path, name: str) -> None:
     write(tmp_path, v0001_tables="SELECT 1")
     (tmp_path / name).write_text("SELECT 1")
@@ -176,9 +183,17 @@ def files(directory: Path, *rows: tuple[int, str, str]) -> list[Migration]:
     [
         ([(1, "a", "x")], [(1, "a", "y")], "0001_a.sql.j2: it was edited after it was applied (recorded y, now x)"),
         ([(1, "b", "x")], [(1, "a", "x")], '0001_b.sql.j2: it was applied as "a"'),
-        ([(2, "b", "x")], [(1, "a", "x"), (2, "b", "x")], "0001_a.sql.j2: it is recorded as applied, but the file is missing"),
+        (
+            [(2, "b", "x")],
+            [(1, "a", "x"), (2, "b", "x")],
+            "0001_a.sql.j2: it is recorded as applied, but the file is missing",
+        ),
         ([(1, "a", "x"), (2, "b", "x")], [(2, "b", "x")], "0001_a.sql.j2: it is out of order: version 0002 is applied"),
-        ([(1, "a", "x")], [(1, "a", "x"), (2, "b", "x")], "the database is at version 0002 and has 0002_b.sql.j2, unknown"),
+        (
+            [(1, "a", "x")],
+            [(1, "a", "x"), (2, "b", "x")],
+            "the database is at version 0002 and has 0002_b.sql.j2, unknown",
+        ),
         ([(1, "a", "x")], [(1, "a", None)], "it was edited after it was applied (recorded nothing, now x)"),
     ],
     ids=["edited", "renamed", "missing", "out of order", "unknown in the database", "no checksum"],
