@@ -52,9 +52,9 @@ def own_postgres() -> Iterator[OwnPostgres]:
         port = probe.getsockname()[1]
     data = home / "data"
     initdb = [
-        BIN / "initdb",
+        str(BIN / "initdb"),
         "-D",
-        data,
+        str(data),
         "-U",
         "postgres",
         "--auth=scram-sha-256",
@@ -66,7 +66,7 @@ def own_postgres() -> Iterator[OwnPostgres]:
     arguments = [item for name, value in options.items() for item in ("-c", f"{name}={value}")]
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*_unprivileged(), BIN / "postgres", "-D", data, *arguments], stdout=log, stderr=log, cwd=home
+            [*_unprivileged(), str(BIN / "postgres"), "-D", str(data), *arguments], stdout=log, stderr=log, cwd=home
         )
     server = OwnPostgres("127.0.0.1", port, "postgres", password)
     try:

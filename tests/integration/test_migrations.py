@@ -83,7 +83,11 @@ def edit(name: str, text: str) -> Callable[[Path], object]:
 
 
 def remove(*names: str) -> Callable[[Path], object]:
-    return lambda directory: [(directory / f"{name}.sql.j2").unlink() for name in names]
+    def change(directory: Path) -> None:
+        for name in names:
+            (directory / f"{name}.sql.j2").unlink()
+
+    return change
 
 
 def rename(old: str, new: str) -> Callable[[Path], object]:
