@@ -1,0 +1,1 @@
+"""Offline plugins: Pulumi plugins in Python for exactly the resource types that this stack uses."""
