@@ -1,0 +1,1 @@
+"""Valkey: configuration, users, streams and the Kubernetes deployment, as the mapping says."""

@@ -1,0 +1,114 @@
+"""``valkey.conf`` and ``users.acl`` as text, from the mapping and the templates in ``valkey-config/``.
+
+The Kubernetes deployment, the local server and the resource that applies users directly all read this module, so
+that what is tested is what is deployed. It knows no Pulumi and opens no connection.
+"""
+
+import itertools
+import re
+from pathlib import Path
+
+import jinja2
+
+from components.mapping import Mapping
+from components.mapping.access import KeyAccess, key_access
+from components.mapping.names import memory_bytes
+from components.valkey.commands import CONNECTION, commands
+
+TEMPLATES = Path(__file__).parents[2] / "valkey-config"
+
+# For health probes: no password, no key, PING alone. A hyphen, so that no module or service can have this name.
+PROBE_USER = "health-probe"
+
+# What a user may do with a key: read only, write only, or both.
+_PERMISSION = {"read": "%R~", "write": "~", "produce": "%W~", "consume": "~"}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
+
+
+def quoted(text: str) -> str:
+    """A value for ``valkey.conf`` in double quotes: paths may hold spaces and quotes. Raises ValueError on a newline."""
+    if any(ord(character) < 32 for character in text):
+        raise ValueError(f"{text!r} has a control character; valkey.conf has one directive a line")
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # configuration, not HTML
+    )
+    environment.filters["quoted"] = quoted
+    return environment
+
+
+def render_conf(mapping: Mapping, *, directory: str, port: int, bind: str, aclfile: str) -> str:
+    """``valkey.conf``. ``directory`` is where data goes, ``bind`` one or more addresses divided by spaces."""
+    memory = mapping.valkey.memory
+    strategy = mapping.backups.valkey.strategy
+    return (
+        _templates()
+        .get_template("valkey.conf.j2")
+        .render(
+            directory=directory,
+            port=port,
+            bind=bind,
+            aclfile=aclfile,
+            maxmemory=memory_bytes(memory.maxmemory),
+            policy=memory.maxmemory_policy,
+            stream_node_max_bytes=memory.stream_node_max_bytes,
+            stream_node_max_entries=memory.stream_node_max_entries,
+            aof="aof" in strategy,
+            rdb="rdb-snapshot" in strategy,
+        )
+    )
+
+
+def escape_glob(glob: str) -> str:
+    """``glob`` with everything but ``*`` taken literally, as key patterns of the mapping mean it."""
+    return re.sub(r"([?\[\]\\])", r"\\\1", glob)
+
+
+def acl_rules(mapping: Mapping, user: str) -> tuple[str, ...]:
+    """What ``user`` may do, as arguments of ``ACL SETUSER`` after ``reset``, ``on`` and its password.
+
+    One selector per verb and key type: a stream's consumer cannot add to it, a string's writer cannot XADD.
+    """
+    rules = ["resetchannels", *(f"+{command}" for command in CONNECTION)]
+    by_kind = sorted(key_access(mapping, user), key=lambda access: (access.verb, access.type, access.glob))
+    for (verb, key_type), group in itertools.groupby(by_kind, key=lambda access: (access.verb, access.type)):
+        rules.append(_selector(verb, key_type, list(group)))
+    return tuple(rules)
+
+
+def _selector(verb: str, key_type: str, group: list[KeyAccess]) -> str:
+    keys = [_PERMISSION[verb] + escape_glob(access.glob) for access in group]
+    return f"({' '.join([*keys, *(f'+{command}' for command in commands(verb, key_type))])})"
+
+
+def set_user(sha256: str, rules: tuple[str, ...]) -> tuple[str, ...]:
+    """The whole argument list of ``ACL SETUSER name``: it replaces whatever the user was. Raises ValueError."""
+    return ("reset", "on", "#" + _checked_sha256(sha256), *rules)
+
+
+def render_acl(mapping: Mapping, passwords: dict[str, str], *, admin: tuple[str, str]) -> str:
+    """``users.acl``: every module and service in ``passwords`` (name -> SHA-256 in hex), the admin and the probe.
+
+    ``admin`` is its name and SHA-256. Raises ValueError for a name that cannot stand in the file or comes twice.
+    """
+    name, sha256 = admin
+    if not _USER.fullmatch(name) or name in {*mapping.users, PROBE_USER, "default"}:
+        raise ValueError(f"admin user {name!r} must be letters, digits, _ . - and no module, service, probe or default")
+    users = [{"name": user, "rules": set_user(sha, acl_rules(mapping, user))} for user, sha in passwords.items()]
+    template = _templates().get_template("users.acl.j2")
+    return template.render(admin={"name": name, "sha256": _checked_sha256(sha256)}, probe=PROBE_USER, users=users)
+
+
+def _checked_sha256(text: str) -> str:
+    # Not shown: a clear password that took a wrong turn would be.
+    if not _SHA256.fullmatch(text):
+        raise ValueError("a Valkey password must be given as its SHA-256, 64 lower-case hexadecimal digits")
+    return text
