@@ -1,0 +1,1 @@
+"""The object store: buckets with versioning and lifecycle, as the mapping says."""

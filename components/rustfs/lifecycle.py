@@ -1,0 +1,73 @@
+"""Lifecycle rules as the mapping's retention asks for them, and as a server has them, in one comparable form.
+
+A rule set is a dict: rule ID -> what the rule does, in S3's own words, with its ``Prefix``. Nothing here ever expires
+a current version.
+"""
+
+from typing import Any
+
+Rules = dict[str, dict[str, Any]]
+
+_ACTIONS = ("Expiration", "NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload", "NoncurrentVersionTransitions", "Transitions")
+
+
+def retention_rules(noncurrent_days: int, abort_days: int) -> Rules:
+    """The three rules of every bucket. The marker rule stands by itself: servers refuse it beside another."""
+    return {
+        "expire-noncurrent-versions": {"Prefix": "", "NoncurrentVersionExpiration": {"NoncurrentDays": noncurrent_days}},
+        "remove-expired-delete-markers": {"Prefix": "", "Expiration": {"ExpiredObjectDeleteMarker": True}},
+        "abort-stale-uploads": {"Prefix": "", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": abort_days}},
+    }
+
+
+def to_s3(rules: Rules) -> dict[str, Any]:
+    """The body of PutBucketLifecycleConfiguration."""
+    return {"Rules": [_to_s3(name, rule) for name, rule in rules.items()]}
+
+
+def _to_s3(name: str, rule: dict[str, Any]) -> dict[str, Any]:
+    actions = {key: value for key, value in whole(rule).items() if key != "Prefix"}
+    return {"ID": name, "Status": "Enabled", "Filter": {"Prefix": rule["Prefix"]}, **actions}
+
+
+def whole(value: Any) -> Any:
+    """``value`` with whole numbers as such: they come through the engine as floats, and S3 takes no others."""
+    if isinstance(value, dict):
+        return {key: whole(item) for key, item in value.items()}
+    return int(value) if isinstance(value, float) else value
+
+
+def from_s3(answer: dict[str, Any]) -> Rules:
+    """What GetBucketLifecycleConfiguration says. Anything unusual in a rule stays visible under S3's own name."""
+    rules: Rules = {}
+    for number, rule in enumerate(answer.get("Rules", [])):
+        found: dict[str, Any] = {"Prefix": _prefix(rule)}
+        if rule.get("Status") != "Enabled":
+            found["Status"] = rule.get("Status")
+        if set(rule.get("Filter", {})) - {"Prefix"}:
+            found["Filter"] = rule["Filter"]
+        found |= {action: _plain(rule[action]) for action in _ACTIONS if action in rule}
+        rules[rule.get("ID") or f"rule-{number}"] = found
+    return rules
+
+
+def _prefix(rule: dict[str, Any]) -> str:
+    """An empty filter, an empty prefix in it and the old top-level prefix all mean the whole bucket."""
+    return str(rule.get("Filter", {}).get("Prefix") or rule.get("Prefix") or "")
+
+
+def _plain(action: Any) -> Any:
+    """Dates as text, and without zeros and falses that a server adds to what it was given."""
+    if isinstance(action, dict):
+        return {key: _plain(value) for key, value in action.items() if value not in (0, False, None)}
+    if isinstance(action, list):
+        return [_plain(item) for item in action]
+    return action if isinstance(action, bool | int | str) else str(action)
+
+
+def changed_rules(old: Rules, new: Rules) -> list[str]:
+    """In words: which rules are new, gone or different, by ID."""
+    words = [f"{name} is new" for name in new if name not in old]
+    words += [f"{name} is gone" for name in old if name not in new]
+    words += [f"{name} changes from {old[name]} to {new[name]}" for name in new if name in old and old[name] != new[name]]
+    return words
