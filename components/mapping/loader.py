@@ -142,7 +142,8 @@ def _refuse_aliases_and_depth(text: str, document: _Document) -> None:
     """Before anything is built: aliases make a few lines into gigabytes, deep nesting exhausts the stack."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        line, column = event.start_mark.line + 1, event.start_mark.column + 1
+        mark = event.start_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         if isinstance(event, yaml.AliasEvent):
             document.problems.append(
                 Problem(document.file, line, column, "", f"alias *{event.anchor}: write the value out, aliases are not read")
