@@ -19,9 +19,10 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
+from components.provider_config import setting
 from components.provider_errors import ProviderError, report_in_one_line
 from components.rustfs import emptying
-from components.rustfs.lifecycle import Rules, changed_rules, from_s3, to_s3, whole
+from components.rustfs.lifecycle import Rules, from_s3, left_to_server, to_s3
 from components.rustfs.store import Client, Store, code, is_gone
 
 INPUTS = ("bucket", "object_lock", "rules", "force_destroy")
@@ -33,10 +34,13 @@ class BucketProvider(ResourceProvider):
 
     serialize_as_secret_always = False
     _store: Store
+    _adopted: frozenset[str]
 
     def configure(self, req: ConfigureRequest) -> None:
         report_in_one_line()
         self._store = Store.configured(req)
+        # The engine cannot import a dynamic resource, so that the stack's config says which buckets to take over.
+        self._adopted = frozenset(setting(req, "adoptBuckets", "").replace(",", " ").split())
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """A mistake in a rule is told in the preview, by the rule's ID."""
@@ -61,28 +65,27 @@ class BucketProvider(ResourceProvider):
                 _create(client, props, self._store.region)
             else:
                 self._refuse_adoption_of_foreign(client, props)
-            _put_rules(client, props)
-        return CreateResult(props["bucket"], _outs(props))
+            left = _put_rules(client, props)
+        return CreateResult(props["bucket"], _outs(props, left))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         with self._store.client() as client:
-            if _olds["rules"] != _news["rules"]:
-                _put_rules(client, _news)
-                print(f"bucket {_id}: " + "; ".join(changed_rules(whole(_olds["rules"]), whole(_news["rules"]))), flush=True)
-        return UpdateResult(_outs(_news))
+            left = _put_rules(client, _news)
+        return UpdateResult(_outs(_news, left))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """The bucket as it is; the blank id when there is none."""
         with self._store.client() as client:
             if not _exists(client, id_):
                 return ReadResult("", {})
+            left = left_to_server(_server(client, id_), props.get("rules", {}))
             found = {
                 "bucket": id_,
                 "object_lock": _has_object_lock(client, id_),
-                "rules": _rules(client, id_),
+                "rules": _rules(client, id_) | {name: props["rules"][name] for name in left},
                 "force_destroy": props.get("force_destroy", False),
             }
-        return ReadResult(id_, found, dict(found))
+        return ReadResult(id_, _outs(found, left), found)
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         from botocore.exceptions import ClientError
@@ -102,7 +105,8 @@ class BucketProvider(ResourceProvider):
                     raise
 
     def _refuse_adoption_of_foreign(self, client: Client, props: dict[str, Any]) -> None:
-        """An existing bucket is taken over when a killed run left it: empty, or with our rules. Never another one."""
+        """An existing bucket is taken over when a killed run left it, that is empty or with our rules, or when the
+        stack's config names it. Never another one."""
         name = props["bucket"]
         if _has_object_lock(client, name) != props["object_lock"]:
             has, wants = ("without", "with") if props["object_lock"] else ("with", "without")
@@ -110,12 +114,14 @@ class BucketProvider(ResourceProvider):
                 f"bucket {name} exists at {self._store.endpoint} {has} object lock; the mapping wants it {wants}, which is"
                 " settled when a bucket is made: move its objects elsewhere and delete it, or set bucketPrefix"
             )
-        if not props["rules"].keys() <= _rules(client, name).keys() and not emptying.is_empty(client, name):
-            raise ProviderError(
-                f"bucket {name} exists at {self._store.endpoint}, holds objects and was not made by this stack; its old"
-                f" versions would expire. If it is yours, give it lifecycle rules named {', '.join(props['rules'])}"
-                " and run again; otherwise set stellaops-storage:bucketPrefix"
-            )
+        ours = props["rules"].keys() - set(left_to_server(_server(client, name), props["rules"]))
+        if name in self._adopted or ours <= _rules(client, name).keys() or emptying.is_empty(client, name):
+            return
+        raise ProviderError(
+            f"bucket {name} exists at {self._store.endpoint}, holds objects and was not made by this stack, which would"
+            f" expire its old versions; if it is yours, run: pulumi config set stellaops-storage:adoptBuckets {name},"
+            " otherwise set stellaops-storage:bucketPrefix"
+        )
 
 
 def _exists(client: Client, name: str) -> bool:
@@ -148,11 +154,21 @@ def _create(client: Client, props: dict[str, Any], region: str) -> None:
             raise
 
 
-def _put_rules(client: Client, props: dict[str, Any]) -> None:
-    if props["rules"]:
-        client.put_bucket_lifecycle_configuration(Bucket=props["bucket"], LifecycleConfiguration=to_s3(props["rules"]))
+def _put_rules(client: Client, props: dict[str, Any]) -> list[str]:
+    """Set the rules; returns the names of those that the server has no rule for, since it does that by itself."""
+    name, rules = props["bucket"], props["rules"]
+    left = left_to_server(_server(client, name), rules)
+    sent = {key: rule for key, rule in rules.items() if key not in left}
+    if sent:
+        client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration=to_s3(sent))
     else:
-        client.delete_bucket_lifecycle(Bucket=props["bucket"])
+        client.delete_bucket_lifecycle(Bucket=name)
+    return left
+
+
+def _server(client: Client, name: str) -> str:
+    """What answers there, in its own words."""
+    return str(client.head_bucket(Bucket=name)["ResponseMetadata"]["HTTPHeaders"].get("server", ""))
 
 
 def _rules(client: Client, name: str) -> Rules:
@@ -178,14 +194,19 @@ def _has_object_lock(client: Client, name: str) -> bool:
     return bool(answer["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled")
 
 
-def _outs(props: dict[str, Any]) -> dict[str, Any]:
-    return {key: props[key] for key in INPUTS}
+def _outs(props: dict[str, Any], left: list[str]) -> dict[str, Any]:
+    return {**{key: props[key] for key in INPUTS}, "left_to_server": left}
 
 
 class Bucket(Resource, module="storage", name="Bucket"):
-    """A bucket named ``bucket``. ``rules`` are as in ``lifecycle``; ``force_destroy`` lets it go with its objects."""
+    """A bucket named ``bucket``. ``rules`` are as in ``lifecycle``; ``force_destroy`` lets it go with its objects.
+
+
+    ``left_to_server`` names rules that the server has none for, since it does that by itself.
+    """
 
     bucket: pulumi.Output[str]
+    left_to_server: pulumi.Output[list[str]]
 
     def __init__(
         self,
@@ -197,5 +218,6 @@ class Bucket(Resource, module="storage", name="Bucket"):
         force_destroy: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        props = {"bucket": bucket, "object_lock": object_lock, "rules": rules, "force_destroy": force_destroy}
+        props: dict[str, Any] = {"bucket": bucket, "object_lock": object_lock, "rules": rules, "force_destroy": force_destroy}
+        props["left_to_server"] = None
         super().__init__(BucketProvider(), name, props, opts)

@@ -20,6 +20,16 @@ def retention_rules(noncurrent_days: int, abort_days: int) -> Rules:
     }
 
 
+def left_to_server(server: str, rules: Rules) -> list[str]:
+    """Names of the rules that a server of that kind (its ``Server`` header) refuses, since it does that by itself.
+
+    MinIO aborts uploads after a day (its setting ``stale_uploads_expiry``) and knows no rule for it.
+    """
+    if not server.startswith("MinIO"):
+        return []
+    return [name for name, rule in rules.items() if rule.keys() - {"Prefix"} == {"AbortIncompleteMultipartUpload"}]
+
+
 def to_s3(rules: Rules) -> dict[str, Any]:
     """The body of PutBucketLifecycleConfiguration."""
     return {"Rules": [_to_s3(name, rule) for name, rule in rules.items()]}
@@ -63,11 +73,3 @@ def _plain(action: Any) -> Any:
     if isinstance(action, list):
         return [_plain(item) for item in action]
     return action if isinstance(action, bool | int | str) else str(action)
-
-
-def changed_rules(old: Rules, new: Rules) -> list[str]:
-    """In words: which rules are new, gone or different, by ID."""
-    words = [f"{name} is new" for name in new if name not in old]
-    words += [f"{name} is gone" for name in old if name not in new]
-    words += [f"{name} changes from {old[name]} to {new[name]}" for name in new if name in old and old[name] != new[name]]
-    return words
