@@ -6,6 +6,7 @@ from components.provider_errors import ProviderError
 from components.rustfs.store import Client
 
 REPORT_EVERY = 10_000  # versions
+PAGE_SIZE = 1000  # versions; S3 deletes at most so many at once
 
 
 def is_empty(client: Client, bucket: str) -> bool:
@@ -14,11 +15,11 @@ def is_empty(client: Client, bucket: str) -> bool:
     return not answer.get("Versions") and not answer.get("DeleteMarkers")
 
 
-def empty(client: Client, bucket: str, *, bypass_governance: bool) -> int:
+def empty(client: Client, bucket: str, *, bypass_governance: bool, page_size: int = PAGE_SIZE) -> int:
     """Delete all that the bucket holds, page by page; returns how many versions and markers. Raises ``ProviderError``."""
     extra = {"BypassGovernanceRetention": True} if bypass_governance else {}
     deleted = 0
-    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
+    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, PaginationConfig={"PageSize": page_size}):
         found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
         if not found:
             continue
