@@ -1,6 +1,7 @@
 """A recorder of what a program registers: mocks accept anything, so tests assert on this instead."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +30,8 @@ class Recorder(mocks.Mocks):
         self.resources.append(Registered(args.typ, args.name, args.inputs, args.provider or ""))
         outputs = dict(args.inputs)
         if args.typ.endswith(":Credential"):
-            outputs |= {key: f"{args.name}-{key}" for key in ("postgres_password", "postgres_verifier", "valkey_password", "valkey_sha256")}
+            outputs |= {key: f"{args.name}-{key}" for key in ("postgres_password", "postgres_verifier", "valkey_password")}
+            outputs["valkey_sha256"] = hashlib.sha256(args.name.encode()).hexdigest()
         return f"{args.name}-id", outputs
 
     def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
