@@ -1,1 +1,1 @@
-"""The local stack: engine, servers and offline plugins. Nothing in here is needed by a real environment."""
+"""The local stack: engine, servers and everything that ``make`` does. ``components/`` never imports it."""

@@ -1,0 +1,43 @@
+# `make` lists the targets. Everything they do is in local/ (`python3 -m local COMMAND --help`).
+PYTHON ?= python3
+LOCAL := $(PYTHON) -m local
+
+.DEFAULT_GOAL := help
+.PHONY: help up down destroy preview refresh env pulumi clean test lint format
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up:  ## Bring up the local stack: engine, servers, every resource (the first time builds for minutes)
+	@$(LOCAL) up $(ARGS)
+
+preview:  ## Show what `up` would change (ARGS=--expect-no-changes fails if there is something)
+	@$(LOCAL) preview $(ARGS)
+
+refresh:  ## Look what was changed by hand in the stores; the next `up` puts it right
+	@$(LOCAL) refresh $(ARGS)
+
+env:  ## Print what a module needs to connect: eval "$$(make -s env MODULE=scanner)"
+	@$(LOCAL) env $(MODULE)
+
+pulumi:  ## Run the engine on the local stack: make pulumi ARGS="stack output contract"
+	@$(LOCAL) pulumi $(ARGS)
+
+down:  ## Stop the servers; data stay
+	@$(LOCAL) down
+
+destroy:  ## Remove every resource, then stop the servers (asks; YES=1 does not)
+	@$(LOCAL) destroy $(if $(YES),--yes) $(ARGS)
+
+clean:  ## Remove the local stack with all its data (asks; FORCE=1 does not)
+	@$(LOCAL) clean $(if $(FORCE),--force)
+
+test:  ## Prove it: lint, then all tests, on servers of their own (ARGS goes to pytest)
+	@$(LOCAL) lint
+	@$(LOCAL) test $(ARGS)
+
+lint:  ## Check style, types, and that generated files are current
+	@$(LOCAL) lint
+
+format:  ## Put the style right
+	@$(LOCAL) format

@@ -1,0 +1,129 @@
+"""What the user sees: one line a step, with the time it took; a live line while it lasts on a terminal.
+
+Standard library only: it also runs before the virtual environment exists.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+NAME_WIDTH = 16
+TICK_SECONDS = 0.5
+QUIET_TICK_SECONDS = 30.0  # without a terminal: often enough to see that it is alive
+MINUTE = 60
+SHOWN_FROM_SECONDS = 0.1
+_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+
+
+def elapsed(seconds: float) -> str:
+    """``3.2 s`` or ``2 min 05 s``."""
+    if seconds < MINUTE:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), MINUTE)
+    return f"{minutes} min {rest:02d} s"
+
+
+class Step:
+    """One line of progress. ``update`` while it lasts, ``done`` with how it ended."""
+
+    def __init__(self, console: "Console", name: str) -> None:
+        self._console = console
+        self._name = name
+        self._text = ""
+        self._result: str | None = None
+        self._since = time.monotonic()
+        self._over = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, daemon=True)
+        self._ticker.start()
+
+    def update(self, text: str) -> None:
+        """What is being done now."""
+        first = not self._text
+        self._text = text
+        if first and not self._console.terminal:
+            self._console.line(self._name, f"{text} ...")
+
+    def done(self, text: str) -> None:
+        """How it ended; shown when the step closes."""
+        self._result = text
+
+    def close(self, *, failed: bool) -> None:
+        """End the line; called by ``Console.step``."""
+        self._over.set()
+        self._ticker.join()
+        self._console.clear()
+        took = time.monotonic() - self._since
+        if failed:
+            self._console.line(self._name, self._console.paint("red", f"not done, after {elapsed(took)}"))
+        elif self._result is not None:
+            shown = f"  {self._console.paint('dim', elapsed(took))}" if took >= SHOWN_FROM_SECONDS else ""
+            self._console.line(self._name, self._result + shown)
+
+    def _tick(self) -> None:
+        terminal = self._console.terminal
+        while not self._over.wait(TICK_SECONDS if terminal else QUIET_TICK_SECONDS):
+            if not self._text:
+                continue
+            text = f"{self._text}, {elapsed(time.monotonic() - self._since)}"
+            if terminal:
+                self._console.live(self._name, text)
+            else:
+                self._console.line(self._name, text)
+
+
+class Console:
+    """Lines on a stream. Colours and live lines only on a terminal; NO_COLOR is honoured."""
+
+    def __init__(self) -> None:
+        self.use(errors=False)
+
+    def use(self, *, errors: bool) -> None:
+        """Write to standard output, or to standard error when standard output is for machines."""
+        self._stream = sys.stderr if errors else sys.stdout
+        self.terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
+        self.coloured = self.terminal and not os.environ.get("NO_COLOR")
+
+    def paint(self, colour: str, text: str) -> str:
+        """``text`` in a colour, where colours are shown."""
+        return f"\033[{_CODES[colour]}m{text}\033[0m" if self.coloured else text
+
+    def say(self, text: str = "") -> None:
+        """A line of its own."""
+        self.clear()
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def line(self, name: str, text: str) -> None:
+        """A line of progress."""
+        self.say(f"  {name:<{NAME_WIDTH}}{text}")
+
+    def live(self, name: str, text: str) -> None:
+        """Overwrite the current line of a terminal."""
+        try:
+            width = os.get_terminal_size(self._stream.fileno()).columns
+        except OSError:
+            width = 80
+        self._stream.write("\r\033[K" + f"  {name:<{NAME_WIDTH}}{text}"[: width - 1])
+        self._stream.flush()
+
+    def clear(self) -> None:
+        """Remove a live line."""
+        if self.terminal:
+            self._stream.write("\r\033[K")
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        """A step that shows how long it takes; without ``done`` it leaves no line."""
+        step = Step(self, name)
+        failed = True
+        try:
+            yield step
+            failed = False
+        finally:
+            step.close(failed=failed)
+
+
+console = Console()

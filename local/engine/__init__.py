@@ -1,0 +1,1 @@
+"""Tools that are built from pinned Go modules when the machine does not have them: one directory a module."""
