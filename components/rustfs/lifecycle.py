@@ -56,7 +56,8 @@ def from_s3(answer: dict[str, Any]) -> Rules:
             found["Status"] = rule.get("Status")
         if set(rule.get("Filter", {})) - {"Prefix"}:
             found["Filter"] = rule["Filter"]
-        found |= {action: _plain(rule[action]) for action in _ACTIONS if action in rule}
+        # An action without anything in it is no action; some servers answer with empty ones.
+        found |= {action: plain for action in _ACTIONS if (plain := _plain(rule.get(action)))}
         rules[rule.get("ID") or f"rule-{number}"] = found
     return rules
 
@@ -72,4 +73,4 @@ def _plain(action: Any) -> Any:
         return {key: _plain(value) for key, value in action.items() if value not in (0, False, None)}
     if isinstance(action, list):
         return [_plain(item) for item in action]
-    return action if isinstance(action, bool | int | str) else str(action)
+    return action if isinstance(action, bool | int | str | None) else str(action)

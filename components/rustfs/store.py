@@ -13,7 +13,8 @@ from components.provider_errors import ProviderError
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
-ATTEMPTS = 5  # the first and four more, after up to 1, 2, 4 and 8 s with jitter, on 5xx, throttling and lost connections
+# On 5xx, throttling and lost connections, with waits that double from 50 ms: some 3 s in all, a server's restart.
+ATTEMPTS = 8
 TIMEOUT_SECONDS = 20
 
 # The library's clients are made at run time and have no static type.
