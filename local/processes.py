@@ -75,7 +75,9 @@ def _identity(account: Account | None) -> dict[str, object]:
     return {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
 
 
-def run_as(account: Account | None, command: Sequence[str | Path], directory: Path) -> "subprocess.CompletedProcess[str]":
+def run_as(
+    account: Account | None, command: Sequence[str | Path], directory: Path
+) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end as another user; its output is captured."""
     return subprocess.run(
         [str(part) for part in command],
@@ -110,7 +112,7 @@ def stop(pid: int, expected: str, signals: Sequence[tuple[signal.Signals, float]
 
 def find(argument: str, program: str) -> int | None:
     """The pid of a process of that program name with ``argument`` on its command line."""
-    import psutil  # noqa: PLC0415 - not there before the virtual environment is
+    import psutil
 
     for process in psutil.process_iter(["cmdline", "ppid"]):
         words = process.info["cmdline"] or []

@@ -217,4 +217,3 @@ def _fail(build: Build, tail: list[str], log: Path) -> None:
         "put that right (no network? see `go env GOPROXY`), then run make up again: it goes on where it stopped",
         "\n".join(tail),
     )
-

@@ -27,7 +27,9 @@ def unprivileged() -> Account | None:
         except KeyError:
             continue
         return Account(name, entry.pw_uid, entry.pw_gid)
-    raise UserError("PostgreSQL does not run as root, and there is no user postgres or nobody", "run make as another user")
+    raise UserError(
+        "PostgreSQL does not run as root, and there is no user postgres or nobody", "run make as another user"
+    )
 
 
 def can_enter(path: Path, account: Account) -> bool:

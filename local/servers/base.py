@@ -46,7 +46,6 @@ class Server(ABC):
     user: str
     # Asked to end with the first; the last ends it in any case.
     stop_signals: Sequence[tuple[signal.Signals, float]] = ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, 5.0))
-    environment_of_process: dict[str, str] = {}
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory

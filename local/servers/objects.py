@@ -46,8 +46,8 @@ class ObjectStore(Server):
 
     def client(self) -> Any:
         """A boto3 S3 client as the root user."""
-        import boto3  # noqa: PLC0415 - slow to import
-        from botocore.config import Config  # noqa: PLC0415 - slow to import
+        import boto3
+        from botocore.config import Config
 
         return boto3.client(
             "s3", endpoint_url=self.endpoint, region_name="us-east-1",
@@ -113,15 +113,17 @@ class ExternalObjectStore:
             return None
         missing = [name for name, value in zip(EXTERNAL, values, strict=True) if not value]
         if missing:
-            raise UserError(f"RUSTFS_ENDPOINT is set, but {' and '.join(missing)} is not", "set it, or unset RUSTFS_ENDPOINT")
+            raise UserError(
+                f"RUSTFS_ENDPOINT is set, but {' and '.join(missing)} is not", "set it, or unset RUSTFS_ENDPOINT"
+            )
         return ExternalObjectStore(*values)
 
     def start(self, report: object = None) -> bool:
         """Log in once. Raises ``UserError`` when nobody answers or the keys are refused."""
         del report
-        import boto3  # noqa: PLC0415 - slow to import
-        from botocore.config import Config  # noqa: PLC0415 - slow to import
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow to import
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
 
         config = Config(connect_timeout=ANSWER_SECONDS, retries={"max_attempts": 1}, s3={"addressing_style": "path"})
         try:
@@ -133,7 +135,9 @@ class ExternalObjectStore:
             reason = error.response["Error"]["Code"]
             raise UserError(f"{self.endpoint} refuses RUSTFS_ACCESS_KEY ({reason})", "correct the keys") from None
         except (BotoCoreError, ValueError) as error:
-            raise UserError(f"RUSTFS_ENDPOINT={self.endpoint} can't be used: {error}", "start it or correct the URL") from None
+            raise UserError(
+                f"RUSTFS_ENDPOINT={self.endpoint} can't be used: {error}", "start it or correct the URL"
+            ) from None
         return False
 
     def stop(self) -> bool:

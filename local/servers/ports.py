@@ -32,7 +32,7 @@ def choose() -> int:
 
 def holder(port: int) -> str:
     """Who listens there, like ``nginx (pid 42)``; ``another process`` when that can't be seen."""
-    import psutil  # noqa: PLC0415 - slow to import, rarely needed
+    import psutil
 
     try:
         for connection in psutil.net_connections("tcp"):

@@ -65,7 +65,7 @@ class Postgres(Server):
 
     def connect(self, database: str = "postgres", **settings: Any) -> "psycopg.Connection[Any]":
         """A psycopg connection as the admin; each statement is its own transaction."""
-        import psycopg  # noqa: PLC0415 - slow to import
+        import psycopg
 
         arguments: dict[str, Any] = {"host": self.host, "port": self.port, "user": self.user, "password": self.password}
         return psycopg.connect(**{**arguments, "dbname": database, "autocommit": True, **settings})
@@ -112,7 +112,9 @@ class Postgres(Server):
         if result.returncode:
             full = "No space left" in result.stdout
             what = "the disk is full" if full else "PostgreSQL's initdb failed"
-            raise UserError(what, f"{'make room in' if full else 'put right'} {self.home}, then run make up again", result.stdout)
+            raise UserError(
+                what, f"{'make room in' if full else 'put right'} {self.home}, then run make up again", result.stdout
+            )
         aside.rename(self.data)
         self.created = True
 
@@ -129,7 +131,7 @@ class Postgres(Server):
         return processes.spawn(command, self.home, environment, self.log, self._account).pid
 
     def _ask(self) -> None:
-        import psycopg  # noqa: PLC0415 - slow to import
+        import psycopg
 
         try:
             with self.connect(connect_timeout=5):

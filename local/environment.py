@@ -1,0 +1,42 @@
+"""The environment of the engine and of everything that runs below it."""
+
+import os
+from pathlib import Path
+
+from local.engine.tools import Engine
+from local.paths import STACK, VENV, State
+
+# The user's own settings for other servers would be picked up by libpq, boto3 and the engine.
+FOREIGN = ("PG", "AWS_", "PULUMI_", "VALKEYCLI_")
+KEPT = ("AWS_CA_BUNDLE",)
+LOOPBACK = ("127.0.0.1", "localhost")
+
+
+def scrub() -> None:
+    """Remove from our own environment what would lead clients elsewhere than to the local stack."""
+    for name in list(os.environ):
+        if name.startswith(FOREIGN) and name not in KEPT:
+            del os.environ[name]
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    for name in ("NO_PROXY", "no_proxy"):
+        present = [part for part in os.environ.get(name, "").split(",") if part]
+        os.environ[name] = ",".join(dict.fromkeys([*present, *LOOPBACK]))
+
+
+def of_engine(state: State, engine: Engine) -> dict[str, str]:
+    """What ``pulumi`` runs with: this stack, its backend and home, the virtual environment first on the PATH."""
+    path = [VENV / "bin", engine.pulumi.parent, Path(os.environ.get("PATH", os.defpath))]
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join(str(part) for part in path),
+        "VIRTUAL_ENV": str(VENV),
+        "PULUMI_HOME": str(state.pulumi_home),
+        "PULUMI_BACKEND_URL": f"file://{state.backend}",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(state.passphrase),
+        "PULUMI_STACK": STACK,
+        # The committed file has no endpoints and no secrets; this one has.
+        "PULUMI_OPTION_CONFIG_FILE": str(state.config),
+        # Without internet each start would lose seconds over it; local/plugins/install.py asks once a day.
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+    }

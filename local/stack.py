@@ -1,0 +1,202 @@
+"""The engine's side of the local stack: its state, what a killed run left there, and running it with progress."""
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import psutil
+
+from local import environment
+from local.console import Console
+from local.engine.tools import Engine
+from local.errors import UserError
+from local.paths import PROJECT, ROOT, STACK, State, read_json, write_private
+
+PASSPHRASE_BYTES = 32
+# ` +  postgresql:index:Role vuln_owner created (0.12s)`: what is finished, in the engine's plain output.
+FINISHED = re.compile(
+    r"^\s*[~+\-=@*<> ]{1,4}\s*(?P<type>\S+) (?P<name>.+?) "
+    r"(?P<what>created|updated|deleted|replaced|refreshed|imported|discarded)\b.*?(?P<how>original|replacement)?"
+)
+UNDERWAY = re.compile(
+    r"^\s*[~+\-=@*<> ]{0,4}\s*\S+ .+? (creating|updating|deleting|replacing|refreshing|reading|importing)\b"
+)
+
+
+class Stack:
+    """Stack ``local`` in one state directory."""
+
+    def __init__(self, state: State, engine: Engine) -> None:
+        self.state = state
+        self.engine = engine
+        self.environment = environment.of_engine(state, engine)
+
+    def ensure(self) -> None:
+        """Have the passphrase and the stack. Raises ``UserError``."""
+        if not self.state.passphrase.exists():
+            if self.state.checkpoint.exists():
+                raise UserError(
+                    f"{self.state.passphrase} is gone, and with it the key to the stack's secrets",
+                    "put it back, or `make clean` and `make up` for a new stack",
+                )
+            write_private(self.state.passphrase, secrets.token_urlsafe(PASSPHRASE_BYTES))
+        if not self.state.checkpoint.exists():
+            # In a directory of its own: `stack init` writes into the stack's file, and that one is committed.
+            place = self.state.directory / "project"
+            place.mkdir(mode=0o700, exist_ok=True)
+            (place / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n", encoding="utf-8")
+            self.capture("stack", "init", STACK, "--no-select", cwd=place)
+
+    def salt(self) -> str:
+        """What the stack's encryption key is derived from, besides the passphrase."""
+        latest = read_json(self.state.checkpoint).get("checkpoint", {}).get("latest") or {}
+        return str(latest["secrets_providers"]["state"]["salt"])
+
+    def set_secret(self, file: Path, key: str, value: str) -> None:
+        """Encrypt a value into a config file. It goes by standard input: a command line is for everyone to read."""
+        self.capture("config", "set", "--secret", key, "--config-file", str(file), text=value)
+
+    def has_resources(self) -> bool:
+        """Whether the engine believes that there is anything in the stores."""
+        latest = read_json(self.state.checkpoint).get("checkpoint", {}).get("latest") or {}
+        return bool(latest.get("resources"))
+
+    def heal(self, console: Console) -> None:
+        """Clear away what a killed engine left: its lock, and operations that it did not finish.
+
+        Raises ``UserError`` when the lock's holder is still at work.
+        """
+        for file in (self.state.backend / ".pulumi" / "locks").rglob("*.json"):
+            holder = read_json(file)
+            pid = int(holder.get("pid", 0))
+            host = holder.get("hostname", "")
+            if host not in ("", socket.gethostname()):
+                todo = 'if it is not, `make pulumi ARGS="cancel --yes"` removes its lock'
+                raise UserError(f"the engine on {host} (pid {pid}) may be at work on this stack", todo)
+            if _is_engine(pid):
+                raise UserError(
+                    f"another engine (pid {pid}) is at work on this stack", "wait for it, or stop it with Ctrl-C"
+                )
+            file.unlink(missing_ok=True)
+            console.line("engine", f"removed the lock of an engine that was killed (pid {pid})")
+        self._forget_pending(console)
+
+    def _forget_pending(self, console: Console) -> None:
+        latest = read_json(self.state.checkpoint).get("checkpoint", {}).get("latest") or {}
+        pending = latest.get("pending_operations") or []
+        if not pending:
+            return
+        # What was being created may exist by now. The program's resources find that out and take it over.
+        exported = json.loads(self.capture("stack", "export"))
+        exported["deployment"]["pending_operations"] = []
+        file = self.state.directory / "import.json"
+        write_private(file, json.dumps(exported))
+        try:
+            self.capture("stack", "import", "--file", str(file))
+        finally:
+            file.unlink(missing_ok=True)
+        console.line("engine", f"a run was interrupted during {len(pending)} operations; they are looked at again")
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs, secrets in clear."""
+        outputs: dict[str, Any] = json.loads(self.capture("stack", "output", "--json", "--show-secrets"))
+        return outputs
+
+    def capture(self, *arguments: str, text: str = "", cwd: Path = ROOT) -> str:
+        """Run a short command; its output. Raises ``UserError`` with what the engine said."""
+        result = subprocess.run(
+            [self.engine.pulumi, "--non-interactive", "--color=never", *arguments],
+            cwd=cwd, env=self.environment, input=text, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if result.returncode:
+            said = result.stderr.strip().removeprefix("error: ")
+            raise UserError(
+                f"pulumi {' '.join(arguments[:2])} failed: {said}", "put that right, then run make up again"
+            )
+        return result.stdout
+
+    def replace_process(self, arguments: Sequence[str]) -> None:
+        """Become the engine, on the user's terminal. Does not return."""
+        os.execve(self.engine.pulumi, [str(self.engine.pulumi), *arguments], self.environment)
+
+    def show(self, *arguments: str) -> int:
+        """Run a command and let its output through; its exit code."""
+        process = subprocess.Popen(
+            [self.engine.pulumi, "--non-interactive", *arguments],
+            cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, process_group=0,
+        )  # fmt: skip
+        with _guarded(process):
+            return process.wait()
+
+    def run(self, console: Console, *arguments: str) -> int:
+        """Run a long command with a line for each resource that is finished; its exit code.
+
+        On a terminal these lines are one, with a count; everything else that the engine says is shown as it is.
+        """
+        colour = "always" if console.coloured else "never"
+        process = subprocess.Popen(
+            [self.engine.pulumi, "--non-interactive", f"--color={colour}", *arguments, "--suppress-outputs"],
+            cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, process_group=0, text=True, errors="replace",
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1,
+        )  # fmt: skip
+        finished = 0
+        with _guarded(process):
+            for line in process.stdout or ():
+                plain = re.sub(r"\033\[[0-9;]*m", "", line)
+                match = FINISHED.match(plain)
+                if match:
+                    finished += 1
+                    text = f"{match['what']} {match['type'].rpartition(':')[2]} {match['name']}"
+                    if console.terminal:
+                        console.live("stack", f"{finished}: {text}")
+                    else:
+                        console.line("stack", text)
+                elif not UNDERWAY.match(plain):
+                    console.say(line.rstrip("\n"))
+            console.clear()
+            return process.wait()
+
+
+@contextmanager
+def _guarded(process: "subprocess.Popen[Any]") -> Iterator[None]:
+    """A first Ctrl-C asks the engine to finish what it has begun; a second one ends it. Then raises KeyboardInterrupt."""
+    asked = 0
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        asked += 1
+        # The engine has a process group of its own: it gets this one signal and not two, which would end it at once.
+        with contextlib.suppress(ProcessLookupError):
+            if asked > 1:
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                os.kill(process.pid, signal.SIGINT)
+                print("\nthe engine finishes what it has begun; Ctrl-C again ends it at once", flush=True)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+        process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if asked:
+        raise KeyboardInterrupt
+
+
+def _is_engine(pid: int) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.name().startswith("pulumi")
+    except psutil.Error:
+        return False
