@@ -2,9 +2,10 @@
 
 import sys
 
-if sys.version_info < (3, 11):
-    sys.exit("error: %s is Python %d.%d; install Python 3.11 or later, or name it: make PYTHON=python3.12 up"
-             % (sys.executable, sys.version_info[0], sys.version_info[1]))  # fmt: skip  # noqa: UP031, YTT
+# Old Pythons read this file too: nothing below may be new to them before the version is known.
+if sys.version_info < (3, 11):  # noqa: UP036
+    found = "%s is Python %d.%d" % (sys.executable, sys.version_info[0], sys.version_info[1])  # noqa: UP031
+    sys.exit("error: " + found + "; install Python 3.11 or later, or name one: make up PYTHON=python3.12")
 
 from local.cli import main
 

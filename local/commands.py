@@ -9,9 +9,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-
 from local import config, environment, locks, summary
-from local.console import console, elapsed
+from local.console import console
 from local.engine import tools
 from local.errors import UserError
 from local.fleet import Fleet
@@ -222,7 +221,7 @@ def _env(state: State, module: str | None) -> int:
     modules = sorted(outputs.get("contract", {}).get("modules", {}))
     if not modules:
         raise UserError("the local stack has no contract yet", "run make up first")
-    if module not in modules:
+    if module is None or module not in modules:
         near = difflib.get_close_matches((module or "").lower().replace("-", "_"), modules, 1)
         hint = f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(modules)}"
         what = f'no module "{module}"' if module else "which module?"

@@ -41,10 +41,7 @@ class Step:
 
     def update(self, text: str) -> None:
         """What is being done now."""
-        first = not self._text
         self._text = text
-        if first and not self._console.terminal:
-            self._console.line(self._name, f"{text} ...")
 
     def done(self, text: str) -> None:
         """How it ended; shown when the step closes."""
@@ -63,15 +60,18 @@ class Step:
             self._console.line(self._name, self._result + shown)
 
     def _tick(self) -> None:
-        terminal = self._console.terminal
-        while not self._over.wait(TICK_SECONDS if terminal else QUIET_TICK_SECONDS):
+        pause = TICK_SECONDS
+        while not self._over.wait(pause):
+            took = time.monotonic() - self._since
             if not self._text:
                 continue
-            text = f"{self._text}, {elapsed(time.monotonic() - self._since)}"
-            if terminal:
-                self._console.live(self._name, text)
+            if self._console.terminal:
+                self._console.live(self._name, f"{self._text}, {elapsed(took)}")
             else:
-                self._console.line(self._name, text)
+                self._console.line(
+                    self._name, f"{self._text} ..." if pause == TICK_SECONDS else f"{self._text}, {elapsed(took)}"
+                )
+                pause = QUIET_TICK_SECONDS
 
 
 class Console:

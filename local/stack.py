@@ -25,11 +25,12 @@ from local.paths import PROJECT, ROOT, STACK, State, read_json, write_private
 PASSPHRASE_BYTES = 32
 # ` +  postgresql:index:Role vuln_owner created (0.12s)`: what is finished, in the engine's plain output.
 FINISHED = re.compile(
-    r"^\s*[~+\-=@*<> ]{1,4}\s*(?P<type>\S+) (?P<name>.+?) "
-    r"(?P<what>created|updated|deleted|replaced|refreshed|imported|discarded)\b.*?(?P<how>original|replacement)?"
+    r"[\s~+\-=@*<>]*(?P<type>\w+:\S+) (?P<name>.+?) "
+    r"(?P<what>(created|updated|deleted|replaced|refreshed|imported|discarded)( original| replacement)?)\b"
 )
-UNDERWAY = re.compile(
-    r"^\s*[~+\-=@*<> ]{0,4}\s*\S+ .+? (creating|updating|deleting|replacing|refreshing|reading|importing)\b"
+# What only says that it goes on.
+NOISE = re.compile(
+    r"@ \w+\.+$|[\s~+\-=@*<>]*\w+:\S+ .+? (creating|updating|deleting|replacing|refreshing|reading)\b|\w+ \(local\):$"
 )
 
 
@@ -150,10 +151,12 @@ class Stack:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1,
         )  # fmt: skip
         finished = 0
+        blank = True
         with _guarded(process):
             for line in process.stdout or ():
                 plain = re.sub(r"\033\[[0-9;]*m", "", line)
                 match = FINISHED.match(plain)
+                noise = NOISE.match(plain) or (blank and not plain.strip())
                 if match:
                     finished += 1
                     text = f"{match['what']} {match['type'].rpartition(':')[2]} {match['name']}"
@@ -161,8 +164,9 @@ class Stack:
                         console.live("stack", f"{finished}: {text}")
                     else:
                         console.line("stack", text)
-                elif not UNDERWAY.match(plain):
+                elif not noise:
                     console.say(line.rstrip("\n"))
+                    blank = not plain.strip()
             console.clear()
             return process.wait()
 
@@ -197,6 +201,6 @@ def _guarded(process: "subprocess.Popen[Any]") -> Iterator[None]:
 def _is_engine(pid: int) -> bool:
     try:
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and process.name().startswith("pulumi")
+        return bool(process.status() != psutil.STATUS_ZOMBIE) and process.name().startswith("pulumi")
     except psutil.Error:
         return False

@@ -1,8 +1,9 @@
 """What the user reads at the end: what runs where, how to connect, what to do next."""
 
 from importlib.metadata import version
+from typing import Any
 
-from local.console import console, elapsed
+from local.console import console
 from local.fleet import Fleet
 from local.paths import read_json
 from local.stack import Stack
@@ -21,8 +22,7 @@ def servers(fleet: Fleet) -> str:
 
 def after_up(stack: Stack, fleet: Fleet) -> str:
     """The table at the end of ``make up``."""
-    outputs = _outputs(stack)
-    modules = outputs.get("modules", {})
+    modules: dict[str, Any] = _contract(stack).get("modules", {})
     schemas = {schema for module in modules.values() for schema in (module.get("postgres") or {}).get("schemas", {})}
     logins = sum(1 for module in modules.values() if module.get("postgres"))
     streams = {stream["name"] for module in modules.values() for stream in module["valkey"]["streams"]}
@@ -53,7 +53,7 @@ def after_up(stack: Stack, fleet: Fleet) -> str:
     )
 
 
-def _outputs(stack: Stack) -> dict[str, dict[str, object]]:
+def _contract(stack: Stack) -> dict[str, Any]:
     latest = read_json(stack.state.checkpoint).get("checkpoint", {}).get("latest") or {}
     for resource in latest.get("resources") or []:
         if resource.get("type") == "pulumi:pulumi:Stack":

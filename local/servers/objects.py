@@ -84,7 +84,7 @@ class ObjectStore(Server):
             "MINIO_BROWSER": "off",
             "MINIO_UPDATE": "off",
         }
-        command = [self.program_path, "server", "--address", address, "--quiet", self.data]
+        command: list[str | Path] = [self.program_path, "server", "--address", address, "--quiet", self.data]
         return processes.spawn(command, self.directory, environment, self.log).pid
 
     def _ask(self) -> None:

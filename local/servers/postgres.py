@@ -101,7 +101,7 @@ class Postgres(Server):
         if self._account:
             for path in (aside, secret):
                 shutil.chown(path, self._account.uid, self._account.gid)
-        command = [
+        command: list[str | Path] = [
             self._bin() / "initdb", "--pgdata", aside, "--username", self.user, "--auth=scram-sha-256",
             "--pwfile", secret, "--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
         ]  # fmt: skip
@@ -126,7 +126,7 @@ class Postgres(Server):
     def _spawn(self) -> int:
         settings = {**SETTINGS, "port": str(self.port)}
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
-        command = [self._bin() / self.program, "-D", self.data, *options]
+        command: list[str | Path] = [self._bin() / self.program, "-D", self.data, *options]
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
         return processes.spawn(command, self.home, environment, self.log, self._account).pid
 
