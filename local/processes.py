@@ -53,11 +53,11 @@ def spawn(
     environment: Mapping[str, str],
     log: Path,
     account: Account | None = None,
-) -> "subprocess.Popen[bytes]":
-    """Start a server that outlives us and does not see our Ctrl-C; its output is appended to ``log`` (mode 0600)."""
+) -> int:
+    """Start a server that outlives us and does not see our Ctrl-C; its pid. Its output is appended to ``log``."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [str(part) for part in command],
             cwd=directory,
             env=dict(environment),
@@ -68,6 +68,9 @@ def spawn(
             umask=0o077,
             **_identity(account),
         )
+        # It goes on without us, so Popen need not warn that nobody waited for it.
+        process.returncode = 0
+        return process.pid
     finally:
         os.close(descriptor)
 

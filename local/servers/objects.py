@@ -76,7 +76,7 @@ class ObjectStore(Server):
                 "RUSTFS_CONSOLE_ENABLE": "false",
             }
             # RustFS would take its data directory from the environment, but by its command line it is found again.
-            return processes.spawn([self.program_path, self.data], self.directory, environment, self.log).pid
+            return processes.spawn([self.program_path, self.data], self.directory, environment, self.log)
         environment = {
             **common,
             "MINIO_ROOT_USER": self.user,
@@ -85,7 +85,7 @@ class ObjectStore(Server):
             "MINIO_UPDATE": "off",
         }
         command: list[str | Path] = [self.program_path, "server", "--address", address, "--quiet", self.data]
-        return processes.spawn(command, self.directory, environment, self.log).pid
+        return processes.spawn(command, self.directory, environment, self.log)
 
     def _ask(self) -> None:
         path = "/health/ready" if self.program == "rustfs" else "/minio/health/ready"

@@ -128,7 +128,7 @@ class Postgres(Server):
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         command: list[str | Path] = [self._bin() / self.program, "-D", self.data, *options]
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
-        return processes.spawn(command, self.home, environment, self.log, self._account).pid
+        return processes.spawn(command, self.home, environment, self.log, self._account)
 
     def _ask(self) -> None:
         import psycopg

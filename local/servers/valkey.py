@@ -56,7 +56,7 @@ class Valkey(Server):
 
     def _spawn(self) -> int:
         write_private(self.data, render_conf(self.directory, self.port))
-        return processes.spawn([_program(), self.data], self.directory, {"LC_ALL": "C"}, self.log).pid
+        return processes.spawn([_program(), self.data], self.directory, {"LC_ALL": "C"}, self.log)
 
     def _ask(self) -> None:
         try:

@@ -1,0 +1,116 @@
+"""Servers and a whole stack for tests: each started once a worker, in a temporary directory, and stopped in any case."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import environment
+from local.console import Console
+from local.engine import tools
+from local.engine.tools import Engine
+from local.paths import State, write_private
+from local.servers.objects import ObjectStore
+from local.servers.postgres import Postgres
+from local.servers.valkey import Valkey
+from tests.stack import LocalStack
+from tests.watchdog import Watchdog
+
+LIVE_STACK = "live_stack"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the live stack run on one worker, so that it is brought up once."""
+    for item in items:
+        if LIVE_STACK in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group(LIVE_STACK))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_foreign_settings() -> None:
+    """The developer's own PG*, AWS_* and PULUMI_* variables lead no test elsewhere."""
+    environment.scrub()
+    for name in ("STELLAOPS_STATE_DIR", "RUSTFS_ENDPOINT"):
+        os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def watchdog() -> Iterator[Watchdog]:
+    """Give it each directory in which a test starts servers."""
+    made = Watchdog()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def servers_directory(tmp_path_factory: pytest.TempPathFactory, watchdog: Watchdog) -> Path:
+    directory = tmp_path_factory.mktemp("servers")
+    watchdog.watch(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def postgres_server(servers_directory: Path) -> Iterator[Postgres]:
+    """A PostgreSQL: ``host``, ``port``, ``user``, ``password``, ``connect(database)``. Shared: use names of your own."""
+    server = Postgres(servers_directory / Postgres.name)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def valkey_server(servers_directory: Path) -> Iterator[Valkey]:
+    """A Valkey: ``host``, ``port``, ``user`` (the admin), ``password``. Shared: use keys of your own."""
+    server = Valkey(servers_directory / Valkey.name)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def object_store(servers_directory: Path) -> Iterator[ObjectStore]:
+    """An object store: ``endpoint``, ``access_key``, ``secret_key``, ``client()``. Shared: use buckets of your own."""
+    server = ObjectStore(servers_directory / ObjectStore.name, tools.object_store_program(Console()))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The engine that ``make up`` uses; ``engine.pulumi`` is the executable."""
+    return tools.engine(Console())
+
+
+@pytest.fixture
+def pulumi_env(tmp_path: Path, engine: Engine) -> dict[str, str]:
+    """The environment of an engine with its own home, backend and passphrase; for programs of the test's own."""
+    state = State(tmp_path / "state")
+    state.make()
+    write_private(state.passphrase, "for tests")
+    settings = environment.of_engine(state, engine)
+    # These belong to the stack of the project.
+    return {name: value for name, value in settings.items() if name not in ("PULUMI_STACK", "PULUMI_OPTION_CONFIG_FILE")}
+
+
+@pytest.fixture(scope="session")
+def live_stack(tmp_path_factory: pytest.TempPathFactory, watchdog: Watchdog) -> Iterator[LocalStack]:
+    """A local stack after ``make up``. Tests leave it as they found it; its servers and data go with the session."""
+    state = tmp_path_factory.mktemp("live-stack")
+    watchdog.watch(state)
+    stack = LocalStack(state)
+    try:
+        stack.must("up")
+        yield stack
+    finally:
+        stack.run("clean", "--force")
