@@ -24,14 +24,16 @@ from local.paths import PROJECT, ROOT, STACK, State, read_json, write_private
 
 PASSPHRASE_BYTES = 32
 # ` +  postgresql:index:Role vuln_owner created (0.12s)`: what is finished, in the engine's plain output.
+_RESOURCE = r"[\s~+\-=@*<>]*(?P<type>[\w-]+:\S+) (?P<name>.+?)"
 FINISHED = re.compile(
-    r"[\s~+\-=@*<>]*(?P<type>\w+:\S+) (?P<name>.+?) "
-    r"(?P<what>(created|updated|deleted|replaced|refreshed|imported|discarded)( original| replacement)?)\b"
+    _RESOURCE + r" (?P<what>(created|updated|deleted|replaced|imported|discarded)( original| replacement)?)\b"
 )
-# What only says that it goes on.
-NOISE = re.compile(
-    r"@ \w+\.+$|[\s~+\-=@*<>]*\w+:\S+ .+? (creating|updating|deleting|replacing|refreshing|reading)\b|\w+ \(local\):$"
-)
+# What only says that it goes on: headings, operations that begin, resources that stay as they are.
+NOISE = re.compile(rf"@ \w+\.+$|\w+ \(local\):$|{_RESOURCE} ((\w+ing) \(.*\) ?|running)?\s*$")
+# After the last resource the engine tells how to remove a stack for good; `make clean` does.
+FAREWELL = re.compile(r"The resources in the stack have been deleted|If you want to remove the stack")
+# Their create fails when the object is there already; their id is their name.
+NOT_CREATED_TWICE = frozenset({"postgresql:index/role:Role", "postgresql:index/database:Database"})
 
 
 class Stack:
@@ -90,16 +92,30 @@ class Stack:
                 )
             file.unlink(missing_ok=True)
             console.line("engine", f"removed the lock of an engine that was killed (pid {pid})")
-        self._forget_pending(console)
+        self._take_up_pending(console)
 
-    def _forget_pending(self, console: Console) -> None:
+    def _take_up_pending(self, console: Console) -> None:
+        """Look again at what a killed engine was creating: it may exist, and the state does not know it.
+
+        What could not be created a second time goes into the state as if it had been made; a refresh of it alone then
+        keeps what is there and forgets what is not. Everything else is created anew, which does no harm.
+        """
         latest = read_json(self.state.checkpoint).get("checkpoint", {}).get("latest") or {}
         pending = latest.get("pending_operations") or []
         if not pending:
             return
-        # What was being created may exist by now. The program's resources find that out and take it over.
         exported = json.loads(self.capture("stack", "export"))
-        exported["deployment"]["pending_operations"] = []
+        deployment = exported["deployment"]
+        known = {resource["urn"] for resource in deployment.get("resources", [])}
+        taken_up = [
+            {**operation["resource"], "id": operation["resource"]["inputs"]["name"], "outputs": operation["resource"]["inputs"]}
+            for operation in deployment["pending_operations"]
+            if operation["type"] == "creating"
+            and operation["resource"]["type"] in NOT_CREATED_TWICE
+            and operation["resource"]["urn"] not in known
+        ]
+        deployment["pending_operations"] = []
+        deployment["resources"] = [*deployment.get("resources", []), *taken_up]
         file = self.state.directory / "import.json"
         write_private(file, json.dumps(exported))
         try:
@@ -107,6 +123,9 @@ class Stack:
         finally:
             file.unlink(missing_ok=True)
         console.line("engine", f"a run was interrupted during {len(pending)} operations; they are looked at again")
+        if taken_up:
+            targets = [part for resource in taken_up for part in ("--target", resource["urn"])]
+            self.capture("refresh", "--yes", "--skip-preview", *targets)
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets in clear."""
@@ -156,7 +175,7 @@ class Stack:
             for line in process.stdout or ():
                 plain = re.sub(r"\033\[[0-9;]*m", "", line)
                 match = FINISHED.match(plain)
-                noise = NOISE.match(plain) or (blank and not plain.strip())
+                noise = NOISE.match(plain) or FAREWELL.match(plain) or (blank and not plain.strip())
                 if match:
                     finished += 1
                     text = f"{match['what']} {match['type'].rpartition(':')[2]} {match['name']}"

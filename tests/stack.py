@@ -38,10 +38,6 @@ class LocalStack:
         assert result.returncode == 0, f"`{' '.join(arguments)}` failed:\n{result.stdout}\n{result.stderr}"
         return result.stdout
 
-    def close(self) -> None:
-        """Stop the servers; what a failed test left is in the state directory."""
-        self.run("down")
-
     @cached_property
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets in clear."""

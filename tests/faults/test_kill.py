@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from tests.stack import LocalStack
+from tests.watchdog import Watchdog
 
 # After so many created resources: group roles, logins, migrations, grants, streams.
 POINTS = (5, 25, 40, 60, 60)
@@ -17,12 +18,14 @@ FINISHED = re.compile(r"\b(created|updated)\b")
 
 
 @pytest.fixture
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    stack = LocalStack(tmp_path_factory.mktemp("killed"))
+def stack(tmp_path_factory: pytest.TempPathFactory, watchdog: Watchdog) -> Iterator[LocalStack]:
+    directory = tmp_path_factory.mktemp("killed")
+    watchdog.watch(directory)
+    stack = LocalStack(directory)
     try:
         yield stack
     finally:
-        stack.close()
+        stack.run("clean", "--force")
 
 
 def kill_after(stack: LocalStack, finished: int) -> bool:
@@ -31,15 +34,15 @@ def kill_after(stack: LocalStack, finished: int) -> bool:
         [sys.executable, "-m", "local", "up"], env=stack.environment, cwd=stack.project, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    assert process.stdout is not None
     seen = 0
     killed = False
-    for line in process.stdout:
-        seen += bool(FINISHED.search(line))
-        if seen >= finished and not killed:
-            killed = True
-            _kill_engine(process.pid)
-    process.wait(timeout=60)
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            seen += bool(FINISHED.search(line))
+            if seen >= finished and not killed:
+                killed = True
+                _kill_engine(process.pid)
     return killed
 
 
