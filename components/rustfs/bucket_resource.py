@@ -44,7 +44,9 @@ class BucketProvider(ResourceProvider):
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """A mistake in a rule is told in the preview, by the rule's ID."""
-        failures = [] if len(news["rules"]) <= MOST_RULES else [CheckFailure("rules", f"S3 takes at most {MOST_RULES} rules")]
+        failures = (
+            [] if len(news["rules"]) <= MOST_RULES else [CheckFailure("rules", f"S3 takes at most {MOST_RULES} rules")]
+        )
         for name, rule in news["rules"].items():
             days = [value for action in rule.values() if isinstance(action, dict) for value in action.values()]
             if not days:
@@ -218,6 +220,11 @@ class Bucket(Resource, module="storage", name="Bucket"):
         force_destroy: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        props: dict[str, Any] = {"bucket": bucket, "object_lock": object_lock, "rules": rules, "force_destroy": force_destroy}
+        props: dict[str, Any] = {
+            "bucket": bucket,
+            "object_lock": object_lock,
+            "rules": rules,
+            "force_destroy": force_destroy,
+        }
         props["left_to_server"] = None
         super().__init__(BucketProvider(), name, props, opts)

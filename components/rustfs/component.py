@@ -74,7 +74,10 @@ class ObjectStore(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, provider=self._args.provider, protect=self._args.protect),
         )
         aws.s3.BucketLifecycleConfiguration(
-            name, bucket=bucket.bucket, rules=[_aws_rule(rule_id, rule) for rule_id, rule in rules.items()], opts=self._options
+            name,
+            bucket=bucket.bucket,
+            rules=[_aws_rule(rule_id, rule) for rule_id, rule in rules.items()],
+            opts=self._options,
         )
         return bucket.bucket
 

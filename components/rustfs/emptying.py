@@ -19,7 +19,9 @@ def empty(client: Client, bucket: str, *, bypass_governance: bool, page_size: in
     """Delete all that the bucket holds, page by page; returns how many versions and markers. Raises ``ProviderError``."""
     extra = {"BypassGovernanceRetention": True} if bypass_governance else {}
     deleted = 0
-    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, PaginationConfig={"PageSize": page_size}):
+    for page in client.get_paginator("list_object_versions").paginate(
+        Bucket=bucket, PaginationConfig={"PageSize": page_size}
+    ):
         found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
         if not found:
             continue

@@ -8,13 +8,22 @@ from typing import Any
 
 Rules = dict[str, dict[str, Any]]
 
-_ACTIONS = ("Expiration", "NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload", "NoncurrentVersionTransitions", "Transitions")
+_ACTIONS = (
+    "Expiration",
+    "NoncurrentVersionExpiration",
+    "AbortIncompleteMultipartUpload",
+    "NoncurrentVersionTransitions",
+    "Transitions",
+)
 
 
 def retention_rules(noncurrent_days: int, abort_days: int) -> Rules:
     """The three rules of every bucket. The marker rule stands by itself: servers refuse it beside another."""
     return {
-        "expire-noncurrent-versions": {"Prefix": "", "NoncurrentVersionExpiration": {"NoncurrentDays": noncurrent_days}},
+        "expire-noncurrent-versions": {
+            "Prefix": "",
+            "NoncurrentVersionExpiration": {"NoncurrentDays": noncurrent_days},
+        },
         "remove-expired-delete-markers": {"Prefix": "", "Expiration": {"ExpiredObjectDeleteMarker": True}},
         "abort-stale-uploads": {"Prefix": "", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": abort_days}},
     }

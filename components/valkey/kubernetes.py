@@ -13,7 +13,7 @@ from pulumi_kubernetes.meta import v1 as meta
 
 from components.valkey.render import PROBE_USER
 
-IMAGE = "valkey/valkey:8.1.4"
+IMAGE = "valkey/valkey:8.1.8"
 NAME = "valkey"
 HEADLESS = "valkey-headless"
 PORT = 6379
@@ -49,8 +49,12 @@ class DeploymentArgs:
 
 def deploy(args: DeploymentArgs, opts: pulumi.ResourceOptions) -> apps.StatefulSet:
     """Everything of the deployment. ``opts`` carries parent and provider of each object."""
-    conf = core.ConfigMap("valkey-conf", metadata=_metadata("valkey-conf", args), data={"valkey.conf": args.conf}, opts=opts)
-    acl = core.Secret("valkey-acl", metadata=_metadata("valkey-acl", args), string_data={"users.acl": args.acl}, opts=opts)
+    conf = core.ConfigMap(
+        "valkey-conf", metadata=_metadata("valkey-conf", args), data={"valkey.conf": args.conf}, opts=opts
+    )
+    acl = core.Secret(
+        "valkey-acl", metadata=_metadata("valkey-acl", args), string_data={"users.acl": args.acl}, opts=opts
+    )
     _service(HEADLESS, args, opts, headless=True)
     _service(NAME, args, opts, headless=False)
     return apps.StatefulSet(
@@ -61,7 +65,9 @@ def deploy(args: DeploymentArgs, opts: pulumi.ResourceOptions) -> apps.StatefulS
             service_name=HEADLESS,
             selector=meta.LabelSelectorArgs(match_labels=LABELS),
             template=core.PodTemplateSpecArgs(
-                metadata=meta.ObjectMetaArgs(labels=LABELS, annotations={"stellaops.io/config-checksum": args.checksum}),
+                metadata=meta.ObjectMetaArgs(
+                    labels=LABELS, annotations={"stellaops.io/config-checksum": args.checksum}
+                ),
                 spec=_pod(args, conf, acl),
             ),
             volume_claim_templates=[_volume_claim(args)],
@@ -106,7 +112,9 @@ def _pod(args: DeploymentArgs, conf: core.ConfigMap, acl: core.Secret) -> core.P
         containers=[_container(args)],
         volumes=[
             core.VolumeArgs(name="conf", config_map=core.ConfigMapVolumeSourceArgs(name=conf.metadata.name)),
-            core.VolumeArgs(name="acl", secret=core.SecretVolumeSourceArgs(secret_name=acl.metadata.name, default_mode=0o440)),
+            core.VolumeArgs(
+                name="acl", secret=core.SecretVolumeSourceArgs(secret_name=acl.metadata.name, default_mode=0o440)
+            ),
         ],
     )
 
@@ -152,6 +160,8 @@ def _volume_claim(args: DeploymentArgs) -> core.PersistentVolumeClaimArgs:
         metadata=meta.ObjectMetaArgs(name="data"),
         spec=core.PersistentVolumeClaimSpecArgs(
             access_modes=["ReadWriteOnce"],
-            resources=core.VolumeResourceRequirementsArgs(requests={"storage": f"{args.maxmemory * DISK_PER_MAXMEMORY // MIB}Mi"}),
+            resources=core.VolumeResourceRequirementsArgs(
+                requests={"storage": f"{args.maxmemory * DISK_PER_MAXMEMORY // MIB}Mi"}
+            ),
         ),
     )

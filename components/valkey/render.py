@@ -39,7 +39,7 @@ def _templates() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # configuration, not HTML
+        autoescape=False,  # noqa: S701 - configuration, not HTML
     )
     environment.filters["quoted"] = quoted
     return environment

@@ -114,7 +114,9 @@ def _drop(client: Client, names: list[str], allow_data_loss: bool) -> None:
         try:
             together.execute()
         except valkey.WatchError:
-            raise ProviderError("streams were written to while they were being deleted; stop the producers and run again") from None
+            raise ProviderError(
+                "streams were written to while they were being deleted; stop the producers and run again"
+            ) from None
 
 
 def _drop_groups(client: Client, stream: str, names: list[str], allow_data_loss: bool) -> None:
@@ -130,7 +132,9 @@ def _drop_groups(client: Client, stream: str, names: list[str], allow_data_loss:
 
 
 def _not_a_stream(name: str, kind: str) -> ProviderError:
-    return ProviderError(f"Valkey key {name} is a {kind}, not a stream; find out who wrote it and delete it: DEL {name}")
+    return ProviderError(
+        f"Valkey key {name} is a {kind}, not a stream; find out who wrote it and delete it: DEL {name}"
+    )
 
 
 def _outs(props: dict[str, Any]) -> dict[str, Any]:

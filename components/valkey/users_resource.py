@@ -36,7 +36,9 @@ class ValkeyUsersProvider(ResourceProvider):
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         taken = {"default", PROBE_USER, self._server.user} & set(news["users"])
-        failures = [CheckFailure("users", f"user {name!r} is not a module's; name the module otherwise") for name in taken]
+        failures = [
+            CheckFailure("users", f"user {name!r} is not a module's; name the module otherwise") for name in taken
+        ]
         return CheckResult(news, failures)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
@@ -60,7 +62,9 @@ class ValkeyUsersProvider(ResourceProvider):
             users[name] = props["users"][name] if unchanged else [rules]
             hashes[name] = passwords
             canonical[name] = props["canonical"].get(name, rules)
-        return ReadResult(id_, {"users": users, "hashes": hashes, "canonical": canonical}, {"users": users, "hashes": hashes})
+        return ReadResult(
+            id_, {"users": users, "hashes": hashes, "canonical": canonical}, {"users": users, "hashes": hashes}
+        )
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         with self._server.connection() as client:

@@ -75,7 +75,9 @@ def own_valkey(mapping: Mapping, users: list[str]) -> Iterator[OwnValkey]:
         port = probe.getsockname()[1]
     conf = render_conf(mapping, directory=str(home), port=port, bind="127.0.0.1", aclfile=str(home / "users.acl"))
     (home / "valkey.conf").write_text(conf)
-    (home / "users.acl").write_text(render_acl(mapping, {user: sha256(user) for user in users}, admin=(ADMIN, sha256(ADMIN))))
+    (home / "users.acl").write_text(
+        render_acl(mapping, {user: sha256(user) for user in users}, admin=(ADMIN, sha256(ADMIN)))
+    )
     own = OwnValkey(home, port)
     try:
         own.start()

@@ -96,8 +96,20 @@ def test_a_refresh_finds_no_change_where_there_is_none(store: Store, bucket: str
     "tampered",
     [
         [{"ID": "expire-noncurrent-versions", "NoncurrentVersionExpiration": {"NoncurrentDays": 3}}],
-        [{"ID": "expire-noncurrent-versions", "NoncurrentVersionExpiration": {"NoncurrentDays": 90}, "Status": "Disabled"}],
-        [{"ID": "expire-noncurrent-versions", "NoncurrentVersionExpiration": {"NoncurrentDays": 90}, "Filter": {"Prefix": "x/"}}],
+        [
+            {
+                "ID": "expire-noncurrent-versions",
+                "NoncurrentVersionExpiration": {"NoncurrentDays": 90},
+                "Status": "Disabled",
+            }
+        ],
+        [
+            {
+                "ID": "expire-noncurrent-versions",
+                "NoncurrentVersionExpiration": {"NoncurrentDays": 90},
+                "Filter": {"Prefix": "x/"},
+            }
+        ],
         [{"ID": "delete-everything", "Expiration": {"Days": 1}}],
         [],
     ],
@@ -136,7 +148,9 @@ def test_changed_days_are_updated_in_place(store: Store, s3: Any, bucket: str) -
 def test_object_lock_and_name_need_another_bucket(store: Store) -> None:
     provider = provider_of(store)
     lock = provider.diff("b", props("b"), props("b", object_lock=True))
-    assert lock.replaces == ["object_lock"] and lock.delete_before_replace, "the name is taken until the old one is gone"
+    assert lock.replaces == ["object_lock"] and lock.delete_before_replace, (
+        "the name is taken until the old one is gone"
+    )
     name = provider.diff("b", props("b"), props("c"))
     assert name.replaces == ["bucket"] and not name.delete_before_replace
 
@@ -225,7 +239,9 @@ def test_more_than_one_page_of_versions_is_emptied(store: Store, s3: Any, bucket
         ({"access_key": "nobody"}, "objectStoreAccessKey"),
     ],
 )
-def test_an_endpoint_that_cannot_be_used_is_told_in_one_line(store: Store, bucket: str, changes: dict[str, str], says: str) -> None:
+def test_an_endpoint_that_cannot_be_used_is_told_in_one_line(
+    store: Store, bucket: str, changes: dict[str, str], says: str
+) -> None:
     with pytest.raises(ProviderError) as caught:
         provider_of(store, **changes).create(props(bucket))
     text = str(caught.value)

@@ -53,7 +53,9 @@ def test_every_bucket_is_versioned_and_keeps_old_versions_90_days(live_stack: An
     s3 = live_stack.s3()
     assert {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]} >= set(MAPPING.rustfs.buckets)
     for name in MAPPING.rustfs.buckets:
-        assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled", f"an overwritten object of {name} would be lost"
+        assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled", (
+            f"an overwritten object of {name} would be lost"
+        )
         rules = {rule["ID"]: rule for rule in s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]}
         assert rules["expire-noncurrent-versions"]["NoncurrentVersionExpiration"]["NoncurrentDays"] == 90
         assert rules["remove-expired-delete-markers"]["Expiration"]["ExpiredObjectDeleteMarker"] is True
@@ -73,4 +75,6 @@ def test_the_manifests_are_rendered_and_hold_the_same_users_as_the_server(live_s
     hashes = {line.split()[1]: line for line in secret["stringData"]["users.acl"].splitlines()}
     for user in MAPPING.users:
         password = live_stack.outputs["secrets"][user]["valkey_password"]
-        assert hashlib.sha256(password.encode()).hexdigest() in hashes[user], f"{user} could log in locally and not in the cluster"
+        assert hashlib.sha256(password.encode()).hexdigest() in hashes[user], (
+            f"{user} could log in locally and not in the cluster"
+        )

@@ -72,7 +72,17 @@ def sample(pattern: str) -> str:
 
 # One key of each pattern, and keys beside them that nobody has.
 KEYS = [*dict.fromkeys(sample(pattern) for pattern in MAPPING.valkey.keys)]
-STRAY = ["stray", "stray:sample", "scan", "scanner", "dpop", "xscan:sample", "policy:other", "scanner:events:2", "notify:deliver?"]
+STRAY = [
+    "stray",
+    "stray:sample",
+    "scan",
+    "scanner",
+    "dpop",
+    "xscan:sample",
+    "policy:other",
+    "scanner:events:2",
+    "notify:deliver?",
+]
 
 
 def expected(mapping: Mapping, user: str, key: str) -> set[str]:
@@ -129,8 +139,14 @@ def test_nobody_may_run_what_endangers_others(server: OwnValkey, user: str) -> N
 
 def test_no_granted_command_is_of_a_category_that_modules_must_not_have(server: OwnValkey) -> None:
     with server.client() as admin:
-        bad = {command for category in ("dangerous", "admin", "scripting", "pubsub") for command in admin.acl_cat(category)}
-        rules = [line for line in admin.execute_command("ACL LIST") if not line.startswith((f"user {ADMIN} ", "user default "))]
+        bad = {
+            command for category in ("dangerous", "admin", "scripting", "pubsub") for command in admin.acl_cat(category)
+        }
+        rules = [
+            line
+            for line in admin.execute_command("ACL LIST")
+            if not line.startswith((f"user {ADMIN} ", "user default "))
+        ]
     given = {match for line in rules for match in re.findall(r"\+([a-z|\-]+)", line)}
     assert given, "the modules can do something"
     assert not given & bad
@@ -146,7 +162,7 @@ def test_only_known_users_come_in(server: OwnValkey, name: str) -> None:
 def test_nobody_comes_in_without_a_name_or_with_another_ones_password(server: OwnValkey) -> None:
     with pytest.raises(valkey.AuthenticationError):
         server.client("scanner", given="password-of-policy").ping()
-    with pytest.raises(valkey.AuthenticationError, match="(?i)auth"):
+    with pytest.raises(valkey.AuthenticationError, match=r"(?i)auth"):
         valkey.Valkey(port=server.port).get("scan:sample")
 
 
@@ -159,7 +175,9 @@ def test_the_probe_pings_without_a_password_and_sees_nothing(server: OwnValkey) 
 
 def test_every_user_can_do_what_client_libraries_do_on_connecting(server: OwnValkey) -> None:
     for user in MAPPING.users:
-        with valkey.Valkey(port=server.port, username=user, password=f"password-of-{user}", client_name="x", protocol=3, db=0) as client:
+        with valkey.Valkey(
+            port=server.port, username=user, password=f"password-of-{user}", client_name="x", protocol=3, db=0
+        ) as client:
             assert client.ping(), f"{user} cannot connect"
             assert client.select(0) and client.client_id()
 
@@ -196,7 +214,14 @@ def test_a_reader_looks_and_changes_nothing() -> None:
 
 def test_the_memory_policy_of_the_mapping_is_what_the_server_runs_with(server: OwnValkey) -> None:
     with server.client() as admin:
-        names = "maxmemory", "maxmemory-policy", "stream-node-max-bytes", "stream-node-max-entries", "appendonly", "databases"
+        names = (
+            "maxmemory",
+            "maxmemory-policy",
+            "stream-node-max-bytes",
+            "stream-node-max-entries",
+            "appendonly",
+            "databases",
+        )
         found = {name: admin.config_get(name)[name] for name in names}
         saved = admin.config_get("save")["save"]
     assert found == {

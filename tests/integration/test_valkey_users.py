@@ -91,7 +91,9 @@ def test_a_refresh_finds_no_change_where_there_is_none(own: OwnValkey) -> None:
         ("DELUSER", "scanner"),
     ],
 )  # fmt: skip
-def test_a_refresh_finds_what_somebody_did_to_a_user_and_an_update_mends_it(own: OwnValkey, tampering: tuple[str, ...]) -> None:
+def test_a_refresh_finds_what_somebody_did_to_a_user_and_an_update_mends_it(
+    own: OwnValkey, tampering: tuple[str, ...]
+) -> None:
     provider, wanted = provider_of(own), props("scanner", "policy")
     created = provider.create(wanted)
     before = lines(own)

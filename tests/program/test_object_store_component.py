@@ -38,13 +38,19 @@ def recorder() -> Recorder:
 def test_there_is_a_bucket_for_each_top_level_path_of_the_reference(recorder: Recorder) -> None:
     buckets = recorder.of(":Bucket")
     assert set(buckets) == BUCKETS
-    assert {bucket["bucket"] for bucket in buckets.values()} == BUCKETS, "the reference's paths would not be the URL paths"
+    assert {bucket["bucket"] for bucket in buckets.values()} == BUCKETS, (
+        "the reference's paths would not be the URL paths"
+    )
 
 
 def test_a_prefix_goes_before_the_physical_names_only() -> None:
     recorder = program(prefix="team-a-")
-    assert {name: bucket["bucket"] for name, bucket in recorder.of(":Bucket").items()} == {name: f"team-a-{name}" for name in BUCKETS}
-    assert {item["bucket"] for item in recorder.of(":BucketVersioning").values()} == {f"team-a-{name}" for name in BUCKETS}
+    assert {name: bucket["bucket"] for name, bucket in recorder.of(":Bucket").items()} == {
+        name: f"team-a-{name}" for name in BUCKETS
+    }
+    assert {item["bucket"] for item in recorder.of(":BucketVersioning").values()} == {
+        f"team-a-{name}" for name in BUCKETS
+    }
 
 
 def test_versioning_is_on_everywhere(recorder: Recorder) -> None:
@@ -59,8 +65,12 @@ def test_only_evidence_has_object_lock(recorder: Recorder) -> None:
 
 def test_old_versions_are_kept_as_long_as_the_backup_table_says(recorder: Recorder) -> None:
     for name, bucket in recorder.of(":Bucket").items():
-        assert bucket["rules"]["expire-noncurrent-versions"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 90}, name
-        assert bucket["rules"]["abort-stale-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}, name
+        assert bucket["rules"]["expire-noncurrent-versions"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 90}, (
+            name
+        )
+        assert bucket["rules"]["abort-stale-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}, (
+            name
+        )
 
 
 def test_objects_go_with_their_bucket_only_where_the_stack_allows_it(recorder: Recorder) -> None:
@@ -82,7 +92,9 @@ def test_rustfs_is_asked_for_nothing_that_only_aws_answers(recorder: Recorder) -
 def test_on_aws_everything_is_the_official_provider_and_means_the_same() -> None:
     recorder = program("aws")
     assert not [resource for resource in recorder.resources if "dynamic" in resource.type]
-    buckets = {resource.name: resource.inputs for resource in recorder.resources if resource.type == "aws:s3/bucket:Bucket"}
+    buckets = {
+        resource.name: resource.inputs for resource in recorder.resources if resource.type == "aws:s3/bucket:Bucket"
+    }
     assert set(buckets) == BUCKETS
     assert {name for name, bucket in buckets.items() if bucket["objectLockEnabled"]} == {"evidence"}
     for name, lifecycle in recorder.of(":BucketLifecycleConfiguration").items():
@@ -95,5 +107,7 @@ def test_on_aws_everything_is_the_official_provider_and_means_the_same() -> None
 
 @pytest.mark.parametrize("target", ["rustfs", "aws"])
 def test_each_official_resource_names_its_provider(target: str) -> None:
-    loose = [r.name for r in program(target).resources if r.type.startswith("aws:s3") and "::object-store" not in r.provider]
+    loose = [
+        r.name for r in program(target).resources if r.type.startswith("aws:s3") and "::object-store" not in r.provider
+    ]
     assert not loose, f"these would slip to a default provider: {loose}"

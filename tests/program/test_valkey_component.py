@@ -21,7 +21,9 @@ MAPPING = load(ROOT / "schema-mapping.yaml")
 HASHES = {user: f"{number:064x}" for number, user in enumerate(MAPPING.users)}
 
 
-def program(apply: Any = "direct", mode: Any = "render", hashes: dict[str, str] = HASHES, mapping: Any = MAPPING) -> Recorder:
+def program(
+    apply: Any = "direct", mode: Any = "render", hashes: dict[str, str] = HASHES, mapping: Any = MAPPING
+) -> Recorder:
     class Known:
         """A credential whose hash the test knows."""
 
@@ -30,7 +32,12 @@ def program(apply: Any = "direct", mode: Any = "render", hashes: dict[str, str] 
 
     def run() -> None:
         settings = ValkeySettings(
-            host="valkey", port=6379, tls=False, admin_user="admin", admin_password=pulumi.Output.secret("admin-password"), apply=apply
+            host="valkey",
+            port=6379,
+            tls=False,
+            admin_user="admin",
+            admin_password=pulumi.Output.secret("admin-password"),
+            apply=apply,
         )
         provider = None if mode == "none" else kubernetes.Provider("manifests", render_yaml_to_directory="rendered")
         credentials: dict[str, Credential] = {user: Known(user) for user in mapping.users}  # type: ignore[misc]
@@ -91,10 +98,19 @@ def test_a_stack_without_kubernetes_makes_no_object_of_it() -> None:
 
 def test_each_kubernetes_object_names_its_provider_and_has_a_fixed_name_and_namespace(recorder: Recorder) -> None:
     objects = [resource for resource in recorder.resources if resource.type.startswith("kubernetes:")]
-    assert sorted(resource.type.rpartition(":")[2] for resource in objects) == ["ConfigMap", "Secret", "Service", "Service", "StatefulSet"]
+    assert sorted(resource.type.rpartition(":")[2] for resource in objects) == [
+        "ConfigMap",
+        "Secret",
+        "Service",
+        "Service",
+        "StatefulSet",
+    ]
     for resource in objects:
         assert "::manifests" in resource.provider, f"{resource.name} would slip to a default provider"
-        assert resource.inputs["metadata"]["name"] == resource.name and resource.inputs["metadata"]["namespace"] == "stellaops"
+        assert (
+            resource.inputs["metadata"]["name"] == resource.name
+            and resource.inputs["metadata"]["namespace"] == "stellaops"
+        )
 
 
 def test_the_pod_passes_the_restricted_pod_security_standard(recorder: Recorder) -> None:
@@ -124,7 +140,9 @@ def test_probes_ping_as_the_user_that_may_do_nothing_else(recorder: Recorder) ->
         assert command[command.index("--user") + 1] == PROBE_USER and command[-1] == "ping"
         assert "-e" in command, "without it, valkey-cli reports success for an error answer"
     start = container(recorder)["startupProbe"]
-    assert start["failureThreshold"] * start["periodSeconds"] >= 1800, "a server that loads a large AOF would be killed over and over"
+    assert start["failureThreshold"] * start["periodSeconds"] >= 1800, (
+        "a server that loads a large AOF would be killed over and over"
+    )
 
 
 def test_the_pod_mounts_the_conf_and_the_users_that_the_component_renders(recorder: Recorder) -> None:
@@ -151,7 +169,9 @@ def checksum(recorder: Recorder) -> str:
 
 def test_pods_restart_when_conf_or_users_change_and_never_otherwise(recorder: Recorder) -> None:
     assert checksum(program()) == checksum(recorder)
-    assert checksum(program(hashes={**HASHES, "scanner": "f" * 64})) != checksum(recorder), "an old password would stay valid"
+    assert checksum(program(hashes={**HASHES, "scanner": "f" * 64})) != checksum(recorder), (
+        "an old password would stay valid"
+    )
     memory = MAPPING.valkey.memory.model_copy(update={"maxmemory": "3gb"})
     mapping = MAPPING.model_copy(update={"valkey": MAPPING.valkey.model_copy(update={"memory": memory})})
     assert checksum(program(mapping=mapping)) != checksum(recorder)

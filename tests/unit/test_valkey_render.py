@@ -41,7 +41,9 @@ def test_memory_policy_and_stream_nodes_are_those_of_the_reference(mapping: Mapp
 def test_both_kinds_of_persistence_follow_the_backup_strategy(mapping: Mapping) -> None:
     found = conf(mapping)
     assert found["appendonly"] == "yes" and found["save"] != '""'
-    backups = mapping.backups.model_copy(update={"valkey": mapping.backups.valkey.model_copy(update={"strategy": ("aof",)})})
+    backups = mapping.backups.model_copy(
+        update={"valkey": mapping.backups.valkey.model_copy(update={"strategy": ("aof",)})}
+    )
     without = conf(mapping.model_copy(update={"backups": backups}))
     assert without["appendonly"] == "yes" and without["save"] == '""'
 
@@ -113,7 +115,9 @@ def test_only_a_hash_may_stand_for_a_password_and_it_is_not_shown(mapping: Mappi
         set_user(wrong, ())
 
 
-@pytest.mark.parametrize("name", ["default", PROBE_USER, "scanner", "telemetry", "two words", "a\nuser b on nopass", ""])
+@pytest.mark.parametrize(
+    "name", ["default", PROBE_USER, "scanner", "telemetry", "two words", "a\nuser b on nopass", ""]
+)
 def test_an_admin_name_that_breaks_the_file_or_a_module_is_refused(mapping: Mapping, name: str) -> None:
     with pytest.raises(ValueError, match="admin user"):
         render_acl(mapping, {}, admin=(name, HASH))
@@ -128,4 +132,6 @@ def test_nobody_reads_what_a_verb_does_not_need() -> None:
     assert set(commands("produce", "stream")) == {"xadd", "xlen"}
     assert "xadd" not in commands("consume", "stream")
     for verb, key_type in (("write", "string"), ("write", "various"), ("write", "set"), ("read", "various")):
-        assert not [name for name in commands(verb, key_type) if name.startswith("x")], "a stream needs a stream's permission"
+        assert not [name for name in commands(verb, key_type) if name.startswith("x")], (
+            "a stream needs a stream's permission"
+        )
