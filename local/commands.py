@@ -223,9 +223,8 @@ def _env(state: State, module: str | None) -> int:
         raise UserError("the local stack has no contract yet", "run make up first")
     if module is None or module not in modules:
         near = difflib.get_close_matches((module or "").lower().replace("-", "_"), modules, 1)
-        hint = f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(modules)}"
-        what = f'no module "{module}"' if module else "which module?"
-        raise UserError(what, f"{hint} Like this: make env MODULE={near[0] if near else modules[0]}")
+        hint = f"run make env MODULE={near[0]}" if near else f"there are {', '.join(modules)}"
+        raise UserError(f'no module "{module}"' if module else "no MODULE= given", hint)
     print("\n".join(contract.env_lines(outputs, module)))
     return 0
 

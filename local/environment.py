@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from local.engine.tools import Engine
 from local.paths import STACK, VENV, State
@@ -31,7 +32,9 @@ def of_engine(state: State, engine: Engine) -> dict[str, str]:
         "PATH": os.pathsep.join(str(part) for part in path),
         "VIRTUAL_ENV": str(VENV),
         "PULUMI_HOME": str(state.pulumi_home),
-        "PULUMI_BACKEND_URL": f"file://{state.backend}",
+        # Without side-car files, which are not replaced in one step: killed while it writes one, the engine could not
+        # read its state any more.
+        "PULUMI_BACKEND_URL": f"file://{quote(str(state.backend))}?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(state.passphrase),
         "PULUMI_STACK": STACK,
         # The committed file has no endpoints and no secrets; this one has.
