@@ -22,7 +22,11 @@ def main() -> None:
         raise pulumi.RunError(f"the mapping has {len(error.problems)} problem(s):\n{error}") from None
 
     credentials = {name: Credential(name, user=name, rotate=user.rotate) for name, user in mapping.users.items()}
-    common: dict[str, Any] = {"mapping": mapping, "protect": settings.protect, "allow_data_loss": settings.allow_data_loss}
+    common: dict[str, Any] = {
+        "mapping": mapping,
+        "protect": settings.protect,
+        "allow_data_loss": settings.allow_data_loss,
+    }
     Postgres("postgres", PostgresArgs(settings=settings.postgres, credentials=credentials, **common))
     Valkey(
         "valkey",
@@ -40,7 +44,9 @@ def main() -> None:
 
     document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)
     pulumi.export("contract", document.model_dump(mode="json"))
-    pulumi.export("secrets", {name: credential.clear(name in mapping.modules) for name, credential in credentials.items()})
+    pulumi.export(
+        "secrets", {name: credential.clear(name in mapping.modules) for name, credential in credentials.items()}
+    )
 
 
 main()

@@ -251,6 +251,8 @@ LINT = (
     ("ruff", "check"),
     ("ruff", "format", "--check"),
     ("mypy",),
+    ("python", "-m", "components.mapping"),
+    ("python", "-m", "components.schemas", "--check"),
 )
 FORMAT = (
     ("ruff", "check", "--fix"),

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import secrets
 import signal
 import socket
@@ -21,17 +20,9 @@ from local.console import Console
 from local.engine.tools import Engine
 from local.errors import UserError
 from local.paths import PROJECT, ROOT, STACK, State, read_json, write_private
+from local.progress import Progress
 
 PASSPHRASE_BYTES = 32
-# ` +  postgresql:index:Role vuln_owner created (0.12s)`: what is finished, in the engine's plain output.
-_RESOURCE = r"[\s~+\-=@*<>]*(?P<type>[\w-]+:\S+) (?P<name>.+?)"
-FINISHED = re.compile(
-    _RESOURCE + r" (?P<what>(created|updated|deleted|replaced|imported|discarded)( original| replacement)?)\b"
-)
-# What only says that it goes on: headings, operations that begin, resources that stay as they are.
-NOISE = re.compile(rf"@ \w+\.+$|\w+ \(local\):$|{_RESOURCE} ((\w+ing) \(.*\) ?|running)?\s*$")
-# After the last resource the engine tells how to remove a stack for good; `make clean` does.
-FAREWELL = re.compile(r"The resources in the stack have been deleted|If you want to remove the stack")
 # Their create fails when the object is there already; their id is their name.
 NOT_CREATED_TWICE = frozenset({"postgresql:index/role:Role", "postgresql:index/database:Database"})
 
@@ -108,7 +99,11 @@ class Stack:
         deployment = exported["deployment"]
         known = {resource["urn"] for resource in deployment.get("resources", [])}
         taken_up = [
-            {**operation["resource"], "id": operation["resource"]["inputs"]["name"], "outputs": operation["resource"]["inputs"]}
+            {
+                **operation["resource"],
+                "id": operation["resource"]["inputs"]["name"],
+                "outputs": operation["resource"]["inputs"],
+            }
             for operation in deployment["pending_operations"]
             if operation["type"] == "creating"
             and operation["resource"]["type"] in NOT_CREATED_TWICE
@@ -159,33 +154,17 @@ class Stack:
             return process.wait()
 
     def run(self, console: Console, *arguments: str) -> int:
-        """Run a long command with a line for each resource that is finished; its exit code.
-
-        On a terminal these lines are one, with a count; everything else that the engine says is shown as it is.
-        """
+        """Run a long command with progress; its exit code."""
         colour = "always" if console.coloured else "never"
         process = subprocess.Popen(
             [self.engine.pulumi, "--non-interactive", f"--color={colour}", *arguments, "--suppress-outputs"],
             cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, process_group=0, text=True, errors="replace",
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1,
         )  # fmt: skip
-        finished = 0
-        blank = True
+        progress = Progress(console)
         with _guarded(process):
             for line in process.stdout or ():
-                plain = re.sub(r"\033\[[0-9;]*m", "", line)
-                match = FINISHED.match(plain)
-                noise = NOISE.match(plain) or FAREWELL.match(plain) or (blank and not plain.strip())
-                if match:
-                    finished += 1
-                    text = f"{match['what']} {match['type'].rpartition(':')[2]} {match['name']}"
-                    if console.terminal:
-                        console.live("stack", f"{finished}: {text}")
-                    else:
-                        console.line("stack", text)
-                elif not noise:
-                    console.say(line.rstrip("\n"))
-                    blank = not plain.strip()
+                progress.feed(line)
             console.clear()
             return process.wait()
 

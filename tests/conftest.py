@@ -100,7 +100,9 @@ def pulumi_env(tmp_path: Path, engine: Engine) -> dict[str, str]:
     write_private(state.passphrase, "for tests")
     settings = environment.of_engine(state, engine)
     # These belong to the stack of the project.
-    return {name: value for name, value in settings.items() if name not in ("PULUMI_STACK", "PULUMI_OPTION_CONFIG_FILE")}
+    return {
+        name: value for name, value in settings.items() if name not in ("PULUMI_STACK", "PULUMI_OPTION_CONFIG_FILE")
+    }
 
 
 @pytest.fixture(scope="session")

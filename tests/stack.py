@@ -10,7 +10,7 @@ from typing import Any
 
 import boto3
 import psycopg
-import valkey
+from valkey import Valkey
 
 PROJECT = Path(__file__).parents[1]
 UP_TIMEOUT_SECONDS = 600
@@ -67,16 +67,18 @@ class LocalStack:
             password=password or self.outputs["secrets"][module]["postgres_password"], sslmode=postgres["sslmode"], autocommit=True,
         )  # fmt: skip
 
-    def valkey(self, user: str) -> "valkey.Valkey":
+    def valkey(self, user: str) -> Valkey:
         """Valkey as the module or service."""
         endpoint = self.outputs["contract"]["endpoints"]["valkey"]
         password = self.outputs["secrets"][user]["valkey_password"]
-        return valkey.Valkey(host=endpoint["host"], port=endpoint["port"], username=user, password=password, decode_responses=True)
+        return Valkey(
+            host=endpoint["host"], port=endpoint["port"], username=user, password=password, decode_responses=True
+        )
 
-    def valkey_admin(self) -> "valkey.Valkey":
+    def valkey_admin(self) -> Valkey:
         """Valkey as the admin."""
         config = self.config
-        return valkey.Valkey(
+        return Valkey(
             host=config["valkeyHost"], port=int(config["valkeyPort"]), username=config["valkeyAdminUser"],
             password=config["valkeyAdminPassword"], decode_responses=True,
         )  # fmt: skip

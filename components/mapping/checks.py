@@ -54,7 +54,9 @@ def _owners(mapping: Mapping) -> Iterator[Finding]:
             if schema not in mapping.postgres.schemas:
                 yield Finding(path, f"no schema {schema!r}", schema, known)
             elif schema in owners:
-                yield Finding(path, f"schema {schema!r} has two owners: {owners[schema]} and {name}; one may only write")
+                yield Finding(
+                    path, f"schema {schema!r} has two owners: {owners[schema]} and {name}; one may only write"
+                )
             else:
                 owners[schema] = name
     for schema in mapping.postgres.schemas:
@@ -77,14 +79,18 @@ def _postgres_targets(mapping: Mapping) -> Iterator[Finding]:
                     yield Finding(path, f"no schema {target.schema!r}", target.schema, tuple(schemas))
                     continue
                 if target.schema in whole:
-                    yield Finding(path, f"{text!r} is already covered by what {name} owns, writes or reads; leave it out")
+                    yield Finding(
+                        path, f"{text!r} is already covered by what {name} owns, writes or reads; leave it out"
+                    )
                     continue
                 if target.table is None:
                     whole.add(target.schema)
                     continue
                 tables = schemas[target.schema].tables
                 if target.table not in tables:
-                    yield Finding(path, f"no table {target.table!r} in schema {target.schema}", target.table, tuple(tables))
+                    yield Finding(
+                        path, f"no table {target.table!r} in schema {target.schema}", target.table, tuple(tables)
+                    )
                     continue
                 table = tables[target.table]
                 for column in target.columns:
@@ -92,7 +98,9 @@ def _postgres_targets(mapping: Mapping) -> Iterator[Finding]:
                         where = f"{target.schema}.{target.table}"
                         yield Finding(path, f"no column {column!r} in {where}", column, tuple(table.columns))
                 if verb == "writes" and target.columns and table.append_only:
-                    yield Finding(path, f"{text!r}: columns of an append-only table cannot be written to; its rows never change")
+                    yield Finding(
+                        path, f"{text!r}: columns of an append-only table cannot be written to; its rows never change"
+                    )
         for index, schema in enumerate(access.search_path or ()):
             if schema not in schemas:
                 path = ("modules", name, "postgres", "search_path", index)
@@ -141,7 +149,8 @@ def _key_overlaps(mapping: Mapping, owners: dict[str, str]) -> Iterator[Finding]
             if owners.get(first) != owners.get(second) and globs_overlap(key_glob(first), key_glob(second)):
                 holders = f"{owners.get(first, 'all')} and {owners.get(second, 'all')}"
                 yield Finding(
-                    ("valkey", "keys", second), f"key pattern {second!r} overlaps {first!r}: keys would belong to {holders}"
+                    ("valkey", "keys", second),
+                    f"key pattern {second!r} overlaps {first!r}: keys would belong to {holders}",
                 )
 
 
@@ -210,7 +219,9 @@ def _paths(mapping: Mapping) -> Iterator[Finding]:
                     owned.append((name, path))
     for bucket in buckets:
         if not any(path.partition("/")[0] == bucket for _, path in owned):
-            yield Finding(("rustfs", "buckets", bucket), f"bucket {bucket!r} has no owner; list it under owns of one module")
+            yield Finding(
+                ("rustfs", "buckets", bucket), f"bucket {bucket!r} has no owner; list it under owns of one module"
+            )
 
 
 def _below(path: str) -> str:
@@ -227,11 +238,16 @@ def _layout(mapping: Mapping) -> Iterator[Finding]:
     envelope = mapping.rustfs.envelope
     known = buckets_objects(mapping)
     if envelope.path not in known:
-        yield Finding(("rustfs", "envelope", "path"), f"no object {envelope.path!r} in the layout", envelope.path, known)
+        yield Finding(
+            ("rustfs", "envelope", "path"), f"no object {envelope.path!r} in the layout", envelope.path, known
+        )
     for field in envelope.example:
         if field not in envelope.fields:
             yield Finding(
-                ("rustfs", "envelope", "example", field), f"no field {field!r} in the envelope", field, tuple(envelope.fields)
+                ("rustfs", "envelope", "example", field),
+                f"no field {field!r} in the envelope",
+                field,
+                tuple(envelope.fields),
             )
 
 
@@ -252,6 +268,8 @@ def _flows(mapping: Mapping) -> Iterator[Finding]:
             if name is not None and name not in mapping.modules:
                 yield Finding((*here, end), f"no module {name!r}", name, tuple(mapping.modules))
         if flow.postgres is not None and flow.postgres not in mapping.postgres.schemas:
-            yield Finding((*here, "postgres"), f"no schema {flow.postgres!r}", flow.postgres, tuple(mapping.postgres.schemas))
+            yield Finding(
+                (*here, "postgres"), f"no schema {flow.postgres!r}", flow.postgres, tuple(mapping.postgres.schemas)
+            )
         if flow.rustfs is not None and flow.rustfs.partition("/")[0] not in mapping.rustfs.buckets:
             yield Finding((*here, "rustfs"), f"no bucket {flow.rustfs!r}", flow.rustfs, tuple(mapping.rustfs.buckets))

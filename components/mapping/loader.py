@@ -128,7 +128,13 @@ def _parse(raw: bytes, document: _Document) -> Any:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         document.problems.append(
-            Problem(document.file, line, 1, "", f"has a character that YAML does not allow: U+{ord(text[error.position]):04X}")
+            Problem(
+                document.file,
+                line,
+                1,
+                "",
+                f"has a character that YAML does not allow: U+{ord(text[error.position]):04X}",
+            )
         )
         return None
     if node is None:
@@ -146,7 +152,9 @@ def _refuse_aliases_and_depth(text: str, document: _Document) -> None:
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         if isinstance(event, yaml.AliasEvent):
             document.problems.append(
-                Problem(document.file, line, column, "", f"alias *{event.anchor}: write the value out, aliases are not read")
+                Problem(
+                    document.file, line, column, "", f"alias *{event.anchor}: write the value out, aliases are not read"
+                )
             )
             return
         if isinstance(event, yaml.CollectionStartEvent):
@@ -173,7 +181,9 @@ def _plain(node: yaml.Node, path: Path_, document: _Document, constructor: yaml.
         return None
 
 
-def _plain_mapping(node: yaml.MappingNode, path: Path_, document: _Document, constructor: yaml.SafeLoader) -> dict[str, Any]:
+def _plain_mapping(
+    node: yaml.MappingNode, path: Path_, document: _Document, constructor: yaml.SafeLoader
+) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key_node, value_node in node.value:
         line, column = key_node.start_mark.line + 1, key_node.start_mark.column + 1

@@ -120,7 +120,7 @@ class Postgres(Strict):
     schemas: Annotated[dict[SchemaName, Schema], Field(min_length=1)]
 
 
-class Memory_(Strict):
+class MemoryPolicy(Strict):
     """Memory policy, as the server's own directives name it."""
 
     maxmemory: Memory
@@ -176,7 +176,7 @@ class Stream(Strict):
 
 
 class Valkey(Strict):
-    memory: Memory_
+    memory: MemoryPolicy
     group_idle_timeout: Duration
     keys: Annotated[dict[KeyPattern, Key], Field(min_length=1)]
     streams: dict[KeyPattern, Stream] = {}
@@ -234,7 +234,9 @@ class Flow(Strict):
 
 
 class Backup(Strict):
-    strategy: Annotated[tuple[Literal["pg_dump", "wal-archiving", "rdb-snapshot", "aof", "object-versioning"], ...], Field(min_length=1)]
+    strategy: Annotated[
+        tuple[Literal["pg_dump", "wal-archiving", "rdb-snapshot", "aof", "object-versioning"], ...], Field(min_length=1)
+    ]
     retention: Days
 
 

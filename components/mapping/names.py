@@ -37,7 +37,9 @@ def _identifier(kind: str, longest: int, taken: frozenset[str] = frozenset()) ->
         if not IDENTIFIER.fullmatch(value):
             raise ValueError(f"{kind} {value!r} must be lower-case letters, digits and _ and begin with a letter")
         if len(value) > longest:
-            raise ValueError(f"{kind} {value!r} has {len(value)} characters; at most {longest} fit PostgreSQL's 63 bytes")
+            raise ValueError(
+                f"{kind} {value!r} has {len(value)} characters; at most {longest} fit PostgreSQL's 63 bytes"
+            )
         if value in taken or value.startswith("pg_"):
             raise ValueError(f"{kind} {value!r} is a reserved name; choose another")
         return value
@@ -100,7 +102,9 @@ def _ttl(value: str) -> str:
 
 Duration = Annotated[StrictStr, AfterValidator(_duration), _pattern(_DURATION)]
 Days = Annotated[StrictStr, AfterValidator(_days), _pattern(r"\d+d")]
-Ttl = Annotated[StrictStr, AfterValidator(_ttl), _pattern(rf"{_DURATION.pattern}|{INFINITE}|{UNTIL_UTC_MIDNIGHT}|{NO_TTL}")]
+Ttl = Annotated[
+    StrictStr, AfterValidator(_ttl), _pattern(rf"{_DURATION.pattern}|{INFINITE}|{UNTIL_UTC_MIDNIGHT}|{NO_TTL}")
+]
 
 
 def days(text: str) -> int:
@@ -134,7 +138,9 @@ _GROUP = re.compile(r"[a-z][a-z0-9_\-]{0,62}")
 
 def _group(value: str) -> str:
     if not _GROUP.fullmatch(value):
-        raise ValueError(f"consumer group {value!r} must be lower-case letters, digits, _ and -, beginning with a letter")
+        raise ValueError(
+            f"consumer group {value!r} must be lower-case letters, digits, _ and -, beginning with a letter"
+        )
     return value
 
 
@@ -151,7 +157,9 @@ def _bucket(value: str) -> str:
 
 BucketName = Annotated[StrictStr, AfterValidator(_bucket), _pattern(_BUCKET)]
 
-_OBJECT_PATH = re.compile(r"(?:[A-Za-z0-9_.\-*]|\{[A-Za-z][A-Za-z0-9_]*\})+(?:/(?:[A-Za-z0-9_.\-*]|\{[A-Za-z][A-Za-z0-9_]*\})+)*/?")
+_OBJECT_PATH = re.compile(
+    r"(?:[A-Za-z0-9_.\-*]|\{[A-Za-z][A-Za-z0-9_]*\})+(?:/(?:[A-Za-z0-9_.\-*]|\{[A-Za-z][A-Za-z0-9_]*\})+)*/?"
+)
 
 
 def _object_path(value: str) -> str:
@@ -205,7 +213,9 @@ class TableTarget:
         return f"{text}({', '.join(self.columns)})" if self.columns else text
 
 
-_TARGET = re.compile(r"([a-z][a-z0-9_]*)(?:\.([a-z][a-z0-9_]*)(?:\(\s*([a-z][a-z0-9_]*(?:\s*,\s*[a-z][a-z0-9_]*)*)\s*\))?)?")
+_TARGET = re.compile(
+    r"([a-z][a-z0-9_]*)(?:\.([a-z][a-z0-9_]*)(?:\(\s*([a-z][a-z0-9_]*(?:\s*,\s*[a-z][a-z0-9_]*)*)\s*\))?)?"
+)
 
 
 def parse_target(text: str) -> TableTarget:

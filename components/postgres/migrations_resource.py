@@ -108,7 +108,7 @@ class SchemaMigrationsProvider(ResourceProvider):
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """All that is wrong with the files, and with what state says was applied of them. Asks no server."""
         target, directory = _target(news), Path(news["directory"])
-        known = target.schema != UNKNOWN and target.owner != UNKNOWN
+        known = UNKNOWN not in (target.schema, target.owner)
         # While names are still unknown, the templates are tried with the directory's, which is the schema's.
         names = target if known else Target(directory.name, f"{directory.name}_owner")
         try:

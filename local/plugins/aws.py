@@ -96,7 +96,9 @@ class OnBucket(ResourceType):
             self.put(config, inputs)
         outputs = self.read(config, inputs["bucket"], inputs)
         if outputs is None:
-            raise PluginError(f"S3 at {config.endpoint}: bucket {inputs['bucket']} took the setting and does not have it")
+            raise PluginError(
+                f"S3 at {config.endpoint}: bucket {inputs['bucket']} took the setting and does not have it"
+            )
         return outputs
 
     def update(self, config: Store, id_: str, olds: Props, news: Props) -> Props:
@@ -133,18 +135,26 @@ _COMMON = {
 
 
 class BucketVersioning(OnBucket):
-    _configuration = {
+    _configuration: ClassVar[dict[str, Property]] = {
         "status": Property("string", required=True),
         "mfaDelete": Property("string", computed=True),
     }
     schema: ClassVar[Schema] = Schema(
-        {**_COMMON, "mfa": Property("string"), "versioningConfiguration": Property("map", required=True, fields=_configuration)}
+        {
+            **_COMMON,
+            "mfa": Property("string"),
+            "versioningConfiguration": Property("map", required=True, fields=_configuration),
+        }
     )
 
     def invalid(self, inputs: Props) -> str | None:
         status = inputs["versioningConfiguration"].get("status")
         known = ("Enabled", "Suspended", "Disabled")
-        return None if not isinstance(status, str) or status in known else f"status {status!r} is not one of {', '.join(known)}"
+        return (
+            None
+            if not isinstance(status, str) or status in known
+            else f"status {status!r} is not one of {', '.join(known)}"
+        )
 
     def put(self, store: Store, inputs: Props) -> None:
         status = inputs["versioningConfiguration"]["status"]

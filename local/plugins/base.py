@@ -241,7 +241,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def _configured(self) -> Any:
         if self._config is None:
-            raise PluginError(f"the {self._plugin.name} provider has settings that are not known yet; run up, not preview")
+            raise PluginError(
+                f"the {self._plugin.name} provider has settings that are not known yet; run up, not preview"
+            )
         return self._config
 
 
@@ -295,7 +297,10 @@ def serve(plugin: Callable[[], Plugin], version: str) -> None:
     """Run the plugin until the engine ends it: listen on a free loopback port and print it, as the engine expects."""
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=WORKERS),
-        options=[("grpc.max_receive_message_length", LARGEST_MESSAGE), ("grpc.max_send_message_length", LARGEST_MESSAGE)],
+        options=[
+            ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+            ("grpc.max_send_message_length", LARGEST_MESSAGE),
+        ],
     )
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(plugin(), version), server)
     port = server.add_insecure_port("127.0.0.1:0")

@@ -83,7 +83,9 @@ class Manifest(ResourceType):
         except FileNotFoundError:
             return None
         except (OSError, yaml.YAMLError) as error:
-            raise PluginError(f"{file}: cannot be read back: {' '.join(str(error).split())}; remove it and run up") from None
+            raise PluginError(
+                f"{file}: cannot be read back: {' '.join(str(error).split())}; remove it and run up"
+            ) from None
         return found if isinstance(found, dict) else None
 
     def delete(self, config: Directory, id_: str, state: Props) -> None:
@@ -97,9 +99,11 @@ def _write(file: Path, obj: Props) -> None:
         handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".yaml")
         with os.fdopen(handle, "w") as stream:
             yaml.safe_dump(obj, stream, sort_keys=True)
-        os.replace(temporary, file)
+        Path(temporary).replace(file)
     except OSError as error:
-        raise PluginError(f"{file}: cannot be written: {error.strerror}; see config kubernetesRenderDirectory") from None
+        raise PluginError(
+            f"{file}: cannot be written: {error.strerror}; see config kubernetesRenderDirectory"
+        ) from None
 
 
 class Kubernetes(Plugin):

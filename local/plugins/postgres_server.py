@@ -59,7 +59,7 @@ class Server:
         with self._pool:
             waiting = self._idle.get(database)
             while waiting:
-                connection = waiting.pop()
+                connection: psycopg.Connection[Any] = waiting.pop()
                 if not connection.closed and not connection.broken:
                     return connection
         return psycopg.connect(
@@ -84,7 +84,9 @@ class Server:
                         with connection.transaction():
                             return action(connection)
                     except psycopg.Error as error:
-                        passing = error.sqlstate in PASSING and "tuple" not in str(error).replace("tuple concurrently", "")
+                        passing = error.sqlstate in PASSING and "tuple" not in str(error).replace(
+                            "tuple concurrently", ""
+                        )
                         if not passing or attempt == RETRIES:
                             raise
         raise AssertionError("the loop ends by returning or raising")
@@ -110,7 +112,8 @@ def acting_for(connection: "psycopg.Connection[Any]", server: Server, roles: Seq
             if role in ("", "public", server.user):
                 continue
             row = connection.execute(
-                "SELECT pg_catalog.pg_has_role(current_user, oid, 'USAGE') FROM pg_catalog.pg_roles WHERE rolname = %s", (role,)
+                "SELECT pg_catalog.pg_has_role(current_user, oid, 'USAGE') FROM pg_catalog.pg_roles WHERE rolname = %s",
+                (role,),
             ).fetchone()
             if row is not None and not row[0]:
                 connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(role)))

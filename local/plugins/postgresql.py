@@ -259,7 +259,15 @@ class Role(ResourceType):
             if row is None:
                 return None
             password = self._password(connection, config, id_, state)
-        flags = ("superuser", "createDatabase", "createRole", "inherit", "login", "replication", "bypassRowLevelSecurity")
+        flags = (
+            "superuser",
+            "createDatabase",
+            "createRole",
+            "inherit",
+            "login",
+            "replication",
+            "bypassRowLevelSecurity",
+        )
         outputs: Props = {"name": id_, **dict(zip(flags, row, strict=False))}
         outputs |= {"connectionLimit": row[7], "validUntil": row[8], "roles": list(row[10])}
         settings = dict(item.split("=", 1) for item in row[9])
@@ -376,7 +384,9 @@ def _set_role(connection: Any, news: Props, olds: Props) -> None:
 
 def _names(text: str) -> list[str]:
     """The names of a search_path as PostgreSQL writes it."""
-    return [part.strip().replace('""', '"').removeprefix('"').removesuffix('"') for part in text.split(",") if part.strip()]
+    return [
+        part.strip().replace('""', '"').removeprefix('"').removesuffix('"') for part in text.split(",") if part.strip()
+    ]
 
 
 def _milliseconds(text: str) -> int:
@@ -391,7 +401,18 @@ def _database_exists(config: Server, database: str) -> bool:
         return connection.execute(query, (database,)).fetchone() is not None
 
 
-_TEXTS = ("scheme", "host", "database", "username", "password", "databaseUsername", "sslmode", "sslMode", "sslrootcert", "expectedVersion")
+_TEXTS = (
+    "scheme",
+    "host",
+    "database",
+    "username",
+    "password",
+    "databaseUsername",
+    "sslmode",
+    "sslMode",
+    "sslrootcert",
+    "expectedVersion",
+)
 
 
 class Postgresql(Plugin):
@@ -425,7 +446,7 @@ class Postgresql(Plugin):
             user=config.get("username", "postgres"),
             password=config.get("password", ""),
             database=config.get("database", "postgres"),
-            sslmode=config.get("sslmode", config.get("sslMode", "require")),
+            sslmode=str(config.get("sslmode") or config.get("sslMode") or "require"),
             superuser=config.get("superuser", True),
         )
 

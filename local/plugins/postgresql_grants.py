@@ -67,7 +67,9 @@ class Grant(ResourceType):
         return "_".join(parts)
 
     def create(self, config: Server, inputs: Props) -> Props:
-        config.change(inputs["database"], lambda connection: self._apply(connection, config, inputs, inputs["privileges"]))
+        config.change(
+            inputs["database"], lambda connection: self._apply(connection, config, inputs, inputs["privileges"])
+        )
         return self._must_read(config, inputs)
 
     def update(self, config: Server, id_: str, olds: Props, news: Props) -> Props:
@@ -98,7 +100,9 @@ class Grant(ResourceType):
 
     def read(self, config: Server, id_: str, state: Props) -> Props | None:
         if not state:
-            raise PluginError(f"a postgresql Grant cannot be imported; create it, which is harmless when it is there ({id_})")
+            raise PluginError(
+                f"a postgresql Grant cannot be imported; create it, which is harmless when it is there ({id_})"
+            )
         if not _exists(config, state["database"]):
             return None
         with config.connection(state["database"]) as connection:
@@ -164,7 +168,10 @@ def _target(inputs: Props) -> Any:
 def _owners(connection: Any, inputs: Props) -> list[str]:
     """Who owns what is granted on; an admin without SUPERUSER acts for them."""
     if inputs["objectType"] == "database":
-        query, values = "SELECT pg_catalog.pg_get_userbyid(datdba) FROM pg_catalog.pg_database WHERE datname = %s", (inputs["database"],)
+        query, values = (
+            "SELECT pg_catalog.pg_get_userbyid(datdba) FROM pg_catalog.pg_database WHERE datname = %s",
+            (inputs["database"],),
+        )
     else:
         query = """SELECT pg_catalog.pg_get_userbyid(nspowner) FROM pg_catalog.pg_namespace WHERE nspname = %s"""
         values = (inputs["schema"],)
@@ -264,7 +271,9 @@ class DefaultPrivileges(ResourceType):
         return "_".join([outputs["role"], outputs["database"], schema, outputs["owner"], outputs["objectType"]])
 
     def create(self, config: Server, inputs: Props) -> Props:
-        config.change(inputs["database"], lambda connection: self._apply(connection, config, inputs, inputs["privileges"]))
+        config.change(
+            inputs["database"], lambda connection: self._apply(connection, config, inputs, inputs["privileges"])
+        )
         outputs = self.read(config, "", {"withGrantOption": False, **inputs})
         assert outputs is not None
         return outputs
@@ -284,7 +293,9 @@ class DefaultPrivileges(ResourceType):
     def _apply(self, connection: Any, config: Server, inputs: Props, privileges: list[str]) -> None:
         from psycopg import sql
 
-        within = sql.SQL(" IN SCHEMA {}").format(sql.Identifier(inputs["schema"])) if inputs.get("schema") else sql.SQL("")
+        within = (
+            sql.SQL(" IN SCHEMA {}").format(sql.Identifier(inputs["schema"])) if inputs.get("schema") else sql.SQL("")
+        )
         start = sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {}{}").format(sql.Identifier(inputs["owner"]), within)
         kind, role = sql.SQL(f"{inputs['objectType'].upper()}S"), who(inputs["role"])
         with acting_for(connection, config, [inputs["owner"]]):
@@ -296,7 +307,9 @@ class DefaultPrivileges(ResourceType):
 
     def read(self, config: Server, id_: str, state: Props) -> Props | None:
         if not state:
-            raise PluginError(f"postgresql DefaultPrivileges cannot be imported; create them, which is harmless ({id_})")
+            raise PluginError(
+                f"postgresql DefaultPrivileges cannot be imported; create them, which is harmless ({id_})"
+            )
         if not _exists(config, state["database"]):
             return None
         kind, role = _DEFAULT_KINDS[state["objectType"]], state["role"]

@@ -17,7 +17,14 @@ SERVER_GIVEN = frozenset({"metadata.namespace", "apiVersion", "kind"})
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,), "int": (int,), "bool": (bool,), "list": (list,), "set": (list,), "map": (dict,),
 }  # fmt: skip
-_WORDS = {"string": "text", "int": "a whole number", "bool": "true or false", "list": "a list", "set": "a list", "map": "a map"}
+_WORDS = {
+    "string": "text",
+    "int": "a whole number",
+    "bool": "true or false",
+    "list": "a list",
+    "set": "a list",
+    "map": "a map",
+}
 
 
 @dataclass(frozen=True)

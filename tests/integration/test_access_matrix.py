@@ -30,7 +30,8 @@ def finding_tables(live_stack: Any) -> Iterator[tuple[str, str]]:
     policy_id = uuid.uuid4()
     with live_stack.login("policy") as connection:
         connection.execute(
-            "INSERT INTO policy.policies (policy_id, tenant_id, name) VALUES (%s, %s, 'matrix')", (policy_id, uuid.uuid4())
+            "INSERT INTO policy.policies (policy_id, tenant_id, name) VALUES (%s, %s, 'matrix')",
+            (policy_id, uuid.uuid4()),
         )
         connection.execute("SELECT policy.create_finding_tables(%s)", (policy_id,))
     with live_stack.admin() as connection:
@@ -101,7 +102,9 @@ def test_a_module_that_is_given_columns_sees_those_and_no_other(live_stack: Any,
             if not access.columns:
                 continue
             for column in MAPPING.postgres.schemas[schema].tables[name].columns:
-                query = sql.SQL("SELECT {} FROM {} LIMIT 0").format(sql.Identifier(column), sql.Identifier(schema, name))
+                query = sql.SQL("SELECT {} FROM {} LIMIT 0").format(
+                    sql.Identifier(column), sql.Identifier(schema, name)
+                )
                 got = not refused(connection, query)
                 if got != ("SELECT" in access.columns.get(column, set())):
                     wrong.append(f"{module} {'may' if got else 'may not'} read {schema}.{name}.{column}")
@@ -117,7 +120,12 @@ def test_no_module_may_create_anything_anywhere(live_stack: Any, module: str) ->
             for text in ("CREATE TABLE {} (id integer)", "CREATE VIEW {} AS SELECT 1 AS one"):
                 if not refused(connection, sql.SQL(text).format(table)):
                     may.append(f"{text.split()[1]} in {schema}")
-        for text in ("CREATE SCHEMA mine", "CREATE TEMPORARY TABLE mine (id integer)", "CREATE ROLE mine", "CREATE DATABASE mine"):
+        for text in (
+            "CREATE SCHEMA mine",
+            "CREATE TEMPORARY TABLE mine (id integer)",
+            "CREATE ROLE mine",
+            "CREATE DATABASE mine",
+        ):
             try:
                 with connection.transaction(force_rollback=True):
                     connection.execute(text)
@@ -143,7 +151,10 @@ def test_a_login_is_limited_as_the_mapping_says(live_stack: Any, module: str) ->
             "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls, rolconnlimit"
             " FROM pg_roles WHERE rolname = current_user"
         ).fetchone()
-        assert row == (False, MAPPING.modules[module].postgres.connection_limit or MAPPING.postgres.defaults.connection_limit)
+        assert row == (
+            False,
+            MAPPING.modules[module].postgres.connection_limit or MAPPING.postgres.defaults.connection_limit,
+        )
         path = connection.execute("SHOW search_path").fetchone()
         assert path is not None
         assert path[0].replace('"', "") == (", ".join(schemas_used(MAPPING, module)) or "pg_catalog")

@@ -37,7 +37,7 @@ Place = tuple[str, str, str]
 Rows = list[tuple[Any, ...]]
 
 pytestmark = pytest.mark.xdist_group("live_stack")
-every_table = pytest.mark.parametrize(("schema", "table"), TABLES, ids=lambda part: str(part))
+every_table = pytest.mark.parametrize(("schema", "table"), TABLES, ids=str)
 every_schema = pytest.mark.parametrize("schema", SCHEMAS)
 
 

@@ -267,12 +267,12 @@ def test_a_schema_or_role_that_is_not_there_is_named(schema: Schema) -> None:
 
 
 @pytest.fixture
-def create_role_admin(server: OwnPostgres) -> Iterator[dict[str, str]]:
+def create_role_admin(server: OwnPostgres) -> dict[str, str]:
     """An admin as a cloud gives it: CREATEROLE, no SUPERUSER."""
     name = f"admin_{uuid.uuid4().hex[:8]}"
     with server.connect() as connection:
         connection.execute(f"CREATE ROLE {name} LOGIN CREATEROLE CREATEDB PASSWORD 'secret'".encode())
-    yield {"user": name, "password": "secret"}
+    return {"user": name, "password": "secret"}
 
 
 def test_an_admin_without_superuser_can_migrate_what_it_made(
@@ -310,8 +310,8 @@ def test_an_admin_that_may_not_become_the_owner_is_told_what_to_run(
 def test_a_lost_connection_is_one_line(schema: Schema) -> None:
     schema.write(v0001_a="SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid());")
     schema.run(f"GRANT pg_signal_backend TO {schema.target.owner}")
+    schema.run(f"ALTER ROLE {schema.target.owner} SUPERUSER")
     with schema.connect() as connection, pytest.raises(MigrationError) as caught:
-        connection.execute(f"ALTER ROLE {schema.target.owner} SUPERUSER".encode())
         apply(connection, schema.target, schema.directory, (), QUICK)
     assert len(str(caught.value).splitlines()) == 1
     assert "0001_a.sql.j2:1: terminating connection" in str(caught.value)

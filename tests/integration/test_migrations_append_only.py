@@ -48,7 +48,7 @@ def rows(schema: Schema, table: str = "raw") -> int:
 
 @pytest.mark.parametrize("statement", CHANGES, ids=["update", "delete", "truncate"])
 def test_a_superuser_is_refused_and_told_the_rule(schema: Schema, statement: str) -> None:
-    verb, name = statement.split()[0], schema.target.schema
+    verb, name = statement.split(maxsplit=1)[0], schema.target.schema
     rule = f"append-only: {verb} on {name}.raw is refused (schema-mapping.yaml marks it append_only)"
     assert attempt(schema, statement) == rule
     assert rows(schema) == 1

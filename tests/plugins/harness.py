@@ -36,7 +36,9 @@ class PluginClient:
         self._stub.Configure(provider_pb2.ConfigureRequest(args=to_struct(settings), acceptSecrets=True))
 
     def check_config(self, **settings: Any) -> list[str]:
-        answer = self._stub.CheckConfig(provider_pb2.CheckRequest(urn="urn:pulumi:s::p::pulumi:providers:x::x", news=to_struct(settings)))
+        answer = self._stub.CheckConfig(
+            provider_pb2.CheckRequest(urn="urn:pulumi:s::p::pulumi:providers:x::x", news=to_struct(settings))
+        )
         return [failure.reason for failure in answer.failures]
 
     def check(self, token: str, inputs: Props) -> tuple[Props, list[str]]:
@@ -48,7 +50,9 @@ class PluginClient:
         assert not failures, failures
         return checked
 
-    def create(self, token: str, inputs: Props, *, preview: bool = False, secrets: tuple[str, ...] = ()) -> tuple[str, Props, set[str]]:
+    def create(
+        self, token: str, inputs: Props, *, preview: bool = False, secrets: tuple[str, ...] = ()
+    ) -> tuple[str, Props, set[str]]:
         """(id, outputs, names of the secret ones)."""
         checked = self.checked(token, inputs)
         request = provider_pb2.CreateRequest(urn=_urn(token), properties=to_struct(checked, secrets), preview=preview)
@@ -59,7 +63,9 @@ class PluginClient:
     def diff(self, token: str, id_: str, state: Props, news: Props, ignore: tuple[str, ...] = ()) -> Diff:
         checked = self.checked(token, news)
         answer = self._stub.Diff(
-            provider_pb2.DiffRequest(urn=_urn(token), id=id_, olds=to_struct(state), news=to_struct(checked), ignoreChanges=ignore)
+            provider_pb2.DiffRequest(
+                urn=_urn(token), id=id_, olds=to_struct(state), news=to_struct(checked), ignoreChanges=ignore
+            )
         )
         detailed = {path: KINDS[detail.kind] for path, detail in answer.detailedDiff.items()}
         assert (answer.changes == provider_pb2.DiffResponse.DIFF_SOME) == bool(detailed)
@@ -71,9 +77,13 @@ class PluginClient:
         )
         return from_struct(self._stub.Update(request).properties)[0]
 
-    def read(self, token: str, id_: str, state: Props | None = None, inputs: Props | None = None) -> tuple[str, Props, Props]:
+    def read(
+        self, token: str, id_: str, state: Props | None = None, inputs: Props | None = None
+    ) -> tuple[str, Props, Props]:
         """(id, outputs, inputs); the blank id when it is gone. Without ``state`` this is an import."""
-        request = provider_pb2.ReadRequest(urn=_urn(token), id=id_, properties=to_struct(state or {}), inputs=to_struct(inputs or {}))
+        request = provider_pb2.ReadRequest(
+            urn=_urn(token), id=id_, properties=to_struct(state or {}), inputs=to_struct(inputs or {})
+        )
         answer = self._stub.Read(request)
         found = from_struct(answer.inputs)[0]
         found.pop(DEFAULTS, None)
@@ -89,7 +99,7 @@ def _urn(token: str) -> str:
 
 def said(error: grpc.RpcError) -> str:
     """What the engine shows of a failed call; it must be one line without a traceback."""
-    text = str(error.details())  # type: ignore[attr-defined]
+    text = str(error.details())
     assert "Traceback" not in text and "\n" not in text, f"a user would read this: {text}"
     return text
 

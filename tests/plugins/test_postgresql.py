@@ -40,7 +40,12 @@ def name() -> str:
 def sql(postgres_server: Any) -> Iterator["psycopg.Connection[Any]"]:
     server = postgres_server
     with psycopg.connect(
-        host=server.host, port=server.port, user=server.user, password=server.password, dbname="postgres", autocommit=True
+        host=server.host,
+        port=server.port,
+        user=server.user,
+        password=server.password,
+        dbname="postgres",
+        autocommit=True,
     ) as connection:
         yield connection
 
@@ -50,7 +55,12 @@ def rows(sql: "psycopg.Connection[Any]", query: str, *values: Any) -> list[Any]:
 
 
 def make_table(sql: "psycopg.Connection[Any]", name: str) -> None:
-    for statement in ("CREATE ROLE {0}", "CREATE SCHEMA {0}", "CREATE TABLE {0}.a (x integer, y integer)", "CREATE TABLE {0}.b (x integer)"):
+    for statement in (
+        "CREATE ROLE {0}",
+        "CREATE SCHEMA {0}",
+        "CREATE TABLE {0}.a (x integer, y integer)",
+        "CREATE TABLE {0}.b (x integer)",
+    ):
         sql.execute(statement.format(name).encode())
 
 
@@ -133,15 +143,21 @@ def test_a_role_is_created_with_everything_that_was_asked_for(client: PluginClie
     id_, outputs, secret = client.create(ROLE, inputs)
     assert id_ == name and secret == {"password"}, "the password must stay masked in state and previews"
     assert outputs["roles"] == [f"{name}_group"] and outputs["searchPaths"] == [name, "pg_catalog"]
-    assert rows(sql, "SELECT rolcanlogin, rolconnlimit, rolsuper FROM pg_roles WHERE rolname = %s", name) == [(True, 7, False)]
+    assert rows(sql, "SELECT rolcanlogin, rolconnlimit, rolsuper FROM pg_roles WHERE rolname = %s", name) == [
+        (True, 7, False)
+    ]
     assert rows(sql, "SELECT rolpassword FROM pg_authid WHERE rolname = %s", name) == [(verifier,)]
     assert client.diff(ROLE, id_, outputs, inputs).detailed == {}, "the next preview must be empty"
     assert client.diff(ROLE, id_, client.read(ROLE, id_, outputs)[1], inputs).detailed == {}, "also after refresh"
 
 
-def test_the_clear_password_logs_in_after_its_verifier_was_set(client: PluginClient, postgres_server: Any, name: str) -> None:
+def test_the_clear_password_logs_in_after_its_verifier_was_set(
+    client: PluginClient, postgres_server: Any, name: str
+) -> None:
     client.create(ROLE, {"name": name, "login": True, "password": scram_verifier("clear pass", b"0123456789abcdef")})
-    psycopg.connect(host=postgres_server.host, port=postgres_server.port, user=name, password="clear pass", dbname="postgres").close()
+    psycopg.connect(
+        host=postgres_server.host, port=postgres_server.port, user=name, password="clear pass", dbname="postgres"
+    ).close()
 
 
 def test_memberships_and_settings_are_updated_in_place(client: PluginClient, sql: Any, name: str) -> None:
@@ -159,7 +175,14 @@ def test_memberships_and_settings_are_updated_in_place(client: PluginClient, sql
 
 
 def test_the_order_of_memberships_is_no_change(client: PluginClient, name: str) -> None:
-    state = {"name": name, "roles": ["b", "a"], "inherit": True, "connectionLimit": -1, "validUntil": "infinity", "encryptedPassword": True}
+    state = {
+        "name": name,
+        "roles": ["b", "a"],
+        "inherit": True,
+        "connectionLimit": -1,
+        "validUntil": "infinity",
+        "encryptedPassword": True,
+    }
     assert client.diff(ROLE, name, state, {"name": name, "roles": ["a", "b"]}).detailed == {}
 
 
@@ -169,7 +192,12 @@ def test_refresh_finds_what_was_done_to_a_role_by_hand(client: PluginClient, sql
     sql.execute(f"ALTER ROLE {name} CREATEDB CONNECTION LIMIT 99 PASSWORD 'other'")
     sql.execute(f"GRANT pg_read_all_data TO {name}")
     _, found, _ = client.read(ROLE, id_, state, inputs)
-    assert set(client.diff(ROLE, id_, found, inputs).detailed) == {"createDatabase", "connectionLimit", "roles", "password"}
+    assert set(client.diff(ROLE, id_, found, inputs).detailed) == {
+        "createDatabase",
+        "connectionLimit",
+        "roles",
+        "password",
+    }
 
 
 def test_a_role_that_exists_is_not_taken_over_silently(client: PluginClient, name: str) -> None:
@@ -260,7 +288,10 @@ def test_a_grant_gives_exactly_what_it_names(client: PluginClient, sql: Any, nam
     inputs = grant(name, objects=["b", "a"], privileges=["SELECT", "INSERT"])
     id_, state, _ = client.create(GRANT, inputs)
     assert id_ in (f"{name}_postgres_{name}_table_a_b", f"{name}_postgres_{name}_table_b_a")
-    assert rows(sql, f"SELECT has_table_privilege('{name}', '{name}.b', 'INSERT'), has_table_privilege('{name}', '{name}.b', 'DELETE')") == [(True, False)]
+    assert rows(
+        sql,
+        f"SELECT has_table_privilege('{name}', '{name}.b', 'INSERT'), has_table_privilege('{name}', '{name}.b', 'DELETE')",
+    ) == [(True, False)]
     assert client.diff(GRANT, id_, state, inputs).detailed == {}
 
 
@@ -306,9 +337,14 @@ def test_columns_are_granted_one_privilege_at_a_time(client: PluginClient, sql: 
     id_, state, _ = client.create(GRANT, select)
     client.create(GRANT, update)
     assert client.diff(GRANT, id_, client.read(GRANT, id_, state, select)[1], select).detailed == {}
-    answer = rows(sql, f"SELECT has_column_privilege('{name}', '{name}.a', 'x', 'SELECT'), has_column_privilege('{name}', '{name}.a', 'y', 'SELECT')")
+    answer = rows(
+        sql,
+        f"SELECT has_column_privilege('{name}', '{name}.a', 'x', 'SELECT'), has_column_privilege('{name}', '{name}.a', 'y', 'SELECT')",
+    )
     assert answer == [(True, False)]
-    assert client.check(GRANT, {**select, "privileges": ["SELECT", "UPDATE"]})[1], "the official plugin takes exactly one"
+    assert client.check(GRANT, {**select, "privileges": ["SELECT", "UPDATE"]})[1], (
+        "the official plugin takes exactly one"
+    )
 
 
 def test_empty_privileges_take_away_what_public_has_by_default(client: PluginClient, sql: Any, name: str) -> None:
@@ -319,11 +355,15 @@ def test_empty_privileges_take_away_what_public_has_by_default(client: PluginCli
     assert rows(sql, "SELECT has_database_privilege('public', %s, 'CONNECT')", name) == [(False,)]
     sql.execute(f"GRANT CONNECT ON DATABASE {name} TO PUBLIC")
     found = client.read(GRANT, id_, state, inputs)[1]
-    assert client.diff(GRANT, id_, found, inputs).detailed == {"privileges": "DELETE"} or found["privileges"] == ["CONNECT"]
+    assert client.diff(GRANT, id_, found, inputs).detailed == {"privileges": "DELETE"} or found["privileges"] == [
+        "CONNECT"
+    ]
 
 
 def test_an_unknown_privilege_is_refused_before_anything_runs(client: PluginClient, name: str) -> None:
-    assert client.check(GRANT, grant(name, privileges=["SELEKT"]))[1] == ["privilege 'SELEKT' does not exist on a table"]
+    assert client.check(GRANT, grant(name, privileges=["SELEKT"]))[1] == [
+        "privilege 'SELEKT' does not exist on a table"
+    ]
 
 
 def test_a_grant_to_a_role_that_is_gone_is_gone(client: PluginClient, sql: Any, name: str) -> None:
@@ -341,7 +381,9 @@ def test_grants_cannot_be_imported_and_say_so(client: PluginClient) -> None:
         assert "cannot be imported" in said(caught.value)
 
 
-def test_default_privileges_without_a_schema_take_execute_from_public(client: PluginClient, sql: Any, name: str) -> None:
+def test_default_privileges_without_a_schema_take_execute_from_public(
+    client: PluginClient, sql: Any, name: str
+) -> None:
     sql.execute(f"CREATE ROLE {name}; CREATE SCHEMA {name} AUTHORIZATION {name}")
     inputs = {"role": "public", "database": "postgres", "owner": name, "objectType": "function", "privileges": []}
     id_, state, _ = client.create(DEFAULTS, inputs)

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import pulumi
 from pulumi.runtime import mocks
@@ -30,11 +31,13 @@ class Recorder(mocks.Mocks):
         self.resources.append(Registered(args.typ, args.name, args.inputs, args.provider or ""))
         outputs = dict(args.inputs)
         if args.typ.endswith(":Credential"):
-            outputs |= {key: f"{args.name}-{key}" for key in ("postgres_password", "postgres_verifier", "valkey_password")}
+            outputs |= {
+                key: f"{args.name}-{key}" for key in ("postgres_password", "postgres_verifier", "valkey_password")
+            }
             outputs["valkey_sha256"] = hashlib.sha256(args.name.encode()).hexdigest()
         return f"{args.name}-id", outputs
 
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
         raise AssertionError(f"the program must not call {args.token}")
 
     def of(self, token: str) -> dict[str, dict[str, Any]]:
@@ -48,12 +51,24 @@ class Recorder(mocks.Mocks):
 def record(program: Callable[[], None], config: dict[str, str] | None = None) -> Recorder:
     """Run ``program`` on mocks to its end and return what it registered."""
     recorder = Recorder()
-    asyncio.set_event_loop(asyncio.new_event_loop())
-    mocks.set_mocks(recorder, project="stellaops-storage", stack="test", preview=False)
-    pulumi.runtime.set_all_config(config or {})
+    loops: list[asyncio.AbstractEventLoop] = []
+    new_event_loop = asyncio.new_event_loop
+
+    def remembered() -> asyncio.AbstractEventLoop:
+        loops.append(new_event_loop())
+        return loops[-1]
 
     async def run() -> None:
         program()
 
-    pulumi.runtime.test(lambda: run())()
+    # The SDK's mocks leave a loop behind in each of their threads.
+    with patch("asyncio.new_event_loop", remembered):
+        asyncio.set_event_loop(asyncio.new_event_loop())
+        mocks.set_mocks(recorder, project="stellaops-storage", stack="test", preview=False)
+        pulumi.runtime.set_all_config(config or {})
+        try:
+            pulumi.runtime.test(run)()  # type: ignore[no-untyped-call]
+        finally:
+            for loop in loops:
+                loop.close()
     return recorder

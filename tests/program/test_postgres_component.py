@@ -43,13 +43,17 @@ def test_each_schema_has_owner_writer_and_reader_and_each_module_a_login(recorde
 
 def test_no_login_is_a_member_of_an_owner_role(recorder: Recorder) -> None:
     for name, role in recorder.of("role:Role").items():
-        assert not [group for group in role.get("roles", []) if group.endswith("_owner")], f"{name} could drop its triggers"
+        assert not [group for group in role.get("roles", []) if group.endswith("_owner")], (
+            f"{name} could drop its triggers"
+        )
 
 
 def test_postgresql_never_sees_a_clear_password(recorder: Recorder) -> None:
     for name, role in recorder.of("role:Role").items():
         if role["login"]:
-            assert role["password"]["value"].endswith("postgres_verifier"), f"the server's log would show the password of {name}"
+            assert role["password"]["value"].endswith("postgres_verifier"), (
+                f"the server's log would show the password of {name}"
+            )
 
 
 def test_every_grant_on_tables_names_them(recorder: Recorder) -> None:
@@ -61,7 +65,12 @@ def test_every_grant_on_tables_names_them(recorder: Recorder) -> None:
 
 
 def test_nobody_may_change_an_append_only_table(recorder: Recorder) -> None:
-    append_only = {(s, t) for s, schema in MAPPING.postgres.schemas.items() for t, table in schema.tables.items() if table.append_only}
+    append_only = {
+        (s, t)
+        for s, schema in MAPPING.postgres.schemas.items()
+        for t, table in schema.tables.items()
+        if table.append_only
+    }
     assert append_only, "the reference has append-only tables"
     for name, grant in recorder.of("grant:Grant").items():
         touched = {(grant.get("schema"), table) for table in grant.get("objects") or []} & append_only
@@ -73,7 +82,9 @@ def test_public_gets_nothing(recorder: Recorder) -> None:
     grants = [grant for grant in recorder.of("grant:Grant").values() if grant["role"] == "public"]
     assert {(grant["objectType"], tuple(grant["privileges"])) for grant in grants} == {("database", ()), ("schema", ())}
     defaults = recorder.of("defaultPrivileges:DefaultPrivileges")
-    assert {default["owner"] for default in defaults.values()} == {f"{schema}_owner" for schema in MAPPING.postgres.schemas}
+    assert {default["owner"] for default in defaults.values()} == {
+        f"{schema}_owner" for schema in MAPPING.postgres.schemas
+    }
     assert all("schema" not in default and default["privileges"] == [] for default in defaults.values())
 
 

@@ -20,9 +20,13 @@ KEPT = {"database:Database::", "schema:Schema::", "storage:Bucket::"}
 def config_of(stack: str) -> dict[str, str]:
     """What the engine would hand to the program: defaults, the stack's own, and secrets somebody set."""
     file = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text())["config"]
-    defaults = {f"stellaops-storage:{key}": item["default"] for key, item in PROJECT["config"].items() if "default" in item}
+    defaults = {
+        f"stellaops-storage:{key}": item["default"] for key, item in PROJECT["config"].items() if "default" in item
+    }
     defaults |= {key: item["value"] for key, item in PROJECT["config"].items() if isinstance(item.get("value"), str)}
-    ours = {f"stellaops-storage:{key}": value for key, value in {**dict.fromkeys(SECRETS, "s3cret"), **ENDPOINTS}.items()}
+    ours = {
+        f"stellaops-storage:{key}": value for key, value in {**dict.fromkeys(SECRETS, "s3cret"), **ENDPOINTS}.items()
+    }
     merged = {**defaults, **ours, **file}
     return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in merged.items()}
 
@@ -36,7 +40,7 @@ def run(stack: str, monkeypatch: pytest.MonkeyPatch, **changes: str) -> tuple[Re
         def remember(args: pulumi.ResourceTransformationArgs) -> None:
             protected[f"{args.type_}::{args.name}"] = bool(args.opts.protect)
 
-        pulumi.runtime.register_stack_transformation(remember)  # type: ignore[arg-type]
+        pulumi.runtime.register_stack_transformation(remember)
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
     config = {**config_of(stack), **{f"stellaops-storage:{key}": value for key, value in changes.items()}}
@@ -83,7 +87,8 @@ def test_every_resource_with_a_provider_names_an_explicit_one(monkeypatch: pytes
     loose = [
         resource.name
         for resource in recorder.resources
-        if resource.type.startswith(("postgresql:", "aws:", "kubernetes:")) and "pulumi:providers:" not in resource.provider
+        if resource.type.startswith(("postgresql:", "aws:", "kubernetes:"))
+        and "pulumi:providers:" not in resource.provider
     ]
     assert not loose, f"these would slip to a default provider: {loose}"
 
@@ -103,16 +108,25 @@ def test_buckets_of_a_shared_object_store_carry_the_environment(monkeypatch: pyt
         ("postgresHost", "", "postgresHost is missing; run: pulumi config set"),
     ],
 )
-def test_wrong_config_names_the_key_and_the_remedy(monkeypatch: pytest.MonkeyPatch, key: str, value: str, words: str) -> None:
+def test_wrong_config_names_the_key_and_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, key: str, value: str, words: str
+) -> None:
     with pytest.raises(pulumi.RunError, match=words):
         run("local", monkeypatch, **{key: value})
 
 
-def test_a_broken_mapping_stops_the_program_before_anything_is_registered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_broken_mapping_stops_the_program_before_anything_is_registered(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     broken = tmp_path / "schema-mapping.yaml"
     broken.write_text((ROOT / "schema-mapping.yaml").read_text().replace("reads: [vex]", "reads: [vexx]", 1))
     registered: list[Any] = []
-    monkeypatch.setattr(Recorder, "new_resource", lambda self, args: registered.append(args) or (None, {}))
+
+    def remember(_: Recorder, args: Any) -> tuple[None, dict[str, Any]]:
+        registered.append(args)
+        return None, {}
+
+    monkeypatch.setattr(Recorder, "new_resource", remember)
     with pytest.raises(pulumi.RunError, match=r'schema-mapping\.yaml:\d+:\d+ .*did you mean "vex"\?'):
         run("local", monkeypatch, mapping=str(broken))
     assert [args.typ for args in registered if args.typ != "pulumi:pulumi:Stack"] == []

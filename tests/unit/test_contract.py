@@ -33,7 +33,9 @@ def test_a_module_that_is_given_columns_sees_which() -> None:
     postgres = DOCUMENT.modules["signer"].postgres
     assert postgres is not None
     clients = postgres.schemas["authority"]["clients"]
-    assert clients.privileges == () and clients.columns["scopes"] == ("SELECT",) and "redirect_uris" not in clients.columns
+    assert (
+        clients.privileges == () and clients.columns["scopes"] == ("SELECT",) and "redirect_uris" not in clients.columns
+    )
 
 
 def test_a_consumer_learns_its_group_and_idle_timeout() -> None:
@@ -43,7 +45,10 @@ def test_a_consumer_learns_its_group_and_idle_timeout() -> None:
 
 
 def test_buckets_carry_the_prefix_of_the_environment() -> None:
-    assert {use.bucket for use in DOCUMENT.modules["export_center"].object_store} == {"dev-evidence", "dev-offline-kits"}
+    assert {use.bucket for use in DOCUMENT.modules["export_center"].object_store} == {
+        "dev-evidence",
+        "dev-offline-kits",
+    }
 
 
 def test_secrets_are_only_pointed_at() -> None:

@@ -26,7 +26,9 @@ def test_valkey_gets_the_hash_of_the_password() -> None:
 
 
 def test_the_same_rotate_keeps_the_passwords() -> None:
-    result = CredentialProvider().diff("x", {"user": "scanner", "rotate": 1.0, "postgres_password": "p"}, {"user": "scanner", "rotate": 1})
+    result = CredentialProvider().diff(
+        "x", {"user": "scanner", "rotate": 1.0, "postgres_password": "p"}, {"user": "scanner", "rotate": 1}
+    )
     assert not result.changes, "every up would lock all services out"
 
 

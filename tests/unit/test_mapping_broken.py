@@ -34,7 +34,11 @@ def whole(text: str) -> Edit:
 
 BROKEN: dict[str, tuple[Edit, str, str]] = {
     # name: (edit, path in the error, words in the error)
-    "unknown schema": (swap("reads: [vex]", "reads: [vexx]"), "modules.vexlens.postgres.reads[0]", 'did you mean "vex"?'),
+    "unknown schema": (
+        swap("reads: [vex]", "reads: [vexx]"),
+        "modules.vexlens.postgres.reads[0]",
+        'did you mean "vex"?',
+    ),
     "unknown table": (
         swap("vex.issuer_trust]", "vex.issuer_thrust]"),
         "modules.issuer_directory.postgres.reads[0]",
@@ -72,9 +76,16 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
         "two owners: authority and orchestrator",
     ),
     "key without owner": (swap('owns: ["metrics:*"]', "owns: []"), 'valkey.keys["metrics:*"]', "has no owner"),
-    "unknown key": (swap('owns: ["dpop:{jti}"]', 'owns: ["dpop:{jto}"]'), "modules.authority.valkey.owns[0]", "no key pattern"),
+    "unknown key": (
+        swap('owns: ["dpop:{jti}"]', 'owns: ["dpop:{jto}"]'),
+        "modules.authority.valkey.owns[0]",
+        "no key pattern",
+    ),
     "overlapping keys": (
-        swap('"policy:active": {', '"feed:{source}:{format}": {type: string, ttl: 1h, evictable: true, purpose: x}\n    "policy:active": {'),
+        swap(
+            '"policy:active": {',
+            '"feed:{source}:{format}": {type: string, ttl: 1h, evictable: true, purpose: x}\n    "policy:active": {',
+        ),
         'valkey.keys["feed:nvd:json"]',
         "overlaps",
     ),
@@ -86,7 +97,11 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
         'valkey.keys["scan:{digest}"]',
         "write evictable: false",
     ),
-    "unknown key type": (swap("{type: set,", "{type: sett,"), 'valkey.keys["layers:{digest}"].type', 'did you mean "set"?'),
+    "unknown key type": (
+        swap("{type: set,", "{type: sett,"),
+        'valkey.keys["layers:{digest}"].type',
+        'did you mean "set"?',
+    ),
     "stream that is no stream": (
         swap('"scheduler:jobs": {type: stream, ttl: none,', '"scheduler:jobs": {type: list, ttl: infinite,'),
         'valkey.streams["scheduler:jobs"]',
@@ -118,15 +133,30 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
         'rustfs.buckets.blobs.objects["sbom.xml"]',
         "has no content type",
     ),
-    "bucket name that S3 refuses": (swap("    offline-kits:\n", "    Offline_Kits:\n"), "rustfs.buckets.Offline_Kits", "lower-case"),
+    "bucket name that S3 refuses": (
+        swap("    offline-kits:\n", "    Offline_Kits:\n"),
+        "rustfs.buckets.Offline_Kits",
+        "lower-case",
+    ),
     "retention in hours": (
-        swap("rustfs: {strategy: [object-versioning], retention: 90d}", "rustfs: {strategy: [object-versioning], retention: 90h}"),
+        swap(
+            "rustfs: {strategy: [object-versioning], retention: 90d}",
+            "rustfs: {strategy: [object-versioning], retention: 90h}",
+        ),
         "backups.rustfs.retention",
         "whole days",
     ),
-    "wrong type": (swap("rustfs:\n      owns: [blobs/, images/]", "rustfs: blobs/"), "modules.scanner.rustfs", "must be a mapping"),
+    "wrong type": (
+        swap("rustfs:\n      owns: [blobs/, images/]", "rustfs: blobs/"),
+        "modules.scanner.rustfs",
+        "must be a mapping",
+    ),
     "list for text": (swap("name: Scanner", "name: [Scanner]"), "modules.scanner.name", "must be text, not a list"),
-    "text for list": (swap("owns: [evidence/]", "owns: evidence/"), "modules.evidence_locker.rustfs.owns", "must be a list"),
+    "text for list": (
+        swap("owns: [evidence/]", "owns: evidence/"),
+        "modules.evidence_locker.rustfs.owns",
+        "must be a list",
+    ),
     "unknown key name": (
         swap("purpose: Scores findings", "purpse: Scores findings"),
         "modules.risk_engine.purpse",
@@ -153,7 +183,11 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
         "modules.vexhub.postgres.writes[0]",
         "its rows never change",
     ),
-    "unknown module in a data flow": (swap("{source: excititor, postgres: vex}", "{source: excitor, postgres: vex}"), "data_flows", "excititor"),
+    "unknown module in a data flow": (
+        swap("{source: excititor, postgres: vex}", "{source: excitor, postgres: vex}"),
+        "data_flows",
+        "excititor",
+    ),
     "data flow with two ends": (
         swap("{source: scanner, postgres: scanner}", "{source: scanner, postgres: scanner, module: policy}"),
         "data_flows[5]",
@@ -179,7 +213,9 @@ def test_a_broken_mapping_gives_located_errors(name: str) -> None:
     with pytest.raises(MappingError) as caught:
         loads(edit(SOURCE).encode(), "schema-mapping.yaml")
     lines = str(caught.value).splitlines()
-    assert all(LOCATED.match(line) for line in lines), f"an error without its place leaves the author searching: {lines}"
+    assert all(LOCATED.match(line) for line in lines), (
+        f"an error without its place leaves the author searching: {lines}"
+    )
     assert any(path in line and words in line for line in lines), f"no error names {path!r} and says {words!r}: {lines}"
 
 
@@ -193,7 +229,11 @@ def test_the_place_is_the_line_and_column_of_the_wrong_value() -> None:
 
 
 def test_all_errors_are_reported_at_once() -> None:
-    broken = SOURCE.replace("ttl: 5m", "ttl: 5x", 1).replace("name: Router", "name: 5", 1).replace("maxmemory: 2gb", "maxmemory: x", 1)
+    broken = (
+        SOURCE.replace("ttl: 5m", "ttl: 5x", 1)
+        .replace("name: Router", "name: 5", 1)
+        .replace("maxmemory: 2gb", "maxmemory: x", 1)
+    )
     with pytest.raises(MappingError) as caught:
         loads(broken.encode(), "schema-mapping.yaml")
     assert len(caught.value.problems) == 3, f"the author should not need a second run: {caught.value}"

@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from components.mapping import Mapping, load
-from components.mapping.access import direct_grants, group_roles, key_access, object_access, schema_owners, stream_groups
+from components.mapping.access import (
+    direct_grants,
+    group_roles,
+    key_access,
+    object_access,
+    schema_owners,
+    stream_groups,
+)
 from components.mapping.checks import globs_overlap
 from components.mapping.model import Module
 
@@ -89,7 +96,9 @@ def test_each_of_the_13_key_patterns_has_type_ttl_and_owner_of_the_reference(map
         if owner == "all":
             assert key.shared == "all", f"{pattern} must be open to every module"
         elif owner is not None:
-            assert pattern in mapping.users[by_name(mapping, owner)].valkey.owns, f"{owner} could not use its own {pattern}"
+            assert pattern in mapping.users[by_name(mapping, owner)].valkey.owns, (
+                f"{owner} could not use its own {pattern}"
+            )
 
 
 def test_each_stream_has_producers_consumers_and_events_of_the_reference(mapping: Mapping) -> None:
@@ -135,8 +144,12 @@ def test_each_module_reaches_the_paths_of_the_reference_and_no_other(mapping: Ma
 
 def test_modules_that_share_a_schema_get_the_group_that_their_verb_needs(mapping: Mapping) -> None:
     for key, module in mapping.modules.items():
-        expected = GROUP_ROLES.get(module.name, set()) | {f"{schema}_writer" for schema, owner in OWNERS.items() if owner == module.name}
-        assert set(group_roles(mapping, key)) == expected, f"{module.name} would see more or less than the reference says"
+        expected = GROUP_ROLES.get(module.name, set()) | {
+            f"{schema}_writer" for schema, owner in OWNERS.items() if owner == module.name
+        }
+        assert set(group_roles(mapping, key)) == expected, (
+            f"{module.name} would see more or less than the reference says"
+        )
 
 
 def test_modules_that_use_single_tables_get_only_those(mapping: Mapping) -> None:
@@ -161,12 +174,25 @@ def test_backups_keep_as_long_as_the_reference_says(mapping: Mapping) -> None:
 
 
 def test_the_envelope_has_the_seven_fields_of_the_reference(mapping: Mapping) -> None:
-    assert set(mapping.rustfs.envelope.fields) == {"id", "imageDigest", "created", "format", "layers", "partial", "provenanceId"}
+    assert set(mapping.rustfs.envelope.fields) == {
+        "id",
+        "imageDigest",
+        "created",
+        "format",
+        "layers",
+        "partial",
+        "provenanceId",
+    }
 
 
 def test_data_flows_are_the_references(mapping: Mapping) -> None:
     flows = {(flow.source, flow.module or flow.postgres or flow.rustfs) for flow in mapping.data_flows}
-    assert {("scanner", "sbom_service"), ("sbom_service", "policy"), ("policy", "notifier"), ("concelier", "policy")} < flows
+    assert {
+        ("scanner", "sbom_service"),
+        ("sbom_service", "policy"),
+        ("policy", "notifier"),
+        ("concelier", "policy"),
+    } < flows
     assert {("excititor", "policy"), ("scanner", "scanner"), ("sbom_service", "blobs/"), ("notifier", "notify")} < flows
 
 
