@@ -92,26 +92,21 @@ def _install(step: Step) -> None:
     tail: deque[str] = deque(maxlen=LOG_TAIL_LINES)
     total = len(LOCK_FILE.read_text(encoding="utf-8").splitlines())
     seen = 0
-    process = subprocess.Popen(
-        [str(part) for part in command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        for line in process.stdout or ():
-            tail.append(line.rstrip())
-            if line.startswith(("Collecting", "Requirement already")):
-                seen += 1
-                step.update(f"installing packages, {min(seen, total)} of {total}")
-            elif line.startswith("Installing"):
-                step.update(f"installing {total} packages")
-        code = process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
+    with subprocess.Popen(
+        [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:  # fmt: skip
+        try:
+            for line in process.stdout or ():
+                tail.append(line.rstrip())
+                if line.startswith(("Collecting", "Requirement already")):
+                    seen += 1
+                    step.update(f"installing packages, {min(seen, total)} of {total}")
+                elif line.startswith("Installing"):
+                    step.update(f"installing {total} packages")
+            code = process.wait()
+        except BaseException:
+            process.terminate()
+            raise
     if code:
         output = "\n".join(tail)
         full = "No space left" in output

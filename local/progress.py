@@ -15,6 +15,7 @@ _UNDERWAY = re.compile(rf"@ \w+( \w+)?\.+$|\w+ \(local\):$|{_RESOURCE} *((\w+ing
 _SAYS = re.compile(rf"{_RESOURCE} \w+ing \([\d.ms]+\) (?P<text>\S.*)$")
 # A heading of the diagnostics, which repeat what was said on the way.
 _HEADING = re.compile(r"Diagnostics:$|  [\w-]+:\S+ \([^)]*\):$")
+_SECTION = re.compile(r"(Outputs|Resources):$")
 # The engine tells how to remove the stack for good; `make clean` does that.
 _FAREWELL = re.compile(r"The resources in the stack have been deleted|If you want to remove the stack")
 _COLOURS = re.compile(r"\033\[[0-9;]*m")
@@ -39,6 +40,10 @@ class Progress:
             self._line(f"{finished['what']} {finished['type'].rpartition(':')[2]} {finished['name']}", live=True)
         elif says:
             self._line(says["text"].strip(), live=False)
+        elif _SECTION.match(plain):
+            self._held.clear()
+            self._console.say()
+            self._console.say(line)
         elif _HEADING.match(plain):
             self._held.append(line)
         elif not plain.strip():

@@ -156,17 +156,17 @@ class Stack:
     def run(self, console: Console, *arguments: str) -> int:
         """Run a long command with progress; its exit code."""
         colour = "always" if console.coloured else "never"
-        process = subprocess.Popen(
+        with subprocess.Popen(
             [self.engine.pulumi, "--non-interactive", f"--color={colour}", *arguments, "--suppress-outputs"],
             cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, process_group=0, text=True, errors="replace",
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1,
-        )  # fmt: skip
-        progress = Progress(console)
-        with _guarded(process):
-            for line in process.stdout or ():
-                progress.feed(line)
-            console.clear()
-            return process.wait()
+        ) as process:  # fmt: skip
+            progress = Progress(console)
+            with _guarded(process):
+                for line in process.stdout or ():
+                    progress.feed(line)
+                console.clear()
+                return process.wait()
 
 
 @contextmanager

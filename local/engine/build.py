@@ -184,27 +184,26 @@ def _environment() -> dict[str, str]:
 def _go(build: Build, arguments: list[str], step: Step, output: TextIO, log: Path) -> None:
     """Run go and show how far it is. Raises ``UserError``."""
     tail: deque[str] = deque(maxlen=LOG_TAIL_LINES)
-    process = subprocess.Popen(
+    compiled = downloaded = 0
+    with subprocess.Popen(
         ["go", *arguments], cwd=MODULES / build.module, env=_environment(), text=True, errors="replace",
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0,
-    )  # fmt: skip
-    compiled = downloaded = 0
-    try:
-        for line in process.stdout or ():
-            output.write(line)
-            tail.append(line.rstrip())
-            if line.startswith("go: downloading"):
-                downloaded += 1
-                step.update(f"building {build.module}: downloading, {downloaded} modules")
-            elif not line.startswith(("go:", "#")):
-                compiled += 1
-                step.update(f"building {build.module}: {compiled} packages compiled")
-        code = process.wait()
-    except BaseException:
-        # Ctrl-C reaches us alone, since go has a process group of its own with all its compilers.
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
-        raise
+    ) as process:  # fmt: skip
+        try:
+            for line in process.stdout or ():
+                output.write(line)
+                tail.append(line.rstrip())
+                if line.startswith("go: downloading"):
+                    downloaded += 1
+                    step.update(f"building {build.module}: downloading, {downloaded} modules")
+                elif not line.startswith(("go:", "#")):
+                    compiled += 1
+                    step.update(f"building {build.module}: {compiled} packages compiled")
+            code = process.wait()
+        except BaseException:
+            # Ctrl-C reaches us alone, since go has a process group of its own with all its compilers.
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
     if code:
         _fail(build, list(tail), log)
 

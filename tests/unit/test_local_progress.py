@@ -1,0 +1,62 @@
+"""What `make up` shows of the engine's output."""
+
+import pytest
+
+from local.console import Console
+from local.progress import Progress
+
+
+def shown(capsys: pytest.CaptureFixture[str], *lines: str) -> list[str]:
+    progress = Progress(Console())
+    for line in lines:
+        progress.feed(line + "\n")
+    return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_finished_resource_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(
+        capsys,
+        "Updating (local):",
+        "@ updating....",
+        " +  postgresql:index:Role vuln_owner creating (0s) ",
+        " +  postgresql:index:Role vuln_owner created (0.12s) ",
+        "    pulumi:providers:aws object-store  ",
+        " ++ pulumi-python:dynamic/storage:Credential scanner created replacement (0.01s)",
+    )
+    assert [" ".join(line.split()) for line in lines] == [
+        "stack created Role vuln_owner",
+        "stack created replacement Credential scanner",
+    ], "a user would look for what happened between lines that say nothing"
+
+
+def test_what_a_resource_says_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(
+        capsys,
+        " +  pulumi:pulumi:Stack stellaops-storage-local creating (3s) vex: applied 0001_tables.sql.j2",
+        "Diagnostics:",
+        "  pulumi:pulumi:Stack (stellaops-storage-local):",
+        "    vex: applied 0001_tables.sql.j2",
+        "",
+        "Resources:",
+        "    + 2 created",
+    )
+    assert [" ".join(line.split()) for line in lines] == [
+        "stack vex: applied 0001_tables.sql.j2",
+        "",
+        "Resources:",
+        "+ 2 created",
+    ], "diagnostics that repeat what was said hide those that do not"
+
+
+def test_an_error_keeps_its_heading(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(
+        capsys,
+        "Diagnostics:",
+        "  postgresql:index:Role (vuln_owner):",
+        "    error: connection refused",
+        "",
+        "Resources:",
+    )
+    assert lines[:3] == ["Diagnostics:", "  postgresql:index:Role (vuln_owner):", "    error: connection refused"], (
+        "the user would not know which resource failed"
+    )
