@@ -12,7 +12,7 @@ from psycopg import sql
 from components.postgres.migrations import Applied, apply
 from components.postgres.problems import MigrationError
 from components.postgres.session import Limits, Target
-from tests.integration.own_postgres import OwnPostgres
+from local.servers.postgres import Postgres
 
 QUICK = Limits(run_lock=0.5, lock_timeout=100, retries=2, pause=0.1)
 TABLES = "CREATE TABLE {{ schema }}.sources (id int PRIMARY KEY);\n"
@@ -23,7 +23,7 @@ RAW = "CREATE TABLE {{ schema }}.raw (id int PRIMARY KEY, source int REFERENCES 
 class Schema:
     """A schema with its three roles in a database, and a directory for its migrations."""
 
-    server: OwnPostgres
+    server: Postgres
     database: str
     target: Target
     directory: Path
@@ -65,7 +65,7 @@ class Schema:
         return [row[0] for row in self.rows(f"SELECT version FROM {self.target.schema}.schema_migrations ORDER BY 1")]
 
 
-def make_schema(server: OwnPostgres, parent: Path) -> Schema:
+def make_schema(server: Postgres, parent: Path) -> Schema:
     """``s_<random>`` with roles of that name in a database shared by the tests."""
     name = f"s_{uuid.uuid4().hex[:8]}"
     with server.connect() as connection:

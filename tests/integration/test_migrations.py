@@ -17,20 +17,19 @@ from psycopg import errors
 from components.postgres.migrations import apply, plan
 from components.postgres.problems import MigrationError
 from components.postgres.session import Limits, Target, lock_key
-from tests.integration.own_postgres import OwnPostgres, own_postgres
+from local.servers.postgres import Postgres
 from tests.integration.scratch_schema import QUICK, RAW, TABLES, Schema, make_schema
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[OwnPostgres]:
-    with own_postgres() as running:
-        yield running
+@pytest.fixture
+def server(postgres_server: Postgres) -> Postgres:
+    return postgres_server
 
 
 @pytest.fixture
-def schema(server: OwnPostgres, tmp_path: Path) -> Schema:
+def schema(server: Postgres, tmp_path: Path) -> Schema:
     return make_schema(server, tmp_path)
 
 
@@ -267,7 +266,7 @@ def test_a_schema_or_role_that_is_not_there_is_named(schema: Schema) -> None:
 
 
 @pytest.fixture
-def create_role_admin(server: OwnPostgres) -> dict[str, str]:
+def create_role_admin(server: Postgres) -> dict[str, str]:
     """An admin as a cloud gives it: CREATEROLE, no SUPERUSER."""
     name = f"admin_{uuid.uuid4().hex[:8]}"
     with server.connect() as connection:
@@ -276,7 +275,7 @@ def create_role_admin(server: OwnPostgres) -> dict[str, str]:
 
 
 def test_an_admin_without_superuser_can_migrate_what_it_made(
-    server: OwnPostgres, create_role_admin: dict[str, str], tmp_path: Path
+    server: Postgres, create_role_admin: dict[str, str], tmp_path: Path
 ) -> None:
     name = f"s_{uuid.uuid4().hex[:8]}"
     with server.connect(**create_role_admin) as connection:

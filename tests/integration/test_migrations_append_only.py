@@ -1,27 +1,25 @@
 """Append-only tables: nobody changes a row, whoever asks and however."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from components.postgres.append_only import drift
-from tests.integration.own_postgres import OwnPostgres, own_postgres
+from local.servers.postgres import Postgres
 from tests.integration.scratch_schema import RAW, TABLES, Schema, make_schema
 
 CHANGES = ("UPDATE {}.raw SET source = NULL", "DELETE FROM {}.raw", "TRUNCATE {}.raw")
 ENTRIES = ("raw",)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[OwnPostgres]:
-    with own_postgres() as running:
-        yield running
+@pytest.fixture
+def server(postgres_server: Postgres) -> Postgres:
+    return postgres_server
 
 
 @pytest.fixture
-def schema(server: OwnPostgres, tmp_path: Path) -> Schema:
+def schema(server: Postgres, tmp_path: Path) -> Schema:
     """``sources`` and the append-only ``raw``, which hangs on it with ON DELETE CASCADE; a row in each."""
     made = make_schema(server, tmp_path)
     made.write(v0001_tables=TABLES + RAW)

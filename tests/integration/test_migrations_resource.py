@@ -17,26 +17,25 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from components.postgres.migrations_resource import SchemaMigrationsProvider, migration_files
 from components.provider_errors import ProviderError
-from tests.integration.own_postgres import OwnPostgres, own_postgres
+from local.servers.postgres import Postgres
 from tests.integration.scratch_schema import RAW, TABLES, Schema, make_schema
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[OwnPostgres]:
-    with own_postgres() as running:
-        yield running
+@pytest.fixture
+def server(postgres_server: Postgres) -> Postgres:
+    return postgres_server
 
 
 @pytest.fixture
-def schema(server: OwnPostgres, tmp_path: Path) -> Schema:
+def schema(server: Postgres, tmp_path: Path) -> Schema:
     made = make_schema(server, tmp_path)
     made.write(v0001_tables=TABLES + RAW)
     return made
 
 
-def settings(server: OwnPostgres, **changes: str) -> dict[str, str]:
+def settings(server: Postgres, **changes: str) -> dict[str, str]:
     values = {
         "postgresHost": server.host,
         "postgresPort": str(server.port),
@@ -48,7 +47,7 @@ def settings(server: OwnPostgres, **changes: str) -> dict[str, str]:
     return {f"stellaops-storage:{key}": value for key, value in {**values, **changes}.items()}
 
 
-def provider(server: OwnPostgres, **changes: str) -> SchemaMigrationsProvider:
+def provider(server: Postgres, **changes: str) -> SchemaMigrationsProvider:
     made = SchemaMigrationsProvider()
     made.configure(ConfigureRequest(Config(settings(server, **changes), "stellaops-storage")))
     return made
@@ -182,7 +181,7 @@ def test_a_server_that_cannot_be_used_is_one_line_without_the_password(
     assert "wrong-secret" not in text and schema.server.password not in text
 
 
-def test_settings_that_are_missing_are_named(server: OwnPostgres) -> None:
+def test_settings_that_are_missing_are_named(server: Postgres) -> None:
     values = settings(server)
     del values["stellaops-storage:postgresHost"]
     with pytest.raises(ProviderError, match="run: pulumi config set stellaops-storage:postgresHost"):
@@ -190,21 +189,20 @@ def test_settings_that_are_missing_are_named(server: OwnPostgres) -> None:
 
 
 @pytest.fixture
-def provider_server(server: OwnPostgres) -> Iterator[provider_pb2_grpc.ResourceProviderStub]:
+def provider_server(server: Postgres) -> Iterator[provider_pb2_grpc.ResourceProviderStub]:
     """The SDK's own server process for dynamic resources, as the engine starts it."""
     environment = {**os.environ, "PULUMI_PROJECT": "stellaops-storage"}
     command = [sys.executable, "-u", "-m", "pulumi.dynamic"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        port = int(process.stdout.readline())
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            stub = provider_pb2_grpc.ResourceProviderStub(channel)
-            stub.Configure(provider_pb2.ConfigureRequest(args=struct(settings(server))))
-            yield stub
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                stub = provider_pb2_grpc.ResourceProviderStub(channel)
+                stub.Configure(provider_pb2.ConfigureRequest(args=struct(settings(server))))
+                yield stub
+        finally:
+            process.kill()
 
 
 def struct(values: dict[str, Any]) -> struct_pb2.Struct:
