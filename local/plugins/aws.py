@@ -96,8 +96,10 @@ class OnBucket(ResourceType):
             self.put(config, inputs)
         outputs = self.read(config, inputs["bucket"], inputs)
         if outputs is None:
+            # MinIO takes a setting for a bucket that it does not have, and says nothing.
             raise PluginError(
-                f"S3 at {config.endpoint}: bucket {inputs['bucket']} took the setting and does not have it"
+                f"S3 at {config.endpoint}: bucket {inputs['bucket']} does not exist, or does not keep this"
+                " setting; create it first"
             )
         return outputs
 
