@@ -76,12 +76,12 @@ def main(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR):
             raise
         where = f" at {error.filename}" if error.filename else ""
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _fail(f"the disk is full{where}; make room, then run make up again")
-        return _fail(f"{os.strerror(error.errno)}{where}; correct its permissions or its owner, then run make up again")
+        return _fail(f"{os.strerror(error.errno)}{where}; correct that or its permissions, then run make up again")
 
 
 def _fail(line: str, details: str = "") -> int:

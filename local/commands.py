@@ -124,14 +124,20 @@ def _servers_only(state: State) -> int:
 def _up(state: State, arguments: Sequence[str]) -> int:
     with _alone(state):
         stack, fleet = _ready(state)
-        again = ["--refresh"] if fleet.created and stack.has_resources() else []
+        again = ["--refresh", "--run-program"] if fleet.created and stack.has_resources() else []
         if again:
             console.line("stack", console.paint("yellow", "a server's data are new: what was there is made again"))
         console.line("stack", "provisioning")
         code = stack.run(console, "up", "--yes", "--skip-preview", *again, *arguments)
         _check_exit(code, "up")
+        config.applied(state)
         console.say(summary.after_up(stack, fleet))
     return 0
+
+
+def _moved(state: State) -> list[str]:
+    """After a server got another port: the engine's state still has the old one, the program knows the new one."""
+    return [] if config.is_applied(state) else ["--run-program"]
 
 
 def _check_exit(code: int, command: str) -> None:
@@ -152,7 +158,7 @@ def _preview(state: State, arguments: Sequence[str]) -> int:
 def _refresh(state: State, arguments: Sequence[str]) -> int:
     with _alone(state):
         stack, _ = _ready(state)
-        _check_exit(stack.run(console, "refresh", "--yes", "--skip-preview", *arguments), "refresh")
+        _check_exit(stack.run(console, "refresh", "--yes", "--skip-preview", *_moved(state), *arguments), "refresh")
     return 0
 
 
@@ -164,7 +170,7 @@ def _destroy(state: State, arguments: Sequence[str], *, sure: bool) -> int:
         return 1
     with _alone(state):
         stack, fleet = _ready(state)
-        _check_exit(stack.run(console, "destroy", "--yes", "--skip-preview", *arguments), "destroy")
+        _check_exit(stack.run(console, "destroy", "--yes", "--skip-preview", *_moved(state), *arguments), "destroy")
         stopped = fleet.stop()
     console.say(f"all resources removed; stopped {', '.join(stopped) or 'nothing'}. `make up` brings them back.")
     return 0

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from local.paths import PROJECT, ROOT, STACK, read_json, write_private
+from local.paths import PROJECT, ROOT, STACK, State, read_json, write_private
 from local.stack import Stack
 
 COMMITTED = ROOT / "stacks" / f"Pulumi.{STACK}.yaml"
@@ -21,7 +22,7 @@ def write(stack: Stack, settings: dict[str, str | int], secrets: dict[str, str])
     # The passphrase is in it, so that the hash says nothing about short secrets to whoever reads it alone.
     passphrase = state.passphrase.read_text(encoding="utf-8")
     digest = hashlib.sha256(json.dumps([plain, secrets, salt, passphrase], sort_keys=True).encode()).hexdigest()
-    stamp = state.directory / "config.json"
+    stamp = _stamp(state)
     if state.config.exists() and read_json(stamp).get("digest") == digest:
         return False
     # Written aside and renamed when it is whole.
@@ -31,5 +32,21 @@ def write(stack: Stack, settings: dict[str, str | int], secrets: dict[str, str])
         stack.set_secret(aside, key, value)
     aside.chmod(0o600)
     aside.replace(state.config)
-    write_private(stamp, json.dumps({"digest": digest}))
+    write_private(stamp, json.dumps({**read_json(stamp), "digest": digest}))
     return True
+
+
+def applied(state: State) -> None:
+    """Remember that the engine's state has these endpoints now."""
+    known = read_json(_stamp(state))
+    write_private(_stamp(state), json.dumps({**known, "applied": known.get("digest")}))
+
+
+def is_applied(state: State) -> bool:
+    """Whether the engine's state has the endpoints of the config: else only the program can tell it them."""
+    known = read_json(_stamp(state))
+    return known.get("applied") == known.get("digest")
+
+
+def _stamp(state: State) -> Path:
+    return state.directory / "config.json"

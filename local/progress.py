@@ -10,7 +10,9 @@ _FINISHED = re.compile(
     _RESOURCE + r" (?P<what>(created|updated|deleted|replaced|imported|discarded)( original| replacement)?)\b"
 )
 # What only says that it goes on: headings, operations that begin, resources that stay as they are.
-_UNDERWAY = re.compile(rf"@ \w+( \w+)?\.+$|\w+ \(local\):$|{_RESOURCE} *((\w+ing) \([\d.ms]+\)|running)?\s*$")
+_UNDERWAY = re.compile(rf"@ \w+( \w+)?\.+$|\w+ \(local\):$|{_RESOURCE} *((\w+ing|refresh) \([\d.ms]+\)|running)?\s*$")
+# Errors stand in the diagnostics, whole and with the resource that they belong to.
+_FAILED = re.compile(rf"{_RESOURCE} .*(\*\*.*failed\*\*|\berror: )")
 # What a resource says of itself while it is worked on: ` ~  type name updating (3s) the text`.
 _SAYS = re.compile(rf"{_RESOURCE} \w+ing \([\d.ms]+\) (?P<text>\S.*)$")
 # A heading of the diagnostics, which repeat what was said on the way.
@@ -35,6 +37,8 @@ class Progress:
         line = line.rstrip("\n")
         plain = _COLOURS.sub("", line)
         finished, says = _FINISHED.match(plain), _SAYS.match(plain)
+        if _FAILED.match(plain):
+            return
         if finished:
             self._finished += 1
             self._line(f"{finished['what']} {finished['type'].rpartition(':')[2]} {finished['name']}", live=True)

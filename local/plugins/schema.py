@@ -135,6 +135,8 @@ def _compare_open(path: str, old: Any, new: Any) -> dict[str, Change]:
     changes: dict[str, Change] = {}
     if isinstance(old, dict) and isinstance(new, dict):
         for name in sorted({*old, *new}):
+            if name.startswith("__"):
+                continue  # notes that the official plugin keeps for itself
             where = f"{path}.{name}" if path else name
             if name in new or where not in SERVER_GIVEN:
                 changes |= _compare_open(where, old.get(name), new.get(name))

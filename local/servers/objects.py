@@ -20,7 +20,8 @@ class ObjectStore(Server):
 
     name = "objects"
     title = "object store"
-    user = "stellaops"  # the root access key
+    # The root access key. The engine masks it wherever it stands: no word that is in other texts.
+    user = "local-root-key"
 
     def __init__(self, directory: Path, program_path: Path | None) -> None:
         super().__init__(directory)

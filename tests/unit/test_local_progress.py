@@ -51,12 +51,17 @@ def test_what_a_resource_says_is_shown_once(capsys: pytest.CaptureFixture[str]) 
 def test_an_error_keeps_its_heading(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(
         capsys,
+        " +  postgresql:index:Role vuln_owner creating (0s) error: connection refused",
+        " +  postgresql:index:Role vuln_owner **creating failed** error: connection refused",
         "Diagnostics:",
         "  postgresql:index:Role (vuln_owner):",
         "    error: connection refused",
         "",
         "Resources:",
     )
-    assert lines[:3] == ["Diagnostics:", "  postgresql:index:Role (vuln_owner):", "    error: connection refused"], (
-        "the user would not know which resource failed"
-    )
+    assert lines[:4] == [
+        "Diagnostics:",
+        "  postgresql:index:Role (vuln_owner):",
+        "    error: connection refused",
+        "",
+    ], "the user would not know which resource failed"
