@@ -38,6 +38,11 @@ class LocalStack:
         assert result.returncode == 0, f"`{' '.join(arguments)}` failed:\n{result.stdout}\n{result.stderr}"
         return result.stdout
 
+    def forget(self) -> None:
+        """Ask anew for outputs and config at their next use."""
+        for name in ("outputs", "config"):
+            self.__dict__.pop(name, None)
+
     @cached_property
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets in clear."""

@@ -76,6 +76,11 @@ def test_a_change_is_told_down_to_the_field_and_made_in_place(client: PluginClie
     )
 
 
+def test_state_of_the_official_plugin_shows_no_change(client: PluginClient, directory: Path) -> None:
+    state = config_map(__initialApiVersion="v1", __fieldManager="pulumi-kubernetes-1")
+    assert client.diff(CONFIG_MAP, "ns/conf", state, config_map()).detailed == {}
+
+
 def test_another_name_is_another_object(client: PluginClient, directory: Path) -> None:
     changed = config_map(metadata={"name": "other", "namespace": "ns", "labels": {"a": "b"}})
     difference = client.diff(CONFIG_MAP, "ns/conf", config_map(), changed)

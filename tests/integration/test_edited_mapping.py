@@ -1,0 +1,102 @@
+"""What a user does: edit the mapping, look at a preview, run up. And what a mistake in it does: nothing."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.stack import PROJECT, LocalStack
+
+MAPPING = (PROJECT / "schema-mapping.yaml").read_text()
+Edit = Callable[[str, str], None]
+
+
+@pytest.fixture
+def edit(live_stack: LocalStack, tmp_path: Path) -> Iterator[Edit]:
+    """Have the stack use a copy of the mapping with one text replaced; afterwards it is as it was."""
+    live_stack.forget()
+    file = tmp_path / "schema-mapping.yaml"
+
+    def edit(old: str, new: str) -> None:
+        assert old in MAPPING, f"the mapping no longer has {old!r}"
+        file.write_text(MAPPING.replace(old, new, 1))
+        live_stack.must("pulumi", "config", "set", "mapping", str(file))
+
+    try:
+        yield edit
+    finally:
+        live_stack.must("pulumi", "config", "set", "mapping", "schema-mapping.yaml")
+        live_stack.must("up")
+        live_stack.forget()
+
+
+def may(live_stack: LocalStack, module: str, query: str, password: str | None = None) -> bool:
+    try:
+        with live_stack.login(module, password) as connection:
+            connection.execute(query.encode())
+    except psycopg.OperationalError as error:
+        assert "password authentication failed" in str(error), error  # noqa: PT017
+        return False
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+    return True
+
+
+def test_a_read_that_is_added_shows_in_the_preview_and_works_after_up(live_stack: LocalStack, edit: Edit) -> None:
+    query = "SELECT * FROM vuln.linksets"
+    assert not may(live_stack, "vexlens", query)
+    edit("reads: [vex]", "reads: [vex, vuln.linksets]")
+    preview = live_stack.must("preview")
+    assert "vexlens-vuln.linksets" in preview and "2 to create" in preview, "usage of the schema, and the table"
+    assert not may(live_stack, "vexlens", query), "a preview gives nothing"
+    live_stack.must("up")
+    assert may(live_stack, "vexlens", query)
+    assert not may(live_stack, "vexlens", "SELECT * FROM vuln.advisory_raw"), "one table was asked for"
+
+
+def test_a_read_that_is_taken_away_is_refused_after_up(live_stack: LocalStack, edit: Edit) -> None:
+    query = "SELECT * FROM policy.policies"
+    assert may(live_stack, "risk_engine", query)
+    edit("      reads: [policy]", "      reads: []")
+    live_stack.must("up")
+    assert not may(live_stack, "risk_engine", query)
+
+
+def test_rotate_renews_the_passwords_of_one_module_and_of_no_other(live_stack: LocalStack, edit: Edit) -> None:
+    before = live_stack.outputs["secrets"]
+    edit("    name: Concelier\n", "    name: Concelier\n    rotate: 2\n")
+    assert "Credential" in live_stack.must("preview")
+    live_stack.must("up")
+    live_stack.forget()
+    after = live_stack.outputs["secrets"]
+    assert {name for name in after if after[name] != before[name]} == {"concelier"}
+    assert may(live_stack, "concelier", "SELECT 1")
+    assert not may(live_stack, "concelier", "SELECT 1", password=before["concelier"]["postgres_password"])
+    assert live_stack.valkey("concelier").ping()
+
+
+def test_a_broken_mapping_is_told_with_its_places_and_changes_nothing(live_stack: LocalStack, edit: Edit) -> None:
+    checkpoint = live_stack.must("pulumi", "stack", "export")
+    edit("reads: [vex]", "reads: [vexx]")
+    for command in ("preview", "up"):
+        result = live_stack.run(command)
+        said = result.stdout + result.stderr
+        assert result.returncode != 0
+        assert "modules.vexlens.postgres.reads[0]: no schema 'vexx'; did you mean \"vex\"?" in said, said
+        assert "schema-mapping.yaml:" in said and "Traceback" not in said
+    resources = [line for line in checkpoint.splitlines() if '"urn"' in line]
+    after = [line for line in live_stack.must("pulumi", "stack", "export").splitlines() if '"urn"' in line]
+    assert after == resources
+
+
+def test_a_privilege_given_by_hand_is_found_by_refresh_and_taken_away_by_up(live_stack: LocalStack) -> None:
+    with live_stack.admin() as connection:
+        connection.execute("GRANT DELETE ON vuln.advisory_raw TO vuln_writer")
+    live_stack.must("refresh")
+    preview = live_stack.run("preview", "--expect-no-changes")
+    assert preview.returncode != 0, "a reviewer must see what somebody did by hand"
+    live_stack.must("up")
+    with live_stack.admin() as connection:
+        row = connection.execute("SELECT has_table_privilege('vuln_writer', 'vuln.advisory_raw', 'DELETE')").fetchone()
+    assert row == (False,)
