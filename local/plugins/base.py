@@ -1,313 +1,167 @@
-"""The base of the offline plugins: the engine's ``ResourceProvider`` protocol over resource types that do the work.
+"""The base of every plugin: resource types in Python, served to the engine over gRPC.
 
-A plugin is a ``Plugin`` with a ``ResourceType`` for each type token. The base does what is alike for all: it checks,
-compares, keeps secrets marked, answers previews without asking any server, and turns errors into one line.
-
-It stands on the SDK's generated gRPC classes. The SDK's own server for plugins answers every error with a traceback,
-which no user should see.
+A ``Plugin`` has resource types; a ``ResourceType`` declares its properties and says how to create, read, update and
+delete. Everything that must hold for all of them is here: no server is asked during a preview, secrets stay secret,
+what a program must not say is refused, and an error is one line.
 """
 
-import json
-import os
-import sys
-import traceback
-from collections.abc import Callable, Iterator
-from concurrent import futures
-from contextlib import contextmanager
-from typing import Any, ClassVar
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-import grpc
-from google.protobuf import empty_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
-
-from local.plugins.schema import DEFAULTS, Change, Schema
-from local.plugins.values import UNKNOWN, Props, from_struct, has_unknown, to_struct
-
-WORKERS = 16
-LARGEST_MESSAGE = 400 * 1024 * 1024  # bytes, as the engine's own limit
-DEBUG = "STELLAOPS_PLUGIN_DEBUG"
+from local.plugins.schema import (
+    DEFAULTS,
+    Change,
+    Checker,
+    Failure,
+    Properties,
+    changes,
+    refreshed_inputs,
+    with_defaults,
+)
+from local.plugins.values import UNKNOWN, Secret, conceal_like, has_unknown, reveal
 
 
 class PluginError(Exception):
-    """Something that the user can mend; the engine shows its text and nothing else."""
+    """What went wrong and what to do, in one line for the user. Never holds a secret."""
 
 
-class ResourceType:
-    """One resource type. All methods take and return plain properties; ``config`` is the plugin's own."""
+@dataclass(frozen=True)
+class Found:
+    """A resource as its store has it. ``outputs`` by property name, without secret marks."""
 
-    schema: ClassVar[Schema]
-
-    def identify(self, outputs: Props) -> str:
-        """The id of a resource with these outputs, the same that the official plugin gives it."""
-        raise NotImplementedError
-
-    def create(self, config: Any, inputs: Props) -> Props:
-        """Make it and return its outputs. Raises ``PluginError``."""
-        raise NotImplementedError
-
-    def read(self, config: Any, id_: str, state: Props) -> Props | None:
-        """Its outputs as they are now, or None when it is gone. ``state`` is empty on import."""
-        raise NotImplementedError
-
-    def update(self, config: Any, id_: str, olds: Props, news: Props) -> Props:
-        """Change it in place and return its outputs."""
-        raise NotImplementedError
-
-    def delete(self, config: Any, id_: str, state: Props) -> None:
-        """Remove it; what is gone already is no error."""
-        raise NotImplementedError
-
-    def invalid(self, inputs: Props) -> str | None:
-        """What is wrong with inputs that each fit their kind, beyond that; None when nothing is."""
-        return None
+    id: str
+    outputs: dict[str, Any]
 
 
-class Plugin:
-    """A plugin: its types by token, and its configuration."""
+@dataclass(frozen=True)
+class Plan:
+    """What an update would do. ``replaces``: top-level properties that need a new resource."""
 
-    name: ClassVar[str]
-    config_schema: ClassVar[Schema]
+    changes: list[Change]
+    delete_before_replace: bool
 
-    def type(self, token: str) -> ResourceType | None:
-        """The type behind ``postgresql:index/role:Role``; None when this plugin has no such type."""
-        raise NotImplementedError
+    @property
+    def replaces(self) -> list[str]:
+        return sorted({_top(change.path) for change in self.changes if change.replace})
 
-    def configure(self, config: Props) -> Any:
-        """What resource types get as ``config``. Connects to nothing: a preview may come without a server."""
-        raise NotImplementedError
-
-
-@contextmanager
-def one_line(context: grpc.ServicerContext, name: str) -> Iterator[None]:
-    """Turn errors into a status with one line; ``context.abort`` raises, so nothing after it runs."""
-    try:
-        yield
-    except PluginError as error:
-        context.abort(grpc.StatusCode.UNKNOWN, str(error))
-    except Exception as error:  # the engine must get an answer, whatever went wrong
-        if context.code() is not None:
-            raise
-        if os.environ.get(DEBUG):
-            traceback.print_exc()
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        hint = f"this is a fault of the offline {name} plugin; set {DEBUG}=1 and run again for details"
-        context.abort(grpc.StatusCode.INTERNAL, f"{text}; {hint}")
+    @property
+    def differing(self) -> list[str]:
+        return sorted({_top(change.path) for change in self.changes})
 
 
-class Servicer(provider_pb2_grpc.ResourceProviderServicer):
-    """The protocol, for one plugin process."""
+def _top(path: str) -> str:
+    return path.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
 
-    def __init__(self, plugin: Plugin, version: str) -> None:
-        self._plugin = plugin
-        self._version = version
-        self._config: Any = None
 
-    # The plugin itself
+class ResourceType(ABC):
+    """One type of resource. Its methods get plain values: no unknowns, no secret marks, no ``__`` keys."""
 
-    def Handshake(self, request: Any, context: grpc.ServicerContext) -> Any:
-        return provider_pb2.ProviderHandshakeResponse(
-            accept_secrets=True, accept_resources=False, accept_outputs=False, supports_autonaming_configuration=False
-        )
+    token: str
+    properties: Properties
+    # Whether the engine deletes the old one first when it must replace it.
+    delete_before_replace = False
+    # Whether a missing name is made from the resource's name.
+    autoname = False
 
-    def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> Any:
-        return plugin_pb2.PluginInfo(version=self._version)
+    def validate(self, inputs: Mapping[str, Any]) -> Iterator[Failure]:
+        """What types cannot say. Only properties that are known during a preview are there."""
+        yield from ()
 
-    def GetSchema(self, request: Any, context: grpc.ServicerContext) -> Any:
-        return provider_pb2.GetSchemaResponse(schema=json.dumps({"name": self._plugin.name, "version": self._version}))
+    @abstractmethod
+    def create(self, inputs: dict[str, Any]) -> Found: ...
 
-    def GetMapping(self, request: Any, context: grpc.ServicerContext) -> Any:
-        return provider_pb2.GetMappingResponse()
+    @abstractmethod
+    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+        """The resource now, None when it is gone. ``state`` is empty for an import."""
 
-    def Cancel(self, request: Any, context: grpc.ServicerContext) -> Any:
-        return empty_pb2.Empty()
+    @abstractmethod
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found: ...
 
-    def CheckConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with one_line(context, self._plugin.name):
-            news, secrets = from_struct(request.news)
-            plain = self._decoded(news)
-            _, failures = self._plugin.config_schema.check(plain)
-            wrong = [provider_pb2.CheckFailure(property=item.property, reason=item.reason) for item in failures]
-            return provider_pb2.CheckResponse(inputs=to_struct(news, secrets), failures=wrong)
+    @abstractmethod
+    def delete(self, id_: str, state: dict[str, Any]) -> None:
+        """Leave nothing behind. What is gone already is no error."""
 
-    def DiffConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with one_line(context, self._plugin.name):
-            olds, news = from_struct(request.old_inputs)[0], from_struct(request.news)[0]
-            names = [name for name in {**olds, **news} if olds.get(name) != news.get(name) and name != "version"]
-            kinds = provider_pb2.DiffResponse
-            return provider_pb2.DiffResponse(changes=kinds.DIFF_SOME if names else kinds.DIFF_NONE, diffs=sorted(names))
+    # From here on: what the engine asks, with secret marks and unknowns.
 
-    def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with one_line(context, self._plugin.name):
-            args, _ = from_struct(request.args)
-            plain = self._decoded(args)
-            # With something unknown this is a preview, which asks no server.
-            self._config = None if has_unknown(plain) else self._plugin.configure(plain)
-            return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
+    def check(
+        self, name: str, given: Mapping[str, Any], old: Mapping[str, Any], seed: bytes
+    ) -> tuple[dict[str, Any], list[Failure]]:
+        checker = Checker(self.properties)
+        inputs = checker.check(given, reveal(old), name if self.autoname else "", seed)
+        if not checker.failures:
+            known = {key: value for key, value in plain(inputs).items() if not has_unknown(value)}
+            checker.failures.extend(self.validate(known))
+        return inputs, checker.failures
 
-    def _decoded(self, settings: Props) -> Props:
-        """Settings that are not text arrive as JSON in a text; ``version`` is the engine's own."""
-        properties = self._plugin.config_schema.properties
+    def plan(self, state: Mapping[str, Any], inputs: Mapping[str, Any], ignore: Iterable[str]) -> Plan:
+        ignored = set(ignore)
+        found = [
+            change
+            for change in changes(self.properties, plain(state), plain(inputs))
+            if change.path not in ignored and _top(change.path) not in ignored
+        ]
+        # Two of the same name cannot stand side by side.
+        same_name = self.autoname and "name" not in inputs.get(DEFAULTS, []) and state.get("name") == inputs.get("name")
+        return Plan(found, self.delete_before_replace or same_name)
+
+    def preview(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The outputs as far as they are known before anything is done."""
+        outputs = {key: value for key, value in inputs.items() if not key.startswith("__")}
+        for name, property_ in self.properties.items():
+            if (property_.computed or property_.output) and outputs.get(name) is None:
+                outputs[name] = UNKNOWN if state is None else state.get(name)
+        return outputs
+
+    def conceal(self, outputs: Mapping[str, Any], examples: Mapping[str, Any]) -> dict[str, Any]:
+        """Outputs with secret marks: declared ones, and those whose input or earlier state was secret."""
         return {
-            name: _from_json(value) if name in properties and properties[name].kind != "string" else value
-            for name, value in settings.items()
-            if name not in ("version", "pluginDownloadURL") and value is not None
+            name: Secret(value)
+            if value is not None and name in self.properties and self.properties[name].secret
+            else conceal_like(value, examples.get(name))
+            for name, value in outputs.items()
         }
 
-    # Resources
+    def inputs_of(self, outputs: Mapping[str, Any], old_inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs that go with what was read; ``old_inputs`` is empty for an import."""
+        if old_inputs:
+            return refreshed_inputs(self.properties, old_inputs, outputs)
+        return with_defaults(self.properties, outputs)
 
-    def _type(self, urn: str) -> ResourceType:
-        token = urn.split("::")[2].rpartition("$")[2]
-        found = self._plugin.type(token)
-        if found is None:
+
+def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Properties without secret marks and without ``__`` keys, at any depth."""
+    return {key: _plain(reveal(value)) for key, value in properties.items() if not key.startswith("__")}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items() if key != DEFAULTS}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+@dataclass
+class Plugin(ABC):
+    """A provider: its name, its configuration and its resource types."""
+
+    name: str
+    configuration: Properties
+    types: dict[str, ResourceType] = field(default_factory=dict)
+
+    @abstractmethod
+    def configure(self, configuration: dict[str, Any]) -> None:
+        """Take the provider's configuration: plain values by property name. Connects to nothing."""
+
+    def cancel(self) -> None:  # noqa: B027 - most have nothing that takes long
+        """Stop what is under way; called once, from another thread."""
+
+    def resource_type(self, token: str) -> ResourceType:
+        try:
+            return self.types[token]
+        except KeyError:
+            known = ", ".join(sorted(self.types))
             raise PluginError(
-                f"the offline {self._plugin.name} plugin has no resource type {token}; it serves this stack only, "
-                "others need the official plugin"
-            )
-        return found
-
-    def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with one_line(context, self._plugin.name):
-            kind = self._type(request.urn)
-            news, secrets = from_struct(request.news)
-            inputs, failures = kind.schema.check(news)
-            wrong = [provider_pb2.CheckFailure(property=item.property, reason=item.reason) for item in failures]
-            if not wrong and (reason := kind.invalid(inputs)):
-                wrong.append(provider_pb2.CheckFailure(reason=reason))
-            return provider_pb2.CheckResponse(inputs=to_struct(inputs, secrets), failures=wrong)
-
-    def Diff(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with one_line(context, self._plugin.name):
-            kind = self._type(request.urn)
-            olds, news = from_struct(request.olds)[0], from_struct(request.news)[0]
-            ignore = list(request.ignoreChanges)
-            changes = kind.schema.compare(olds, news, ignore)
-            answer = provider_pb2.DiffResponse
-            return provider_pb2.DiffResponse(
-                changes=answer.DIFF_SOME if changes else answer.DIFF_NONE,
-                diffs=sorted(changes),
-                replaces=sorted(name for name, change in changes.items() if change.replace),
-                detailedDiff={name: _detail(change) for name, change in changes.items()},
-                hasDetailedDiff=True,
-                deleteBeforeReplace=kind.schema.delete_before_replace,
-            )
-
-    def Create(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with one_line(context, self._plugin.name):
-            kind = self._type(request.urn)
-            inputs, secrets = _inputs(request.properties)
-            secrets |= _declared_secrets(kind)
-            if request.preview:
-                return provider_pb2.CreateResponse(properties=to_struct(_planned(kind, inputs, {}), secrets))
-            outputs = kind.create(self._configured(), inputs)
-            return provider_pb2.CreateResponse(id=kind.identify(outputs), properties=to_struct(outputs, secrets))
-
-    def Update(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with one_line(context, self._plugin.name):
-            kind = self._type(request.urn)
-            olds, old_secrets = from_struct(request.olds)
-            news, secrets = _inputs(request.news)
-            secrets |= old_secrets | _declared_secrets(kind)
-            for name in request.ignoreChanges:
-                if name in olds:
-                    news[name] = olds[name]
-            if request.preview:
-                return provider_pb2.UpdateResponse(properties=to_struct(_planned(kind, news, olds), secrets))
-            outputs = kind.update(self._configured(), request.id, olds, news)
-            return provider_pb2.UpdateResponse(properties=to_struct(outputs, secrets))
-
-    def Read(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with one_line(context, self._plugin.name):
-            kind = self._type(request.urn)
-            state, secrets = from_struct(request.properties)
-            old_inputs, input_secrets = from_struct(request.inputs)
-            secrets |= input_secrets | _declared_secrets(kind)
-            outputs = kind.read(self._configured(), request.id, state)
-            if outputs is None:
-                return provider_pb2.ReadResponse()
-            inputs = _inputs_from(kind, outputs, old_inputs)
-            return provider_pb2.ReadResponse(
-                id=request.id, properties=to_struct(outputs, secrets), inputs=to_struct(inputs, secrets)
-            )
-
-    def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with one_line(context, self._plugin.name):
-            kind = self._type(request.urn)
-            kind.delete(self._configured(), request.id, from_struct(request.properties)[0])
-            return empty_pb2.Empty()
-
-    def Invoke(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with one_line(context, self._plugin.name):
-            raise PluginError(f"the offline {self._plugin.name} plugin has no function {request.tok}")
-
-    def _configured(self) -> Any:
-        if self._config is None:
-            raise PluginError(
-                f"the {self._plugin.name} provider has settings that are not known yet; run up, not preview"
-            )
-        return self._config
-
-
-def _from_json(value: Any) -> Any:
-    try:
-        return json.loads(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
-
-
-def _detail(change: Change) -> Any:
-    kinds = provider_pb2.PropertyDiff.Kind
-    name = f"{change.kind.upper()}_REPLACE" if change.replace else change.kind.upper()
-    return provider_pb2.PropertyDiff(kind=kinds.Value(name))
-
-
-def _inputs(struct: Any) -> tuple[Props, set[str]]:
-    props, secrets = from_struct(struct)
-    props.pop(DEFAULTS, None)
-    return props, secrets
-
-
-def _declared_secrets(kind: ResourceType) -> set[str]:
-    return {name for name, declared in kind.schema.properties.items() if declared.secret}
-
-
-def _planned(kind: ResourceType, inputs: Props, olds: Props) -> Props:
-    """What a preview can say of the outputs: inputs as they are, what the server decides as it was or unknown."""
-    planned = dict(inputs)
-    for name, declared in kind.schema.properties.items():
-        if declared.computed and name not in planned:
-            planned[name] = olds.get(name, UNKNOWN)
-    return planned
-
-
-def _inputs_from(kind: ResourceType, outputs: Props, old_inputs: Props) -> Props:
-    """The inputs that would lead to these outputs: on refresh those given before, on import all that say something."""
-    if old_inputs:
-        return {name: outputs.get(name, value) if name != DEFAULTS else value for name, value in old_inputs.items()}
-    if kind.schema.open:
-        return dict(outputs)
-    inputs = {
-        name: outputs[name]
-        for name, declared in kind.schema.properties.items()
-        if declared.input and outputs.get(name) not in (None, "", [], 0, False, declared.default)
-    }
-    return {**inputs, DEFAULTS: []}
-
-
-def serve(plugin: Callable[[], Plugin], version: str) -> None:
-    """Run the plugin until the engine ends it: listen on a free loopback port and print it, as the engine expects."""
-    server = grpc.server(
-        futures.ThreadPoolExecutor(max_workers=WORKERS),
-        options=[
-            ("grpc.max_receive_message_length", LARGEST_MESSAGE),
-            ("grpc.max_send_message_length", LARGEST_MESSAGE),
-        ],
-    )
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(plugin(), version), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    sys.stdout.write(f"{port}\n")
-    sys.stdout.flush()
-    try:
-        server.wait_for_termination()
-    except KeyboardInterrupt:
-        server.stop(grace=0)
+                f"the offline {self.name} plugin does not have {token} (it has {known}); "
+                f"use the official plugin for it: STELLAOPS_PLUGINS=official"
+            ) from None

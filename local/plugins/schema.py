@@ -1,166 +1,236 @@
-"""What a resource type takes: its properties with kind, default and what a change of each leads to.
+"""What a resource type takes: names, types, defaults, and what a change of each property means.
 
-A type declares them as the official plugin does; ``check`` and ``compare`` then behave alike for every type.
+``check`` turns a program's properties into the inputs that are kept in the state, in the form in which the official
+plugins keep them: defaults filled in, their names under ``__defaults``.
 """
 
-from collections.abc import Mapping
+import difflib
+import hashlib
+import secrets
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from local.plugins.values import UNKNOWN, Props
+from local.plugins.values import Secret, Unknown, reveal
 
-Kind = Literal["string", "int", "bool", "list", "set", "map", "any"]
 DEFAULTS = "__defaults"
-# Of Kubernetes objects: what makes them another object, and what they get without asking.
-IDENTITY = frozenset({"metadata.name", "metadata.namespace", "apiVersion", "kind"})
-SERVER_GIVEN = frozenset({"metadata.namespace", "apiVersion", "kind"})
-_TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,), "int": (int,), "bool": (bool,), "list": (list,), "set": (list,), "map": (dict,),
-}  # fmt: skip
-_WORDS = {
-    "string": "text",
-    "int": "a whole number",
-    "bool": "true or false",
-    "list": "a list",
-    "set": "a list",
-    "map": "a map",
-}
+AUTONAME_LENGTH = 7  # hexadecimal digits, as the official plugins append
+
+# "object": with ``fields``, or any where it has none.
+Kind = Literal["string", "integer", "boolean", "list", "set", "object"]
+
+_ZERO: dict[Kind, Any] = {"string": "", "integer": 0, "boolean": False, "list": [], "set": [], "object": {}}
+_PYTHON: dict[Kind, type] = {"string": str, "integer": int, "boolean": bool, "list": list, "set": list, "object": dict}
 
 
 @dataclass(frozen=True)
 class Property:
-    """One property. ``default`` is what the official plugin fills in; ``computed`` may be left to the server;
-    ``input`` is False for what only the server says; a change of a ``force_new`` one replaces the resource."""
+    """One property. ``computed``: the store fills it in where the program says nothing. ``output``: never an input.
+    ``force_new``: a change replaces the resource. ``item``: what a list or set holds. ``unsupported``: known to the
+    official plugin, refused here, with the reason."""
 
-    kind: Kind
+    kind: Kind = "string"
     required: bool = False
     default: Any = None
-    computed: bool = False
     force_new: bool = False
     secret: bool = False
-    input: bool = True
-    fields: Mapping[str, "Property"] | None = None  # of a map
+    computed: bool = False
+    output: bool = False
+    choices: tuple[str, ...] = ()
+    minimum: int | None = None
+    item: "Property | None" = None
+    fields: Mapping[str, "Property"] = field(default_factory=dict)
+    unsupported: str = ""
+
+    def normal(self, value: Any) -> Any:
+        """A form in which equal values compare equal: nothing is the type's zero, a set has no order."""
+        if value is None:
+            return _ZERO[self.kind]
+        if self.kind == "set" and isinstance(value, list):
+            return sorted(map(repr, value))
+        if self.kind == "object" and self.fields and isinstance(value, Mapping):
+            return {name: property_.normal(value.get(name)) for name, property_ in self.fields.items()}
+        if self.kind == "list" and isinstance(value, list) and self.item is not None:
+            return [self.item.normal(item) for item in value]
+        return value
+
+
+Properties = Mapping[str, Property]
+
+
+def strings(kind: Kind, **options: Any) -> Property:
+    """A list or set of strings."""
+    return Property(kind, item=Property(), **options)
 
 
 @dataclass(frozen=True)
 class Failure:
+    """Why a property cannot be accepted; ``property`` is its path."""
+
     property: str
     reason: str
 
 
+class Checker:
+    """Checks one resource's properties. ``failures`` is complete: it does not stop at the first."""
+
+    def __init__(self, properties: Properties) -> None:
+        self._properties = properties
+        self.failures: list[Failure] = []
+
+    def check(self, given: Mapping[str, Any], old: Mapping[str, Any], autoname: str = "", seed: bytes = b"") -> Any:
+        """The inputs to keep. ``autoname``: the resource's name, from which a missing ``name`` is made."""
+        inputs = self._object("", self._properties, given)
+        if autoname and inputs.get("name") is None:
+            inputs["name"] = _kept_name(old) or _new_name(autoname, seed)
+            inputs[DEFAULTS] = sorted([*inputs[DEFAULTS], "name"])
+        return inputs
+
+    def _object(self, path: str, properties: Properties, given: Mapping[str, Any]) -> dict[str, Any]:
+        inputs: dict[str, Any] = {}
+        for name, value in given.items():
+            if name.startswith("__") or value is None:
+                continue
+            at = f"{path}{name}"
+            property_ = properties.get(name)
+            if property_ is None or property_.output:
+                self._unknown(at, name, properties)
+            elif property_.unsupported:
+                self.failures.append(Failure(at, property_.unsupported))
+            else:
+                inputs[name] = self._value(at, property_, value)
+        defaults = []
+        for name, property_ in properties.items():
+            if inputs.get(name) is not None:
+                continue
+            if property_.required and given.get(name) is None:
+                self.failures.append(Failure(f"{path}{name}", f"missing required property '{name}'"))
+            if property_.default is not None and given.get(name) is None:
+                inputs[name] = property_.default
+                defaults.append(name)
+        inputs[DEFAULTS] = sorted(defaults)
+        return inputs
+
+    def _unknown(self, at: str, name: str, properties: Properties) -> None:
+        accepted = [known for known, property_ in properties.items() if not property_.output]
+        near = difflib.get_close_matches(name, accepted, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(sorted(accepted))}"
+        self.failures.append(Failure(at, f"unknown property '{name}'{hint}"))
+
+    def _value(self, at: str, property_: Property, value: Any) -> Any:
+        if isinstance(value, Secret):
+            return Secret(self._value(at, property_, value.value))
+        if isinstance(value, Unknown):
+            return value
+        expected: Any = _PYTHON[property_.kind]
+        # In Python a bool is an int.
+        if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+            self.failures.append(Failure(at, f"expected {_called(property_)}, got {_describe(value)}"))
+            return value
+        if property_.kind == "object":
+            return self._object(f"{at}.", property_.fields, value) if property_.fields else value
+        if property_.kind in {"list", "set"} and property_.item is not None:
+            return [self._value(f"{at}[{index}]", property_.item, item) for index, item in enumerate(value)]
+        if property_.choices and value not in property_.choices:
+            near = difflib.get_close_matches(str(value), property_.choices, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            self.failures.append(Failure(at, f"expected one of {', '.join(property_.choices)}, got {value!r}{hint}"))
+        if property_.minimum is not None and value < property_.minimum:
+            self.failures.append(Failure(at, f"expected {property_.minimum} or more, got {value}"))
+        return value
+
+
+def _called(property_: Property) -> str:
+    if property_.kind in {"list", "set"}:
+        return "a list"
+    return {"integer": "a whole number", "boolean": "true or false", "string": "a string"}.get(
+        property_.kind, "an object"
+    )
+
+
+def _describe(value: Any) -> str:
+    """What the value is, without showing it: it may be a secret in the wrong place."""
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+    return names.get(type(value), type(value).__name__)
+
+
+def _kept_name(old: Mapping[str, Any]) -> Any:
+    return old.get("name") if "name" in (old.get(DEFAULTS) or []) else None
+
+
+def _new_name(autoname: str, seed: bytes) -> str:
+    digits = hashlib.sha256(seed).hexdigest() if seed else secrets.token_hex(AUTONAME_LENGTH)
+    return f"{autoname}-{digits[:AUTONAME_LENGTH]}"
+
+
+def with_defaults(properties: Properties, outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs that describe what an import found: whatever a program could have said, empty values left out."""
+    inputs: dict[str, Any] = {}
+    defaults = []
+    for name, property_ in properties.items():
+        value = reveal(outputs.get(name))
+        if property_.output or property_.unsupported or value is None:
+            continue
+        if property_.default is not None and value == property_.default:
+            defaults.append(name)
+        elif value == _ZERO[property_.kind] and not property_.required:
+            continue
+        if property_.kind == "object":
+            value = with_defaults(property_.fields, value)
+        inputs[name] = Secret(value) if property_.secret else value
+    inputs[DEFAULTS] = sorted(defaults)
+    return inputs
+
+
+def refreshed_inputs(properties: Properties, old: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The old inputs with the values that the store has now. An unchanged value keeps the form it was given in."""
+    inputs: dict[str, Any] = {}
+    for name, before in old.items():
+        property_ = properties.get(name)
+        if name.startswith("__") or property_ is None:
+            inputs[name] = before
+            continue
+        now = reveal(outputs.get(name))
+        if property_.normal(reveal(before)) == property_.normal(now):
+            inputs[name] = before
+        elif property_.kind == "object" and isinstance(reveal(before), Mapping) and isinstance(now, Mapping):
+            inputs[name] = refreshed_inputs(property_.fields, reveal(before), now)
+        else:
+            inputs[name] = Secret(now) if isinstance(before, Secret) or property_.secret else now
+    return {name: value for name, value in inputs.items() if value is not None}
+
+
+def changes(
+    properties: Properties, old: Mapping[str, Any], new: Mapping[str, Any], path: str = ""
+) -> Iterator["Change"]:
+    """What differs between the state and new inputs. A property that only the store fills in does not."""
+    for name, property_ in properties.items():
+        before, after = old.get(name), new.get(name)
+        if property_.output or property_.unsupported or (after is None and property_.computed):
+            continue
+        if isinstance(after, Unknown) or _holds_unknown(after):
+            yield Change(f"{path}{name}", "update" if before is not None else "add", property_.force_new)
+        elif property_.kind == "object" and isinstance(before, Mapping) and isinstance(after, Mapping):
+            for change in changes(property_.fields, before, after, f"{path}{name}."):
+                yield Change(change.path, change.kind, change.replace or property_.force_new)
+        elif property_.normal(before) != property_.normal(after):
+            yield Change(f"{path}{name}", _kind(property_, before, after), property_.force_new)
+
+
 @dataclass(frozen=True)
 class Change:
-    """One property that differs: ``add``, ``delete`` or ``update``; ``replace`` when it needs a new resource."""
+    """One property that differs. ``replace``: only a new resource can have the new value."""
 
+    path: str
     kind: Literal["add", "delete", "update"]
     replace: bool
 
 
-@dataclass(frozen=True)
-class Schema:
-    """The properties of one type by their wire names; ``open`` takes any (Kubernetes objects)."""
-
-    properties: Mapping[str, Property] = field(default_factory=dict)
-    open: bool = False
-    delete_before_replace: bool = False
-
-    def check(self, news: Props) -> tuple[Props, list[Failure]]:
-        """Inputs with defaults filled in, and what is wrong with them."""
-        failures: list[Failure] = []
-        inputs = {name: value for name, value in news.items() if name != DEFAULTS and value is not None}
-        if not self.open:
-            _check_map("", inputs, self.properties, failures)
-        filled = []
-        for name, declared in self.properties.items():
-            if declared.default is not None and name not in inputs:
-                inputs[name] = declared.default
-                filled.append(name)
-        inputs[DEFAULTS] = sorted(filled)
-        return inputs, failures
-
-    def compare(self, olds: Props, news: Props, ignore: list[str]) -> dict[str, Change]:
-        """What differs between the state and the wanted inputs, by property; by path where any property is taken."""
-        if self.open:
-            changes = _compare_open("", olds, {name: value for name, value in news.items() if name != DEFAULTS})
-            return {path: change for path, change in changes.items() if not _ignored(path, ignore)}
-        changes = {}
-        for name, declared in self.properties.items():
-            if not declared.input or name in ignore:
-                continue
-            old, new = olds.get(name), news.get(name)
-            if new is None and (declared.computed or _empty(old)):
-                continue
-            if new is not UNKNOWN and _same(declared, old, new):
-                continue
-            kind: Literal["add", "delete", "update"] = "add" if _empty(old) else "delete" if new is None else "update"
-            changes[name] = Change(kind, declared.force_new)
-        return changes
+def _holds_unknown(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(item, Unknown) for item in value)
 
 
-def _check_map(path: str, values: Props, properties: Mapping[str, Property], failures: list[Failure]) -> None:
-    for name, value in values.items():
-        where = f"{path}{name}"
-        declared = properties.get(name)
-        if declared is None or not declared.input:
-            known = ", ".join(sorted(key for key, item in properties.items() if item.input))
-            failures.append(Failure(where, f"unknown property {where!r}; known: {known}"))
-        elif value is not UNKNOWN:
-            _check_kind(where, value, declared, failures)
-    for name, declared in properties.items():
-        if declared.required and values.get(name) is None:
-            failures.append(Failure(f"{path}{name}", f"missing required property {path}{name!r}"))
-
-
-def _check_kind(where: str, value: Any, declared: Property, failures: list[Failure]) -> None:
-    if declared.kind == "any":
-        return
-    right = isinstance(value, _TYPES[declared.kind]) and not (declared.kind == "int" and isinstance(value, bool))
-    if not right:
-        failures.append(Failure(where, f"{where} must be {_WORDS[declared.kind]}, not {type(value).__name__}"))
-    elif declared.kind in ("list", "set"):
-        if declared.fields is None and not all(isinstance(item, str) or item is UNKNOWN for item in value):
-            failures.append(Failure(where, f"{where} must be a list of texts"))
-    elif declared.kind == "map" and declared.fields is not None:
-        _check_map(f"{where}.", value, declared.fields, failures)
-
-
-def _ignored(path: str, ignore: list[str]) -> bool:
-    return any(path == item or path.startswith((f"{item}.", f"{item}[")) for item in ignore)
-
-
-def _compare_open(path: str, old: Any, new: Any) -> dict[str, Change]:
-    """Differences of Kubernetes objects, down to each field; another name or namespace is another object."""
-    if new is not UNKNOWN and old == new:
-        return {}
-    changes: dict[str, Change] = {}
-    if isinstance(old, dict) and isinstance(new, dict):
-        for name in sorted({*old, *new}):
-            if name.startswith("__"):
-                continue  # notes that the official plugin keeps for itself
-            where = f"{path}.{name}" if path else name
-            if name in new or where not in SERVER_GIVEN:
-                changes |= _compare_open(where, old.get(name), new.get(name))
-        return changes
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for index, (first, second) in enumerate(zip(old, new, strict=True)):
-            changes |= _compare_open(f"{path}[{index}]", first, second)
-        return changes
-    kind: Literal["add", "delete", "update"] = "add" if old is None else "delete" if new is None else "update"
-    return {path: Change(kind, path in IDENTITY)}
-
-
-def _empty(value: Any) -> bool:
-    """Whether a value says no more than leaving it out."""
-    return value is None or value is False or value == 0 or value in ("", [], {})
-
-
-def _same(declared: Property, old: Any, new: Any) -> bool:
-    if declared.kind == "set" and isinstance(old, list) and isinstance(new, list):
-        return sorted(old, key=str) == sorted(new, key=str)
-    if declared.kind == "map" and declared.fields is not None and isinstance(old, dict) and isinstance(new, dict):
-        return all(
-            (name not in new and item.computed) or _same(item, old.get(name), new.get(name))
-            for name, item in declared.fields.items()
-            if item.input
-        )
-    return bool(old == new) or (_empty(old) and _empty(new))
+def _kind(property_: Property, before: Any, after: Any) -> Literal["add", "delete", "update"]:
+    if property_.normal(before) == property_.normal(None):
+        return "add"
+    return "delete" if property_.normal(after) == property_.normal(None) and after is None else "update"

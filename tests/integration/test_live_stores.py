@@ -1,5 +1,6 @@
 """What ``make up`` leaves behind in Valkey, in the object store and in the directory of manifests."""
 
+import base64
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,7 +73,8 @@ def test_the_manifests_are_rendered_and_hold_the_same_users_as_the_server(live_s
     }  # fmt: skip
     path, secret = found["Secret", "valkey-acl"]
     assert path.stat().st_mode & 0o077 == 0, "password hashes would be readable for everyone on this machine"
-    hashes = {line.split()[1]: line for line in secret["stringData"]["users.acl"].splitlines()}
+    acl = base64.b64decode(secret["data"]["users.acl"]).decode()
+    hashes = {line.split()[1]: line for line in acl.splitlines()}
     for user in MAPPING.users:
         password = live_stack.outputs["secrets"][user]["valkey_password"]
         assert hashlib.sha256(password.encode()).hexdigest() in hashes[user], (

@@ -1,0 +1,40 @@
+"""The SDK's generated gRPC classes, without the rest of the SDK.
+
+The engine starts one plugin process a provider, at every preview. Importing ``pulumi`` takes 0.3 s of each; the
+generated classes alone take 0.05 s. They need nothing of the packages that they lie in, so those are stood in for
+while they load.
+"""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_PACKAGES = ("pulumi", "pulumi.runtime", "pulumi.runtime.proto")
+
+
+def _load() -> tuple[Any, Any, Any]:
+    names = [f"{_PACKAGES[-1]}.{name}" for name in ("provider_pb2", "provider_pb2_grpc", "plugin_pb2")]
+    if "pulumi" in sys.modules:
+        messages, services, plugin = (importlib.import_module(name) for name in names)
+        return messages, services, plugin
+    spec = importlib.util.find_spec("pulumi")
+    if spec is None or spec.origin is None:
+        raise ImportError("the Python package pulumi is not installed")
+    root = Path(spec.origin).parent.parent
+    for package in _PACKAGES:
+        stand_in = ModuleType(package)
+        stand_in.__path__ = [str(root.joinpath(*package.split(".")))]
+        sys.modules[package] = stand_in
+    try:
+        messages, services, plugin = (importlib.import_module(name) for name in names)
+    finally:
+        # A later ``import pulumi`` must get the real thing.
+        for name in [name for name in sys.modules if name == "pulumi" or name.startswith("pulumi.")]:
+            del sys.modules[name]
+    return messages, services, plugin
+
+
+messages, services, plugin_messages = _load()
