@@ -40,6 +40,12 @@ def unchanged(stack: LocalStack) -> bool:
     return stack.run("preview", "--expect-no-changes").returncode == 0
 
 
+def test_tests_that_share_a_stack_run_on_one_worker(request: pytest.FixtureRequest) -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        pytest.skip("only with several workers")
+    assert request.node.nodeid.endswith("@local_stack"), "pytest-xdist ignores groups: each worker brings up a stack"
+
+
 def test_a_second_up_changes_nothing_and_rewrites_nothing(stack: LocalStack) -> None:
     config = stack.state / "Pulumi.local.yaml"
     before = config.stat().st_mtime_ns
