@@ -1,5 +1,7 @@
 """Explicit providers of the stores that are not PostgreSQL; default providers are switched off."""
 
+from typing import Any
+
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
@@ -25,10 +27,12 @@ def cluster(settings: KubernetesSettings) -> kubernetes.Provider | None:
     """The Kubernetes cluster, or a directory that manifests are rendered to; None where neither is wanted."""
     if settings.mode == "none":
         return None
+    # A changed ConfigMap or Secret keeps its name, so that it must be changed in place and not deleted first.
+    common: dict[str, Any] = {
+        "namespace": settings.namespace,
+        "enable_config_map_mutable": True,
+        "enable_secret_mutable": True,
+    }
     if settings.mode == "render":
-        return kubernetes.Provider(
-            "manifests",
-            namespace=settings.namespace,
-            render_yaml_to_directory=settings.render_directory,
-        )
-    return kubernetes.Provider("cluster", namespace=settings.namespace, enable_server_side_apply=True)
+        return kubernetes.Provider("manifests", render_yaml_to_directory=settings.render_directory, **common)
+    return kubernetes.Provider("cluster", enable_server_side_apply=True, **common)
