@@ -51,10 +51,15 @@ def shared_home(directory: Path) -> Path:
     return SHARED / f"stellaops-storage-{os.geteuid()}-{digest}"
 
 
-def make_shared_home(home: Path) -> None:
-    """Create it so that others can pass through but not list it. Raises ``UserError`` when it is somebody else's."""
+def make_shared_home(home: Path, directory: Path) -> None:
+    """Create it so that others can pass through but not list it; ``belongs-to`` in it names ``directory``.
+
+    Raises ``UserError`` when it is somebody else's.
+    """
     home.mkdir(mode=0o711, exist_ok=True)
     info = home.lstat()
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid():
         raise UserError(f"{home} belongs to somebody else", "remove it, then run make up again")
     home.chmod(0o711)
+    # Whoever finds it in /var/tmp shall know whose data these are.
+    (home / "belongs-to").write_text(f"{directory}\n", encoding="utf-8")

@@ -77,7 +77,7 @@ class Postgres(Server):
 
     def _prepare(self) -> None:
         if self._account:
-            accounts.make_shared_home(self.home)
+            accounts.make_shared_home(self.home, self.directory)
         made_by = self.data / "PG_VERSION"
         if not made_by.exists():
             self._initdb()

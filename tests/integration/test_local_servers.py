@@ -117,7 +117,7 @@ def test_changed_configuration_restarts_the_server(valkey: Valkey, monkeypatch: 
 def test_what_an_interrupted_initdb_left_is_no_obstacle(postgres: Postgres) -> None:
     half = postgres.home / "data.new"
     if postgres.home != postgres.directory:
-        accounts.make_shared_home(postgres.home)
+        accounts.make_shared_home(postgres.home, postgres.directory)
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
     (postgres.home / "data.password").write_text("old")
