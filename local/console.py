@@ -103,7 +103,7 @@ class Console:
     def live(self, name: str, text: str) -> None:
         """Overwrite the current line of a terminal."""
         try:
-            width = os.get_terminal_size(self._stream.fileno()).columns
+            width = os.get_terminal_size(self._stream.fileno()).columns or 80
         except OSError:
             width = 80
         self._stream.write("\r\033[K" + f"  {name:<{NAME_WIDTH}}{text}"[: width - 1])
