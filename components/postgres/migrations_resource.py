@@ -30,9 +30,9 @@ from components.postgres.migration_files import describe, discover, render_all
 from components.postgres.ownership import foreign_objects
 from components.postgres.problems import MigrationError, Problem
 from components.postgres.session import Connection, Limits, Target
+from components.provider_config import number, setting
 from components.provider_errors import ProviderError, report_in_one_line
 
-NAMESPACE = "stellaops-storage"
 CONNECT_TIMEOUT_SECONDS = 10
 
 
@@ -88,21 +88,14 @@ class SchemaMigrationsProvider(ResourceProvider):
 
     def configure(self, req: ConfigureRequest) -> None:
         report_in_one_line()
-
-        def setting(key: str, default: str | None = None) -> str:
-            value = req.config.get(f"{NAMESPACE}:{key}")
-            if value is None and default is None:
-                raise ProviderError(f"config {NAMESPACE}:{key} is missing; run: pulumi config set {NAMESPACE}:{key}")
-            return str(default if value is None else value)
-
         self._server = Server(
-            host=setting("postgresHost"),
-            port=int(float(setting("postgresPort", "5432"))),
-            user=setting("postgresAdminUser", "postgres"),
-            password=setting("postgresAdminPassword"),
-            database=setting("postgresDatabase", "stellaops"),
-            maintenance_database=setting("postgresMaintenanceDatabase", "postgres"),
-            ssl_mode=setting("postgresSslMode", "verify-full"),
+            host=setting(req, "postgresHost"),
+            port=number(req, "postgresPort", 5432),
+            user=setting(req, "postgresAdminUser", "postgres"),
+            password=setting(req, "postgresAdminPassword"),
+            database=setting(req, "postgresDatabase", "stellaops"),
+            maintenance_database=setting(req, "postgresMaintenanceDatabase", "postgres"),
+            ssl_mode=setting(req, "postgresSslMode", "verify-full"),
         )
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:

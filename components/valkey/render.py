@@ -12,7 +12,6 @@ import jinja2
 
 from components.mapping import Mapping
 from components.mapping.access import KeyAccess, key_access
-from components.mapping.names import memory_bytes
 from components.valkey.commands import CONNECTION, commands
 
 TEMPLATES = Path(__file__).parents[2] / "valkey-config"
@@ -57,7 +56,7 @@ def render_conf(mapping: Mapping, *, directory: str, port: int, bind: str, aclfi
             port=port,
             bind=bind,
             aclfile=aclfile,
-            maxmemory=memory_bytes(memory.maxmemory),
+            maxmemory=memory.maxmemory,
             policy=memory.maxmemory_policy,
             stream_node_max_bytes=memory.stream_node_max_bytes,
             stream_node_max_entries=memory.stream_node_max_entries,

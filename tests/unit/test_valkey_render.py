@@ -33,7 +33,7 @@ def acl(mapping: Mapping, *users: str) -> str:
 
 def test_memory_policy_and_stream_nodes_are_those_of_the_reference(mapping: Mapping) -> None:
     found = conf(mapping)
-    assert int(found["maxmemory"]) == 2 * 1024**3
+    assert found["maxmemory"] == "2gb"
     assert found["maxmemory-policy"] == "volatile-lru"
     assert (found["stream-node-max-bytes"], found["stream-node-max-entries"]) == ("4096", "100")
 
