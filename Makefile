@@ -17,7 +17,7 @@ preview:  ## Show what `up` would change (ARGS=--expect-no-changes fails if ther
 refresh:  ## Look what was changed by hand in the stores; the next `up` puts it right
 	@$(LOCAL) refresh $(ARGS)
 
-env:  ## Print what a module needs to connect: eval "$$(make -s env MODULE=scanner)"
+env:  ## Print what a module needs to connect: eval "$(make -s env MODULE=scanner)"
 	@$(LOCAL) env $(MODULE)
 
 pulumi:  ## Run the engine on the local stack: make pulumi ARGS="stack output contract"
