@@ -1,6 +1,7 @@
 """Explicit providers of the stores that are not PostgreSQL; default providers are switched off."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
@@ -9,16 +10,17 @@ from components.settings import KubernetesSettings, ObjectStoreSettings
 
 
 def object_store(settings: ObjectStoreSettings) -> aws.Provider:
-    """S3 at the stack's endpoint, path style. On ``rustfs`` nothing but S3 is asked: no STS, no account lookups."""
+    """S3 at the stack's endpoint. Only AWS itself is asked for more than S3, and reached by bucket names as hosts."""
+    compatible = not (urlsplit(settings.endpoint).hostname or "").endswith("amazonaws.com")
     return aws.Provider(
         "object-store",
         region=settings.region,
         access_key=settings.access_key,
         secret_key=settings.secret_key,
-        s3_use_path_style=True,
-        skip_credentials_validation=True,
-        skip_requesting_account_id=True,
-        skip_metadata_api_check=True,
+        s3_use_path_style=compatible,
+        skip_credentials_validation=compatible,
+        skip_requesting_account_id=compatible,
+        skip_metadata_api_check=compatible,
         endpoints=[aws.ProviderEndpointArgs(s3=settings.endpoint)],
     )
 
