@@ -156,8 +156,8 @@ def _postgres(mapping: Mapping, name: str) -> PostgresUse:
         schemas.setdefault(schema, {})[table] = use
     functions = tuple(
         f"{schema}.{function}({', '.join(definition.arguments)})"
-        for schema, owner in mapping.postgres.schemas.items()
-        for function, definition in owner.functions.items()
+        for schema, contents in mapping.postgres.schemas.items()
+        for function, definition in contents.functions.items()
         if name in definition.execute
     )
     return PostgresUse(role=name, member_of=group_roles(mapping, name), schemas=schemas, functions=functions)

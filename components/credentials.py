@@ -35,7 +35,7 @@ def scram_verifier(password: str, salt: bytes) -> str:
 class CredentialProvider(ResourceProvider):
     """Generates on create. A changed ``rotate`` replaces the resource, so that a preview shows who gets a new one."""
 
-    # Without this, a comment in this file would show as a change of every credential.
+    # What is serialized is the name of this class; the passwords are outputs.
     serialize_as_secret_always = False
 
     def create(self, props: dict[str, Any]) -> CreateResult:

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 
 import pulumi
 
-NAMESPACE = "stellaops-storage"
+from components.provider_config import NAMESPACE
 
 Choice = TypeVar("Choice", bound=str)
 

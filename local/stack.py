@@ -51,10 +51,15 @@ class Stack:
             (place / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n", encoding="utf-8")
             self.capture("stack", "init", STACK, "--no-select", cwd=place)
 
+    @property
+    def latest(self) -> dict[str, Any]:
+        """The stack's state as it was last written; empty before the first ``up``."""
+        latest: dict[str, Any] = read_json(self.state.checkpoint).get("checkpoint", {}).get("latest") or {}
+        return latest
+
     def salt(self) -> str:
         """What the stack's encryption key is derived from, besides the passphrase."""
-        latest = read_json(self.state.checkpoint).get("checkpoint", {}).get("latest") or {}
-        return str(latest["secrets_providers"]["state"]["salt"])
+        return str(self.latest["secrets_providers"]["state"]["salt"])
 
     def set_secret(self, file: Path, key: str, value: str) -> None:
         """Encrypt a value into a config file. It goes by standard input: a command line is for everyone to read."""
@@ -62,8 +67,7 @@ class Stack:
 
     def has_resources(self) -> bool:
         """Whether the engine believes that there is anything in the stores."""
-        latest = read_json(self.state.checkpoint).get("checkpoint", {}).get("latest") or {}
-        return bool(latest.get("resources"))
+        return bool(self.latest.get("resources"))
 
     def heal(self, console: Console) -> None:
         """Clear away what a killed engine left: its lock, and operations that it did not finish.
@@ -91,8 +95,7 @@ class Stack:
         What could not be created a second time goes into the state as if it had been made; a refresh of it alone then
         keeps what is there and forgets what is not. Everything else is created anew, which does no harm.
         """
-        latest = read_json(self.state.checkpoint).get("checkpoint", {}).get("latest") or {}
-        pending = latest.get("pending_operations") or []
+        pending = self.latest.get("pending_operations") or []
         if not pending:
             return
         exported = json.loads(self.capture("stack", "export"))

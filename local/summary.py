@@ -5,7 +5,6 @@ from typing import Any
 
 from local.console import console
 from local.fleet import Fleet
-from local.paths import read_json
 from local.stack import Stack
 
 
@@ -54,7 +53,7 @@ def after_up(stack: Stack, fleet: Fleet) -> str:
 
 
 def _contract(stack: Stack) -> dict[str, Any]:
-    latest = read_json(stack.state.checkpoint).get("checkpoint", {}).get("latest") or {}
+    latest = stack.latest
     for resource in latest.get("resources") or []:
         if resource.get("type") == "pulumi:pulumi:Stack":
             contract = resource.get("outputs", {}).get("contract", {})

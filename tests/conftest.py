@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -11,13 +13,15 @@ from local.console import Console
 from local.engine import tools
 from local.engine.tools import Engine
 from local.paths import State, write_private
+from local.servers.base import Server
 from local.servers.objects import ObjectStore
 from local.servers.postgres import Postgres
 from local.servers.valkey import Valkey
-from tests.stack import LocalStack
+from tests.stack import LocalStack, temporary_stack
 from tests.watchdog import Watchdog
 
 LIVE_STACK = "live_stack"
+AnyServer = TypeVar("AnyServer", bound=Server)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -53,37 +57,34 @@ def servers_directory(tmp_path_factory: pytest.TempPathFactory, watchdog: Watchd
     return directory
 
 
-@pytest.fixture(scope="session")
-def postgres_server(servers_directory: Path) -> Iterator[Postgres]:
-    """A PostgreSQL: ``host``, ``port``, ``user``, ``password``, ``connect(database)``. Shared: use names of your own."""
-    server = Postgres(servers_directory / Postgres.name)
+@contextmanager
+def _running(server: AnyServer) -> Iterator[AnyServer]:
     try:
         server.start()
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(servers_directory: Path) -> Iterator[Postgres]:
+    """A PostgreSQL: ``host``, ``port``, ``user``, ``password``, ``connect(database)``. Shared: use names of your own."""
+    with _running(Postgres(servers_directory / Postgres.name)) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def valkey_server(servers_directory: Path) -> Iterator[Valkey]:
     """A Valkey: ``host``, ``port``, ``user`` (the admin), ``password``. Shared: use keys of your own."""
-    server = Valkey(servers_directory / Valkey.name)
-    try:
-        server.start()
+    with _running(Valkey(servers_directory / Valkey.name)) as server:
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture(scope="session")
 def object_store(servers_directory: Path) -> Iterator[ObjectStore]:
     """An object store: ``endpoint``, ``access_key``, ``secret_key``, ``client()``. Shared: use buckets of your own."""
-    server = ObjectStore(servers_directory / ObjectStore.name, tools.object_store_program(Console()))
-    try:
-        server.start()
+    with _running(ObjectStore(servers_directory / ObjectStore.name, tools.object_store_program(Console()))) as server:
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture(scope="session")
@@ -108,11 +109,6 @@ def pulumi_env(tmp_path: Path, engine: Engine) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def live_stack(tmp_path_factory: pytest.TempPathFactory, watchdog: Watchdog) -> Iterator[LocalStack]:
     """A local stack after ``make up``. Tests leave it as they found it; its servers and data go with the session."""
-    state = tmp_path_factory.mktemp("live-stack")
-    watchdog.watch(state)
-    stack = LocalStack(state)
-    try:
+    with temporary_stack(tmp_path_factory.mktemp("live-stack"), watchdog) as stack:
         stack.must("up")
         yield stack
-    finally:
-        stack.run("clean", "--force")

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from typing import Any
 import boto3
 import psycopg
 from valkey import Valkey
+
+from tests.watchdog import Watchdog
 
 PROJECT = Path(__file__).parents[1]
 UP_TIMEOUT_SECONDS = 600
@@ -95,3 +99,14 @@ class LocalStack:
             "s3", endpoint_url=config["objectStoreEndpoint"], region_name=config.get("objectStoreRegion", "us-east-1"),
             aws_access_key_id=config["objectStoreAccessKey"], aws_secret_access_key=config["objectStoreSecretKey"],
         )  # fmt: skip
+
+
+@contextmanager
+def temporary_stack(directory: Path, watchdog: Watchdog) -> Iterator[LocalStack]:
+    """A stack in ``directory``, removed afterwards with its servers and data, also when pytest is killed."""
+    watchdog.watch(directory)
+    stack = LocalStack(directory)
+    try:
+        yield stack
+    finally:
+        stack.run("clean", "--force")

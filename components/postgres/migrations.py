@@ -13,6 +13,7 @@ from typing import TypeVar
 import psycopg
 from psycopg import errors, sql
 
+from components.mapping.access import VERSION_TABLE
 from components.postgres.append_only import reconcile
 from components.postgres.migration_files import Migration, Script, discover, render_all
 from components.postgres.ownership import ownership_problems
@@ -32,7 +33,6 @@ from components.postgres.statements import Statement
 
 Result = TypeVar("Result")
 
-VERSION_TABLE = "schema_migrations"
 _VERSION_COLUMNS = """(
   version INTEGER PRIMARY KEY,
   description TEXT,

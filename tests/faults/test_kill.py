@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests.stack import LocalStack
+from tests.stack import LocalStack, temporary_stack
 from tests.watchdog import Watchdog
 
 # After so many created resources: group roles, logins, migrations, grants, streams.
@@ -18,13 +18,8 @@ FINISHED = re.compile(r"\b(created|updated)\b")
 
 @pytest.fixture
 def stack(tmp_path_factory: pytest.TempPathFactory, watchdog: Watchdog) -> Iterator[LocalStack]:
-    directory = tmp_path_factory.mktemp("killed")
-    watchdog.watch(directory)
-    stack = LocalStack(directory)
-    try:
+    with temporary_stack(tmp_path_factory.mktemp("killed"), watchdog) as stack:
         yield stack
-    finally:
-        stack.run("clean", "--force")
 
 
 def kill_after(stack: LocalStack, finished: int) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests.stack import LocalStack
+from tests.stack import LocalStack, temporary_stack
 from tests.watchdog import Watchdog
 
 pytestmark = pytest.mark.xdist_group("local_stack")
@@ -21,14 +21,9 @@ pytestmark = pytest.mark.xdist_group("local_stack")
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, watchdog: Watchdog) -> Iterator[LocalStack]:
     """A stack of these tests' own: they stop its servers and interrupt it."""
-    directory = tmp_path_factory.mktemp("local-stack")
-    watchdog.watch(directory)
-    made = LocalStack(directory)
-    try:
+    with temporary_stack(tmp_path_factory.mktemp("local-stack"), watchdog) as made:
         made.must("up")
         yield made
-    finally:
-        made.run("clean", "--force")
 
 
 def record(stack: LocalStack, server: str) -> dict[str, int]:

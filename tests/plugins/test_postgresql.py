@@ -29,17 +29,6 @@ def client(postgres_server: Any) -> Iterator[PluginClient]:
         yield client
 
 
-@pytest.fixture
-def name() -> str:
-    return f"t_{secrets.token_hex(4)}"
-
-
-@pytest.fixture
-def sql(postgres_server: Any) -> Iterator["psycopg.Connection[Any]"]:
-    with postgres_server.connect() as connection:
-        yield connection
-
-
 def rows(sql: "psycopg.Connection[Any]", query: str, *values: Any) -> list[Any]:
     return sql.execute(query.encode(), values).fetchall()
 

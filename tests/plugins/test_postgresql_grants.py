@@ -1,6 +1,5 @@
 """The offline postgresql plugin's grants and default privileges, against a real server."""
 
-import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -30,17 +29,6 @@ def client(postgres_server: Any) -> Iterator[PluginClient]:
     with plugin("postgresql") as client:
         configured(client, postgres_server)
         yield client
-
-
-@pytest.fixture
-def name() -> str:
-    return f"t_{secrets.token_hex(4)}"
-
-
-@pytest.fixture
-def sql(postgres_server: Any) -> Iterator["psycopg.Connection[Any]"]:
-    with postgres_server.connect() as connection:
-        yield connection
 
 
 @pytest.fixture
