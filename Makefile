@@ -3,7 +3,7 @@ PYTHON ?= python3
 LOCAL := $(PYTHON) -m local
 
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy preview refresh env pulumi clean test lint format
+.PHONY: help up down destroy preview refresh drift env pulumi clean test lint format
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ preview:  ## Show what `up` would change (ARGS=--expect-no-changes fails if ther
 
 refresh:  ## Look what was changed by hand in the stores; the next `up` puts it right
 	@$(LOCAL) refresh $(ARGS)
+
+drift:  ## Compare the stores with the mapping, in words; exits 2 when something differs (ARGS=--json)
+	@$(LOCAL) operate drift $(ARGS)
 
 env:  ## Print what a module needs to connect: eval "$(make -s env MODULE=scanner)"
 	@$(LOCAL) env $(MODULE)

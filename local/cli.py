@@ -16,7 +16,7 @@ from local.paths import ROOT
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 TAKES_ENGINE_ARGUMENTS = ("up", "preview", "refresh", "destroy", "test")
 # Their standard output is for machines: progress goes to standard error.
-FOR_MACHINES = ("env", "pulumi")
+FOR_MACHINES = ("env", "pulumi", "operate")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,6 +43,9 @@ def parser() -> argparse.ArgumentParser:
         "module", nargs="?", help="a module's key in schema-mapping.yaml, like scanner"
     )
     add("pulumi", "run the engine on the local stack").add_argument("arguments", nargs=argparse.REMAINDER)
+    add("operate", "run a day-two command on the local stack (python -m operations)").add_argument(
+        "arguments", nargs=argparse.REMAINDER
+    )
     add("test", "run the tests; arguments go to pytest").add_argument("arguments", nargs=argparse.REMAINDER)
     add("lint", "check style, types, and that generated files are current")
     add("format", "put the style right")

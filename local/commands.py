@@ -41,12 +41,12 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
             return _env(state, options.module)
         case "pulumi":
             return _pulumi(state, [part for part in options.arguments if part != "--"])
+        case "operate":
+            return _operate(state, [part for part in options.arguments if part != "--"])
         case "test":
             return _test([*options.arguments, *arguments])
-        case "lint":
-            return _each(LINT)
-        case "format":
-            return _each(FORMAT)
+        case "lint" | "format":
+            return _each(LINT if options.command == "lint" else FORMAT)
         case _:
             raise AssertionError(options.command)
 
@@ -238,6 +238,15 @@ def _env(state: State, module: str | None) -> int:
 def _pulumi(state: State, arguments: list[str]) -> int:
     _existing(state).replace_process(arguments)
     return 0
+
+
+def _operate(state: State, arguments: list[str]) -> int:
+    """A day-two command, with the servers running. Other commands may run beside it."""
+    stack = _existing(state)
+    with _alone(state):
+        Fleet.ready(state, console).start(console)
+    command = [VENV / "bin" / "python", "-m", "operations", *arguments]
+    return subprocess.run([str(part) for part in command], cwd=ROOT, env=stack.environment, check=False).returncode
 
 
 def _test(arguments: list[str]) -> int:

@@ -6,7 +6,6 @@ compared with the stack's state. Deleting the resource leaves the tables; they g
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,44 +28,9 @@ from components.postgres import append_only, migrations
 from components.postgres.migration_files import describe, discover, render_all
 from components.postgres.ownership import foreign_objects
 from components.postgres.problems import MigrationError, Problem
+from components.postgres.server import Server
 from components.postgres.session import Connection, Limits, Target
-from components.provider_config import number, setting
 from components.provider_errors import ProviderError, report_in_one_line
-
-CONNECT_TIMEOUT_SECONDS = 10
-
-
-@dataclass(frozen=True)
-class Server:
-    """How to reach the database; from stack config, never from a resource's inputs."""
-
-    host: str
-    port: int
-    user: str
-    password: str
-    database: str
-    maintenance_database: str
-    ssl_mode: str
-
-    def open(self, database: str) -> Connection:
-        return psycopg.connect(
-            host=self.host,
-            port=self.port,
-            user=self.user,
-            password=self.password,
-            dbname=database,
-            sslmode=self.ssl_mode,
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            application_name="stellaops-storage migrations",
-            client_encoding="UTF8",
-            autocommit=True,
-        )
-
-    def database_exists(self) -> bool:
-        """Asked elsewhere, since the text of a failed connection depends on the server's language."""
-        with self.open(self.maintenance_database) as connection:
-            query = "SELECT FROM pg_catalog.pg_database WHERE datname = %s"
-            return connection.execute(query, (self.database,)).fetchone() is not None
 
 
 def migration_files(directory: Path) -> list[str]:
@@ -88,15 +52,7 @@ class SchemaMigrationsProvider(ResourceProvider):
 
     def configure(self, req: ConfigureRequest) -> None:
         report_in_one_line()
-        self._server = Server(
-            host=setting(req, "postgresHost"),
-            port=number(req, "postgresPort", 5432),
-            user=setting(req, "postgresAdminUser", "postgres"),
-            password=setting(req, "postgresAdminPassword"),
-            database=setting(req, "postgresDatabase", "stellaops"),
-            maintenance_database=setting(req, "postgresMaintenanceDatabase", "postgres"),
-            ssl_mode=setting(req, "postgresSslMode", "verify-full"),
-        )
+        self._server = Server.configured(req)
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """All that is wrong with the files, and with what state says was applied of them. Asks no server."""

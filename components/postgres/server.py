@@ -1,0 +1,57 @@
+"""Where PostgreSQL is, for what connects by itself: the migration resource and the day-two commands."""
+
+from dataclasses import dataclass
+
+import psycopg
+from pulumi.dynamic import ConfigureRequest
+
+from components.postgres.session import Connection
+from components.provider_config import number, setting
+
+CONNECT_TIMEOUT_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Server:
+    """How to reach the database; from stack config, never from a resource's inputs."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    database: str
+    maintenance_database: str
+    ssl_mode: str
+
+    @staticmethod
+    def configured(req: ConfigureRequest) -> "Server":
+        """From the stack's config. Raises ``ProviderError`` naming a missing key."""
+        return Server(
+            host=setting(req, "postgresHost"),
+            port=number(req, "postgresPort", 5432),
+            user=setting(req, "postgresAdminUser", "postgres"),
+            password=setting(req, "postgresAdminPassword"),
+            database=setting(req, "postgresDatabase", "stellaops"),
+            maintenance_database=setting(req, "postgresMaintenanceDatabase", "postgres"),
+            ssl_mode=setting(req, "postgresSslMode", "verify-full"),
+        )
+
+    def open(self, database: str) -> Connection:
+        return psycopg.connect(
+            host=self.host,
+            port=self.port,
+            user=self.user,
+            password=self.password,
+            dbname=database,
+            sslmode=self.ssl_mode,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            application_name="stellaops-storage migrations",
+            client_encoding="UTF8",
+            autocommit=True,
+        )
+
+    def database_exists(self) -> bool:
+        """Asked elsewhere, since the text of a failed connection depends on the server's language."""
+        with self.open(self.maintenance_database) as connection:
+            query = "SELECT FROM pg_catalog.pg_database WHERE datname = %s"
+            return connection.execute(query, (self.database,)).fetchone() is not None

@@ -1,0 +1,79 @@
+"""A stack as the day-two commands see it: its mapping, and its config with secrets in clear, in memory only."""
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pulumi.dynamic import Config, ConfigureRequest
+
+from components.mapping import Mapping, MappingError, load
+from components.postgres.server import Server as PostgresServer
+from components.provider_config import NAMESPACE, setting
+from components.provider_errors import ProviderError
+from components.rustfs.store import Store
+from components.valkey.server import Server as ValkeyServer
+
+ENGINE_TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Stack:
+    """``config`` maps whole keys (``stellaops-storage:postgresHost``) to values."""
+
+    name: str
+    config: dict[str, str]
+
+    @staticmethod
+    def load(name: str | None) -> "Stack":
+        """The stack of that name, ``PULUMI_STACK``'s, or the selected one. Raises ``ProviderError``."""
+        pulumi = shutil.which("pulumi")
+        if pulumi is None:
+            raise ProviderError("pulumi is not on the PATH; install it, or use the make target for the local stack")
+        stack = name or os.environ.get("PULUMI_STACK")
+        command = [pulumi, "--non-interactive", "config", "--json", "--show-secrets"]
+        try:
+            answer = subprocess.run(
+                [*command, *(["--stack", stack] if stack else [])],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=ENGINE_TIMEOUT_SECONDS,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            what = f"pulumi config did not answer within {ENGINE_TIMEOUT_SECONDS} s"
+            raise ProviderError(f"{what}; see that the stack's backend can be reached") from None
+        if answer.returncode:
+            said = " ".join(answer.stderr.split()).removeprefix("error: ")
+            raise ProviderError(f"the config of stack {stack or '(selected)'} can't be read: {said}")
+        values = {key: str(item["value"]) for key, item in json.loads(answer.stdout).items() if "value" in item}
+        return Stack(stack or "selected", values)
+
+    @property
+    def request(self) -> ConfigureRequest:
+        """The config as the providers of dynamic resources get it, so that both read it with the same code."""
+        return ConfigureRequest(Config(dict(self.config), NAMESPACE))
+
+    def setting(self, key: str, default: str | None = None) -> str:
+        """The value of a key in the project's namespace. Raises ``ProviderError`` when it is missing."""
+        return setting(self.request, key, default)
+
+    @cached_property
+    def mapping(self) -> Mapping:
+        """Raises ``ProviderError`` with every problem of the mapping."""
+        try:
+            return load(Path(self.setting("mapping", "schema-mapping.yaml")))
+        except MappingError as error:
+            raise ProviderError(f"the mapping has {len(error.problems)} problem(s):\n{error}") from None
+
+    @property
+    def postgres(self) -> PostgresServer:
+        return PostgresServer.configured(self.request)
+
+    @property
+    def valkey(self) -> ValkeyServer:
+        return ValkeyServer.configured(self.request)
+
+    @property
+    def object_store(self) -> Store:
+        return Store.configured(self.request)
