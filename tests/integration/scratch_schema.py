@@ -9,7 +9,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from components.postgres.migrations import Applied, apply
+from components.postgres.history import Applied
+from components.postgres.migrations import apply
 from components.postgres.problems import MigrationError
 from components.postgres.session import Limits, Target
 from local.servers.postgres import Postgres

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from components.postgres.history import Applied, compare
 from components.postgres.migration_files import Migration, discover, render, render_all
-from components.postgres.migrations import Applied, compare
 from components.postgres.problems import MigrationError
 from components.postgres.session import Target, lock_key
 from components.postgres.statements import split
