@@ -9,7 +9,7 @@ from components.postgres.problems import Problem
 from components.postgres.session import Connection, Target
 
 _CREATES = re.compile(r"CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:\"?\w+\"?\s*\.\s*)\"?(\w+)\"?", re.IGNORECASE)
-_TYPE = re.compile(r"(?P<name>[^(]*?)\s*(?P<modifier>\([^)]*\))?(?P<rest>[^(]*)")
+_MODIFIER = re.compile(r"\s*\(([^)]*)\)")
 
 
 def table_problems(
@@ -49,23 +49,33 @@ def table_problems(
             continue
         for column, wanted in definition.columns.items():
             has = found[table].get(column)
-            if has is None and not _mentioned(statements, table, column):
+            if _mentioned(statements, table, column):
+                continue
+            if has is None:
                 problems.append(Problem(f"{place}.{column}", None, "this column does not exist", "add it"))
-            elif has is not None and has != (kind := _canonical(connection, wanted)):
-                problems.append(Problem(f"{place}.{column}", None, f"it is {has}, not {kind}", "change its type"))
+            elif not _same_type(connection, has, wanted):
+                problems.append(Problem(f"{place}.{column}", None, f"it is {has}, not {wanted}", "change its type"))
     return problems
 
 
 def _mentioned(statements: Iterable[str], table: str, column: str) -> bool:
-    """Whether one of the statements alters ``table`` and names ``column``: then the column comes with it."""
+    """Whether one of the statements alters ``table`` and names ``column``, which then comes or changes with it."""
     alters = re.compile(rf"\s*ALTER\s+TABLE\b.*\b{table}\b.*\b{column}\b", re.IGNORECASE | re.DOTALL)
     return any(alters.match(text) for text in statements)
 
 
-def _canonical(connection: Connection, text: str) -> str:
-    """A type of the mapping as PostgreSQL prints it: ``numeric(3,2)``, ``character varying(255)``, ``uuid[]``."""
-    match = _TYPE.fullmatch(text)
-    assert match is not None
-    name, modifier, rest = match["name"], match["modifier"] or "", match["rest"].strip()
-    row = connection.execute("SELECT pg_catalog.to_regtype(%s)::pg_catalog.text", (name,)).fetchone()
-    return f"{row[0] if row and row[0] else name}{modifier.replace(' ', '')}{rest}"
+def _same_type(connection: Connection, has: str, wanted: str) -> bool:
+    """``has`` as the catalog prints it, ``wanted`` as the mapping writes it: ``varchar(255)``, ``uuid[]``."""
+    row = connection.execute(
+        "SELECT pg_catalog.to_regtype(%s) = pg_catalog.to_regtype(%s)", (_base(has), _base(wanted))
+    ).fetchone()
+    return bool(row and row[0]) and _modifier(has) == _modifier(wanted)
+
+
+def _base(text: str) -> str:
+    return _MODIFIER.sub("", text)
+
+
+def _modifier(text: str) -> str:
+    match = _MODIFIER.search(text)
+    return match[1].replace(" ", "") if match else ""
