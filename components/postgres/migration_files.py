@@ -68,9 +68,10 @@ class Migration:
 
 @dataclass(frozen=True)
 class Script:
-    """A rendered migration, ready to run."""
+    """A rendered migration, ready to run: its whole text, and the statements in it."""
 
     migration: Migration
+    text: str
     statements: tuple[Statement, ...]
 
 
@@ -198,7 +199,7 @@ def render(migration: Migration, variables: Mapping[str, str]) -> Script:
             problems.append(Problem(file, statement.line, what, _REPEATABLE_TODO))
     if problems:
         raise MigrationError(*problems)
-    return Script(migration, tuple(statements))
+    return Script(migration, text, tuple(statements))
 
 
 _REPEATABLE_TODO = (
