@@ -57,7 +57,7 @@ test:  ## Prove it: lint, then all tests, on servers of their own (ARGS goes to 
 	@$(LOCAL) lint
 	@$(LOCAL) test $(ARGS)
 
-lint:  ## Check style, types, and that generated files are current
+lint:  ## Check style, types, migrations, and that generated files are current
 	@$(LOCAL) lint
 
 format:  ## Put the style right
