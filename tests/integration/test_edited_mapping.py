@@ -84,8 +84,9 @@ def test_rotate_renews_the_passwords_of_one_module_and_of_no_other(live_stack: L
     assert may(live_stack, "concelier", "SELECT 1")
     old = before["concelier"]["postgres_password"]
     assert not may(live_stack, "concelier", "SELECT 1", password=old)
-    for module in after.keys() & live_stack.outputs["contract"]["modules"].keys() - {"concelier"}:
-        assert may(live_stack, module, "SELECT 1", password=before[module]["postgres_password"]), module
+    for module, secrets in before.items():
+        if "postgres_password" in secrets and module != "concelier":
+            assert may(live_stack, module, "SELECT 1", password=secrets["postgres_password"]), module
     assert live_stack.valkey("concelier").ping()
     log = (live_stack.state / "servers" / "postgres" / "log").read_text()
     assert 'ALTER ROLE "concelier" PASSWORD \'SCRAM-SHA-256$' in log, "the log would not show a clear password either"
