@@ -1,7 +1,7 @@
 """Stack config as typed values: endpoints, credentials and the switches that differ between environments.
 
 ``Settings.load()`` reads the keys that ``Pulumi.yaml`` declares, under the project's namespace, plus
-``objectStore:target``. Raises ``SettingsError`` naming the key, what is wrong and the command that mends it.
+``objectStore:target`` and ``postgres:tenantIsolation``. Raises ``SettingsError`` naming the key, what is wrong and the command that mends it.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ import pulumi
 from components.provider_config import NAMESPACE
 
 Choice = TypeVar("Choice", bound=str)
+TENANT_ISOLATION: tuple[Literal["off", "row-level-security"], ...] = ("off", "row-level-security")
 
 
 class SettingsError(pulumi.RunError):
@@ -31,6 +32,11 @@ class PostgresSettings:
     maintenance_database: str
     ssl_mode: str
     superuser: bool
+    tenant_isolation: Literal["off", "row-level-security"] = "off"
+
+    @property
+    def isolates_tenants(self) -> bool:
+        return self.tenant_isolation == "row-level-security"
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ class Settings:
                 maintenance_database=config.get("postgresMaintenanceDatabase") or "postgres",
                 ssl_mode=config.get("postgresSslMode") or "verify-full",
                 superuser=config.get_bool("postgresSuperuser") or False,
+                tenant_isolation=_choice(pulumi.Config("postgres"), "tenantIsolation", TENANT_ISOLATION),
             ),
             valkey=ValkeySettings(
                 host=_text(config, "valkeyHost"),

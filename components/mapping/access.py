@@ -12,6 +12,8 @@ READ = frozenset({"SELECT"})
 CHANGE = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 APPEND = frozenset({"SELECT", "INSERT"})
 VERSION_TABLE = "schema_migrations"
+TENANT_COLUMN = "tenant_id"
+TENANT_TYPE = "uuid"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class TableAccess:
 
     privileges: set[str] = field(default_factory=set)
     columns: dict[str, set[str]] = field(default_factory=dict)
+
+    def may_select(self, column: str) -> bool:
+        return "SELECT" in self.privileges or "SELECT" in self.columns.get(column, set())
 
 
 def schema_owners(mapping: Mapping) -> dict[str, str]:
@@ -107,6 +112,36 @@ def append_only_tables(mapping: Mapping, schema: str) -> tuple[str, ...]:
     definition = mapping.postgres.schemas[schema]
     tables = {**definition.tables, **definition.runtime_tables}
     return tuple(sorted(name for name, table in tables.items() if table.append_only))
+
+
+@dataclass(frozen=True)
+class TenantRule:
+    """How a table's rows are told by tenant: by the tenant column of its own, or through ``column`` to ``parent``."""
+
+    column: str
+    parent: str | None = None
+
+
+def tenant_rules(mapping: Mapping, schema: str) -> dict[str, TenantRule]:
+    """Table -> rule, of every table whose rows are a tenant's; those made at run time by their pattern."""
+    definition = mapping.postgres.schemas[schema]
+    rules = {}
+    for name, table in {**definition.tables, **definition.runtime_tables}.items():
+        if TENANT_COLUMN in table.columns:
+            rules[name] = TenantRule(TENANT_COLUMN)
+        elif table.tenant and table.tenant.via:
+            rules[name] = TenantRule(table.tenant.via, table.tenant.parent)
+    return rules
+
+
+def tenant_bypass(mapping: Mapping, schema: str) -> tuple[str, ...]:
+    """The modules whose logins see the rows of every tenant in that schema, sorted."""
+    modules = (
+        name
+        for name, module in mapping.modules.items()
+        if module.postgres.bypass_tenant_isolation and schema in schemas_used(mapping, name)
+    )
+    return tuple(sorted(modules))
 
 
 @dataclass(frozen=True)

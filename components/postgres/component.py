@@ -4,15 +4,16 @@ Made from the mapping's ``modules.*.postgres`` and ``postgres.schemas``. It deli
 do), no server, and nothing for PUBLIC.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_postgresql as postgresql
 
 from components.credentials import Credential
 from components.mapping import Mapping
-from components.mapping.access import append_only_tables, group_roles, schemas_used
+from components.mapping.access import append_only_tables, group_roles, schemas_used, tenant_bypass, tenant_rules
 from components.mapping.names import duration_ms
 from components.postgres.grants import GrantChain, grant_schema
 from components.postgres.migrations_resource import SchemaMigrations, migration_files
@@ -146,8 +147,23 @@ class Postgres(pulumi.ComponentResource):
             directory=str(args.sql_directory / name),
             migrations=migration_files(args.sql_directory / name),
             append_only=list(append_only_tables(args.mapping, name)),
+            **self._isolation(name),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[schema, functions, writer, reader]),
         )
         chain = GrantChain(self._options, self._database.name, schema.name, after=migrations)
         logins = {module: login.name for module, login in self._logins.items()}
         grant_schema(chain, args.mapping, name, writer.name, reader.name, logins)
+
+    def _isolation(self, schema: str) -> dict[str, Any]:
+        """How the schema's tenants are kept apart, as the migrations' inputs."""
+        if not self._args.settings.isolates_tenants:
+            return {"tenant_tables": {}, "tenant_bypass": []}
+        rules = tenant_rules(self._args.mapping, schema)
+        return {
+            "tenant_tables": {table: _without_none(asdict(rule)) for table, rule in rules.items()},
+            "tenant_bypass": [self._logins[module].name for module in tenant_bypass(self._args.mapping, schema)],
+        }
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}

@@ -14,10 +14,12 @@ import psycopg
 from psycopg import errors, sql
 
 from components.mapping.access import VERSION_TABLE
-from components.postgres.append_only import reconcile
+from components.postgres import append_only as append_only_tables
+from components.postgres import public_access, row_security
 from components.postgres.migration_files import Migration, Script, discover, render_all
 from components.postgres.ownership import ownership_problems
 from components.postgres.problems import MigrationError, Problem
+from components.postgres.row_security import OFF, Isolation
 from components.postgres.session import (
     Connection,
     Limits,
@@ -137,10 +139,12 @@ def apply(
     append_only: Collection[str] = (),
     limits: Limits | None = None,
     log: Log = silent,
+    isolation: Isolation = OFF,
 ) -> tuple[Applied, ...]:
-    """Run what is pending, see to the append-only triggers, and check who owns what. Returns what is applied now.
+    """Run what is pending, see to what guards the tables, and check who owns what. Returns what is applied now.
 
-    ``append_only`` names tables of the schema, or patterns of run-time tables (``effective_finding_{policyId}``).
+    ``append_only`` names tables of the schema, or patterns of run-time tables (``effective_finding_{policyId}``);
+    ``isolation`` says how tenants are kept apart.
     Raises ``MigrationError``; the schema is then at the version before the failing file.
     """
     limits = limits or Limits()
@@ -149,7 +153,7 @@ def apply(
     try:
         prepare_connection(connection)
         with run_lock(connection, target.schema, limits, log):
-            return _run(connection, target, directory, append_only, limits, log)
+            return _run(connection, target, directory, append_only, limits, log, isolation)
     except psycopg.Error as error:
         raise MigrationError(Problem(target.schema, None, error_text(error), "mend that and run again")) from None
 
@@ -161,15 +165,25 @@ def _run(
     append_only: Collection[str],
     limits: Limits,
     log: Log,
+    isolation: Isolation,
 ) -> tuple[Applied, ...]:
     """``apply`` with the lock held."""
+
+    def guard(*, complete: bool = True) -> list[str]:
+        done = append_only_tables.reconcile(connection, target, append_only, complete=complete)
+        return [
+            *done,
+            *row_security.reconcile(connection, target, isolation),
+            *public_access.reconcile(connection, target),
+        ]
+
     make_able_to_act_as(connection, target.owner, log)
     _require_schema(connection, target)
     pending = plan(connection, target, directory).pending
     _in_transaction(connection, target, limits, log, lambda: _create_version_table(connection, target))
     for script in pending:
-        _apply_script(connection, target, script, append_only, limits, log)
-    done = _in_transaction(connection, target, limits, log, lambda: reconcile(connection, target, append_only))
+        _apply_script(connection, target, script, lambda: guard(complete=False), limits, log)
+    done = _in_transaction(connection, target, limits, log, guard)
     for line in done:
         log(line)
     problems = ownership_problems(connection, target)
@@ -208,9 +222,9 @@ def _create_version_table(connection: Connection, target: Target) -> None:
 
 
 def _apply_script(
-    connection: Connection, target: Target, script: Script, append_only: Collection[str], limits: Limits, log: Log
+    connection: Connection, target: Target, script: Script, guard: Callable[[], object], limits: Limits, log: Log
 ) -> None:
-    """One file in one transaction, with its triggers and its row in ``schema_migrations``."""
+    """One file in one transaction, with what guards its tables and its row in ``schema_migrations``."""
     migration = script.migration
     current: Statement | None = None
 
@@ -221,7 +235,7 @@ def _apply_script(
                 connection.execute(current.text.encode())
             current = None
             # In the same transaction: an append-only table is never seen without its triggers.
-            reconcile(connection, target, append_only, complete=False)
+            guard()
             insert = sql.SQL(
                 "INSERT INTO {} (version, description, applied_at, checksum) VALUES (%s, %s, pg_catalog.now(), %s)"
             ).format(sql.Identifier(target.schema, VERSION_TABLE))
