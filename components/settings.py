@@ -13,7 +13,7 @@ import pulumi
 from components.provider_config import NAMESPACE
 
 Choice = TypeVar("Choice", bound=str)
-TENANT_ISOLATION: tuple[Literal["off", "row-level-security"], ...] = ("off", "row-level-security")
+ROW_LEVEL_SECURITY: Literal["row-level-security"] = "row-level-security"
 
 
 class SettingsError(pulumi.RunError):
@@ -36,7 +36,7 @@ class PostgresSettings:
 
     @property
     def isolates_tenants(self) -> bool:
-        return self.tenant_isolation == "row-level-security"
+        return self.tenant_isolation == ROW_LEVEL_SECURITY
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Settings:
                 maintenance_database=config.get("postgresMaintenanceDatabase") or "postgres",
                 ssl_mode=config.get("postgresSslMode") or "verify-full",
                 superuser=config.get_bool("postgresSuperuser") or False,
-                tenant_isolation=_choice(pulumi.Config("postgres"), "tenantIsolation", TENANT_ISOLATION),
+                tenant_isolation=_choice(pulumi.Config("postgres"), "tenantIsolation", ("off", ROW_LEVEL_SECURITY)),
             ),
             valkey=ValkeySettings(
                 host=_text(config, "valkeyHost"),

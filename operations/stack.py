@@ -15,6 +15,7 @@ from components.postgres.server import Server as PostgresServer
 from components.provider_config import NAMESPACE, setting
 from components.provider_errors import ProviderError
 from components.rustfs.store import Store
+from components.settings import ROW_LEVEL_SECURITY
 from components.valkey.server import Server as ValkeyServer
 
 ENGINE_TIMEOUT_SECONDS = 60
@@ -69,6 +70,11 @@ class Stack:
     @property
     def postgres(self) -> PostgresServer:
         return PostgresServer.configured(self.request)
+
+    @property
+    def isolates_tenants(self) -> bool:
+        """Whether row-level security keeps tenants apart."""
+        return self.config.get("postgres:tenantIsolation") == ROW_LEVEL_SECURITY
 
     @property
     def valkey(self) -> ValkeyServer:

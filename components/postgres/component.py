@@ -13,8 +13,14 @@ import pulumi_postgresql as postgresql
 
 from components.credentials import Credential
 from components.mapping import Mapping
-from components.mapping.access import append_only_tables, group_roles, schemas_used, tenant_bypass, tenant_rules
-from components.mapping.names import duration_ms
+from components.mapping.access import (
+    append_only_tables,
+    connect_role,
+    group_roles,
+    login_limits,
+    tenant_bypass,
+    tenant_rules,
+)
 from components.postgres.grants import GrantChain, grant_schema
 from components.postgres.migrations_resource import SchemaMigrations, migration_files
 from components.settings import PostgresSettings
@@ -49,7 +55,7 @@ class Postgres(pulumi.ComponentResource):
         self._provider = self._create_provider("inside", self._database.name)
         self._options = pulumi.ResourceOptions(parent=self, provider=self._provider)
         self._groups = self._create_group_roles()
-        self._connect = self._role(f"{args.settings.database}_connect")
+        self._connect = self._role(connect_role(args.settings.database))
         self._logins = self._create_logins()
         self._close_database()
         for schema in args.mapping.postgres.schemas:
@@ -92,21 +98,17 @@ class Postgres(pulumi.ComponentResource):
     def _create_logins(self) -> dict[str, postgresql.Role]:
         mapping = self._args.mapping
         logins = {}
-        for name, module in mapping.modules.items():
-            limits, defaults = module.postgres, mapping.postgres.defaults
-            statement = limits.statement_timeout or defaults.statement_timeout
-            idle = limits.idle_in_transaction_timeout or defaults.idle_in_transaction_timeout
-            path = limits.search_path if limits.search_path is not None else schemas_used(mapping, name)
+        for name in mapping.modules:
+            limits = login_limits(mapping, name)
             logins[name] = postgresql.Role(
                 name,
                 name=name,
                 login=True,
                 password=self._args.credentials[name].postgres_verifier,
-                connection_limit=limits.connection_limit or defaults.connection_limit,
-                statement_timeout=duration_ms(statement),
-                idle_in_transaction_session_timeout=duration_ms(idle),
-                # Without one of its own a login would look into "$user" and public.
-                search_paths=list(path) or ["pg_catalog"],
+                connection_limit=limits.connection_limit,
+                statement_timeout=limits.statement_timeout,
+                idle_in_transaction_session_timeout=limits.idle_in_transaction_timeout,
+                search_paths=list(limits.search_path),
                 roles=[self._connect.name, *(self._groups[role].name for role in group_roles(mapping, name))],
                 opts=self._options,
             )
