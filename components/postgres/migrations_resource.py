@@ -97,7 +97,7 @@ class SchemaMigrationsProvider(ResourceProvider):
             applied = migrations.read_applied(connection, target)
             sentences = append_only.drift(connection, target.schema, props["append_only"])
             sentences += row_security.drift(connection, target.schema, _isolation(props))
-            sentences += public_access.drift(connection, target.schema)
+            sentences += public_access.drift(connection, target)
             sentences += [
                 f"{name} belongs to {owner}, not to {target.owner}"
                 for name, owner in foreign_objects(connection, target)
