@@ -256,14 +256,3 @@ def test_switched_off_by_a_plain_up_nothing_is_left(live_stack: LocalStack, on: 
         assert check(stack_of(live_stack)) == []
     finally:
         live_stack.must("pulumi", "config", "set", KEY, "row-level-security")
-
-
-def test_a_value_that_means_nothing_is_refused_with_the_choices(live_stack: LocalStack, on: str) -> None:
-    live_stack.must("pulumi", "config", "set", KEY, "rls")
-    try:
-        result = live_stack.run("preview")
-        said = result.stdout + result.stderr
-        assert result.returncode != 0
-        assert "config postgres:tenantIsolation is 'rls'; it must be one of off, row-level-security" in said
-    finally:
-        live_stack.must("pulumi", "config", "set", KEY, "row-level-security")

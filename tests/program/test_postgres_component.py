@@ -1,7 +1,7 @@
 """What the Postgres component asks for, resource by resource."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pulumi
 import pytest
@@ -16,11 +16,11 @@ ROOT = Path(__file__).parents[2]
 MAPPING = load(ROOT / "schema-mapping.yaml")
 
 
-def program(**changes: Any) -> Recorder:
+def program(tenant_isolation: Literal["off", "row-level-security"] = "off", **changes: Any) -> Recorder:
     def run() -> None:
         settings = PostgresSettings(
             host="db", port=5432, admin_user="admin", admin_password=pulumi.Output.secret("pw"), database="stellaops",
-            maintenance_database="postgres", ssl_mode="disable", superuser=False,
+            maintenance_database="postgres", ssl_mode="disable", superuser=False, tenant_isolation=tenant_isolation,
         )  # fmt: skip
         credentials = {name: Credential(name, name, 1) for name in MAPPING.modules}
         arguments = {"protect": False, "allow_data_loss": False, "sql_directory": ROOT / "sql", **changes}
@@ -96,3 +96,19 @@ def test_every_resource_of_the_store_names_its_provider(recorder: Recorder) -> N
 def test_schemas_are_dropped_with_their_tables_only_where_the_stack_allows_it(recorder: Recorder) -> None:
     assert not any(schema["dropCascade"] for schema in recorder.of("schema:Schema").values())
     assert all(schema["dropCascade"] for schema in program(allow_data_loss=True).of("schema:Schema").values())
+
+
+def test_tenants_are_kept_apart_only_where_the_stack_says_so(recorder: Recorder) -> None:
+    for name, migrations in recorder.of("storage:SchemaMigrations").items():
+        assert not migrations["tenant_tables"] and not migrations["tenant_bypass"], name
+    isolated = program("row-level-security").of("storage:SchemaMigrations")
+    assert isolated["notify"]["tenant_tables"] == {
+        "rules": {"column": "tenant_id"},
+        "channels": {"column": "tenant_id"},
+        "delivery_log": {"column": "rule_id", "parent": "rules"},
+    }
+    assert not isolated["vex"]["tenant_tables"], "statements are shared by all tenants"
+    bypasses = {
+        name: migrations["tenant_bypass"] for name, migrations in isolated.items() if migrations["tenant_bypass"]
+    }
+    assert bypasses == {"scanner": ["timeline_indexer"], "notify": ["timeline_indexer"]}
