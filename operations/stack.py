@@ -73,8 +73,11 @@ class Stack:
 
     @property
     def isolates_tenants(self) -> bool:
-        """Whether row-level security keeps tenants apart."""
-        return self.config.get("postgres:tenantIsolation") == ROW_LEVEL_SECURITY
+        """Whether row-level security keeps tenants apart. Raises ``ProviderError`` for a value that means nothing."""
+        value = self.config.get("postgres:tenantIsolation", "off")
+        if value not in ("off", ROW_LEVEL_SECURITY):
+            raise ProviderError(f"config postgres:tenantIsolation is {value!r}; it must be off or {ROW_LEVEL_SECURITY}")
+        return value == ROW_LEVEL_SECURITY
 
     @property
     def valkey(self) -> ValkeyServer:
