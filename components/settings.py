@@ -1,7 +1,7 @@
 """Stack config as typed values: endpoints, credentials and the switches that differ between environments.
 
 ``Settings.load()`` reads the keys that ``Pulumi.yaml`` declares, under the project's namespace, plus
-``objectStore:target``. Raises ``SettingsError`` naming the key, what is wrong and the command that mends it.
+``objectStore:target`` and ``postgres:tenantIsolation``. Raises ``SettingsError`` naming the key, what is wrong and the command that mends it.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ import pulumi
 from components.provider_config import NAMESPACE
 
 Choice = TypeVar("Choice", bound=str)
+ROW_LEVEL_SECURITY: Literal["row-level-security"] = "row-level-security"
 
 
 class SettingsError(pulumi.RunError):
@@ -37,6 +38,11 @@ class PostgresSettings:
     superuser: bool
     drop_schemas: frozenset[str]
     adopt_database: bool
+    tenant_isolation: Literal["off", "row-level-security"] = "off"
+
+    @property
+    def isolates_tenants(self) -> bool:
+        return self.tenant_isolation == ROW_LEVEL_SECURITY
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,7 @@ class Settings:
                 superuser=config.get_bool("postgresSuperuser") or False,
                 drop_schemas=_names(config, "dropSchemas"),
                 adopt_database=config.get_bool("adoptDatabase") or False,
+                tenant_isolation=_choice(pulumi.Config("postgres"), "tenantIsolation", ("off", ROW_LEVEL_SECURITY)),
             ),
             valkey=ValkeySettings(
                 host=_text(config, "valkeyHost"),

@@ -155,7 +155,8 @@ def _say(line: str) -> None:
 def _apply(stack: Stack, connection: Connection, target: Target) -> None:
     before = {row.version for row in read_applied(connection, target)} if _readable(connection, target) else set()
     entries = append_only_tables(stack.mapping, target.schema)
-    rows = migrations.apply(connection, target, SQL_DIRECTORY / target.schema, entries, log=_say)
+    isolation = stack.isolation(target.schema)
+    rows = migrations.apply(connection, target, SQL_DIRECTORY / target.schema, entries, log=_say, isolation=isolation)
     if before == {row.version for row in rows}:
         _say(f"{target.schema}: nothing pending, at version {max(before, default=0):04}")
 
@@ -213,7 +214,8 @@ def _verify(stack: Stack, schemas: Iterable[str]) -> int:
         nonlocal off
         tables = stack.mapping.postgres.schemas[target.schema].tables
         entries = append_only_tables(stack.mapping, target.schema)
-        problems = migrations.verify(connection, target, SQL_DIRECTORY / target.schema, tables, entries)
+        isolation = stack.isolation(target.schema)
+        problems = migrations.verify(connection, target, SQL_DIRECTORY / target.schema, tables, entries, isolation)
         off += len(problems)
         for problem in problems:
             _say(str(problem))

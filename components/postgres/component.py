@@ -4,16 +4,23 @@ Made from the mapping's ``modules.*.postgres`` and ``postgres.schemas``. It deli
 do), no server, and nothing for PUBLIC.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_postgresql as postgresql
 
 from components.credentials import Credential
 from components.mapping import Mapping
-from components.mapping.access import append_only_tables, group_roles, schemas_used
-from components.mapping.names import duration_ms
+from components.mapping.access import (
+    append_only_tables,
+    connect_role,
+    group_roles,
+    login_limits,
+    tenant_bypass,
+    tenant_rules,
+)
 from components.postgres.grants import GrantChain, grant_schema
 from components.postgres.inventory import DROPPED, KEPT, Inventory
 from components.postgres.migration_files import SQL_DIRECTORY
@@ -61,7 +68,7 @@ class Postgres(pulumi.ComponentResource):
         self._provider = self._create_provider("inside", self._database.name)
         self._options = pulumi.ResourceOptions(parent=self, provider=self._provider)
         self._groups = self._create_group_roles()
-        self._connect = self._role(f"{args.settings.database}_connect")
+        self._connect = self._role(connect_role(args.settings.database))
         self._logins = self._create_logins()
         self._close_database()
         self._create_inventory()
@@ -118,21 +125,17 @@ class Postgres(pulumi.ComponentResource):
     def _create_logins(self) -> dict[str, postgresql.Role]:
         mapping = self._args.mapping
         logins = {}
-        for name, module in mapping.modules.items():
-            limits, defaults = module.postgres, mapping.postgres.defaults
-            statement = limits.statement_timeout or defaults.statement_timeout
-            idle = limits.idle_in_transaction_timeout or defaults.idle_in_transaction_timeout
-            path = limits.search_path if limits.search_path is not None else schemas_used(mapping, name)
+        for name in mapping.modules:
+            limits = login_limits(mapping, name)
             logins[name] = postgresql.Role(
                 name,
                 name=name,
                 login=True,
                 password=self._args.credentials[name].postgres_verifier,
-                connection_limit=limits.connection_limit or defaults.connection_limit,
-                statement_timeout=duration_ms(statement),
-                idle_in_transaction_session_timeout=duration_ms(idle),
-                # Without one of its own a login would look into "$user" and public.
-                search_paths=list(path) or ["pg_catalog"],
+                connection_limit=limits.connection_limit,
+                statement_timeout=limits.statement_timeout,
+                idle_in_transaction_session_timeout=limits.idle_in_transaction_timeout,
+                search_paths=list(limits.search_path),
                 roles=[self._connect.name, *(self._groups[role].name for role in group_roles(mapping, name))],
                 opts=self._options,
             )
@@ -188,8 +191,23 @@ class Postgres(pulumi.ComponentResource):
             directory=str(args.sql_directory / name),
             migrations=migration_files(args.sql_directory / name),
             append_only=list(append_only_tables(args.mapping, name)),
+            **self._isolation(name),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[schema, functions, writer, reader]),
         )
         chain = GrantChain(self._options, self._database.name, schema.name, after=migrations)
         logins = {module: login.name for module, login in self._logins.items()}
         grant_schema(chain, args.mapping, name, writer.name, reader.name, logins)
+
+    def _isolation(self, schema: str) -> dict[str, Any]:
+        """How the schema's tenants are kept apart, as the migrations' inputs."""
+        if not self._args.settings.isolates_tenants:
+            return {"tenant_tables": {}, "tenant_bypass": []}
+        rules = tenant_rules(self._args.mapping, schema)
+        return {
+            "tenant_tables": {table: _without_none(asdict(rule)) for table, rule in rules.items()},
+            "tenant_bypass": [self._logins[module].name for module in tenant_bypass(self._args.mapping, schema)],
+        }
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}

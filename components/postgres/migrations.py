@@ -13,11 +13,12 @@ from pathlib import Path
 import psycopg
 
 from components.mapping.model import Table
-from components.postgres import append_only as triggers
+from components.postgres import guards
 from components.postgres.history import Applied, compare, create_version_table, has_schema, read_applied
 from components.postgres.migration_files import Script, discover, render_all
 from components.postgres.ownership import ownership_problems
 from components.postgres.problems import MigrationError, Problem, error_text
+from components.postgres.row_security import OFF, Isolation
 from components.postgres.running import in_transaction, invalid_indexes, run_script
 from components.postgres.session import (
     Connection,
@@ -62,6 +63,7 @@ def verify(
     directory: Path,
     tables: Mapping[str, Table],
     append_only: Collection[str] = (),
+    isolation: Isolation = OFF,
 ) -> list[Problem]:
     """Everything in which the schema is not as files and mapping have it; empty when all is well. Changes nothing.
 
@@ -81,7 +83,7 @@ def verify(
     except MigrationError as error:
         problems += error.problems
     mend = "run apply, which puts it right"
-    problems += [Problem(schema, None, what, mend) for what in triggers.drift(connection, schema, append_only)]
+    problems += [Problem(schema, None, what, mend) for what in guards.drift(connection, target, append_only, isolation)]
     problems += ownership_problems(connection, target)
     for index in invalid_indexes(connection, schema):
         todo = "drop it with DROP INDEX CONCURRENTLY, or run the migration that makes it again"
@@ -96,17 +98,19 @@ def apply(
     append_only: Collection[str] = (),
     limits: Limits | None = None,
     log: Log = silent,
+    isolation: Isolation = OFF,
 ) -> tuple[Applied, ...]:
-    """Run what is pending, see to the append-only triggers, and check who owns what. Returns what is applied now.
+    """Run what is pending, see to what guards the tables, and check who owns what. Returns what is applied now.
 
-    ``append_only`` names tables of the schema, or patterns of run-time tables (``effective_finding_{policyId}``).
+    ``append_only`` names tables of the schema, or patterns of run-time tables (``effective_finding_{policyId}``);
+    ``isolation`` says how tenants are kept apart.
     Raises ``MigrationError``; the schema is then at the version before the failing file.
     """
     limits = limits or Limits()
     # First the files: what is wrong with them needs no server.
     render_all(discover(directory), target.variables)
     with alone(connection, target, limits, log):
-        return _run(connection, target, directory, append_only, limits, log)
+        return _run(connection, target, directory, append_only, limits, log, isolation)
 
 
 @contextmanager
@@ -129,15 +133,24 @@ def _run(
     append_only: Collection[str],
     limits: Limits,
     log: Log,
+    isolation: Isolation,
 ) -> tuple[Applied, ...]:
     """``apply`` with the lock held."""
     pending = plan(connection, target, directory).pending
     in_transaction(connection, target, limits, log, lambda: create_version_table(connection, target))
     for script in pending:
-        run_script(connection, target, script, append_only, limits, log)
-    for line in in_transaction(
-        connection, target, limits, log, lambda: triggers.reconcile(connection, target, append_only)
-    ):
+        run_script(
+            connection,
+            target,
+            script,
+            lambda: guards.reconcile(connection, target, append_only, isolation, complete=False),
+            limits,
+            log,
+        )
+    done = in_transaction(
+        connection, target, limits, log, lambda: guards.reconcile(connection, target, append_only, isolation)
+    )
+    for line in done:
         log(line)
     problems = ownership_problems(connection, target)
     if problems:

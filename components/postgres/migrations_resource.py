@@ -1,6 +1,7 @@
 """``SchemaMigrations``: a schema's migrations as a Pulumi resource, so that a preview lists the pending files.
 
-Made from the files of ``sql/<schema>`` and the mapping's ``append_only`` marks. A preview asks no server: files are
+Made from the files of ``sql/<schema>``, the mapping's ``append_only`` marks and, where tenants are kept apart, the
+mapping's rules for that. A preview asks no server: files are
 compared with the stack's state. Deleting the resource leaves the tables; they go with the schema, if at all.
 """
 
@@ -22,15 +23,19 @@ from pulumi.dynamic import (
 )
 from pulumi.runtime.rpc import UNKNOWN
 
-from components.postgres import append_only, migrations
+from components.mapping.access import TenantRule
+from components.postgres import guards, migrations
 from components.postgres.adoption import take_back
 from components.postgres.history import Applied, compare, has_schema, read_applied
 from components.postgres.migration_files import describe, discover, render_all
 from components.postgres.ownership import foreign_objects
 from components.postgres.problems import MigrationError, Problem
+from components.postgres.row_security import Isolation
 from components.postgres.server import MissingDatabaseError, Server
 from components.postgres.session import Limits, Target
 from components.provider_errors import ProviderError, report_in_one_line
+
+INPUTS = ("schema", "owner", "directory", "migrations", "append_only", "tenant_tables", "tenant_bypass")
 
 
 def migration_files(directory: Path) -> list[str]:
@@ -77,7 +82,7 @@ class SchemaMigrationsProvider(ResourceProvider):
         return CheckResult(news, [CheckFailure("", str(problem)) for problem in problems])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        changed = [key for key in ("owner", "directory", "migrations", "append_only") if _olds.get(key) != _news[key]]
+        changed = [key for key in INPUTS if key != "schema" and (_olds.get(key) or None) != (_news.get(key) or None)]
         stale = _olds.get("applied") != _news["migrations"] or bool(_olds.get("drift"))
         replaced = ["schema"] if _olds.get("schema") != _news["schema"] else []
         # The old schema goes by itself; a new resource with the same name would find its tables in place.
@@ -100,7 +105,7 @@ class SchemaMigrationsProvider(ResourceProvider):
                 if not has_schema(connection, target.schema):
                     return ReadResult("", {})
                 applied = read_applied(connection, target)
-                sentences = append_only.drift(connection, target.schema, props["append_only"])
+                sentences = guards.drift(connection, target, props["append_only"], _isolation(props))
                 sentences += [
                     f"{name} belongs to {owner}, not to {target.owner}"
                     for name, owner in foreign_objects(connection, target)
@@ -118,7 +123,9 @@ class SchemaMigrationsProvider(ResourceProvider):
             if [migration.label for migration in discover(directory)] != props["migrations"]:
                 what = "the files changed after the preview"
                 raise MigrationError(Problem(str(directory), None, what, "look at a new preview, then run again"))
-            applied = migrations.apply(connection, target, directory, props["append_only"], Limits(), _log)
+            applied = migrations.apply(
+                connection, target, directory, props["append_only"], Limits(), _log, _isolation(props)
+            )
         return _outs(props, applied, [])
 
     @property
@@ -136,7 +143,9 @@ class SchemaMigrations(Resource, module="storage", name="SchemaMigrations"):
     """The tables of one schema, at the version of the newest file in ``directory``.
 
     ``migrations`` comes from ``migration_files``. ``append_only`` names tables; an entry like
-    ``effective_finding_{policyId}_history`` stands for tables that are made at run time.
+    ``effective_finding_{policyId}_history`` stands for tables that are made at run time. ``tenant_tables`` maps tables
+    to ``column`` and, where the tenant stands there, ``parent``; it is empty where tenants are not kept apart.
+    ``tenant_bypass`` names roles that see the rows of all.
     """
 
     version: pulumi.Output[int]
@@ -152,6 +161,8 @@ class SchemaMigrations(Resource, module="storage", name="SchemaMigrations"):
         directory: str,
         migrations: list[str],
         append_only: list[str],
+        tenant_tables: dict[str, dict[str, str]],
+        tenant_bypass: list[pulumi.Input[str]],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         props = {
@@ -160,6 +171,8 @@ class SchemaMigrations(Resource, module="storage", name="SchemaMigrations"):
             "directory": directory,
             "migrations": migrations,
             "append_only": append_only,
+            "tenant_tables": tenant_tables,
+            "tenant_bypass": tenant_bypass,
             "version": None,
             "applied": None,
             "drift": None,
@@ -169,6 +182,12 @@ class SchemaMigrations(Resource, module="storage", name="SchemaMigrations"):
 
 def _target(props: dict[str, Any]) -> Target:
     return Target(props["schema"], props["owner"])
+
+
+def _isolation(props: dict[str, Any]) -> Isolation:
+    """None in the state of a stack that is older than this part."""
+    rules = {table: TenantRule(**rule) for table, rule in (props.get("tenant_tables") or {}).items()}
+    return Isolation(rules, tuple(props.get("tenant_bypass") or ()))
 
 
 def _log(line: str) -> None:
@@ -194,6 +213,6 @@ def _recorded(labels: list[str] | None) -> list[Applied]:
 
 
 def _outs(props: dict[str, Any], applied: tuple[Applied, ...], drift: list[str]) -> dict[str, Any]:
-    inputs = {key: props[key] for key in ("schema", "owner", "directory", "migrations", "append_only")}
+    inputs = {key: props[key] for key in INPUTS if key in props}
     version = max((row.version for row in applied), default=0)
     return {**inputs, "version": version, "applied": [row.label for row in applied], "drift": drift}

@@ -5,7 +5,7 @@ itself. Such a statement can be interrupted and must be able to run again, so ``
 that can; an index that an interrupted CREATE INDEX CONCURRENTLY left INVALID is dropped before the next try.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TypeVar
@@ -13,7 +13,6 @@ from typing import TypeVar
 import psycopg
 from psycopg import errors, sql
 
-from components.postgres.append_only import reconcile
 from components.postgres.history import record
 from components.postgres.migration_files import Script
 from components.postgres.problems import MigrationError, Problem, error_text
@@ -36,9 +35,9 @@ def in_transaction(
 
 
 def run_script(
-    connection: Connection, target: Target, script: Script, append_only: Collection[str], limits: Limits, log: Log
+    connection: Connection, target: Target, script: Script, guard: Callable[[], object], limits: Limits, log: Log
 ) -> None:
-    """One file, with the triggers of its append-only tables and its row in ``schema_migrations``.
+    """One file, with what ``guard`` does for its tables and its row in ``schema_migrations``.
 
     Raises ``MigrationError`` naming statement and line; the schema stays at the version before.
     """
@@ -53,7 +52,7 @@ def run_script(
                     connection.execute(current.text.encode())
             current = None
             # In the same transaction: an append-only table is never seen without its triggers.
-            reconcile(connection, target, append_only, complete=False)
+            guard()
             record(connection, target, migration)
 
     try:

@@ -1,7 +1,7 @@
 """What the Postgres component asks for, resource by resource."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pulumi
 import pytest
@@ -19,7 +19,12 @@ MAPPING = load(ROOT / "schema-mapping.yaml")
 Kept = dict[str, tuple[bool, bool]]
 
 
-def program(drop_schemas: tuple[str, ...] = (), kept: Kept | None = None, **changes: Any) -> Recorder:
+def program(
+    drop_schemas: tuple[str, ...] = (),
+    kept: Kept | None = None,
+    tenant_isolation: Literal["off", "row-level-security"] = "off",
+    **changes: Any,
+) -> Recorder:
     """``kept`` gets for each resource (type::name) whether it is retained on deletion, and whether it is protected."""
 
     def remember(args: pulumi.ResourceTransformationArgs) -> None:
@@ -31,7 +36,7 @@ def program(drop_schemas: tuple[str, ...] = (), kept: Kept | None = None, **chan
         settings = PostgresSettings(
             host="db", port=5432, admin_user="admin", admin_password=pulumi.Output.secret("pw"), database="stellaops",
             maintenance_database="postgres", ssl_mode="disable", superuser=False, drop_schemas=frozenset(drop_schemas),
-            adopt_database=False,
+            adopt_database=False, tenant_isolation=tenant_isolation,
         )  # fmt: skip
         credentials = {name: Credential(name, name, 1) for name in MAPPING.modules}
         arguments = {"protect": False, "sql_directory": ROOT / "sql", **changes}
@@ -139,3 +144,19 @@ def test_a_preview_says_which_logins_there_are_and_what_becomes_of_each_schema()
     assert inventory["logins"] == {name: module.name for name, module in MAPPING.modules.items()}
     assert inventory["schemas"]["symbols"].startswith("dropped with its tables")
     assert inventory["schemas"]["vex"].startswith("kept with its tables")
+
+
+def test_tenants_are_kept_apart_only_where_the_stack_says_so(recorder: Recorder) -> None:
+    for name, migrations in recorder.of("storage:SchemaMigrations").items():
+        assert not migrations["tenant_tables"] and not migrations["tenant_bypass"], name
+    isolated = program(tenant_isolation="row-level-security").of("storage:SchemaMigrations")
+    assert isolated["notify"]["tenant_tables"] == {
+        "rules": {"column": "tenant_id"},
+        "channels": {"column": "tenant_id"},
+        "delivery_log": {"column": "rule_id", "parent": "rules"},
+    }
+    assert not isolated["vex"]["tenant_tables"], "statements are shared by all tenants"
+    bypasses = {
+        name: migrations["tenant_bypass"] for name, migrations in isolated.items() if migrations["tenant_bypass"]
+    }
+    assert bypasses == {"scanner": ["timeline_indexer"], "notify": ["timeline_indexer"]}
