@@ -22,7 +22,11 @@ class SettingsError(pulumi.RunError):
 
 @dataclass(frozen=True)
 class PostgresSettings:
-    """Where PostgreSQL is and who provisions it."""
+    """Where PostgreSQL is and who provisions it.
+
+    ``drop_schemas`` names schemas that may be dropped with their tables (``*``: all); ``adopt_database`` takes over a
+    database that exists already.
+    """
 
     host: str
     port: int
@@ -32,6 +36,8 @@ class PostgresSettings:
     maintenance_database: str
     ssl_mode: str
     superuser: bool
+    drop_schemas: frozenset[str]
+    adopt_database: bool
     tenant_isolation: Literal["off", "row-level-security"] = "off"
 
     @property
@@ -99,6 +105,8 @@ class Settings:
                 maintenance_database=config.get("postgresMaintenanceDatabase") or "postgres",
                 ssl_mode=config.get("postgresSslMode") or "verify-full",
                 superuser=config.get_bool("postgresSuperuser") or False,
+                drop_schemas=_names(config, "dropSchemas"),
+                adopt_database=config.get_bool("adoptDatabase") or False,
                 tenant_isolation=_choice(pulumi.Config("postgres"), "tenantIsolation", ("off", ROW_LEVEL_SECURITY)),
             ),
             valkey=ValkeySettings(
@@ -138,6 +146,11 @@ def _secret(config: pulumi.Config, key: str) -> pulumi.Output[str]:
         name = f"{config.name}:{key}"
         raise SettingsError(f"config {name} is missing; run: pulumi config set --secret {name} (it asks for the value)")
     return value
+
+
+def _names(config: pulumi.Config, key: str) -> frozenset[str]:
+    """Names divided by commas."""
+    return frozenset(name.strip() for name in (config.get(key) or "").split(",") if name.strip())
 
 
 def _choice(config: pulumi.Config, key: str, allowed: tuple[Choice, ...]) -> Choice:

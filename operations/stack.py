@@ -11,6 +11,8 @@ from pathlib import Path
 from pulumi.dynamic import Config, ConfigureRequest
 
 from components.mapping import Mapping, MappingError, load
+from components.mapping.access import tenant_bypass, tenant_rules
+from components.postgres.row_security import OFF, Isolation
 from components.postgres.server import Server as PostgresServer
 from components.provider_config import NAMESPACE, setting
 from components.provider_errors import ProviderError
@@ -78,6 +80,12 @@ class Stack:
         if value not in ("off", ROW_LEVEL_SECURITY):
             raise ProviderError(f"config postgres:tenantIsolation is {value!r}; it must be off or {ROW_LEVEL_SECURITY}")
         return value == ROW_LEVEL_SECURITY
+
+    def isolation(self, schema: str) -> Isolation:
+        """How the tenants of a schema are kept apart. Raises ``ProviderError``."""
+        if not self.isolates_tenants:
+            return OFF
+        return Isolation(tenant_rules(self.mapping, schema), tenant_bypass(self.mapping, schema))
 
     @property
     def valkey(self) -> ValkeyServer:

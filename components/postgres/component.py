@@ -22,6 +22,8 @@ from components.mapping.access import (
     tenant_rules,
 )
 from components.postgres.grants import GrantChain, grant_schema
+from components.postgres.inventory import DROPPED, KEPT, Inventory
+from components.postgres.migration_files import SQL_DIRECTORY
 from components.postgres.migrations_resource import SchemaMigrations, migration_files
 from components.settings import PostgresSettings
 
@@ -32,15 +34,26 @@ MAX_CONNECTIONS = 8
 
 @dataclass(frozen=True)
 class PostgresArgs:
-    """What the component is made from. ``protect`` guards database, schemas and owner roles against deletion;
-    ``allow_data_loss`` lets a schema be dropped with its tables."""
+    """What the component is made from. ``protect`` guards database, schemas and owner roles against deletion.
+
+    Schemas that ``settings.drop_schemas`` names are not protected, and go with their tables. Every other one is kept
+    when it leaves the mapping or the stack is destroyed, and the database with it.
+    """
 
     mapping: Mapping
     settings: PostgresSettings
     credentials: dict[str, Credential]
     protect: bool
-    allow_data_loss: bool
-    sql_directory: Path = Path("sql")
+    sql_directory: Path = SQL_DIRECTORY
+
+    def drops(self, schema: str) -> bool:
+        """Whether the schema goes with its tables."""
+        return bool({"*", schema} & self.settings.drop_schemas)
+
+    @property
+    def drops_everything(self) -> bool:
+        """Whether nothing is left in the database that must be kept."""
+        return all(map(self.drops, self.mapping.postgres.schemas))
 
 
 class Postgres(pulumi.ComponentResource):
@@ -58,6 +71,7 @@ class Postgres(pulumi.ComponentResource):
         self._connect = self._role(connect_role(args.settings.database))
         self._logins = self._create_logins()
         self._close_database()
+        self._create_inventory()
         for schema in args.mapping.postgres.schemas:
             self._create_schema(schema)
         self.roles = {module: login.name for module, login in self._logins.items()}
@@ -79,12 +93,18 @@ class Postgres(pulumi.ComponentResource):
         )
 
     def _create_database(self) -> postgresql.Database:
-        settings = self._args.settings
+        args, settings = self._args, self._args.settings
         outside = self._create_provider("outside", settings.maintenance_database)
         return postgresql.Database(
             settings.database,
             name=settings.database,
-            opts=pulumi.ResourceOptions(parent=self, provider=outside, protect=self._args.protect),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                provider=outside,
+                protect=args.protect,
+                retain_on_delete=not args.drops_everything,
+                import_=settings.database if settings.adopt_database else None,
+            ),
         )
 
     def _role(self, name: str, protect: bool = False) -> postgresql.Role:
@@ -92,8 +112,15 @@ class Postgres(pulumi.ComponentResource):
         return postgresql.Role(name, name=name, login=False, opts=options)
 
     def _create_group_roles(self) -> dict[str, postgresql.Role]:
-        names = [f"{schema}_{group}" for schema in self._args.mapping.postgres.schemas for group in GROUPS]
-        return {name: self._role(name, protect=self._args.protect and name.endswith("_owner")) for name in names}
+        """An owner role that goes leaves what it owned to the admin: a role that was kept could not be made again."""
+        args = self._args
+        return {
+            f"{schema}_{group}": self._role(
+                f"{schema}_{group}", protect=args.protect and group == "owner" and not args.drops(schema)
+            )
+            for schema in args.mapping.postgres.schemas
+            for group in GROUPS
+        }
 
     def _create_logins(self) -> dict[str, postgresql.Role]:
         mapping = self._args.mapping
@@ -114,6 +141,16 @@ class Postgres(pulumi.ComponentResource):
             )
         return logins
 
+    def _create_inventory(self) -> None:
+        args = self._args
+        Inventory(
+            "postgres",
+            logins={name: module.name for name, module in args.mapping.modules.items()},
+            schemas={name: DROPPED if args.drops(name) else KEPT for name in args.mapping.postgres.schemas},
+            drop_schemas=sorted(args.settings.drop_schemas),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(self._logins.values())),
+        )
+
     def _close_database(self) -> None:
         """Nothing for PUBLIC: no CONNECT or TEMPORARY, nothing on schema public, no EXECUTE on new functions."""
         chain = GrantChain(self._options, self._database.name)
@@ -129,8 +166,13 @@ class Postgres(pulumi.ComponentResource):
             name=name,
             database=self._database.name,
             owner=owner.name,
-            drop_cascade=args.allow_data_loss,
-            opts=pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(protect=args.protect)),
+            drop_cascade=args.drops(name),
+            opts=pulumi.ResourceOptions.merge(
+                self._options,
+                pulumi.ResourceOptions(
+                    protect=args.protect and not args.drops(name), retain_on_delete=not args.drops(name)
+                ),
+            ),
         )
         # Without a schema: PUBLIC's EXECUTE is a default of the whole database, which a schema's cannot take away.
         functions = postgresql.DefaultPrivileges(

@@ -27,10 +27,15 @@ Result = TypeVar("Result")
 @dataclass(frozen=True)
 class Limits:
     """How long a run waits. ``run_lock`` is in seconds, the timeouts in milliseconds; ``retries`` bounds how often a
-    transaction that could not get its locks, or was the victim of a deadlock, is tried again."""
+    transaction that could not get its locks, or was the victim of a deadlock, is tried again.
+
+    ``concurrent_lock_timeout`` is for statements that are no transaction: they wait until every older transaction has
+    ended, and block nobody while they do.
+    """
 
     run_lock: float = 60.0
     lock_timeout: int = 5_000
+    concurrent_lock_timeout: int = 600_000
     statement_timeout: int = 900_000
     retries: int = 5
     pause: float = 0.5
@@ -42,6 +47,11 @@ class Target:
 
     schema: str
     owner: str
+
+    @staticmethod
+    def of_schema(schema: str) -> "Target":
+        """The schema with the owner role that the stack gives it."""
+        return Target(schema, f"{schema}_owner")
 
     @property
     def variables(self) -> dict[str, str]:

@@ -4,12 +4,10 @@ from collections.abc import Iterator
 
 import psycopg
 
-from components.mapping.access import append_only_tables, tenant_bypass, tenant_rules
+from components.mapping.access import append_only_tables
 from components.postgres import append_only, row_security
-from components.postgres.migrations import error_text
 from components.postgres.ownership import foreign_objects
-from components.postgres.problems import MigrationError
-from components.postgres.row_security import OFF, Isolation
+from components.postgres.problems import MigrationError, error_text
 from components.postgres.session import Target, prepare_connection
 from components.provider_errors import ProviderError
 from operations.difference import Difference
@@ -34,7 +32,7 @@ def check(stack: Stack) -> list[Difference]:
                 # Names are printed with their schemas, whatever the admin's own path is.
                 connection.execute("SET LOCAL search_path = ''")
                 catalog = Catalog(connection, stack.mapping, server.database, server.user)
-                sentences = set(_sentences(catalog, isolated=stack.isolates_tenants))
+                sentences = set(_sentences(catalog, stack))
     except MigrationError as error:
         raise ProviderError(str(error)) from None
     except psycopg.Error as error:
@@ -44,15 +42,14 @@ def check(stack: Stack) -> list[Difference]:
     return [Difference(STORE, sentence) for sentence in sorted(sentences)]
 
 
-def _sentences(catalog: Catalog, *, isolated: bool) -> Iterator[str]:
+def _sentences(catalog: Catalog, stack: Stack) -> Iterator[str]:
     yield from roles.differences(catalog)
     yield from objects.differences(catalog)
     yield from privileges.differences(catalog)
     for schema in catalog.schemas:
-        mapping, connection = catalog.mapping, catalog.connection
-        rules = Isolation(tenant_rules(mapping, schema), tenant_bypass(mapping, schema)) if isolated else OFF
-        yield from append_only.drift(connection, schema, append_only_tables(mapping, schema))
-        yield from row_security.drift(connection, schema, rules)
+        connection = catalog.connection
+        yield from append_only.drift(connection, schema, append_only_tables(catalog.mapping, schema))
+        yield from row_security.drift(connection, schema, stack.isolation(schema))
         owner = f"{schema}_owner"
         try:
             foreign = foreign_objects(connection, Target(schema, owner))
