@@ -90,7 +90,8 @@ def _outside(statement: Any, line: int, place: Place) -> Iterator[Finding]:
     for node in nodes(statement):
         match node:
             case ast.RangeVar():
-                if node.schemaname is None and node.relname in known:
+                # With an empty search path the server's own catalog is still found.
+                if node.schemaname is None and (node.relname in known or node.relname.startswith("pg_")):
                     continue
                 yield from _judge(line, [node.schemaname, node.relname], schema)
             case ast.TypeName() | ast.FuncCall():
