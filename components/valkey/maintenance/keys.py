@@ -1,0 +1,163 @@
+"""The keyspace audit: every key against the plan's pattern, type and TTL.
+
+SCAN in small steps at a bounded rate; of each key only TYPE and PTTL are asked, whose cost does not depend on the key's
+size. A key that moves while the server's table grows may be counted twice; one that expires meanwhile is not counted.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .keyspace import Keyspace, Pattern
+from .resp import Connection, ServerError, encoded
+
+# Keys a step: SCAN takes some 50 us for them, and the server reads at most 16 KiB of requests at a time.
+STEP_KEYS = 200
+RATE = 50_000  # keys a second
+EXAMPLES = 5
+DAY_MS = 86_400_000
+UNKNOWN = "no pattern"
+
+Progress = Callable[[int], None]
+
+
+@dataclass
+class Offenders:
+    """Keys of one pattern that are wrong in one way: how many, and the first few."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Audit:
+    """``keys``: pattern -> how many; ``offenders``: pattern -> what is wrong -> which. ``seconds`` it took."""
+
+    keys: dict[str, int]
+    offenders: dict[str, dict[str, Offenders]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def total(self) -> int:
+        return sum(self.keys.values())
+
+    @property
+    def wrong(self) -> int:
+        """Findings; a key that is wrong in two ways counts twice."""
+        return sum(found.count for reasons in self.offenders.values() for found in reasons.values())
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "total": self.total, "wrong": self.wrong}
+
+
+def audit(connection: Connection, plan: dict[str, Any], rate: int = RATE, progress: Progress | None = None) -> Audit:
+    """Look at every key. ``rate`` is keys a second at most; ``progress`` gets how many were looked at so far."""
+    keyspace = Keyspace(plan)
+    result = Audit({pattern.pattern: 0 for pattern in keyspace.patterns})
+    started = time.monotonic()
+    cursor, seen = "0", 0
+    while True:
+        cursor, names = connection.call("SCAN", cursor, "COUNT", STEP_KEYS)
+        if names:
+            _look(connection, keyspace, names, result)
+        seen += len(names)
+        if progress is not None:
+            progress(seen)
+        if cursor == "0":
+            break
+        ahead = seen / rate - (time.monotonic() - started)
+        if ahead > 0:
+            time.sleep(ahead)
+    result.seconds = round(time.monotonic() - started, 3)
+    return result
+
+
+def _look(connection: Connection, keyspace: Keyspace, names: list[str], result: Audit) -> None:
+    # A midnight may pass between the two: the later one is what a key may live until.
+    before = _until_midnight_ms(connection.call("TIME"))
+    request = b"".join(encoded(("TYPE", name)) + encoded(("PTTL", name)) for name in names)
+    answers = connection.lines(request, 2 * len(names))
+    midnight_ms = max(before, _until_midnight_ms(connection.call("TIME")))
+    for index, name in enumerate(names):
+        kind, ttl = answers[2 * index].strip(), answers[2 * index + 1].strip()
+        for answer in (kind, ttl):
+            if answer.startswith(b"-"):
+                connection.checked(ServerError(answer[1:].decode()))
+        if kind == b"+none" or ttl == b":-2":
+            continue
+        pattern = keyspace.of(name)
+        row = pattern.pattern if pattern is not None else UNKNOWN
+        result.keys[row] = result.keys.get(row, 0) + 1
+        for reason in _wrong(pattern, kind[1:].decode(), int(ttl[1:]), midnight_ms):
+            found = result.offenders.setdefault(row, {}).setdefault(reason, Offenders())
+            found.count += 1
+            if len(found.examples) < EXAMPLES:
+                found.examples.append(keyspace.shown(name, pattern))
+
+
+def _until_midnight_ms(server_time: list[str]) -> int:
+    seconds, microseconds = server_time
+    return DAY_MS - (int(seconds) * 1000 + int(microseconds) // 1000) % DAY_MS
+
+
+def _wrong(pattern: Pattern | None, kind: str, ttl_ms: int, midnight_ms: int) -> list[str]:
+    if pattern is None:
+        return ["matches no pattern"]
+    found = []
+    if kind not in pattern.types:
+        found.append(f"is a {kind}, not a {' or '.join(sorted(pattern.types))}")
+    if pattern.ttl == "forbidden" and ttl_ms >= 0:
+        found.append("has a TTL and must not expire")
+    elif pattern.ttl in ("at-most", "utc-midnight"):
+        longest = pattern.ttl_ms if pattern.ttl == "at-most" else midnight_ms
+        if ttl_ms < 0:
+            found.append("has no TTL")
+        elif ttl_ms > longest:
+            found.append("lives longer than its TTL")
+    return found
+
+
+def text(result: Audit) -> list[str]:
+    """A line a pattern with keys, its offenders below it."""
+    width = max(map(len, result.keys))
+    lines = []
+    for pattern, count in result.keys.items():
+        reasons = result.offenders.get(pattern, {})
+        if count:
+            lines.append(f"{pattern:{width}}  {count:>9} keys{'' if reasons else '  ok'}")
+        for reason, found in sorted(reasons.items()):
+            more = ", ..." if found.count > len(found.examples) else ""
+            lines.append(f"  {found.count} {reason}: {', '.join(found.examples)}{more}")
+    lines.append(f"{result.total} keys looked at in {result.seconds:.1f} s, {result.wrong} findings")
+    return lines
+
+
+def prometheus(result: Audit, now: float) -> list[str]:
+    """Gauges in Prometheus' text format. ``now`` is a Unix time in seconds."""
+    lines = [
+        "# HELP stellaops_valkey_keys Keys by pattern of the schema mapping.",
+        "# TYPE stellaops_valkey_keys gauge",
+        *(f"stellaops_valkey_keys{{pattern={_label(name)}}} {count}" for name, count in result.keys.items()),
+        "# HELP stellaops_valkey_key_offenders Keys that are not as the schema mapping says.",
+        "# TYPE stellaops_valkey_key_offenders gauge",
+    ]
+    for pattern, reasons in result.offenders.items():
+        for reason, found in sorted(reasons.items()):
+            labels = f"pattern={_label(pattern)},reason={_label(reason)}"
+            lines.append(f"stellaops_valkey_key_offenders{{{labels}}} {found.count}")
+    lines += [
+        "# HELP stellaops_valkey_audit_seconds How long the audit took.",
+        "# TYPE stellaops_valkey_audit_seconds gauge",
+        f"stellaops_valkey_audit_seconds {result.seconds}",
+        "# HELP stellaops_valkey_audit_timestamp_seconds When the audit ended.",
+        "# TYPE stellaops_valkey_audit_timestamp_seconds gauge",
+        f"stellaops_valkey_audit_timestamp_seconds {now:.0f}",
+    ]
+    return lines
+
+
+def _label(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

@@ -1,0 +1,176 @@
+"""Retention of streams: ``XTRIM MINID ~``, a bounded number of entries at a time.
+
+Two kinds of stream. One with a TTL loses its entries at that age, read or not; what a group had not finished is
+counted and reported. One without a TTL (a queue) is trimmed only of entries that every group has acknowledged and
+that are older than the plan says: unfinished work stays, and holds back what came after it.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .keyspace import Keyspace
+from .resp import Connection, ServerError, pairs
+
+STEP_ENTRIES = 1000
+SCAN_COUNT = 200
+DAY_MS = 86_400_000
+
+
+@dataclass
+class Trimmed:
+    """What became of one stream. ``lost``: group -> entries that went although it had not finished them.
+    ``held``: group -> ID of its oldest unfinished entry, where that is older than the age of trimming."""
+
+    stream: str
+    pattern: str
+    removed: int = 0
+    lost: dict[str, int] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _State:
+    """A stream at one moment. ``first`` is its oldest entry's ID, or None when it is empty."""
+
+    first: str | None
+    length: int
+    groups: dict[str, dict[str, Any]]
+
+    def undelivered(self, group: str) -> int | None:
+        """How many entries the group was never given; None when the server can't tell (entries were deleted)."""
+        delivered = self.groups[group]["last-delivered-id"]
+        if self.first is None or order(delivered) < order(self.first):
+            return self.length
+        lag: int | None = self.groups[group].get("lag")
+        return lag
+
+
+def trim(connection: Connection, plan: dict[str, Any]) -> Iterator[Trimmed]:
+    """Trim every stream that the plan has a rule for; one result each, also for those where nothing went."""
+    keyspace = Keyspace(plan)
+    rules = {rule["pattern"]: rule for rule in plan["trimming"]}
+    for stream in sorted(set(_streams(connection))):
+        pattern = keyspace.of(stream)
+        if pattern is None or pattern.pattern not in rules:
+            continue
+        rule = rules[pattern.pattern]
+        seconds, microseconds = connection.call("TIME")
+        cutoff = f"{int(seconds) * 1000 + int(microseconds) // 1000 - rule['after_ms']}-0"
+        result = Trimmed(stream, pattern.pattern)
+        try:
+            if rule["keep_unprocessed"]:
+                _trim_finished(connection, result, cutoff)
+            else:
+                _trim_all(connection, result, cutoff)
+        except ServerError as error:
+            # Deleted meanwhile; anything else is the caller's to hear.
+            if "no such key" not in str(error):
+                raise
+        yield result
+
+
+def order(entry: str) -> tuple[int, int]:
+    """An entry's ID as a value that sorts."""
+    milliseconds, _, number = entry.partition("-")
+    return int(milliseconds), int(number or 0)
+
+
+def _streams(connection: Connection) -> Iterator[str]:
+    cursor = "0"
+    while True:
+        cursor, names = connection.call("SCAN", cursor, "COUNT", SCAN_COUNT, "TYPE", "stream")
+        yield from names
+        if cursor == "0":
+            return
+
+
+def _trim_all(connection: Connection, result: Trimmed, cutoff: str) -> None:
+    lost: Counter[str] = Counter()
+    while True:
+        before, removed, after = _step(connection, result.stream, cutoff)
+        if not removed:
+            break
+        result.removed += removed
+        for group, count in _unfinished(connection, result.stream, before, removed, after, cutoff).items():
+            lost[group] += count
+    result.lost = dict(lost)
+
+
+def _step(connection: Connection, stream: str, threshold: str) -> tuple[_State, int, _State]:
+    """Remove some entries before ``threshold``, whole nodes only; the stream before, how many went, and after."""
+    look = [("XRANGE", stream, "-", "+", "COUNT", 1), ("XLEN", stream), ("XINFO", "GROUPS", stream)]
+    remove = ("XTRIM", stream, "MINID", "~", threshold, "LIMIT", STEP_ENTRIES)
+    replies = connection.transaction([*look, remove, *look])
+    return _state(replies[:3]), replies[3], _state(replies[4:])
+
+
+def _state(replies: list[Any]) -> _State:
+    entries, length, groups = replies
+    return _State(entries[0][0] if entries else None, length, {group["name"]: group for group in map(pairs, groups)})
+
+
+def _unfinished(
+    connection: Connection, stream: str, before: _State, removed: int, after: _State, cutoff: str
+) -> dict[str, int]:
+    """Group -> how many of the entries that went it had never got, or had got and not acknowledged."""
+    assert before.first is not None
+    end = f"({after.first or cutoff}"
+    names = list(before.groups)
+    pending = connection.pipeline([("XPENDING", stream, name, before.first, end, removed) for name in names])
+    lost = {}
+    for name, entries in zip(names, pending, strict=True):
+        count = 0 if isinstance(entries, ServerError) else len(entries)
+        delivered = order(before.groups[name]["last-delivered-id"])
+        if delivered < order(after.first or cutoff):
+            undelivered = before.undelivered(name)
+            # Where the server can't tell, the most that it can be.
+            count += removed if undelivered is None else max(0, undelivered - after.length)
+        if count:
+            lost[name] = count
+    return lost
+
+
+def _trim_finished(connection: Connection, result: Trimmed, cutoff: str) -> None:
+    groups = [pairs(group) for group in connection.call("XINFO", "GROUPS", result.stream)]
+    if not groups:
+        result.note = "no group reads it, so nothing counts as finished"
+        return
+    threshold = cutoff
+    for group in groups:
+        oldest = oldest_unfinished(connection, result.stream, group)
+        if oldest is not None and order(oldest) < order(cutoff):
+            result.held[group["name"]] = oldest
+            threshold = min(threshold, oldest, key=order)
+    while removed := connection.call("XTRIM", result.stream, "MINID", "~", threshold, "LIMIT", STEP_ENTRIES):
+        result.removed += removed
+
+
+def oldest_unfinished(connection: Connection, stream: str, group: dict[str, Any]) -> str | None:
+    """The ID of the oldest entry that the group has not acknowledged or not even got; None when it is done."""
+    next_entry = ("XRANGE", stream, f"({group['last-delivered-id']}", "+", "COUNT", 1)
+    undelivered, pending = connection.pipeline([next_entry, ("XPENDING", stream, group["name"])])
+    found = [entry for entry, _ in connection.checked(undelivered)]
+    if connection.checked(pending)[0]:
+        found.append(pending[1])
+    return min(found, key=order, default=None)
+
+
+def text(results: list[Trimmed], now_ms: int) -> list[str]:
+    """A line for each stream that something happened to, or that something keeps from being trimmed."""
+    lines = []
+    for result in results:
+        parts = [f"removed {result.removed}"] if result.removed else []
+        parts += [f"{group} had not finished {count} of them" for group, count in result.lost.items()]
+        parts += [
+            f"held back by {group}, unfinished for {max(0, now_ms - order(entry)[0]) / DAY_MS:.1f} days since {entry}"
+            for group, entry in result.held.items()
+        ]
+        parts += [result.note] if result.note else []
+        if parts:
+            lines.append(f"{result.stream}: {'; '.join(parts)}")
+    removed = sum(result.removed for result in results)
+    lines.append(f"{len(results)} streams looked at, {removed} entries removed")
+    return lines
