@@ -3,7 +3,7 @@ PYTHON ?= python3
 LOCAL := $(PYTHON) -m local
 
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy preview refresh drift env pulumi clean test lint format
+.PHONY: help up down destroy preview refresh drift streams trim keys size env pulumi clean test lint format
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,18 @@ refresh:  ## Look what was changed by hand in the stores; the next `up` puts it 
 
 drift:  ## Compare the stores with the mapping, in words; exits 2 when something differs (ARGS=--json)
 	@$(LOCAL) operate drift $(ARGS)
+
+streams:  ## Show Valkey streams: length, groups, lag, pending entries and dead consumers (ARGS=--json)
+	@$(LOCAL) operate streams $(ARGS)
+
+trim:  ## Remove stream entries past their retention, never silently what a group has not finished (ARGS=--json)
+	@$(LOCAL) operate trim $(ARGS)
+
+keys:  ## Check every Valkey key's pattern, type and TTL (ARGS="--json", "--prometheus", "--rate 10000")
+	@$(LOCAL) operate keys $(ARGS)
+
+size:  ## Expected Valkey memory by key pattern, from the mapping's estimates, against maxmemory (ARGS=--json)
+	@$(LOCAL) operate size $(ARGS)
 
 env:  ## Print what a module needs to connect: eval "$(make -s env MODULE=scanner)"
 	@$(LOCAL) env $(MODULE)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import acl, keys, streams, trim
-from .resp import MaintenanceError, endpoints, patiently, primary
+from .resp import MaintenanceError, UnreachableError, endpoints, patiently, primary
 
 FINDINGS = 2
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
@@ -36,14 +36,26 @@ def parser() -> argparse.ArgumentParser:
     add("trim", "remove stream entries that are older than the plan keeps them").add_argument(
         "--json", action="store_true", help="print a JSON document"
     )
-    audit = add("keys", "check every key's pattern, type and TTL")
-    shape = audit.add_mutually_exclusive_group()
-    shape.add_argument("--json", action="store_true", help="print a JSON document")
-    shape.add_argument("--prometheus", action="store_true", help="print metrics in Prometheus' text format")
-    audit.add_argument("--rate", type=int, default=keys.RATE, help="keys a second at most (default: %(default)s)")
+    audit_arguments(add("keys", "check every key's pattern, type and TTL"))
     reload = add("acl", "have every server of VALKEY_HOST load its ACL file until it has the wanted one")
     reload.add_argument("--mark", required=True, help="the user that the wanted file is known by")
     return top
+
+
+def audit_arguments(command: argparse.ArgumentParser) -> None:
+    """What ``keys`` takes, here and as a make target."""
+    shape = command.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="print a JSON document")
+    shape.add_argument("--prometheus", action="store_true", help="print metrics in Prometheus' text format")
+    command.add_argument(
+        "--rate", type=_positive, default=keys.RATE, metavar="N", help="keys a second at most (default: %(default)s)"
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,10 +64,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options)
     except MaintenanceError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}{_remedy(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _remedy(error: MaintenanceError) -> str:
+    text = str(error)
+    if isinstance(error, UnreachableError):
+        return "; see that it runs and that VALKEY_HOST, VALKEY_PORT and VALKEY_TLS are right"
+    if "WRONGPASS" in text or "NOAUTH" in text:
+        return "; set VALKEY_USER and its password to a user that the server knows"
+    if "READONLY" in text:
+        return "; name the primary in VALKEY_HOST, or all nodes, divided by commas"
+    if "NOPERM" in text:
+        return "; the user needs the rules of the maintenance user"
+    return ""
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -153,13 +153,13 @@ class Connection:
             return found
 
     def checked(self, reply: Any) -> Any:
-        """``reply``, unless it is an error: then that is raised, with place and remedy."""
+        """``reply``, unless it is an error: then that is raised, with the server's place."""
         if not isinstance(reply, ServerError):
             return reply
         text = str(reply)
         if text.startswith(PASSING):
             raise UnreachableError(f"{self.endpoint}: {text}")
-        raise ServerError(f"{self.endpoint}: {text}{_remedy(text)}")
+        raise ServerError(f"{self.endpoint}: {text}")
 
     def _reply(self) -> Any:
         line = self._replies.readline()
@@ -192,8 +192,7 @@ class Connection:
             raise UnreachableError(f"{self.endpoint}: it closed the connection; see the server's log") from None
         except (OSError, ValueError) as error:
             what = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
-            hint = "see that it runs and that VALKEY_HOST, VALKEY_PORT and VALKEY_TLS are right"
-            raise UnreachableError(f"{self.endpoint}: {what}; {hint}") from None
+            raise UnreachableError(f"{self.endpoint}: {what}") from None
 
 
 def _secured(raw: socket.socket, endpoint: Endpoint) -> socket.socket:
@@ -207,16 +206,6 @@ def _secured(raw: socket.socket, endpoint: Endpoint) -> socket.socket:
 
 def _text(value: bytes) -> str:
     return value.decode(errors="surrogateescape")
-
-
-def _remedy(text: str) -> str:
-    if text.startswith(("WRONGPASS", "NOAUTH")):
-        return "; set VALKEY_USER and its password to a user that the server knows"
-    if text.startswith("NOPERM"):
-        return "; the user's rules are too narrow for this"
-    if text.startswith("READONLY"):
-        return "; name the primary in VALKEY_HOST, or all nodes, divided by commas"
-    return ""
 
 
 def pairs(flat: Iterable[Any]) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from .groups import groups, lag, oldest_unfinished, order, streams
 from .keyspace import Keyspace
 from .resp import Connection, ServerError, pairs
 
 STEP_ENTRIES = 1000
-SCAN_COUNT = 200
 DAY_MS = 86_400_000
 
 
@@ -39,20 +39,12 @@ class _State:
     length: int
     groups: dict[str, dict[str, Any]]
 
-    def undelivered(self, group: str) -> int | None:
-        """How many entries the group was never given; None when the server can't tell (entries were deleted)."""
-        delivered = self.groups[group]["last-delivered-id"]
-        if self.first is None or order(delivered) < order(self.first):
-            return self.length
-        lag: int | None = self.groups[group].get("lag")
-        return lag
-
 
 def trim(connection: Connection, plan: dict[str, Any]) -> Iterator[Trimmed]:
     """Trim every stream that the plan has a rule for; one result each, also for those where nothing went."""
     keyspace = Keyspace(plan)
     rules = {rule["pattern"]: rule for rule in plan["trimming"]}
-    for stream in sorted(set(_streams(connection))):
+    for stream in streams(connection):
         pattern = keyspace.of(stream)
         if pattern is None or pattern.pattern not in rules:
             continue
@@ -70,21 +62,6 @@ def trim(connection: Connection, plan: dict[str, Any]) -> Iterator[Trimmed]:
             if "no such key" not in str(error):
                 raise
         yield result
-
-
-def order(entry: str) -> tuple[int, int]:
-    """An entry's ID as a value that sorts."""
-    milliseconds, _, number = entry.partition("-")
-    return int(milliseconds), int(number or 0)
-
-
-def _streams(connection: Connection) -> Iterator[str]:
-    cursor = "0"
-    while True:
-        cursor, names = connection.call("SCAN", cursor, "COUNT", SCAN_COUNT, "TYPE", "stream")
-        yield from names
-        if cursor == "0":
-            return
 
 
 def _trim_all(connection: Connection, result: Trimmed, cutoff: str) -> None:
@@ -125,7 +102,7 @@ def _unfinished(
         count = 0 if isinstance(entries, ServerError) else len(entries)
         delivered = order(before.groups[name]["last-delivered-id"])
         if delivered < order(after.first or cutoff):
-            undelivered = before.undelivered(name)
+            undelivered = lag(before.groups[name], before.first, before.length)
             # Where the server can't tell, the most that it can be.
             count += removed if undelivered is None else max(0, undelivered - after.length)
         if count:
@@ -134,28 +111,18 @@ def _unfinished(
 
 
 def _trim_finished(connection: Connection, result: Trimmed, cutoff: str) -> None:
-    groups = [pairs(group) for group in connection.call("XINFO", "GROUPS", result.stream)]
-    if not groups:
+    readers = groups(connection, result.stream)
+    if not readers:
         result.note = "no group reads it, so nothing counts as finished"
         return
     threshold = cutoff
-    for group in groups:
+    for group in readers:
         oldest = oldest_unfinished(connection, result.stream, group)
         if oldest is not None and order(oldest) < order(cutoff):
             result.held[group["name"]] = oldest
             threshold = min(threshold, oldest, key=order)
     while removed := connection.call("XTRIM", result.stream, "MINID", "~", threshold, "LIMIT", STEP_ENTRIES):
         result.removed += removed
-
-
-def oldest_unfinished(connection: Connection, stream: str, group: dict[str, Any]) -> str | None:
-    """The ID of the oldest entry that the group has not acknowledged or not even got; None when it is done."""
-    next_entry = ("XRANGE", stream, f"({group['last-delivered-id']}", "+", "COUNT", 1)
-    undelivered, pending = connection.pipeline([next_entry, ("XPENDING", stream, group["name"])])
-    found = [entry for entry, _ in connection.checked(undelivered)]
-    if connection.checked(pending)[0]:
-        found.append(pending[1])
-    return min(found, key=order, default=None)
 
 
 def text(results: list[Trimmed], now_ms: int) -> list[str]:
