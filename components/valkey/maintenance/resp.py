@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-TIMEOUT_SECONDS = 30.0
+TIMEOUT_SECONDS = 10.0
 RETRY_SECONDS = 1.0
 # What a server answers that will be ready soon.
 PASSING = ("LOADING", "MASTERDOWN", "BUSY ", "CLUSTERDOWN")
