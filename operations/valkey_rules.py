@@ -45,6 +45,7 @@ def parse(words: str) -> Rules:
     )
 
 
+# Of +@all -get the second word is left out: it takes nothing from what must be told.
 def _uses(words: list[str]) -> set[tuple[str, str]]:
     keys, commands, channels = [], [], []
     for word in words:
@@ -54,9 +55,7 @@ def _uses(words: list[str]) -> set[tuple[str, str]]:
             channels.append(word)
         elif word.startswith(("+", "allcommands")):
             commands.append("@all" if word == "allcommands" else word[1:])
-        elif word.startswith("-"):
-            commands.append(f"not {word[1:]}")
-        else:
+        elif not word.startswith("-"):
             keys.append("~*" if word == "allkeys" else word)
     return {(key, command) for key in keys or [NO_KEY] for command in commands} | {
         (CHANNELS, channel) for channel in channels

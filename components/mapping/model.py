@@ -146,8 +146,6 @@ class Key(Strict):
     purpose: Text
     shared: Literal["all"] | None = None
     evictable: StrictBool
-    # For streams with ttl: none: how old an entry becomes after every group has acknowledged it.
-    trim_after: Duration | None = None
 
     @model_validator(mode="after")
     def _evictable_agrees_with_ttl(self) -> "Key":
@@ -158,8 +156,6 @@ class Key(Strict):
             raise ValueError(f"this key {word} evictable under volatile-lru; write evictable: {str(expires).lower()}")
         if self.ttl == NO_TTL and self.type not in ("stream", "various"):
             raise ValueError(f"ttl: none is for streams; a {self.type} without expiry is ttl: {INFINITE}")
-        if self.trim_after is not None and (self.type != "stream" or self.ttl != NO_TTL):
-            raise ValueError("trim_after is for streams with ttl: none; others are trimmed at their TTL")
         return self
 
 
@@ -192,6 +188,8 @@ class Stream(Strict):
 class Valkey(Strict):
     memory: MemoryPolicy
     group_idle_timeout: Duration
+    # Of streams with ttl: none; without it they keep each entry for ever.
+    trim_acknowledged_after: Duration | None = None
     keys: Annotated[dict[KeyPattern, Key], Field(min_length=1)]
     estimates: dict[KeyPattern, Estimate] = {}
     streams: dict[KeyPattern, Stream] = {}

@@ -29,7 +29,7 @@ def maintenance_plan(mapping: Mapping) -> dict[str, Any]:
     return {
         "streams": [{"name": name, "groups": groups} for name, groups in streams.items()],
         "keys": [_key(pattern, key) for pattern, key in mapping.valkey.keys.items()],
-        "trimming": [rule for pattern, key in mapping.valkey.keys.items() for rule in _trimming(pattern, key)],
+        "trimming": [rule for pattern in mapping.valkey.keys for rule in _trimming(mapping, pattern)],
     }
 
 
@@ -56,12 +56,18 @@ def _key(pattern: str, key: Key) -> dict[str, Any]:
     }
 
 
-def _trimming(pattern: str, key: Key) -> list[dict[str, Any]]:
-    """No rule for a stream that grows without end: the mapping says so on purpose."""
+def _trimming(mapping: Mapping, pattern: str) -> list[dict[str, Any]]:
+    """No rule for what is no stream, and for one that the mapping lets grow without end."""
+    age = retention(mapping, pattern)
+    if age is None:
+        return []
+    keep = mapping.valkey.keys[pattern].ttl == NO_TTL
+    return [{"pattern": pattern, "after_ms": duration_ms(age), "keep_unprocessed": keep}]
+
+
+def retention(mapping: Mapping, pattern: str) -> str | None:
+    """How old a stream's entries become; None for a stream that is never trimmed, and for other keys."""
+    key = mapping.valkey.keys[pattern]
     if key.type != "stream":
-        return []
-    if key.ttl != NO_TTL:
-        return [{"pattern": pattern, "after_ms": duration_ms(key.ttl), "keep_unprocessed": False}]
-    if key.trim_after is None:
-        return []
-    return [{"pattern": pattern, "after_ms": duration_ms(key.trim_after), "keep_unprocessed": True}]
+        return None
+    return mapping.valkey.trim_acknowledged_after if key.ttl == NO_TTL else key.ttl

@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 
 from components.mapping import Mapping
-from components.mapping.model import Estimate, Key
-from components.mapping.names import NO_TTL, duration_ms, memory_bytes
+from components.mapping.model import Estimate
+from components.mapping.names import duration_ms, memory_bytes
+from components.valkey.plan import retention
 
 # Bytes besides name and content, rounded up a little from what was measured.
 KEY = 60
@@ -62,7 +63,9 @@ class Sizing:
             )
         if self.total > self.maxmemory:
             found.append("all keys together do not fit into maxmemory: caches will be evicted before their TTL")
-        found += [f"{name} is never trimmed: give it a ttl or trim_after" for name in self.unbounded]
+        found += [
+            f"{name} is never trimmed: set valkey.trim_acknowledged_after, or give it a ttl" for name in self.unbounded
+        ]
         found += [f"{name} has no estimate: add it under valkey.estimates" for name in self.unknown]
         return tuple(found)
 
@@ -71,9 +74,11 @@ def sizing(mapping: Mapping) -> Sizing:
     """Every pattern's expected memory."""
     keys, estimates = mapping.valkey.keys, mapping.valkey.estimates
     return Sizing(
-        patterns=tuple(_size(pattern, keys[pattern], estimate) for pattern, estimate in estimates.items()),
+        patterns=tuple(_size(mapping, pattern, estimate) for pattern, estimate in estimates.items()),
         maxmemory=memory_bytes(mapping.valkey.memory.maxmemory),
-        unbounded=tuple(name for name, key in keys.items() if key.type == "stream" and _retention_days(key) is None),
+        unbounded=tuple(
+            name for name, key in keys.items() if key.type == "stream" and retention(mapping, name) is None
+        ),
         unknown=tuple(name for name in keys if name not in estimates),
     )
 
@@ -84,19 +89,16 @@ def key_bytes(name: int, value: int, kind: str, elements: int | None, *, expires
     return KEY + name + content + (EXPIRY if expires else 0) + (STREAM if kind == "stream" else 0)
 
 
-def _size(pattern: str, key: Key, estimate: Estimate) -> PatternSize:
+def _size(mapping: Mapping, pattern: str, estimate: Estimate) -> PatternSize:
+    key = mapping.valkey.keys[pattern]
     elements = estimate.members
     if estimate.entries_per_day is not None:
         # What nothing trims is warned of; a year of it is shown.
-        elements = round(estimate.entries_per_day * (_retention_days(key) or 365))
+        days = duration_ms(retention(mapping, pattern) or "365d") / DAY_MS
+        elements = round(estimate.entries_per_day * days)
     one = key_bytes(_name_bytes(pattern), estimate.bytes, key.type, elements, expires=key.evictable)
     total = None if elements is None else elements * estimate.keys
     return PatternSize(pattern, key.type, estimate.keys, total, one * estimate.keys, key.evictable)
-
-
-def _retention_days(key: Key) -> float | None:
-    text = key.trim_after if key.ttl == NO_TTL else key.ttl
-    return None if text is None else duration_ms(text) / DAY_MS
 
 
 def _name_bytes(pattern: str) -> int:

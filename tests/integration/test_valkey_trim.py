@@ -142,7 +142,7 @@ def test_new_work_behind_a_long_pause_is_not_called_held(connection: Connection,
     assert result.held == {} and result.removed == NODE
 
 
-def test_finished_entries_younger_than_trim_after_stay(connection: Connection, admin: Any) -> None:
+def test_finished_entries_of_the_last_week_stay(connection: Connection, admin: Any) -> None:
     ids = add(admin, "queue:a", 5 * NODE, days_ago=6)
     admin.xgroup_create("queue:a", "w", "0")
     admin.xreadgroup("w", "c", {"queue:a": ">"})

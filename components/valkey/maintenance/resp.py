@@ -197,7 +197,11 @@ class Connection:
 
 def _secured(raw: socket.socket, endpoint: Endpoint) -> socket.socket:
     try:
-        context = ssl.create_default_context(cafile=endpoint.ca_file)
+        try:
+            context = ssl.create_default_context(cafile=endpoint.ca_file)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise MaintenanceError(f"VALKEY_CA_FILE: {endpoint.ca_file} can't be read: {why}") from None
         return context.wrap_socket(raw, server_hostname=endpoint.host)
     except BaseException:
         raw.close()
