@@ -143,14 +143,15 @@ class Connection:
         replies = [self.checked(reply) for reply in self.pipeline([("MULTI",), *commands, ("EXEC",)])]
         return [self.checked(reply) for reply in replies[-1]]
 
-    def lines(self, request: bytes, count: int) -> list[bytes]:
-        """The first lines of ``count`` replies to encoded commands whose replies are one line each."""
+    def exchange(self, request: bytes, lines: int, replies: int) -> tuple[list[bytes], list[Any]]:
+        """Send encoded commands in one go: the first ``lines`` have replies of one line each, read as they are, the
+        other ``replies`` come as from ``pipeline``."""
         with self._failures():
             self._socket.sendall(request)
-            found = [self._replies.readline() for _ in range(count)]
-            if not found[-1].endswith(b"\n"):
+            found = [self._replies.readline() for _ in range(lines)]
+            if found and not found[-1].endswith(b"\n"):
                 raise EOFError
-            return found
+            return found, [self._reply() for _ in range(replies)]
 
     def checked(self, reply: Any) -> Any:
         """``reply``, unless it is an error: then that is raised, with the server's place."""
