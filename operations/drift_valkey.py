@@ -71,12 +71,17 @@ def _users(
             yield f"user {name} has a password that the stack does not know: run pulumi up"
         yield from _user(name, live[name], acl_rules(mapping, name), passwords.get(name))
     yield from _own_users(live, mapping, admin, _sha256(admin_password))
-    known = {*mapping.users, admin, "default", PROBE_USER, MAINTENANCE_USER}
+    known = {*mapping.users, *_own_rules(mapping), admin, "default"}
     for name in sorted(live.keys() - known):
         if not name.startswith(MARK_PREFIX):
             yield f"user {name} is not in the mapping{_power(live[name])}"
         elif live[name].enabled or live[name].uses:
             yield f"user {name} only marks a version of the users' file, and is on or may do something"
+
+
+def _own_rules(mapping: Mapping) -> dict[str, str]:
+    """Users of the deployment rather than of a module, and what they may do."""
+    return {PROBE_USER: "+ping", MAINTENANCE_USER: " ".join(maintenance_rules(mapping))}
 
 
 def _own_users(live: dict[str, Rules], mapping: Mapping, admin: str, admin_sha256: str) -> Iterator[str]:
@@ -85,10 +90,11 @@ def _own_users(live: dict[str, Rules], mapping: Mapping, admin: str, admin_sha25
     if default is not None and default.enabled:
         open_door = "" if default.needs_password else " and needs no password"
         yield f"user default is on{open_door}: whoever gives no name comes in{_power(default)}"
-    if PROBE_USER in live:
-        yield from _more_or_less(PROBE_USER, live[PROBE_USER], parse("on nopass +ping"))
-    if MAINTENANCE_USER in live:
-        yield from _user(MAINTENANCE_USER, live[MAINTENANCE_USER], maintenance_rules(mapping), None)
+    for name, rules in _own_rules(mapping).items():
+        if name in live:
+            yield from _more_or_less(name, live[name], parse(rules))
+            if not live[name].needs_password and name != PROBE_USER:
+                yield f"user {name} needs no password"
     if admin in live and live[admin].hashes != {admin_sha256}:
         yield f"user {admin} has another password besides the stack's, or needs none"
 

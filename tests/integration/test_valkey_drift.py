@@ -80,6 +80,7 @@ def test_an_untouched_server_shows_no_difference(server: OwnValkey, admin: Any) 
         ("ACL SETUSER guest on >x +get ~scan:*", ["user guest is not in the mapping"]),
         ("ACL SETUSER acl-mark-x on >x +get ~*", ["user acl-mark-x only marks a version of the users' file, and is on or may do something"]),
         ("ACL SETUSER health-probe (~* +get)", ["user health-probe may run GET on ~*: not in the mapping"]),
+        ("ACL SETUSER maintenance nopass", ["user maintenance needs no password"]),
         ("ACL SETUSER maintenance +config", ["user maintenance may run CONFIG: not in the mapping"]),
         (f"ACL SETUSER {ADMIN} >another", [f"user {ADMIN} has another password besides the stack's, or needs none"]),
         ("DEL scanner:jobs", ["stream scanner:jobs is missing"]),
