@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 STEP = 1000
 SLOW_US = 1000
 IDLE_SECONDS = 5
+FORKS = ("rdb_bgsave", "aof_rewrite")
 
 
 class Measured(Connection):
@@ -125,7 +126,9 @@ def main() -> None:
 def measure(endpoint: Endpoint, plan: dict[str, Any], options: argparse.Namespace) -> None:
     with Measured(endpoint) as connection:
         fill(connection, options.keys)
-        while "rdb_bgsave_in_progress:1" in connection.call("INFO", "persistence"):
+        # The forks of snapshots and rewrites would count as steps.
+        connection.call("CONFIG", "SET", "save", "", "auto-aof-rewrite-percentage", 0)
+        while any(f"{what}_in_progress:1" in connection.call("INFO", "persistence") for what in FORKS):
             time.sleep(0.5)
         floor = scan_only(connection)
         _, idle = pinged(endpoint, lambda: time.sleep(IDLE_SECONDS))
