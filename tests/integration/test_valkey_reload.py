@@ -12,7 +12,7 @@ import valkey
 from components.mapping import Mapping, load
 from components.mapping.model import ValkeyAccess
 from components.valkey.maintenance import acl
-from components.valkey.maintenance.resp import Endpoint, ServerError, UnreachableError
+from components.valkey.maintenance.resp import Endpoint, MaintenanceError, ServerError
 from components.valkey.render import MAINTENANCE_USER, acl_mark, acl_rules, maintenance_rules, render_acl, set_user
 from components.valkey.users_resource import ValkeyUsersProvider
 from tests.integration.own_valkey import ADMIN, OwnValkey, own_valkey, password, sha256
@@ -123,7 +123,7 @@ def test_the_reload_waits_for_a_file_that_comes_late(own: OwnValkey, user: Endpo
 
 
 def test_a_file_that_does_not_come_is_an_error_and_users_stay(own: OwnValkey, user: Endpoint) -> None:
-    with pytest.raises(UnreachableError, match="ACL file is still the old one; waited 0 s"):
+    with pytest.raises(MaintenanceError, match="ACL file is still the old one; waited 0 s"):
         acl.reload([user], "acl-mark-0000000000000000", wait=0)
     assert own.client("scanner").ping()
 

@@ -96,7 +96,7 @@ def test_losses_are_counted_once(connection: Connection, admin: Any) -> None:
     assert trimmed(connection)["scanner:events"].lost == {}
 
 
-@pytest.mark.parametrize("queue", ["queue:a", "scheduler:jobs", "orchestrator:x"])
+@pytest.mark.parametrize("queue", ["queue:a", "orchestrator:x"])
 def test_a_queue_keeps_what_was_not_acknowledged_however_old_it_is(
     connection: Connection, admin: Any, queue: str
 ) -> None:
@@ -130,6 +130,19 @@ def test_a_queue_that_nobody_reads_is_kept_and_reported(connection: Connection, 
     result = trimmed(connection)["queue:a"]
     assert result.removed == 0 and "no group reads it" in result.note
     assert "no group reads it" in trim.text([result], 0)[0]
+
+
+def test_a_queue_whose_group_is_missing_is_kept_for_it(connection: Connection, admin: Any) -> None:
+    """Of scheduler:jobs, Policy's group was lost: what Scanner has done, Policy has not."""
+    ids = add(admin, "scheduler:jobs", 5 * NODE, days_ago=30)
+    admin.xgroup_create("scheduler:jobs", "scanner", "0")
+    admin.xreadgroup("scanner", "w", {"scheduler:jobs": ">"})
+    admin.xack("scheduler:jobs", "scanner", *ids)
+    result = trimmed(connection)["scheduler:jobs"]
+    assert result.removed == 0 and "group policy is missing" in result.note
+    streams.make(connection, PLAN)
+    result = trimmed(connection)["scheduler:jobs"]
+    assert result.removed == 0 and result.held == {"policy": ids[0]}
 
 
 def test_new_work_behind_a_long_pause_is_not_called_held(connection: Connection, admin: Any) -> None:

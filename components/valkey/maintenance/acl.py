@@ -8,7 +8,7 @@ mark, it has loaded that file. Loading an older one meanwhile does no harm.
 import time
 from collections.abc import Sequence
 
-from .resp import Connection, Endpoint, ServerError, UnreachableError
+from .resp import Connection, Endpoint, MaintenanceError, ServerError, UnreachableError
 
 POLL_SECONDS = 2.0
 
@@ -16,13 +16,13 @@ POLL_SECONDS = 2.0
 def reload(among: Sequence[Endpoint], mark: str, wait: float) -> None:
     """Have every server load its ACL file until it knows user ``mark``; ``wait`` seconds at most.
 
-    Raises ``UnreachableError`` for a server that has not got that far, ``ServerError`` for one that refuses the file.
+    Raises ``MaintenanceError`` for a server that has not got that far, ``ServerError`` for one that refuses the file.
     """
     deadline = time.monotonic() + wait
     for endpoint in among:
         while (problem := _try(endpoint, mark)) is not None:
             if time.monotonic() >= deadline:
-                raise UnreachableError(f"{endpoint}: {problem}; waited {wait:.0f} s, run this again")
+                raise MaintenanceError(f"{endpoint}: {problem}; waited {wait:.0f} s, run this again")
             time.sleep(POLL_SECONDS)
 
 

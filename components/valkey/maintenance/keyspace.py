@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+SHOWN_CHARACTERS = 120
+
 
 @dataclass(frozen=True)
 class Pattern:
@@ -57,6 +59,3 @@ class Keyspace:
             fixed = len(pattern.pattern.partition("{")[0])
             return f"{text[: fixed + 4]}..."
         return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
-
-
-SHOWN_CHARACTERS = 120

@@ -44,6 +44,7 @@ def trim(connection: Connection, plan: dict[str, Any]) -> Iterator[Trimmed]:
     """Trim every stream that the plan has a rule for; one result each, also for those where nothing went."""
     keyspace = Keyspace(plan)
     rules = {rule["pattern"]: rule for rule in plan["trimming"]}
+    wanted = {stream["name"]: [group["name"] for group in stream["groups"]] for stream in plan["streams"]}
     for stream in streams(connection):
         pattern = keyspace.of(stream)
         if pattern is None or pattern.pattern not in rules:
@@ -54,7 +55,7 @@ def trim(connection: Connection, plan: dict[str, Any]) -> Iterator[Trimmed]:
         result = Trimmed(stream, pattern.pattern)
         try:
             if rule["keep_unprocessed"]:
-                _trim_finished(connection, result, cutoff)
+                _trim_finished(connection, result, cutoff, wanted.get(stream, []))
             else:
                 _trim_all(connection, result, cutoff)
         except ServerError as error:
@@ -110,10 +111,14 @@ def _unfinished(
     return lost
 
 
-def _trim_finished(connection: Connection, result: Trimmed, cutoff: str) -> None:
+def _trim_finished(connection: Connection, result: Trimmed, cutoff: str, wanted: list[str]) -> None:
     readers = groups(connection, result.stream)
-    if not readers:
+    missing = sorted(set(wanted) - {group["name"] for group in readers})
+    if missing:
+        result.note = f"group {', '.join(missing)} is missing, so nothing counts as finished"
+    elif not readers:
         result.note = "no group reads it, so nothing counts as finished"
+    if result.note:
         return
     threshold = cutoff
     for group in readers:
