@@ -31,6 +31,7 @@ def cross_check(mapping: Mapping) -> list[Finding]:
         *_functions(mapping),
         *_keys(mapping),
         *_streams(mapping),
+        *_estimates(mapping),
         *_paths(mapping),
         *_layout(mapping),
         *_flows(mapping),
@@ -266,6 +267,24 @@ def _streams(mapping: Mapping) -> Iterator[Finding]:
     for pattern, key in mapping.valkey.keys.items():
         if key.type == "stream" and key.ttl != NO_TTL and key.ttl.endswith("ms"):
             yield Finding(("valkey", "keys", pattern, "ttl"), "a stream's retention below a second cannot be kept")
+
+
+# What says how many elements a key of that type has; the others are one value.
+ELEMENTS = {"stream": "entries_per_day"} | dict.fromkeys(("list", "set", "hash", "zset"), "members")
+
+
+def _estimates(mapping: Mapping) -> Iterator[Finding]:
+    for pattern, estimate in mapping.valkey.estimates.items():
+        here = ("valkey", "estimates", pattern)
+        key = mapping.valkey.keys.get(pattern)
+        if key is None:
+            yield Finding(here, f"no key pattern {pattern!r}", pattern, tuple(mapping.valkey.keys))
+            continue
+        for name in ("members", "entries_per_day"):
+            wanted = ELEMENTS.get(key.type) == name
+            if wanted != (getattr(estimate, name) is not None):
+                word = "needs" if wanted else "has no"
+                yield Finding(here, f"{pattern!r} is a {key.type}: its estimate {word} {name}")
 
 
 def _paths(mapping: Mapping) -> Iterator[Finding]:

@@ -185,6 +185,16 @@ class Key(Strict):
         return self
 
 
+class Estimate(Strict):
+    """How much a pattern is expected to hold: ``keys`` that exist at a time, each of one value of ``bytes`` or of so
+    many elements (``members``; of a stream, ``entries_per_day``) of ``bytes`` each. Names and overhead come on top."""
+
+    keys: Annotated[StrictInt, Field(ge=1)]
+    bytes: Annotated[StrictInt, Field(ge=1)]
+    members: Annotated[StrictInt, Field(ge=1)] | None = None
+    entries_per_day: Annotated[StrictInt, Field(ge=1)] | None = None
+
+
 class Group(Strict):
     """A consumer group that the reference names, with the idle time after which an entry may be claimed."""
 
@@ -204,7 +214,10 @@ class Stream(Strict):
 class Valkey(Strict):
     memory: MemoryPolicy
     group_idle_timeout: Duration
+    # Of streams with ttl: none; without it they keep each entry for ever.
+    trim_acknowledged_after: Duration | None = None
     keys: Annotated[dict[KeyPattern, Key], Field(min_length=1)]
+    estimates: dict[KeyPattern, Estimate] = {}
     streams: dict[KeyPattern, Stream] = {}
 
 

@@ -33,6 +33,21 @@ def whole(text: str) -> Edit:
 
 
 BROKEN: dict[str, tuple[Edit, str, str]] = {
+    "estimate of no pattern": (
+        swap('"quota:{token}": {keys', '"quotas:{token}": {keys'),
+        'valkey.estimates["quotas:{token}"]',
+        'did you mean "quota:{token}"?',
+    ),
+    "estimate of a set without members": (
+        swap("{keys: 10000, members: 20, bytes: 71}", "{keys: 10000, bytes: 71}"),
+        'valkey.estimates["layers:{digest}"]',
+        "its estimate needs members",
+    ),
+    "estimate of a string with entries a day": (
+        swap("{keys: 20000, bytes: 16384}", "{keys: 20000, entries_per_day: 1, bytes: 16384}"),
+        'valkey.estimates["scan:{digest}"]',
+        "its estimate has no entries_per_day",
+    ),
     # name: (edit, path in the error, words in the error)
     "unknown schema": (
         swap("reads: [vex]", "reads: [vexx]"),
