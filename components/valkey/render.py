@@ -44,6 +44,11 @@ def _templates() -> jinja2.Environment:
     return environment
 
 
+def template(name: str) -> jinja2.Template:
+    """A template of ``valkey-config/``."""
+    return _templates().get_template(name)
+
+
 def render_conf(mapping: Mapping, *, directory: str, port: int, bind: str, aclfile: str) -> str:
     """``valkey.conf``. ``directory`` is where data goes, ``bind`` one or more addresses divided by spaces."""
     memory = mapping.valkey.memory
