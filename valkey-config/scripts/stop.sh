@@ -3,8 +3,9 @@
 #
 # As start.sh; NODES is empty without replicas. LOCAL: this server's address. NODE_USER. FAILOVER_SECONDS.
 set -eu
-VALKEYCLI_AUTH=$(cat "$PASSWORD_FILE")
-export VALKEYCLI_AUTH
+# Valkey 8 reads it under Redis' name.
+REDISCLI_AUTH=$(cat "$PASSWORD_FILE")
+export REDISCLI_AUTH
 
 ask() { # HOST PORT COMMAND...
     host=$1 port=$2

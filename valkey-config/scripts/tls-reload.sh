@@ -7,8 +7,9 @@ trap 'exit 0' TERM INT
 fingerprint() {
     cat "$TLS_DIRECTORY/tls.crt" "$TLS_DIRECTORY/tls.key" "$TLS_DIRECTORY/ca.crt" | sha256sum
 }
-VALKEYCLI_AUTH=$(cat "$PASSWORD_FILE")
-export VALKEYCLI_AUTH
+# Valkey 8 reads it under Redis' name.
+REDISCLI_AUTH=$(cat "$PASSWORD_FILE")
+export REDISCLI_AUTH
 loaded=$(fingerprint)
 while :; do
     sleep "${PERIOD:-30}" &
