@@ -66,7 +66,10 @@ def test_a_module_writes_through_sentinel_again_after_its_primary_was_killed(rep
     client = replicated.through_sentinel("scanner", "scanner-word")
     until("the module writes", lambda: bool(client.set("scan:before", "1")))
     (primary,) = replicated.primaries()
-    until("replicas have it", lambda: all(replicated.client(address).get("scan:before") for address in replicated.addresses))
+    until(
+        "replicas have it",
+        lambda: all(replicated.client(address).get("scan:before") for address in replicated.addresses),
+    )
     for what in ("server", "sentinel"):
         replicated.kill(primary, what)
     until("the module writes again", lambda: bool(client.set("scan:after", "2")))
