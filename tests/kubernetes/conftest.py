@@ -1,7 +1,6 @@
 """An API server for the session, and the official plugin."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 

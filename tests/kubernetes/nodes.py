@@ -85,14 +85,14 @@ class Nodes:
 
     def hurry(self, address: str) -> None:
         """Let a Sentinel look at its servers each half a second instead of each ten."""
-        client = valkey.Valkey(
+        client: Any = valkey.Valkey(
             host=address, port=self.sentinel_port, username=NODE_USER, password=PASSWORD, socket_timeout=5, **self.tls
         )
         client.execute_command("SENTINEL", "DEBUG", "INFO-PERIOD", 500, "PUBLISH-PERIOD", 500)
 
     def through_sentinel(self, user: str, password: str) -> Any:
         """The primary, as a module finds it."""
-        sentinels = Sentinel(
+        sentinels: Any = Sentinel(  # type: ignore[no-untyped-call]
             [(address, self.sentinel_port) for address in self.addresses], socket_timeout=2, sentinel_kwargs=self.tls,
             **self.tls,
         )  # fmt: skip

@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--no-auth-warning", action="store_true")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
-    client = valkey.Valkey(
+    client: Any = valkey.Valkey(
         host=options.host, port=options.port, ssl=options.tls, ssl_ca_certs=options.cacert, ssl_check_hostname=False,
         username=options.user, password=options.password or os.environ.get("REDISCLI_AUTH"), decode_responses=True,
         socket_connect_timeout=5,
