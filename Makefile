@@ -3,7 +3,7 @@ PYTHON ?= python3
 LOCAL := $(PYTHON) -m local
 
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy preview refresh drift env pulumi kubernetes-plugin clean test lint format
+.PHONY: help up down destroy preview refresh drift env pulumi clean test lint format
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,7 @@ env:  ## Print what a module needs to connect: eval "$(make -s env MODULE=scanne
 pulumi:  ## Run the engine on the local stack: make pulumi ARGS="stack output contract"
 	@$(LOCAL) pulumi $(ARGS)
 
+.PHONY: kubernetes-plugin
 kubernetes-plugin:  ## Build the official Kubernetes plugin, where it can't be downloaded, and install it for pulumi
 	@$(LOCAL) kubernetes-plugin
 

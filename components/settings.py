@@ -74,6 +74,7 @@ class ValkeyDeploymentSettings:
     maintenance_image: str = MAINTENANCE_IMAGE
     exporter_image: str = EXPORTER_IMAGE
     replicas: int = 0
+    appendfsync: Literal["everysec", "always"] = "everysec"
     tls_secret: str = "valkey-tls"  # noqa: S105 - its name
     storage_class: str = ""
     priority_class: str = ""
@@ -173,6 +174,7 @@ def _valkey_deployment(config: pulumi.Config) -> ValkeyDeploymentSettings:
         maintenance_image=_image(config, "valkeyMaintenanceImage", default.maintenance_image),
         exporter_image=_image(config, "valkeyExporterImage", default.exporter_image),
         replicas=replicas,
+        appendfsync=_choice(config, "valkeyAppendfsync", ("everysec", "always")),
         tls_secret=config.get("valkeyTlsSecret") or default.tls_secret,
         storage_class=config.get("valkeyStorageClass") or "",
         priority_class=config.get("valkeyPriorityClass") or "",

@@ -87,7 +87,7 @@ class Valkey(pulumi.ComponentResource):
         acl = self._acl(internal)
         # Not secret: it cannot be turned back, since each password's hash hides behind all the others.
         mark = pulumi.Output.unsecret(acl).apply(acl_mark)
-        conf = configuration(mapping, replicas=options.replicas, tls=tls)
+        conf = configuration(mapping, replicas=options.replicas, tls=tls, appendfsync=options.appendfsync)
         maintenance = maintenance_files(mapping)
         # New users are loaded without a restart. Only who loads them, and who copies from whom, must be known at once.
         hashes = pulumi.Output.unsecret(pulumi.Output.all(*(item.valkey_sha256 for item in internal.values())))

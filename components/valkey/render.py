@@ -25,6 +25,11 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 
 
+def template(name: str) -> jinja2.Template:
+    """A template of ``valkey-config/``."""
+    return _templates().get_template(name)
+
+
 def quoted(text: str) -> str:
     """A value for ``valkey.conf`` in double quotes: paths may hold spaces and quotes. Raises ValueError on a newline."""
     if any(ord(character) < 32 for character in text):
@@ -44,13 +49,11 @@ def _templates() -> jinja2.Environment:
     return environment
 
 
-def template(name: str) -> jinja2.Template:
-    """A template of ``valkey-config/``."""
-    return _templates().get_template(name)
-
-
-def render_conf(mapping: Mapping, *, directory: str, port: int, bind: str, aclfile: str) -> str:
-    """``valkey.conf``. ``directory`` is where data goes, ``bind`` one or more addresses divided by spaces."""
+def render_conf(
+    mapping: Mapping, *, directory: str, port: int, bind: str, aclfile: str, appendfsync: str = "everysec"
+) -> str:
+    """``valkey.conf``. ``directory`` is where data goes, ``bind`` one or more addresses divided by spaces;
+    ``appendfsync`` is ``everysec`` or ``always``."""
     memory = mapping.valkey.memory
     strategy = mapping.backups.valkey.strategy
     return (
@@ -66,6 +69,7 @@ def render_conf(mapping: Mapping, *, directory: str, port: int, bind: str, aclfi
             stream_node_max_bytes=memory.stream_node_max_bytes,
             stream_node_max_entries=memory.stream_node_max_entries,
             aof="aof" in strategy,
+            appendfsync=appendfsync,
             rdb="rdb-snapshot" in strategy,
         )
     )

@@ -77,6 +77,11 @@ def test_replicas_have_a_sentinel_beside_each_and_a_majority_decides(replicated:
     assert names == {"valkey"}, "one server alone needs none"
 
 
+def test_every_write_is_on_disk_before_it_is_answered_where_that_is_chosen() -> None:
+    assert "appendfsync everysec" in conf(program()).splitlines()
+    assert "appendfsync always" in conf(program(deployment=ValkeyDeploymentSettings(appendfsync="always"))).splitlines()
+
+
 def test_replicas_cost_memory_for_their_buffers(replicated: Recorder) -> None:
     limits = [size(container(recorder)["resources"]["limits"]["memory"]) for recorder in (program(), replicated)]
     assert limits[1] - limits[0] >= 2 * 256 << 20

@@ -20,6 +20,7 @@ def configuration(
     *,
     replicas: int,
     tls: bool,
+    appendfsync: str = "everysec",
     port: int = PORT,
     sentinel_port: int = SENTINEL_PORT,
     bind: str = ANY_ADDRESS,
@@ -32,7 +33,9 @@ def configuration(
     Places are parameters so that tests run servers with the same text elsewhere.
     """
     tls_at = tls_directory if tls else ""
-    conf = render_conf(mapping, directory=data, port=0 if tls else port, bind=bind, aclfile=aclfile)
+    conf = render_conf(
+        mapping, directory=data, port=0 if tls else port, bind=bind, aclfile=aclfile, appendfsync=appendfsync
+    )
     conf += template("node.conf.j2").render(
         tls=tls_at,
         port=port,
