@@ -55,6 +55,10 @@ env:  ## Print what a module needs to connect: eval "$(make -s env MODULE=scanne
 pulumi:  ## Run the engine on the local stack: make pulumi ARGS="stack output contract"
 	@$(LOCAL) pulumi $(ARGS)
 
+.PHONY: kubernetes-plugin
+kubernetes-plugin:  ## Build the official Kubernetes plugin, where it can't be downloaded, and install it for pulumi
+	@$(LOCAL) kubernetes-plugin
+
 down:  ## Stop the servers; data stay
 	@$(LOCAL) down
 

@@ -27,12 +27,12 @@ def main() -> None:
     Valkey(
         "valkey",
         ValkeyArgs(
-            mapping=mapping,
             settings=settings.valkey,
             kubernetes=settings.kubernetes,
             kubernetes_provider=providers.cluster(settings.kubernetes),
+            deployment=settings.valkey_deployment,
             credentials=credentials,
-            allow_data_loss=settings.allow_data_loss,
+            **common,
         ),
     )
     store = settings.object_store

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from components.mapping import Mapping
 from components.mapping.access import group_roles, key_access, object_access, stream_groups, table_access
 from components.settings import Settings
+from components.valkey.deployment.names import PRIMARY_NAME, SENTINEL_PORT
 
 VERSION = "1.1"
 
@@ -32,10 +33,21 @@ class PostgresEndpoint(Part):
     tenant_isolation: Literal["off", "row-level-security"] = "off"
 
 
+class SentinelEndpoint(Part):
+    """Where to ask who the primary is, and by which name."""
+
+    host: str
+    port: int
+    primary: str
+
+
 class ValkeyEndpoint(Part):
+    """With ``sentinel``, ``host`` may answer from a replica: who writes asks Sentinel for the primary."""
+
     host: str
     port: int
     tls: bool
+    sentinel: SentinelEndpoint | None = None
 
 
 class ObjectStoreEndpoint(Part):
@@ -126,9 +138,15 @@ def endpoints(settings: Settings) -> Endpoints:
             sslmode=postgres.ssl_mode,
             tenant_isolation=postgres.tenant_isolation,
         ),
-        valkey=ValkeyEndpoint(host=valkey.host, port=valkey.port, tls=valkey.tls),
+        valkey=ValkeyEndpoint(host=valkey.host, port=valkey.port, tls=valkey.tls, sentinel=_sentinel(settings)),
         object_store=ObjectStoreEndpoint(endpoint=store.endpoint, region=store.region),
     )
+
+
+def _sentinel(settings: Settings) -> SentinelEndpoint | None:
+    if settings.kubernetes.mode == "none" or not settings.valkey_deployment.replicas:
+        return None
+    return SentinelEndpoint(host=settings.valkey.host, port=SENTINEL_PORT, primary=PRIMARY_NAME)
 
 
 def build(mapping: Mapping, where: Endpoints, bucket_prefix: str) -> Contract:
@@ -214,6 +232,12 @@ def env_lines(outputs: dict[str, Any], module: str) -> list[str]:
         "VALKEY_USER": use.valkey.user,
         "VALKEY_PASSWORD": secrets["valkey_password"],
     }
+    if valkey.sentinel is not None:
+        variables |= {
+            "VALKEY_SENTINEL_HOST": valkey.sentinel.host,
+            "VALKEY_SENTINEL_PORT": str(valkey.sentinel.port),
+            "VALKEY_SENTINEL_PRIMARY": valkey.sentinel.primary,
+        }
     if use.object_store:
         variables |= {
             "S3_ENDPOINT": store.endpoint,

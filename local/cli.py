@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     add("operate", "run a day-two command on the local stack (python -m operations)").add_argument(
         "arguments", nargs=argparse.REMAINDER
     )
+    add("kubernetes-plugin", "build the official Kubernetes plugin and install it for pulumi")
     add("test", "run the tests; arguments go to pytest").add_argument("arguments", nargs=argparse.REMAINDER)
     add("lint", "check style, types, migrations, and that generated files are current")
     add("format", "put the style right")

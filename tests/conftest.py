@@ -21,15 +21,17 @@ from tests.stack import LocalStack, temporary_stack
 from tests.watchdog import Watchdog
 
 LIVE_STACK = "live_stack"
+API_SERVER = "api_server"
 AnyServer = TypeVar("AnyServer", bound=Server)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the live stack run on one worker, so that it is brought up once."""
+    """Tests of the live stack run on one worker, so that it is brought up once; those of the API server, too."""
     for item in items:
-        if LIVE_STACK in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(LIVE_STACK))
+        for shared in (LIVE_STACK, API_SERVER):
+            if shared in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -33,6 +33,11 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 
 
+def template(name: str) -> jinja2.Template:
+    """A template of ``valkey-config/``."""
+    return _templates().get_template(name)
+
+
 def quoted(text: str) -> str:
     """A value for ``valkey.conf`` in double quotes: paths may hold spaces and quotes. Raises ValueError on a newline."""
     if any(ord(character) < 32 for character in text):
