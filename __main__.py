@@ -40,12 +40,16 @@ def main() -> None:
         ),
     )
     store = settings.object_store
-    ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=providers.object_store(store), **common))
+    objects = ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=providers.object_store(store), **common))
 
     document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)
     pulumi.export("contract", document.model_dump(mode="json"))
     pulumi.export(
-        "secrets", {name: credential.clear(name in mapping.modules) for name, credential in credentials.items()}
+        "secrets",
+        {
+            name: credential.clear(name in mapping.modules) | objects.secrets.get(name, {})
+            for name, credential in credentials.items()
+        },
     )
 
 

@@ -63,6 +63,7 @@ class Fleet:
             "valkeyHost": self.valkey.host,
             "valkeyPort": self.valkey.port,
             "valkeyAdminUser": self.valkey.user,
+            "objectStore:target": self.objects.target,
             "objectStoreEndpoint": self.objects.endpoint,
             "kubernetesRenderDirectory": str(state.rendered),
         }

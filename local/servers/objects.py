@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from components.rustfs.servers import target_of
 from local import processes
 from local.errors import UserError
 from local.servers.base import NotReady, Server
@@ -40,6 +41,11 @@ class ObjectStore(Server):
     @property
     def secret_key(self) -> str:
         return self.password
+
+    @property
+    def target(self) -> str:
+        """The stack's ``objectStore:target``."""
+        return self.program
 
     @property
     def data(self) -> Path:
@@ -100,6 +106,7 @@ class ExternalObjectStore:
     title = "object store (external)"
     created = False
     status = "external"
+    target = "rustfs"  # the stack's ``objectStore:target``; ``start`` asks who it is
 
     def __init__(self, endpoint: str, access_key: str, secret_key: str) -> None:
         self.endpoint = endpoint.rstrip("/")
@@ -128,10 +135,11 @@ class ExternalObjectStore:
 
         config = Config(connect_timeout=ANSWER_SECONDS, retries={"max_attempts": 1}, s3={"addressing_style": "path"})
         try:
-            boto3.client(
+            answer = boto3.client(
                 "s3", endpoint_url=self.endpoint, region_name="us-east-1", config=config,
                 aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key,
             ).list_buckets()  # fmt: skip
+            self.target = target_of(answer["ResponseMetadata"]["HTTPHeaders"].get("server", ""))
         except ClientError as error:
             reason = error.response["Error"]["Code"]
             raise UserError(f"{self.endpoint} refuses RUSTFS_ACCESS_KEY ({reason})", "correct the keys") from None
