@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from components.rustfs.policies import Document, canonical, is_guard, lifted
+from components.rustfs.policies import Document, by_name, is_guard, lifted
 from components.rustfs.store import Client, code
 
 
@@ -49,7 +49,7 @@ def current(client: Client, bucket: str) -> Document | None:
 
 
 def _differs(found: Document | None, guard: str) -> bool:
-    return found is None or bool(canonical(found) != canonical(json.loads(guard)))
+    return found is None or bool(by_name(found) != by_name(json.loads(guard)))
 
 
 def _put(client: Client, bucket: str, document: Document) -> None:

@@ -1,6 +1,6 @@
 """Policies as documents: what a module's access key may do, and what nobody may do to a bucket that keeps everything.
 
-Both follow from the mapping. ``canonical`` makes two documents comparable, since servers reorder and complete them.
+Both follow from the mapping. ``by_name`` makes two documents comparable.
 """
 
 from typing import Any
@@ -101,16 +101,47 @@ def lifted(document: Document) -> Document:
     return {**document, "Statement": kept}
 
 
-def canonical(document: Any) -> Any:
-    """Without what is empty, single values as lists, lists in order: equal documents mean the same."""
-    if isinstance(document, dict):
-        if set(document) == {"AWS"}:
-            return canonical(document["AWS"])
-        items = {key: canonical(value) for key, value in document.items() if key not in ("ID", "Id")}
-        return {key: value for key, value in items.items() if value not in ({}, [], [""])}
-    if isinstance(document, list | tuple):
-        parts = [
-            part for item in document for part in (canonical(item) if isinstance(item, str) else [canonical(item)])
-        ]
-        return sorted(parts, key=repr)
-    return [document] if isinstance(document, str) else document
+def by_name(document: Document) -> dict[str, Document]:
+    """The statements of a policy, one a resource, by what they are about: ``Allow blobs/*``.
+
+    Servers merge, reorder and complete statements; documents that mean the same are equal in this form, and a diff of
+    two names the place.
+    """
+    found: dict[str, Document] = {}
+    for statement in document.get("Statement") or []:
+        condition = _condition(statement.get("Condition") or {})
+        where = "".join(
+            f" where {key} {operator} {', '.join(values)}"
+            for operator, keys in condition.items()
+            for key, values in keys.items()
+        )
+        principal = _listed(statement.get("Principal"))
+        actions = [*_listed(statement.get("Action")), *(f"not {one}" for one in _listed(statement.get("NotAction")))]
+        places = [*_listed(statement.get("Resource")), *(f"not {one}" for one in _listed(statement.get("NotResource")))]
+        for place in places:
+            name = f"{statement['Effect']} {place.replace(arn(''), '')}{where}"
+            kept = found.setdefault(name, {"Effect": statement["Effect"], "Action": [], "Resource": [place]})
+            kept["Action"] = sorted({*kept["Action"], *actions})
+            if condition:
+                kept["Condition"] = condition
+            if principal:
+                kept["Principal"] = sorted({*kept.get("Principal", []), *principal})
+    return dict(sorted(found.items()))
+
+
+def document_of(statements: dict[str, Document]) -> Document:
+    """The policy with these statements, as ``by_name`` has them."""
+    return {"Version": VERSION, "Statement": list(statements.values())}
+
+
+def _listed(value: Any) -> list[str]:
+    if isinstance(value, dict):  # {"AWS": "*"}, a principal
+        return _listed(value.get("AWS"))
+    return [value] if isinstance(value, str) else list(value or [])
+
+
+def _condition(condition: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
+    return {
+        operator: {key: sorted(_listed(values)) for key, values in sorted(keys.items())}
+        for operator, keys in sorted(condition.items())
+    }

@@ -22,7 +22,7 @@ from pulumi.dynamic import (
 
 from components.provider_errors import report_in_one_line
 from components.rustfs import admin
-from components.rustfs.policies import Document, canonical
+from components.rustfs.policies import Document, by_name, document_of
 from components.rustfs.store import Store
 
 INPUTS = ("user", "rotate", "policy", "state")
@@ -72,7 +72,7 @@ class ObjectStoreUserProvider(ResourceProvider):
         found = {
             "user": id_,
             "rotate": props["rotate"],
-            "policy": live_policy(server, id_, user, props["policy"]),
+            "policy": live_policy(server, id_, user),
             "state": state_of(self._store, id_, user, props["secret_key"]),
         }
         return ReadResult(id_, {**found, "secret_key": props["secret_key"]}, found)
@@ -85,7 +85,7 @@ class ObjectStoreUserProvider(ResourceProvider):
     def _apply(self, outs: dict[str, Any]) -> None:
         server = admin.connect(self._store)
         # The policy first: a user never has another one than the mapping's.
-        server.put_policy(outs["user"], outs["policy"])
+        server.put_policy(outs["user"], document_of(outs["policy"]))
         server.put_user(outs["user"], outs["secret_key"])
         server.attach(outs["user"], outs["user"])
 
@@ -94,17 +94,16 @@ def _inputs(props: dict[str, Any]) -> dict[str, Any]:
     return {key: props[key] for key in INPUTS}
 
 
-def live_policy(server: admin.Admin, name: str, user: dict[str, Any], expected: Document) -> Document:
-    """What the user may do: ``expected`` where that means the same, else what the server says.
-
-    ``attached`` in it names policies and groups that the user has, when they are not its own policy alone.
-    """
+def live_policy(server: admin.Admin, name: str, user: dict[str, Any]) -> dict[str, Any]:
+    """What the user may do, as ``policies.by_name`` has it, with each further policy and each group that it has."""
     attached = [part for part in str(user.get("policyName") or "").split(",") if part]
-    groups = list(user.get("memberOf") or [])
-    document = server.policies().get(name) if name in attached else None
-    if attached == [name] and not groups and document and canonical(document) == canonical(expected):
-        return expected
-    return {**(document or {}), "attached": [*attached, *(f"group {group}" for group in groups)]}
+    statements: dict[str, Any] = {}
+    if name in attached:
+        statements = by_name(server.policies().get(name, {}))
+    others = [f"policy {other}" for other in attached if other != name]
+    return statements | dict.fromkeys(
+        [*others, *(f"group {group}" for group in user.get("memberOf") or [])], "attached"
+    )
 
 
 def state_of(store: Store, access_key: str, user: dict[str, Any], secret_key: str) -> str:
@@ -115,7 +114,7 @@ def state_of(store: Store, access_key: str, user: dict[str, Any], secret_key: st
 
 
 class ObjectStoreUser(Resource, module="storage", name="ObjectStoreUser"):
-    """An access key ``user`` that may do what ``policy`` says; ``rotate`` is the mapping's number.
+    """An access key ``user`` that may do what ``policy`` says; ``rotate`` is the mapping's.
 
     ``state`` is not an argument: a refresh finds a user that somebody disabled, or gave another key.
     """
@@ -126,6 +125,12 @@ class ObjectStoreUser(Resource, module="storage", name="ObjectStoreUser"):
     def __init__(
         self, name: str, *, user: str, rotate: int, policy: Document, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        props = {"user": user, "rotate": rotate, "policy": policy, "state": AS_IT_SHOULD_BE, "secret_key": None}
+        props = {
+            "user": user,
+            "rotate": rotate,
+            "policy": by_name(policy),
+            "state": AS_IT_SHOULD_BE,
+            "secret_key": None,
+        }
         options = pulumi.ResourceOptions(additional_secret_outputs=["secret_key"])
         super().__init__(ObjectStoreUserProvider(), name, props, pulumi.ResourceOptions.merge(opts, options))
