@@ -3,7 +3,7 @@ PYTHON ?= python3
 LOCAL := $(PYTHON) -m local
 
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy preview refresh drift env pulumi clean test lint format
+.PHONY: help up down destroy preview refresh drift objects undelete env pulumi clean test lint format
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,12 @@ refresh:  ## Look what was changed by hand in the stores; the next `up` puts it 
 
 drift:  ## Compare the stores with the mapping, in words; exits 2 when something differs (ARGS=--json)
 	@$(LOCAL) operate drift $(ARGS)
+
+objects:  ## Audit what lies in the buckets against the layout; exits 2 when something is wrong (BUCKET=blobs)
+	@$(LOCAL) operate objects $(if $(BUCKET),--bucket '$(BUCKET)') $(ARGS)
+
+undelete:  ## Restore the last version of an object: make undelete KEY=evidence/bundle-1/manifest.json
+	@$(LOCAL) operate undelete $(ARGS) -- '$(KEY)'
 
 env:  ## Print what a module needs to connect: eval "$(make -s env MODULE=scanner)"
 	@$(LOCAL) env $(MODULE)

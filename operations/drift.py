@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from components.provider_errors import ProviderError
+from operations import drift_rustfs
 from operations.difference import Difference
 from operations.stack import Stack
 
@@ -16,7 +17,9 @@ DRIFTED = 2
 
 
 # Store -> what compares it. Each raises ``ProviderError`` when the store cannot be asked.
-CHECKS: dict[str, Callable[[Stack], list[Difference]]] = {}
+CHECKS: dict[str, Callable[[Stack], list[Difference]]] = {
+    "rustfs": drift_rustfs.compare,
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
