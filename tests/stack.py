@@ -92,6 +92,11 @@ class LocalStack:
             password=config["valkeyAdminPassword"], decode_responses=True,
         )  # fmt: skip
 
+    @property
+    def bucket_prefix(self) -> str:
+        """What stands before the names of this stack's buckets and access keys."""
+        return self.config.get("bucketPrefix", "")
+
     def s3(self) -> Any:
         """The object store as its root user."""
         config = self.config
