@@ -116,7 +116,7 @@ class RustfsAdmin(_Commands):
         from botocore.auth import S3SigV4Auth
         from botocore.awsrequest import AWSRequest
         from botocore.credentials import Credentials
-        from botocore.exceptions import HTTPClientError
+        from botocore.exceptions import BotoCoreError
         from botocore.httpsession import URLLib3Session
 
         path = f"{self._store.endpoint.rstrip('/')}/rustfs/admin/v3/{command}"
@@ -132,7 +132,7 @@ class RustfsAdmin(_Commands):
 
         try:
             answer = _steadily(send, lambda answer: answer.status_code)
-        except (HTTPClientError, ValueError) as error:
+        except (BotoCoreError, ValueError) as error:
             raise unreachable(self._store, error) from None
         finally:
             session.close()
@@ -215,13 +215,13 @@ def _pool() -> Any:
 
 def _steadily(send: Callable[[], Any], status: Callable[[Any], int]) -> Any:
     """Ask again on 5xx and lost connections, with waits that double, as often as the S3 client does."""
-    from botocore.exceptions import HTTPClientError
+    from botocore.exceptions import BotoCoreError
 
     for attempt in range(ATTEMPTS):
         last = attempt == ATTEMPTS - 1
         try:
             answer = send()
-        except HTTPClientError:
+        except BotoCoreError:
             if last:
                 raise
         else:
