@@ -110,7 +110,7 @@ def _users(stack: Stack) -> Iterator[str]:
         state = state_of(store, access_key, user, secrets.get(module, {}).get("object_store_secret_key", ""))
         if state != AS_IT_SHOULD_BE:
             yield f"user {access_key} is {state}"
-        yield from _statements(f"user {access_key}", live_policy(server, access_key, user), by_name(policy))
+        yield from _statements(f"user {access_key}", live_policy(policies, access_key, user), by_name(policy))
     for name, user in users.items():
         if name not in ours and name != store.access_key:
             yield from _stranger(stack, name, user, policies)

@@ -72,7 +72,7 @@ class ObjectStoreUserProvider(ResourceProvider):
         found = {
             "user": id_,
             "rotate": props["rotate"],
-            "policy": live_policy(server, id_, user),
+            "policy": live_policy(server.policies(), id_, user),
             "state": state_of(self._store, id_, user, props["secret_key"]),
         }
         return ReadResult(id_, {**found, "secret_key": props["secret_key"]}, found)
@@ -94,12 +94,12 @@ def _inputs(props: dict[str, Any]) -> dict[str, Any]:
     return {key: props[key] for key in INPUTS}
 
 
-def live_policy(server: admin.Admin, name: str, user: dict[str, Any]) -> dict[str, Any]:
+def live_policy(policies: dict[str, Document], name: str, user: dict[str, Any]) -> dict[str, Any]:
     """What the user may do, as ``policies.by_name`` has it, with each further policy and each group that it has."""
     attached = [part for part in str(user.get("policyName") or "").split(",") if part]
     statements: dict[str, Any] = {}
     if name in attached:
-        statements = by_name(server.policies().get(name, {}))
+        statements = by_name(policies.get(name, {}))
     others = [f"policy {other}" for other in attached if other != name]
     return statements | dict.fromkeys(
         [*others, *(f"group {group}" for group in user.get("memberOf") or [])], "attached"
