@@ -24,9 +24,11 @@ class ObjectStore(Server):
     # The root access key. The engine masks it wherever it stands: no word that is in other texts.
     user = "local-root-key"
 
-    def __init__(self, directory: Path, program_path: Path | None) -> None:
+    def __init__(self, directory: Path, program_path: Path | None, tuning: dict[str, str] | None = None) -> None:
+        """``tuning`` is put into the server's environment."""
         super().__init__(directory)
         self.program_path = program_path
+        self.tuning = tuning or {}
         self.program = program_path.name if program_path else "minio"
         self.title = f"object store ({self.program})"
 
@@ -72,7 +74,7 @@ class ObjectStore(Server):
             raise UserError("there is no object store to start", "run make up")
         address = f"{self.host}:{self.port}"
         # The root credentials go by the environment: a command line is for everyone to read.
-        common = {"PATH": os.defpath, "HOME": str(self.directory), "LC_ALL": "C"}
+        common = {"PATH": os.defpath, "HOME": str(self.directory), "LC_ALL": "C", **self.tuning}
         if self.program == "rustfs":
             environment = {
                 **common,
