@@ -21,6 +21,7 @@ class ObjectStore(Server):
 
     name = "objects"
     title = "object store"
+    bucket_prefix = ""
     # The root access key. The engine masks it wherever it stands: no word that is in other texts.
     user = "local-root-key"
 
@@ -55,14 +56,7 @@ class ObjectStore(Server):
 
     def client(self) -> Any:
         """A boto3 S3 client as the root user."""
-        import boto3
-        from botocore.config import Config
-
-        return boto3.client(
-            "s3", endpoint_url=self.endpoint, region_name="us-east-1",
-            aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key,
-            config=Config(s3={"addressing_style": "path"}),
-        )  # fmt: skip
+        return _client(self.endpoint, self.access_key, self.secret_key)
 
     def _prepare(self) -> None:
         if not self.data.exists():
@@ -110,14 +104,23 @@ class ExternalObjectStore:
     status = "external"
     target = "rustfs"  # the stack's ``objectStore:target``; ``start`` asks who it is
 
-    def __init__(self, endpoint: str, access_key: str, secret_key: str) -> None:
+    def __init__(self, endpoint: str, access_key: str, secret_key: str, bucket_prefix: str = "") -> None:
+        """``bucket_prefix`` goes before the names of buckets and access keys, where several stacks share the server."""
         self.endpoint = endpoint.rstrip("/")
         self.access_key = access_key
         self.secret_key = secret_key
+        self.bucket_prefix = bucket_prefix
+
+    def client(self) -> Any:
+        """A boto3 S3 client as the one whose keys these are."""
+        return _client(self.endpoint, self.access_key, self.secret_key)
 
     @staticmethod
     def configured() -> "ExternalObjectStore | None":
-        """From ``RUSTFS_ENDPOINT`` and its keys; None when it is not set. Raises ``UserError`` when a key is missing."""
+        """From ``RUSTFS_ENDPOINT``, its keys and ``RUSTFS_BUCKET_PREFIX``; None when the first is not set.
+
+        Raises ``UserError`` when a key is missing.
+        """
         values = [os.environ.get(name, "") for name in EXTERNAL]
         if not values[0]:
             return None
@@ -126,7 +129,8 @@ class ExternalObjectStore:
             raise UserError(
                 f"RUSTFS_ENDPOINT is set, but {' and '.join(missing)} is not", "set it, or unset RUSTFS_ENDPOINT"
             )
-        return ExternalObjectStore(*values)
+        endpoint, access_key, secret_key = values
+        return ExternalObjectStore(endpoint, access_key, secret_key, os.environ.get("RUSTFS_BUCKET_PREFIX", ""))
 
     def start(self, report: object = None) -> bool:
         """Log in once. Raises ``UserError`` when nobody answers or the keys are refused."""
@@ -162,6 +166,16 @@ def rustfs() -> Path | None:
     """RustFS on the PATH."""
     found = shutil.which("rustfs")
     return Path(found) if found else None
+
+
+def _client(endpoint: str, access_key: str, secret_key: str) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id=access_key, aws_secret_access_key=secret_key,
+        config=Config(s3={"addressing_style": "path"}),
+    )  # fmt: skip
 
 
 def _get(url: str) -> None:
