@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import boto3
 import psycopg
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.stack import PROJECT, LocalStack
 
@@ -43,6 +45,20 @@ def may(live_stack: LocalStack, module: str, query: str, password: str | None = 
     return True
 
 
+def lists_blobs(live_stack: LocalStack, secrets: dict[str, str]) -> bool:
+    s3 = boto3.client(
+        "s3", endpoint_url=live_stack.config["objectStoreEndpoint"], region_name="us-east-1",
+        aws_access_key_id=secrets["object_store_access_key"], aws_secret_access_key=secrets["object_store_secret_key"],
+    )  # fmt: skip
+    try:
+        s3.list_objects_v2(Bucket=live_stack.bucket_prefix + "blobs")
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("SignatureDoesNotMatch", "InvalidAccessKeyId", "AccessDenied"):
+            return False
+        raise
+    return True
+
+
 def test_a_read_that_is_added_shows_in_the_preview_and_works_after_up(live_stack: LocalStack, edit: Edit) -> None:
     query = "SELECT * FROM vuln.linksets"
     assert not may(live_stack, "vexlens", query)
@@ -55,6 +71,19 @@ def test_a_read_that_is_added_shows_in_the_preview_and_works_after_up(live_stack
     assert not may(live_stack, "vexlens", "SELECT * FROM vuln.advisory_raw"), "one table was asked for"
 
 
+def test_a_bucket_that_a_module_may_read_since_is_named_in_the_preview_and_works_after_up(
+    live_stack: LocalStack, edit: Edit
+) -> None:
+    assert "object_store_secret_key" not in live_stack.outputs["secrets"]["policy"]
+    purpose = "    purpose: Policies, exceptions and findings\n"
+    edit(purpose, f"{purpose}    rustfs:\n      reads: [blobs/]\n")
+    shown = live_stack.must("preview", "--diff")
+    assert "ObjectStoreUser: (create)" in shown and "Allow blobs/*" in shown.replace(live_stack.bucket_prefix, "")
+    live_stack.must("up")
+    live_stack.forget()
+    assert lists_blobs(live_stack, live_stack.outputs["secrets"]["policy"])
+
+
 def test_a_read_that_is_taken_away_is_refused_after_up(live_stack: LocalStack, edit: Edit) -> None:
     query = "SELECT * FROM policy.policies"
     assert may(live_stack, "risk_engine", query)
@@ -65,15 +94,18 @@ def test_a_read_that_is_taken_away_is_refused_after_up(live_stack: LocalStack, e
 
 def test_rotate_renews_the_passwords_of_one_module_and_of_no_other(live_stack: LocalStack, edit: Edit) -> None:
     before = live_stack.outputs["secrets"]
-    edit("    name: Concelier\n", "    name: Concelier\n    rotate: 2\n")
-    assert "Credential" in live_stack.must("preview")
+    edit("    name: Scanner\n", "    name: Scanner\n    rotate: 2\n")
+    shown = live_stack.must("preview")
+    assert "Credential" in shown and "ObjectStoreUser" in shown
     live_stack.must("up")
     live_stack.forget()
     after = live_stack.outputs["secrets"]
-    assert {name for name in after if after[name] != before[name]} == {"concelier"}
-    assert may(live_stack, "concelier", "SELECT 1")
-    assert not may(live_stack, "concelier", "SELECT 1", password=before["concelier"]["postgres_password"])
-    assert live_stack.valkey("concelier").ping()
+    assert {name for name in after if after[name] != before[name]} == {"scanner"}
+    assert may(live_stack, "scanner", "SELECT 1")
+    assert not may(live_stack, "scanner", "SELECT 1", password=before["scanner"]["postgres_password"])
+    assert live_stack.valkey("scanner").ping()
+    assert lists_blobs(live_stack, after["scanner"])
+    assert not lists_blobs(live_stack, before["scanner"]), "the old secret key would still do"
 
 
 def test_a_broken_mapping_is_told_with_its_places_and_changes_nothing(live_stack: LocalStack, edit: Edit) -> None:
