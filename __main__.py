@@ -37,12 +37,16 @@ def main() -> None:
     )
     store = settings.object_store
     provider, loss = providers.object_store(store), settings.allow_data_loss
-    ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=provider, allow_data_loss=loss, **common))
+    objects = ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=provider, allow_data_loss=loss, **common))
 
     document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)
     pulumi.export("contract", document.model_dump(mode="json"))
     pulumi.export(
-        "secrets", {name: credential.clear(name in mapping.modules) for name, credential in credentials.items()}
+        "secrets",
+        {
+            name: credential.clear(name in mapping.modules) | objects.secrets.get(name, {})
+            for name, credential in credentials.items()
+        },
     )
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from components.mapping import Mapping
 from components.mapping.access import group_roles, key_access, object_access, stream_groups, table_access
+from components.rustfs.layout import Layout
 from components.settings import Settings
 from components.valkey.deployment.names import PRIMARY_NAME, SENTINEL_PORT
 
@@ -104,11 +105,30 @@ class ValkeyUse(Part):
 
 
 class ObjectUse(Part):
-    """Objects below ``prefix`` (which may hold ``*``) in the bucket of that physical name."""
+    """Objects below ``prefix`` (which may hold ``*``) in the bucket of that physical name.
+
+    ``deletes``: whether a writer may delete, too; old versions it may never.
+    """
 
     bucket: str
     prefix: str
     verb: str
+    deletes: bool = False
+
+
+class ObjectTemplate(Part):
+    """A key of a bucket's layout; one that ends in / is a folder. Without a ``content_type`` the extension decides."""
+
+    key: str
+    content_type: str | None = None
+
+
+class BucketLayout(Part):
+    """``bucket`` is the physical name; ``content_types`` maps extensions to types, of which the longest decides."""
+
+    bucket: str
+    templates: tuple[ObjectTemplate, ...]
+    content_types: dict[str, str]
 
 
 class ModuleContract(Part):
@@ -122,9 +142,12 @@ class ModuleContract(Part):
 
 
 class Contract(Part):
+    """``layout``: bucket's name in the mapping -> its physical name and the keys that belong into it."""
+
     version: str
     endpoints: Endpoints
     modules: dict[str, ModuleContract]
+    layout: dict[str, BucketLayout] = {}
 
 
 def endpoints(settings: Settings) -> Endpoints:
@@ -155,6 +178,16 @@ def build(mapping: Mapping, where: Endpoints, bucket_prefix: str) -> Contract:
         version=VERSION,
         endpoints=where,
         modules={name: _module(mapping, name, bucket_prefix) for name in mapping.users},
+        layout={name: _layout(mapping, name, bucket_prefix) for name in mapping.rustfs.buckets},
+    )
+
+
+def _layout(mapping: Mapping, bucket: str, bucket_prefix: str) -> BucketLayout:
+    templates = Layout.of(mapping, bucket).templates
+    return BucketLayout(
+        bucket=bucket_prefix + bucket,
+        templates=tuple(ObjectTemplate(key=item.key, content_type=item.content_type) for item in templates),
+        content_types={extension: item.type for extension, item in mapping.rustfs.content_types.items()},
     )
 
 
@@ -162,12 +195,19 @@ def _module(mapping: Mapping, name: str, bucket_prefix: str) -> ModuleContract:
     has_login = name in mapping.modules
     secrets = ["postgres_password", "valkey_password"] if has_login else ["valkey_password"]
     objects = object_access(mapping, name) if has_login else ()
+    secrets += ["object_store_access_key", "object_store_secret_key"] if objects else []
     return ModuleContract(
         name=mapping.users[name].name,
         postgres=_postgres(mapping, name) if has_login else None,
         valkey=_valkey(mapping, name),
         object_store=tuple(
-            ObjectUse(bucket=bucket_prefix + item.bucket, prefix=item.prefix, verb=item.verb) for item in objects
+            ObjectUse(
+                bucket=bucket_prefix + item.bucket,
+                prefix=item.prefix,
+                verb=item.verb,
+                deletes=item.verb == "write" and not mapping.rustfs.buckets[item.bucket].keeps_everything,
+            )
+            for item in objects
         ),
         secrets={secret: f"{name}.{secret}" for secret in secrets},
     )
@@ -206,7 +246,7 @@ def _valkey(mapping: Mapping, name: str) -> ValkeyUse:
 
 
 def env_lines(outputs: dict[str, Any], module: str) -> list[str]:
-    """Shell ``export`` lines with which ``module`` connects: libpq's variables, ``VALKEY_*`` and ``S3_*``.
+    """Shell ``export`` lines with which ``module`` connects: libpq's variables, ``VALKEY_*``, ``S3_*`` and ``AWS_*``.
 
     ``outputs`` are the stack's outputs with ``contract`` and, in clear, ``secrets``. Raises ``KeyError`` with the
     module's name when the contract does not know it.
@@ -243,5 +283,9 @@ def env_lines(outputs: dict[str, Any], module: str) -> list[str]:
             "S3_ENDPOINT": store.endpoint,
             "S3_REGION": store.region,
             "S3_BUCKETS": " ".join(sorted({item.bucket for item in use.object_store})),
+            "AWS_ENDPOINT_URL_S3": store.endpoint,
+            "AWS_REGION": store.region,
+            "AWS_ACCESS_KEY_ID": secrets["object_store_access_key"],
+            "AWS_SECRET_ACCESS_KEY": secrets["object_store_secret_key"],
         }
     return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]

@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 import pulumi
 
 from components.provider_config import NAMESPACE
+from components.rustfs.servers import Target
 
 Choice = TypeVar("Choice", bound=str)
 ROW_LEVEL_SECURITY: Literal["row-level-security"] = "row-level-security"
@@ -101,14 +102,15 @@ class ValkeyDeploymentSettings:
 
 @dataclass(frozen=True)
 class ObjectStoreSettings:
-    """The S3 endpoint, and which kind of server answers there."""
+    """The S3 endpoint, which kind of server answers there, and how hard locked versions are locked."""
 
-    target: Literal["rustfs", "aws"]
+    target: Target
     endpoint: str
     region: str
     access_key: pulumi.Output[str]
     secret_key: pulumi.Output[str]
     bucket_prefix: str
+    object_lock_mode: Literal["governance", "compliance"] = "governance"
 
 
 @dataclass(frozen=True)
@@ -161,12 +163,13 @@ class Settings:
             ),
             valkey_deployment=_valkey_deployment(config),
             object_store=ObjectStoreSettings(
-                target=_choice(pulumi.Config("objectStore"), "target", ("rustfs", "aws")),
+                target=_choice(pulumi.Config("objectStore"), "target", ("rustfs", "minio", "aws")),
                 endpoint=_text(config, "objectStoreEndpoint"),
                 region=config.get("objectStoreRegion") or "us-east-1",
                 access_key=_secret(config, "objectStoreAccessKey"),
                 secret_key=_secret(config, "objectStoreSecretKey"),
                 bucket_prefix=config.get("bucketPrefix") or "",
+                object_lock_mode=_choice(config, "objectLockMode", ("governance", "compliance")),
             ),
         )
 

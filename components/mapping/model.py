@@ -222,19 +222,38 @@ class Valkey(Strict):
 
 
 class Object(Strict):
-    """An object of a bucket's layout; a name that ends in / is a folder of objects."""
+    """An object of a bucket's layout; a name that ends in / is a folder of objects.
+
+    ``addressed``: its own SHA-256 is the ``{full_digest}`` in its key.
+    """
 
     purpose: Text
+    addressed: StrictBool = False
+
+
+class ObjectLock(Strict):
+    """Every version is locked for this long after it was written. The stack's config says how hard (``objectLockMode``)."""
+
+    retention: Days
 
 
 class Bucket(Strict):
-    """A bucket, its layout below the bucket's name, and whether keys are digests of their content."""
+    """A bucket, its layout below the bucket's name, and whether keys are digests of their content.
+
+    ``noncurrent_versions``: prefixes whose old versions are kept for a shorter time than ``backups.rustfs`` says.
+    """
 
     purpose: Text
     content_addressed: StrictBool = False
-    object_lock: StrictBool = False
+    object_lock: ObjectLock | None = None
     root: ObjectPath
     objects: Annotated[dict[ObjectPath, Object], Field(min_length=1)]
+    noncurrent_versions: dict[ObjectPath, Days] = {}
+
+    @property
+    def keeps_everything(self) -> bool:
+        """Nobody deletes here: what is content-addressed is shared by whoever refers to it, what is locked is evidence."""
+        return self.content_addressed or self.object_lock is not None
 
 
 class ContentType(Strict):

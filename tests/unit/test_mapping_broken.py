@@ -64,6 +64,29 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
         "modules.signer.postgres.reads[0]",
         'did you mean "client_id"?',
     ),
+    "nothing that the digest is of": (
+        swap("SBOM payload (any format), addressed: true", "SBOM payload (any format)"),
+        "rustfs.buckets.blobs.objects",
+        "one object that is addressed",
+    ),
+    "a digest where keys have none": (
+        swap("Inventory SBOM}", "Inventory SBOM, addressed: true}"),
+        "rustfs.buckets.images.objects",
+        "no object that is addressed",
+    ),
+    "a prefix kept longer than the bucket": (
+        swap(
+            "      purpose: Kits for closed",
+            "      noncurrent_versions: {kit-1/: 120d}\n      purpose: Kits for closed",
+        ),
+        'rustfs.buckets["offline-kits"].noncurrent_versions["kit-1/"]',
+        "not shorter than backups.rustfs.retention (90d)",
+    ),
+    "a lock without days": (
+        swap("object_lock: {retention: 90d}", "object_lock: {retention: 36h}"),
+        "rustfs.buckets.evidence.object_lock.retention",
+        "whole days",
+    ),
     "unknown consumer": (
         swap("consumers: [scheduler, policy, notifier]", "consumers: [schedular, policy, notifier]"),
         'valkey.streams["concelier:drift"].consumers[0]',
