@@ -141,7 +141,7 @@ class Settings:
                 maintenance_database=config.get("postgresMaintenanceDatabase") or "postgres",
                 ssl_mode=config.get("postgresSslMode") or "verify-full",
                 superuser=config.get_bool("postgresSuperuser") or False,
-                drop_schemas=_names(config, "dropSchemas"),
+                drop_schemas=frozenset(_names(config, "dropSchemas")),
                 adopt_database=config.get_bool("adoptDatabase") or False,
                 tenant_isolation=_choice(pulumi.Config("postgres"), "tenantIsolation", ("off", ROW_LEVEL_SECURITY)),
             ),
@@ -237,11 +237,6 @@ def _secret(config: pulumi.Config, key: str) -> pulumi.Output[str]:
         name = f"{config.name}:{key}"
         raise SettingsError(f"config {name} is missing; run: pulumi config set --secret {name} (it asks for the value)")
     return value
-
-
-def _names(config: pulumi.Config, key: str) -> frozenset[str]:
-    """Names divided by commas."""
-    return frozenset(name.strip() for name in (config.get(key) or "").split(",") if name.strip())
 
 
 def _choice(config: pulumi.Config, key: str, allowed: tuple[Choice, ...]) -> Choice:
