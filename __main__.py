@@ -5,6 +5,7 @@ from typing import Any
 import pulumi
 
 from components import contract, providers
+from components.contract_objects import ContractObjects, ContractObjectsArgs
 from components.credentials import Credential
 from components.mapping import MappingError, load
 from components.postgres.component import Postgres, PostgresArgs
@@ -28,13 +29,14 @@ def main() -> None:
         "allow_data_loss": settings.allow_data_loss,
     }
     Postgres("postgres", PostgresArgs(settings=settings.postgres, credentials=credentials, **common))
+    cluster = providers.cluster(settings.kubernetes)
     Valkey(
         "valkey",
         ValkeyArgs(
             mapping=mapping,
             settings=settings.valkey,
             kubernetes=settings.kubernetes,
-            kubernetes_provider=providers.cluster(settings.kubernetes),
+            kubernetes_provider=cluster,
             credentials=credentials,
             allow_data_loss=settings.allow_data_loss,
         ),
@@ -43,10 +45,12 @@ def main() -> None:
     ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=providers.object_store(store), **common))
 
     document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)
+    secrets = {name: credential.clear(name in mapping.modules) for name, credential in credentials.items()}
+    if cluster is not None and settings.kubernetes.contract_objects:
+        namespace = settings.kubernetes.contract_namespace
+        ContractObjects("contract", ContractObjectsArgs(document, secrets, namespace, cluster))
     pulumi.export("contract", document.model_dump(mode="json"))
-    pulumi.export(
-        "secrets", {name: credential.clear(name in mapping.modules) for name, credential in credentials.items()}
-    )
+    pulumi.export("secrets", secrets)
 
 
 main()

@@ -47,11 +47,14 @@ class ValkeySettings:
 
 @dataclass(frozen=True)
 class KubernetesSettings:
-    """Where the Valkey deployment goes: a directory of manifests, a cluster, or nowhere."""
+    """Where the Valkey deployment goes: a directory of manifests, a cluster, or nowhere; and whether and where each
+    module's ConfigMap and Secret go with it (``contract_namespace`` may hold ``{module}``)."""
 
     mode: Literal["render", "cluster", "none"]
     render_directory: str
     namespace: str
+    contract_objects: bool
+    contract_namespace: str
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,8 @@ class Settings:
                 mode=_choice(config, "kubernetesMode", ("cluster", "render", "none")),
                 render_directory=config.get("kubernetesRenderDirectory") or "rendered",
                 namespace=config.get("kubernetesNamespace") or "stellaops",
+                contract_objects=config.get_bool("contractObjects") is not False,
+                contract_namespace=config.get("contractNamespace") or config.get("kubernetesNamespace") or "stellaops",
             ),
             object_store=ObjectStoreSettings(
                 target=_choice(pulumi.Config("objectStore"), "target", ("rustfs", "aws")),
