@@ -6,6 +6,7 @@ Removing or retyping a field is a breaking change: raise the first number of ``V
 """
 
 import shlex
+from collections.abc import Mapping as MappingType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -225,7 +226,7 @@ def variables(contract: Contract, module: str) -> dict[str, str]:
     return {**found, CONTRACT_VARIABLE: excerpt(contract, module).model_dump_json()}
 
 
-def secret_variables(contract: Contract, module: str, secrets: dict[str, Secret]) -> dict[str, Secret]:
+def secret_variables(contract: Contract, module: str, secrets: MappingType[str, Secret]) -> dict[str, Secret]:
     """The module's part of the output ``secrets``, by environment variable."""
     return {SECRET_VARIABLES[name]: secrets[name] for name in contract.modules[module].secrets}
 

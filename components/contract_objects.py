@@ -57,7 +57,7 @@ class ContractObjects(pulumi.ComponentResource):
             name,
             metadata=metadata,
             type="Opaque",
-            string_data=secret_variables(args.contract, module, args.secrets[module]),
+            string_data={**secret_variables(args.contract, module, args.secrets[module])},
             opts=self._options,
         )
         return name

@@ -53,8 +53,8 @@ class KubernetesSettings:
     mode: Literal["render", "cluster", "none"]
     render_directory: str
     namespace: str
-    contract_objects: bool
-    contract_namespace: str
+    contract_objects: bool = True
+    contract_namespace: str = "stellaops"
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,11 @@ def test_a_module_without_a_store_has_none_there() -> None:
 
 def test_no_password_is_shown_when_an_object_is_printed() -> None:
     assert "scanner" in repr(contract_reader.from_environment(values("scanner")))
-    assert not [secret for secret in SECRETS["scanner"].values() if secret in repr(contract_reader.from_outputs(OUTPUTS, "scanner"))]
+    assert not [
+        secret
+        for secret in SECRETS["scanner"].values()
+        if secret in repr(contract_reader.from_outputs(OUTPUTS, "scanner"))
+    ]
 
 
 def altered(change: Callable[[dict[str, Any]], None]) -> dict[str, str]:
