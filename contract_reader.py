@@ -27,7 +27,12 @@ MAJOR = 1  # the first number of the contract's version that this file understan
 CONTRACT_VARIABLE = "STELLAOPS_CONTRACT"
 # Environment variable or file -> the name of the same secret in the stack's output ``secrets``.
 _Password = Callable[[str], str]
-SECRETS = {"PGPASSWORD": "postgres_password", "VALKEY_PASSWORD": "valkey_password"}
+SECRETS = {
+    "PGPASSWORD": "postgres_password",
+    "VALKEY_PASSWORD": "valkey_password",
+    "AWS_ACCESS_KEY_ID": "object_store_access_key",
+    "AWS_SECRET_ACCESS_KEY": "object_store_secret_key",
+}
 
 _PLACEHOLDER = re.compile(r"\{([^}]*)\}")
 
@@ -145,12 +150,23 @@ class Objects:
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """The S3 endpoint and which objects the service may use there."""
+    """The S3 endpoint and which objects the service may use there. The keys are None in a contract 1.0."""
 
     endpoint: str
     region: str
     path_style: bool
+    access_key: str | None
+    secret_key: str | None = field(repr=False)
     objects: tuple[Objects, ...]
+
+    def connection(self) -> dict[str, Any]:
+        """Arguments of ``boto3.client("s3", ...)``; with ``path_style``, its addressing style must be ``path``."""
+        return {
+            "endpoint_url": self.endpoint,
+            "region_name": self.region,
+            "aws_access_key_id": self.access_key,
+            "aws_secret_access_key": self.secret_key,
+        }
 
     def bucket(self, name: str) -> str:
         """The physical name of a bucket of the mapping: an environment may put a prefix before it."""
@@ -253,7 +269,7 @@ def _storage(contract: Mapping[str, Any], module: str, passwords: Mapping[str, s
             version=version,
             postgres=_postgres(use["postgres"], endpoints["postgres"], password) if use["postgres"] else None,
             valkey=_valkey(use["valkey"], endpoints["valkey"], password),
-            object_store=_object_store(use, endpoints["object_store"]) if use["object_store"] else None,
+            object_store=_object_store(use, endpoints["object_store"], password) if use["object_store"] else None,
         )
     except KeyError as error:
         raise ContractError(f"the contract of {module} in {where} has no field {error}") from None
@@ -296,11 +312,14 @@ def _valkey(use: Mapping[str, Any], endpoint: Mapping[str, Any], password: _Pass
     )
 
 
-def _object_store(use: Mapping[str, Any], endpoint: Mapping[str, Any]) -> ObjectStore:
+def _object_store(use: Mapping[str, Any], endpoint: Mapping[str, Any], password: _Password) -> ObjectStore:
+    keys = "object_store_secret_key" in use["secrets"]
     return ObjectStore(
         endpoint=endpoint["endpoint"],
         region=endpoint["region"],
         path_style=bool(endpoint.get("path_style", True)),
+        access_key=password("AWS_ACCESS_KEY_ID") if keys else None,
+        secret_key=password("AWS_SECRET_ACCESS_KEY") if keys else None,
         objects=tuple(Objects(item["bucket"], item["prefix"], item["verb"]) for item in use["object_store"]),
     )
 

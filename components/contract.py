@@ -185,7 +185,12 @@ def _valkey(mapping: Mapping, name: str) -> ValkeyUse:
 
 
 # The name of a secret in the output ``secrets`` -> the environment variable and the key of the Kubernetes Secret.
-SECRET_VARIABLES = {"postgres_password": "PGPASSWORD", "valkey_password": "VALKEY_PASSWORD"}
+SECRET_VARIABLES = {
+    "postgres_password": "PGPASSWORD",
+    "valkey_password": "VALKEY_PASSWORD",
+    "object_store_access_key": "AWS_ACCESS_KEY_ID",
+    "object_store_secret_key": "AWS_SECRET_ACCESS_KEY",
+}
 # Holds the module's own part of the contract, as JSON.
 CONTRACT_VARIABLE = "STELLAOPS_CONTRACT"
 
