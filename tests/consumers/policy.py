@@ -7,6 +7,7 @@ import sys
 import uuid
 
 from psycopg import sql
+
 from tests.consumers.service import cache, database, entry_of, refused, report
 
 SCAN = sys.argv[1]
