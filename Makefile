@@ -3,7 +3,7 @@ PYTHON ?= python3
 LOCAL := $(PYTHON) -m local
 
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy preview refresh drift env pulumi clean test lint format
+.PHONY: help up down destroy preview refresh drift env pulumi clean docs docs-open test lint format
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,12 @@ destroy:  ## Remove every resource, then stop the servers (asks; YES=1 does not)
 
 clean:  ## Remove the local stack with all its data (asks; FORCE=1 does not)
 	@$(LOCAL) clean $(if $(FORCE),--force)
+
+docs:  ## Write docs/reference from the mapping, and the site docs/site/index.html
+	@$(LOCAL) docs
+
+docs-open:  ## The same, and open the site in a browser
+	@$(LOCAL) docs --open
 
 test:  ## Prove it: lint, then all tests, on servers of their own (ARGS goes to pytest)
 	@$(LOCAL) lint

@@ -43,6 +43,8 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
             return _pulumi(state, [part for part in options.arguments if part != "--"])
         case "operate":
             return _operate(state, [part for part in options.arguments if part != "--"])
+        case "docs":
+            return _docs(show=options.open)
         case "test":
             return _test([*options.arguments, *arguments])
         case "lint" | "format":
@@ -249,6 +251,11 @@ def _operate(state: State, arguments: list[str]) -> int:
     return subprocess.run([str(part) for part in command], cwd=ROOT, env=stack.environment, check=False).returncode
 
 
+def _docs(*, show: bool) -> int:
+    command = [VENV / "bin" / "python", "-m", "documentation", *(["--open"] if show else [])]
+    return subprocess.run([str(part) for part in command], cwd=ROOT, check=False).returncode
+
+
 def _test(arguments: list[str]) -> int:
     """Tools are built before the tests, with progress; tests that need them find them in the cache."""
     tools.engine(console)
@@ -268,6 +275,7 @@ LINT = (
     ("mypy",),
     ("python", "-m", "components.mapping"),
     ("python", "-m", "components.schemas", "--check"),
+    ("python", "-m", "documentation", "--check"),
 )
 FORMAT = (
     ("ruff", "check", "--fix"),
