@@ -47,7 +47,11 @@ def edit(project: Path, diff: str) -> None:
 
 
 def missing(shown: str, output: str) -> list[str]:
-    """The lines of ``shown`` that are not in ``output``; spaces count as one."""
-    found = " ".join(output.split())
-    lines = [" ".join(line.split()) for line in shown.splitlines()]
-    return [line for line in lines if line and not re.search(re.escape(line).replace(r"\.\.\.", ".*?"), found)]
+    """The lines of ``shown`` that are in no line of ``output``; several spaces count as one."""
+    found = [" ".join(line.split()) for line in output.splitlines()]
+    wanted = [" ".join(line.split()) for line in shown.splitlines() if line.strip()]
+    return [line for line in wanted if not any(_pattern(line).search(other) for other in found)]
+
+
+def _pattern(line: str) -> re.Pattern[str]:
+    return re.compile(".*".join(re.escape(part.strip()) for part in line.split("...")))

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from documentation.site import WRITTEN
+from local.engine import tools
+from local.paths import cache_directory
 from tests.guides.guide import Block, blocks, edit, missing
 from tests.stack import PROJECT, LocalStack
 from tests.watchdog import Watchdog
@@ -45,6 +47,20 @@ def copy(watchdog: Watchdog) -> Iterator[Path]:
     finally:
         stack.run("clean", "--force")
         shutil.rmtree(place)
+
+
+def environment(project: Path) -> dict[str, str]:
+    """What a reader has: a home of their own, and an engine on the PATH that is logged in somewhere."""
+    home = project.parent
+    pulumi = tools.existing_engine().pulumi.parent
+    return {
+        "HOME": str(home),
+        "XDG_CACHE_HOME": str(cache_directory().parent),
+        "PATH": f"{os.environ['PATH']}:{pulumi}",
+        "PULUMI_HOME": str(home / "pulumi-home"),
+        "PULUMI_BACKEND_URL": f"file://{home}",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+    }
 
 
 def script(found: list[Block]) -> str:
@@ -83,10 +99,9 @@ def follow(guide: Path, project: Path) -> dict[int, str]:
         elif part:
             # What a block exports is there for the next one, as in one terminal.
             text = f". {variables}\n{script(part)}\nexport -p > {variables}"
-            environment = {name: os.environ[name] for name in ("PATH", "HOME", "XDG_CACHE_HOME") if name in os.environ}
             result = subprocess.run(
                 ["bash", "-c", text],
-                cwd=project, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                cwd=project, env=environment(project), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 text=True, timeout=TIMEOUT_SECONDS, check=False,
             )  # fmt: skip
             done = re.split(rf"^{MARK}(\d+)\n", result.stdout, flags=re.MULTILINE)
@@ -117,3 +132,17 @@ def test_every_guide_is_listed_in_the_site_and_run() -> None:
 def test_what_is_not_run_says_why() -> None:
     notes = [block.note for guide in GUIDES for block in blocks(guide) if block.note]
     assert all(note == "fails" or re.match(r"not run: \w+ \w+", note) for note in notes), notes
+
+
+def test_output_that_a_reader_does_not_see_is_noticed() -> None:
+    assert missing("a ... b\nerror: no", "x a   1 b\nerror:   no, not\n") == []
+    assert missing("a ... b", "a\nb") == ["a ... b"]
+
+
+def test_an_edit_that_a_reader_could_not_do_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("one\ntwo\none\n")
+    edit(tmp_path, "--- file\n one\n-two\n+2\n")
+    assert (tmp_path / "file").read_text() == "one\n2\none\n"
+    for diff in ("--- file\n-one\n", "--- file\n-three\n"):
+        with pytest.raises(AssertionError, match="a reader finds this"):
+            edit(tmp_path, diff)
