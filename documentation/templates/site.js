@@ -9,9 +9,9 @@ const articles = [...document.querySelectorAll("article")];
 // The look: as the system has it, until somebody chooses.
 const remembered = (() => { try { return localStorage.getItem("look"); } catch { return null; } })();
 const system = matchMedia("(prefers-color-scheme: dark)");
-const asked = new URLSearchParams(location.search).get("look");
+const asked = new URLSearchParams(location.search); // ?look=dark, ?q=words
 const apply = dark => root.classList.toggle("dark", dark);
-apply((asked ?? remembered ?? (system.matches ? "dark" : "light")) === "dark");
+apply((asked.get("look") ?? remembered ?? (system.matches ? "dark" : "light")) === "dark");
 system.addEventListener("change", event => { if (!remembered) apply(event.matches); });
 document.getElementById("look").addEventListener("click", () => {
   const dark = root.classList.toggle("dark");
@@ -48,7 +48,7 @@ const entries = articles.flatMap(article => {
       found.push(entry);
       entry = { id: node.id, title: node.textContent, where: article.dataset.title, text: "" };
     } else if (node.tagName !== "H1" && !node.classList.contains("source")) {
-      entry.text += " " + [...node.querySelectorAll("td, th")].map(cell => cell.textContent).join(" · ");
+      entry.text += " " + [...node.querySelectorAll("td, th")].map(cell => cell.textContent).filter(cell => cell && cell !== "-").join(" · ");
       if (!node.querySelector("td")) entry.text += " " + node.textContent;
     }
   }
@@ -131,3 +131,4 @@ for (const block of document.querySelectorAll(".code")) {
   block.append(button);
 }
 show();
+if (asked.has("q")) { field.value = asked.get("q"); search(); }
