@@ -148,3 +148,25 @@ def test_it_needs_nothing_but_the_standard_library_of_python_3_9() -> None:
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
     modules |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     assert {module.partition(".")[0] for module in modules} <= sys.stdlib_module_names
+
+
+def test_it_knows_the_version_and_the_secrets_of_the_contract_beside_it() -> None:
+    assert contract.VERSION.split(".")[0] == str(contract_reader.MAJOR)
+    assert contract_reader.CONTRACT_VARIABLE == contract.CONTRACT_VARIABLE
+    assert contract_reader.SECRETS == {variable: name for name, variable in contract.SECRET_VARIABLES.items()}
+
+
+def test_keys_of_the_object_store_are_read_where_the_contract_has_them() -> None:
+    def with_keys(document: dict[str, Any]) -> None:
+        document["modules"]["scanner"]["secrets"] |= {"object_store_secret_key": "scanner.object_store_secret_key"}
+
+    environment = altered(with_keys)
+    with pytest.raises(ContractError, match="AWS_ACCESS_KEY_ID of scanner is not in environment"):
+        contract_reader.from_environment(environment)
+    keys = {"AWS_ACCESS_KEY_ID": "scanner-key", "AWS_SECRET_ACCESS_KEY": "scanner-secret"}
+    store = contract_reader.from_environment({**environment, **keys}).object_store
+    assert store is not None and "scanner-secret" not in repr(store)
+    assert store.connection() == {
+        "endpoint_url": "https://s3", "region_name": "us-east-1", "aws_access_key_id": "scanner-key",
+        "aws_secret_access_key": "scanner-secret",
+    }  # fmt: skip
