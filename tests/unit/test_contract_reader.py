@@ -153,7 +153,7 @@ def test_it_needs_nothing_but_the_standard_library_of_python_3_9() -> None:
 def test_it_knows_the_version_and_the_secrets_of_the_contract_beside_it() -> None:
     assert contract.VERSION.split(".")[0] == str(contract_reader.MAJOR)
     assert contract_reader.CONTRACT_VARIABLE == contract.CONTRACT_VARIABLE
-    assert contract_reader.SECRETS == {variable: name for name, variable in contract.SECRET_VARIABLES.items()}
+    assert {variable: name for name, variable in contract.SECRET_VARIABLES.items()} == contract_reader.SECRETS
 
 
 def test_keys_of_the_object_store_are_read_where_the_contract_has_them() -> None:
