@@ -23,11 +23,7 @@ def main() -> None:
         raise pulumi.RunError(f"the mapping has {len(error.problems)} problem(s):\n{error}") from None
 
     credentials = {name: Credential(name, user=name, rotate=user.rotate) for name, user in mapping.users.items()}
-    common: dict[str, Any] = {
-        "mapping": mapping,
-        "protect": settings.protect,
-        "allow_data_loss": settings.allow_data_loss,
-    }
+    common: dict[str, Any] = {"mapping": mapping, "protect": settings.protect}
     Postgres("postgres", PostgresArgs(settings=settings.postgres, credentials=credentials, **common))
     cluster = providers.cluster(settings.kubernetes)
     Valkey(
@@ -42,7 +38,8 @@ def main() -> None:
         ),
     )
     store = settings.object_store
-    ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=providers.object_store(store), **common))
+    provider, loss = providers.object_store(store), settings.allow_data_loss
+    ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=provider, allow_data_loss=loss, **common))
 
     document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)
     secrets = {name: credential.clear(name in mapping.modules) for name, credential in credentials.items()}

@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
         "--open", action="store_true", help="open the site in a browser"
     )
     add("test", "run the tests; arguments go to pytest").add_argument("arguments", nargs=argparse.REMAINDER)
-    add("lint", "check style, types, and that generated files are current")
+    add("lint", "check style, types, migrations, and that generated files are current")
     add("format", "put the style right")
     return top
 
