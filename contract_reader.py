@@ -55,6 +55,7 @@ class Postgres:
     tables: Mapping[str, frozenset[str]]
     columns: Mapping[str, Mapping[str, frozenset[str]]]
     functions: tuple[str, ...]
+    isolates_tenants: bool  # then each transaction begins with SET LOCAL app.tenant_id, or sees no row
 
     def connection(self) -> dict[str, Any]:
         """Arguments by libpq's names, as ``psycopg.connect`` and others take them."""
@@ -294,6 +295,7 @@ def _postgres(use: Mapping[str, Any], endpoint: Mapping[str, Any], password: _Pa
             for table, access in tables.items()
         },
         functions=tuple(use.get("functions", ())),
+        isolates_tenants=endpoint.get("tenant_isolation", "off") != "off",
     )
 
 

@@ -6,10 +6,18 @@ from functools import cached_property
 from pathlib import Path
 
 from components.mapping import Mapping
-from components.mapping.access import VERSION_TABLE, KeyAccess, key_access, object_access, schema_owners, table_access
+from components.mapping.access import (
+    VERSION_TABLE,
+    KeyAccess,
+    key_access,
+    object_access,
+    schema_owners,
+    table_access,
+    tenant_rules,
+)
 from components.mapping.model import Table
 from documentation import catalog
-from documentation.markdown import code
+from documentation.markdown import code, prose
 
 ORDER = ("SELECT", "INSERT", "UPDATE", "DELETE")
 VERBS = {"write": "reads and writes", "read": "reads", "produce": "adds entries", "consume": "consumes"}
@@ -58,6 +66,16 @@ class Facts:
                 tables[place] = (privileges_text(found.privileges), columns)
             result[module] = tables
         return result
+
+    def tenants(self, schema: str, table: str) -> str:
+        """Whose the rows of a table are, as a sentence."""
+        rule = tenant_rules(self.mapping, schema).get(table)
+        if rule is None:
+            said = self.tables(schema)[table].tenant
+            return f"Rows are shared by all tenants: {prose(said.shared or '')}." if said else ""
+        if rule.parent is None:
+            return f"Each row is of the tenant in {code(rule.column)}."
+        return f"Each row is of the tenant of its row in {code(rule.parent)}, by {code(rule.column)}."
 
     @cached_property
     def keys(self) -> dict[str, tuple[KeyAccess, ...]]:

@@ -27,8 +27,10 @@ WRITTEN = {
         "docs/guides/rotate.md",
         "docs/guides/use-the-contract.md",
         "docs/guides/production.md",
+        "docs/guides/adopt-a-database.md",
         "docs/guides/closed-network.md",
     ),
+    "In depth": ("docs/migrations.md", "docs/tenant-isolation.md", "docs/drift.md"),
     "About": ("ARCHITECTURE.md", "docs/why.md", "CONTRIBUTING.md", "CHANGELOG.md"),
 }
 REPOSITORY_ONLY = "not a page of this site: it is a file of the repository"

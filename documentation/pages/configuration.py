@@ -10,6 +10,13 @@ from documentation.markdown import Page, code, page, prose, table
 
 PATH = "reference/configuration.md"
 
+# The engine takes no description for keys outside of the project's namespace.
+ABOUT = {
+    "pulumi:disable-default-providers": "No resource may slip to a provider that nobody configured",
+    "objectStore:target": "What answers at the endpoint: rustfs, or aws for Amazon S3",
+    "postgres:tenantIsolation": "off, or row-level-security: PostgreSQL gives each session the rows of one tenant",
+}
+
 
 def page_of(project: Path) -> Page:
     """The page of a ``Pulumi.yaml``."""
@@ -17,7 +24,7 @@ def page_of(project: Path) -> Page:
     rows, fixed = [], []
     for key, item in config.items():
         if "type" not in item:
-            fixed.append([code(key), code(str(item["value"])), prose(item.get("description", ""))])
+            fixed.append([code(key), code(str(item["value"])), prose(ABOUT[key])])
             continue
         secret = item.get("secret", False)
         needed = "**must be set**" if "default" not in item else ""
@@ -32,8 +39,8 @@ def page_of(project: Path) -> Page:
         f"Keys of the namespace {code(NAMESPACE)}, in `stacks/Pulumi.<stack>.yaml` or by `pulumi config set KEY VALUE`; "
         "secrets by `pulumi config set --secret KEY`, which asks for the value.",
         table(["Key", "Type", "Default", "What it does"], rows),
-        "Keys of other namespaces, with the value that every stack has unless it sets its own:",
-        table(["Key", "Value", ""], fixed),
+        "Keys of other namespaces, with the value that a stack has unless it sets its own (`pulumi config set KEY VALUE`):",
+        table(["Key", "Value", "What it does"], fixed),
     )
 
 

@@ -44,6 +44,9 @@ def _postgres(facts: Facts, module: str) -> list[str | None]:
         f"Login {code(module)}, member of {codes(group_roles(facts.mapping, module))}. {limits}"
         if rows
         else f"Login {code(module)}, which may connect and sees no table.",
+        f"Sees the rows of every tenant: {prose(access.bypass_tenant_isolation)}."
+        if access.bypass_tenant_isolation
+        else None,
         table(["Table", "Privileges"], rows),
         *_others(facts, access.owns, module),
     ]

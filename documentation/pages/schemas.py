@@ -59,6 +59,7 @@ def _table(facts: Facts, schema: str, name: str) -> list[str | None]:
         f"## {name if '{' not in name else code(name)}",
         f"{prose(definition.purpose)}." + (" Made at run time, one for each policy." if runtime else ""),
         f"**Append-only**: {prose(definition.append_only)}." if definition.append_only else None,
+        facts.tenants(schema, name),
         table(["Column", "Type", "", "Default", "Key", "Meaning"], rows),
         bullets(rules),
         table(["Module", "May"], users),
