@@ -26,25 +26,28 @@ def main() -> None:
     common: dict[str, Any] = {"mapping": mapping, "protect": settings.protect}
     Postgres("postgres", PostgresArgs(settings=settings.postgres, credentials=credentials, **common))
     cluster = providers.cluster(settings.kubernetes)
-    Valkey(
+    valkey = Valkey(
         "valkey",
         ValkeyArgs(
-            mapping=mapping,
             settings=settings.valkey,
             kubernetes=settings.kubernetes,
             kubernetes_provider=cluster,
+            deployment=settings.valkey_deployment,
             credentials=credentials,
-            allow_data_loss=settings.allow_data_loss,
+            **common,
         ),
     )
     store = settings.object_store
     provider, loss = providers.object_store(store), settings.allow_data_loss
-    ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=provider, allow_data_loss=loss, **common))
+    objects = ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=provider, allow_data_loss=loss, **common))
 
     document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)
-    secrets = {name: credential.clear(name in mapping.modules) for name, credential in credentials.items()}
+    secrets = {
+        name: credential.clear(name in mapping.modules) | objects.secrets.get(name, {})
+        for name, credential in credentials.items()
+    }
     if cluster is not None and settings.kubernetes.contract_objects:
-        namespace = settings.kubernetes.contract_namespace
+        namespace = settings.kubernetes.contract_namespace or valkey.namespace
         ContractObjects("contract", ContractObjectsArgs(document, secrets, namespace, cluster))
     pulumi.export("contract", document.model_dump(mode="json"))
     pulumi.export("secrets", secrets)

@@ -96,14 +96,24 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class Sentinel:
+    """Where to ask who the primary is, and by which name."""
+
+    host: str
+    port: int
+    primary: str
+
+
+@dataclass(frozen=True)
 class Valkey:
-    """The user and what it may touch."""
+    """The user and what it may touch. With ``sentinel``, ``host`` may answer from a replica: writers ask Sentinel."""
 
     host: str
     port: int
     tls: bool
     user: str
     password: str = field(repr=False)
+    sentinel: Sentinel | None
     keys: tuple[Key, ...]
     streams: tuple[Stream, ...]
 
@@ -159,6 +169,7 @@ class ObjectStore:
     access_key: str | None
     secret_key: str | None = field(repr=False)
     objects: tuple[Objects, ...]
+    buckets: Mapping[str, str]  # name in the mapping -> physical name
 
     def connection(self) -> dict[str, Any]:
         """Arguments of ``boto3.client("s3", ...)``; with ``path_style``, its addressing style must be ``path``."""
@@ -171,11 +182,9 @@ class ObjectStore:
 
     def bucket(self, name: str) -> str:
         """The physical name of a bucket of the mapping: an environment may put a prefix before it."""
-        found = sorted({use.bucket for use in self.objects if use.bucket == name or use.bucket.endswith("-" + name)})
-        if len(found) != 1:
-            buckets = _list(sorted({use.bucket for use in self.objects}))
-            raise ContractError(f"no bucket, or no single one, is {name!r} among {buckets}")
-        return found[0]
+        if name not in self.buckets:
+            raise ContractError(f"no bucket {name!r} is this service's; there are {_list(self.buckets)}")
+        return self.buckets[name]
 
 
 @dataclass(frozen=True)
@@ -258,6 +267,7 @@ def _storage(contract: Mapping[str, Any], module: str, passwords: Mapping[str, s
         raise ContractError(f"no module {module!r} in the contract; there are {_list(sorted(modules))}")
     use = _object(modules[module], module)
     endpoints = _object(_get(contract, "endpoints", "contract"), "endpoints")
+    layout = _object(contract.get("layout", {}), "layout")
 
     def password(variable: str) -> str:
         if variable not in passwords:
@@ -270,7 +280,9 @@ def _storage(contract: Mapping[str, Any], module: str, passwords: Mapping[str, s
             version=version,
             postgres=_postgres(use["postgres"], endpoints["postgres"], password) if use["postgres"] else None,
             valkey=_valkey(use["valkey"], endpoints["valkey"], password),
-            object_store=_object_store(use, endpoints["object_store"], password) if use["object_store"] else None,
+            object_store=_object_store(use, endpoints["object_store"], layout, password)
+            if use["object_store"]
+            else None,
         )
     except KeyError as error:
         raise ContractError(f"the contract of {module} in {where} has no field {error}") from None
@@ -300,12 +312,14 @@ def _postgres(use: Mapping[str, Any], endpoint: Mapping[str, Any], password: _Pa
 
 
 def _valkey(use: Mapping[str, Any], endpoint: Mapping[str, Any], password: _Password) -> Valkey:
+    sentinel = endpoint.get("sentinel")
     return Valkey(
         host=endpoint["host"],
         port=int(endpoint["port"]),
         tls=bool(endpoint["tls"]),
         user=use["user"],
         password=password("VALKEY_PASSWORD"),
+        sentinel=Sentinel(sentinel["host"], int(sentinel["port"]), sentinel["primary"]) if sentinel else None,
         keys=tuple(Key(key["pattern"], key["type"], key["ttl"], key["verb"]) for key in use["keys"]),
         streams=tuple(
             Stream(item["name"], item["verb"], tuple(item["events"]), dict(item.get("groups", {})))
@@ -314,8 +328,13 @@ def _valkey(use: Mapping[str, Any], endpoint: Mapping[str, Any], password: _Pass
     )
 
 
-def _object_store(use: Mapping[str, Any], endpoint: Mapping[str, Any], password: _Password) -> ObjectStore:
+def _object_store(
+    use: Mapping[str, Any], endpoint: Mapping[str, Any], layout: Mapping[str, Any], password: _Password
+) -> ObjectStore:
     keys = "object_store_secret_key" in use["secrets"]
+    used = {item["bucket"] for item in use["object_store"]}
+    # A contract 1.0 has no layout: there, a bucket goes by its physical name.
+    names = {name: item["bucket"] for name, item in layout.items()} or {bucket: bucket for bucket in used}
     return ObjectStore(
         endpoint=endpoint["endpoint"],
         region=endpoint["region"],
@@ -323,6 +342,7 @@ def _object_store(use: Mapping[str, Any], endpoint: Mapping[str, Any], password:
         access_key=password("AWS_ACCESS_KEY_ID") if keys else None,
         secret_key=password("AWS_SECRET_ACCESS_KEY") if keys else None,
         objects=tuple(Objects(item["bucket"], item["prefix"], item["verb"]) for item in use["object_store"]),
+        buckets={name: bucket for name, bucket in names.items() if bucket in used},
     )
 
 

@@ -19,11 +19,11 @@ PREFIX = "stellaops-storage-"
 
 @dataclass(frozen=True)
 class ContractObjectsArgs:
-    """What the component is made from. ``namespace`` may hold ``{module}``, for modules with one of their own."""
+    """What the component is made from. ``namespace``, as text, may hold ``{module}``, for modules with their own."""
 
     contract: Contract
     secrets: dict[str, dict[str, pulumi.Output[str]]]
-    namespace: str
+    namespace: pulumi.Input[str]
     provider: Provider
 
 
@@ -43,9 +43,12 @@ class ContractObjects(pulumi.ComponentResource):
 
     def _create(self, module: str) -> str:
         args, name = self._args, PREFIX + kubernetes_name(module)
+        namespace = args.namespace
+        if isinstance(namespace, str):
+            namespace = namespace.replace("{module}", kubernetes_name(module))
         metadata = meta.ObjectMetaArgs(
             name=name,
-            namespace=args.namespace.replace("{module}", kubernetes_name(module)),
+            namespace=namespace,
             labels={
                 "app.kubernetes.io/name": "stellaops-storage",
                 "app.kubernetes.io/part-of": "stellaops",

@@ -30,7 +30,13 @@ WRITTEN = {
         "docs/guides/adopt-a-database.md",
         "docs/guides/closed-network.md",
     ),
-    "In depth": ("docs/migrations.md", "docs/tenant-isolation.md", "docs/drift.md"),
+    "In depth": (
+        "docs/migrations.md",
+        "docs/tenant-isolation.md",
+        "docs/valkey.md",
+        "docs/object-storage.md",
+        "docs/drift.md",
+    ),
     "About": ("ARCHITECTURE.md", "docs/why.md", "CONTRIBUTING.md", "CHANGELOG.md"),
 }
 REPOSITORY_ONLY = "not a page of this site: it is a file of the repository"

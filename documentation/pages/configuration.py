@@ -13,7 +13,7 @@ PATH = "reference/configuration.md"
 # The engine takes no description for keys outside of the project's namespace.
 ABOUT = {
     "pulumi:disable-default-providers": "No resource may slip to a provider that nobody configured",
-    "objectStore:target": "What answers at the endpoint: rustfs, or aws for Amazon S3",
+    "objectStore:target": "What answers at the endpoint: rustfs, minio, or aws for Amazon S3",
     "postgres:tenantIsolation": "off, or row-level-security: PostgreSQL gives each session the rows of one tenant",
 }
 

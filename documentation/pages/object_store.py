@@ -35,7 +35,13 @@ def pages(facts: Facts) -> list[Page]:
 
 def _bucket(facts: Facts, name: str) -> list[str | None]:
     bucket = facts.mapping.rustfs.buckets[name]
-    layout = [[code(f"{name}/{bucket.root}{item}"), prose(what.purpose)] for item, what in bucket.objects.items()]
+    layout = [
+        [
+            code(f"{name}/{bucket.root}{item}"),
+            prose(what.purpose) + ("; its own SHA-256 is the digest in its key" if what.addressed else ""),
+        ]
+        for item, what in bucket.objects.items()
+    ]
     users = [
         [link(prose(facts.name(module)), PATH, module_page(module)), code(path), verb]
         for module in facts.mapping.modules
@@ -44,8 +50,9 @@ def _bucket(facts: Facts, name: str) -> list[str | None]:
     ]
     notes = [
         "Versioned.",
-        "Objects are locked: a version cannot be deleted before its time." if bucket.object_lock else "",
+        f"A version is locked for {bucket.object_lock.retention} after it was written." if bucket.object_lock else "",
         "Keys are digests of their content, so an object never changes." if bucket.content_addressed else "",
+        "Nobody deletes here." if bucket.keeps_everything else "",
     ]
     return [
         f"## {name}",

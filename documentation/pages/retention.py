@@ -24,14 +24,19 @@ def pages(facts: Facts) -> list[Page]:
             if table_.append_only
         ),
         *(
-            [f"keys {code(pattern)}", _age(key.type, key.ttl), prose(key.purpose)]
+            [
+                f"keys {code(pattern)}",
+                _age(key.type, key.ttl, mapping.valkey.trim_acknowledged_after),
+                prose(key.purpose),
+            ]
             for pattern, key in mapping.valkey.keys.items()
         ),
         *(
             [
                 f"bucket {code(name)}",
                 f"current versions for ever, noncurrent ones {mapping.backups.rustfs.retention}"
-                + (", locked" if bucket.object_lock else ""),
+                + (f", each version locked for {bucket.object_lock.retention}" if bucket.object_lock else "")
+                + "".join(f"; under {code(prefix)} {age}" for prefix, age in bucket.noncurrent_versions.items()),
                 prose(bucket.purpose),
             ]
             for name, bucket in mapping.rustfs.buckets.items()
@@ -52,7 +57,10 @@ def pages(facts: Facts) -> list[Page]:
     ]
 
 
-def _age(kind: str, ttl: str) -> str:
-    if ttl in ("infinite", "none"):
-        return "until deleted" if kind != "stream" else "until trimmed by its users"
-    return f"entries {ttl}" if kind == "stream" else ttl.replace("-", " ")
+def _age(kind: str, ttl: str, trimmed: str | None) -> str:
+    """How long a key or a stream's entries stay; ``trimmed`` is the age for streams without a TTL of their own."""
+    if kind != "stream":
+        return "until deleted" if ttl in ("infinite", "none") else ttl.replace("-", " ")
+    if ttl != "none":
+        return f"entries {ttl}"
+    return f"entries {trimmed}, longer until every group has acknowledged them" if trimmed else "entries for ever"

@@ -5,8 +5,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import boto3
 import psycopg
 import valkey
+from botocore.config import Config
+from botocore.exceptions import ClientError
 from valkey.exceptions import NoPermissionError
 
 import contract_reader
@@ -25,6 +28,13 @@ def cache() -> Any:
     return valkey.Valkey(**STORAGE.valkey.connection(), decode_responses=True)
 
 
+def objects() -> Any:
+    """The object store as this service."""
+    assert STORAGE.object_store is not None
+    style = "path" if STORAGE.object_store.path_style else "auto"
+    return boto3.client("s3", config=Config(s3={"addressing_style": style}), **STORAGE.object_store.connection())
+
+
 def entry_of(client: Any, stream: str, **wanted: str) -> dict[str, str]:
     """The new entry of the stream that has these fields, taken by this service's group and acknowledged."""
     group = STORAGE.valkey.group(stream)
@@ -41,8 +51,10 @@ def refused(action: Callable[[], Any]) -> str:
     """How the store refuses; ``allowed`` when it does not."""
     try:
         action()
-    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.RaiseException, NoPermissionError) as error:
+    except (psycopg.errors.InsufficientPrivilege, NoPermissionError) as error:
         return str(error).splitlines()[0]
+    except ClientError as error:
+        return {"AccessDenied": "no permission"}.get(error.response["Error"]["Code"], str(error))
     return "allowed"
 
 

@@ -1,5 +1,6 @@
 """Three services with nothing but their contract and their secrets do a real round, and are refused where they should."""
 
+import hashlib
 import json
 import os
 import shlex
@@ -62,6 +63,9 @@ def _remove(stack: LocalStack, scan: str, said: dict[str, Any]) -> None:
             if numbers:
                 valkey.xdel(stream, *numbers)
         valkey.delete(f"scan:sha256:image-{scan}")
+    if "export_center" in said:
+        exported = said["export_center"]["did"]
+        stack.s3().delete_object(Bucket=exported["bucket"], Key=exported["key"])
     if "policy" not in said:
         return
     policy = said["policy"]["did"]["policy"]
@@ -73,14 +77,18 @@ def _remove(stack: LocalStack, scan: str, said: dict[str, Any]) -> None:
         connection.execute("DELETE FROM policy.policies WHERE policy_id = %s", [policy])
 
 
-def test_a_scan_goes_all_the_way_from_scanner_to_the_export(done: dict[str, Any]) -> None:
-    image = done["scanner"]["did"]["image"]
-    assert done["export_center"]["did"]["exported"] == {"image": image, "verdict": "blocked"}
+def test_a_scan_goes_all_the_way_from_scanner_to_the_export(done: dict[str, Any], live_stack: LocalStack) -> None:
+    exported = done["export_center"]["did"]
+    manifest = live_stack.s3().get_object(Bucket=exported["bucket"], Key=exported["key"])["Body"].read()
+    assert json.loads(manifest) == {"image": done["scanner"]["did"]["image"], "verdict": "blocked"}
 
 
 def test_what_the_services_wrote_is_in_the_stores(done: dict[str, Any], live_stack: LocalStack) -> None:
+    blob = done["scanner"]["did"]
+    sbom = live_stack.s3().get_object(Bucket=blob["bucket"], Key=blob["key"])["Body"].read()
     with live_stack.admin() as connection:
-        artifact = done["scanner"]["did"]["artifact"]
+        artifact = blob["artifact"]
+        assert artifact == f"sha256:{hashlib.sha256(sbom).hexdigest()}"
         query = "SELECT s.state FROM scanner.scans s JOIN scanner.scan_artifacts USING (scan_id) WHERE artifact_id = %s"
         assert connection.execute(query, [artifact]).fetchone() == ("completed",)
         table = sql.Identifier("policy", f"effective_finding_{done['policy']['did']['policy']}")

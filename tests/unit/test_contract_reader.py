@@ -54,6 +54,13 @@ def test_a_service_connects_with_what_it_reads() -> None:
         "host": "cache", "port": 6379, "ssl": False, "username": "scanner", "password": "vk-scanner",
     }  # fmt: skip
     assert scanner.object_store.bucket("blobs") == "dev-blobs"
+    assert scanner.object_store.connection() == {
+        "endpoint_url": "https://s3", "region_name": "us-east-1",
+        "aws_access_key_id": SECRETS["scanner"]["object_store_access_key"],
+        "aws_secret_access_key": SECRETS["scanner"]["object_store_secret_key"],
+    }  # fmt: skip
+    with pytest.raises(ContractError, match="no bucket 'evidence' is this service's; there are blobs, images"):
+        scanner.object_store.bucket("evidence")
 
 
 def test_privileges_are_those_of_the_table_or_of_the_column() -> None:
@@ -87,12 +94,10 @@ def test_a_module_without_a_store_has_none_there() -> None:
 
 
 def test_no_password_is_shown_when_an_object_is_printed() -> None:
-    assert "scanner" in repr(contract_reader.from_environment(values("scanner")))
-    assert not [
-        secret
-        for secret in SECRETS["scanner"].values()
-        if secret in repr(contract_reader.from_outputs(OUTPUTS, "scanner"))
-    ]
+    shown = repr(contract_reader.from_outputs(OUTPUTS, "scanner"))
+    secrets = {name: value for name, value in SECRETS["scanner"].items() if name != "object_store_access_key"}
+    assert "scanner" in shown and len(secrets) == 3
+    assert not [name for name, value in secrets.items() if value in shown]
 
 
 def altered(change: Callable[[dict[str, Any]], None]) -> dict[str, str]:
@@ -156,17 +161,23 @@ def test_it_knows_the_version_and_the_secrets_of_the_contract_beside_it() -> Non
     assert {variable: name for name, variable in contract.SECRET_VARIABLES.items()} == contract_reader.SECRETS
 
 
-def test_keys_of_the_object_store_are_read_where_the_contract_has_them() -> None:
-    def with_keys(document: dict[str, Any]) -> None:
-        document["modules"]["scanner"]["secrets"] |= {"object_store_secret_key": "scanner.object_store_secret_key"}
+def test_a_contract_of_the_first_version_is_read_though_it_has_no_keys_of_the_object_store() -> None:
+    def first(document: dict[str, Any]) -> None:
+        document["version"] = "1.0"
+        del document["layout"]
+        for secret in ("object_store_access_key", "object_store_secret_key"):
+            del document["modules"]["scanner"]["secrets"][secret]
 
-    environment = altered(with_keys)
-    with pytest.raises(ContractError, match="AWS_ACCESS_KEY_ID of scanner is not in environment"):
-        contract_reader.from_environment(environment)
-    keys = {"AWS_ACCESS_KEY_ID": "scanner-key", "AWS_SECRET_ACCESS_KEY": "scanner-secret"}
-    store = contract_reader.from_environment({**environment, **keys}).object_store
-    assert store is not None and "scanner-secret" not in repr(store)
-    assert store.connection() == {
-        "endpoint_url": "https://s3", "region_name": "us-east-1", "aws_access_key_id": "scanner-key",
-        "aws_secret_access_key": "scanner-secret",
-    }  # fmt: skip
+    store = contract_reader.from_environment(altered(first)).object_store
+    assert store is not None and store.access_key is None and store.bucket("dev-blobs") == "dev-blobs"
+
+
+def test_sentinel_and_tenants_are_read_where_an_environment_has_them() -> None:
+    def more(document: dict[str, Any]) -> None:
+        document["endpoints"]["valkey"]["sentinel"] = {"host": "cache", "port": 26379, "primary": "stellaops"}
+        document["endpoints"]["postgres"]["tenant_isolation"] = "row-level-security"
+
+    usual, found = (contract_reader.from_environment(item) for item in (values("scanner"), altered(more)))
+    assert usual.valkey.sentinel is None and usual.postgres is not None and not usual.postgres.isolates_tenants
+    assert found.valkey.sentinel == contract_reader.Sentinel("cache", 26379, "stellaops")
+    assert found.postgres is not None and found.postgres.isolates_tenants
