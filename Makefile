@@ -6,7 +6,7 @@ LOCAL := $(PYTHON) -m local
 MIGRATIONS = $(LOCAL) operate migrations $(subst migrate-,,$@) $(if $(SCHEMA),--schema $(SCHEMA)) $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
 .PHONY: migrate-status migrate-apply migrate-verify migrate-baseline migrate-repair
-.PHONY: help up down destroy preview refresh drift streams trim keys size objects undelete env pulumi clean test lint format
+.PHONY: help up down destroy preview refresh drift streams trim keys size objects undelete env pulumi clean docs docs-open test lint format
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,12 @@ destroy:  ## Remove every resource, then stop the servers (asks; YES=1 does not)
 
 clean:  ## Remove the local stack with all its data (asks; FORCE=1 does not)
 	@$(LOCAL) clean $(if $(FORCE),--force)
+
+docs:  ## Write docs/reference from the mapping, and the site docs/site/index.html
+	@$(LOCAL) docs
+
+docs-open:  ## The same, and open the site in a browser
+	@$(LOCAL) docs --open
 
 test:  ## Prove it: lint, then all tests, on servers of their own (ARGS goes to pytest)
 	@$(LOCAL) lint

@@ -5,6 +5,7 @@ from typing import Any
 import pulumi
 
 from components import contract, providers
+from components.contract_objects import ContractObjects, ContractObjectsArgs
 from components.credentials import Credential
 from components.mapping import MappingError, load
 from components.postgres.component import Postgres, PostgresArgs
@@ -24,12 +25,13 @@ def main() -> None:
     credentials = {name: Credential(name, user=name, rotate=user.rotate) for name, user in mapping.users.items()}
     common: dict[str, Any] = {"mapping": mapping, "protect": settings.protect}
     Postgres("postgres", PostgresArgs(settings=settings.postgres, credentials=credentials, **common))
-    Valkey(
+    cluster = providers.cluster(settings.kubernetes)
+    valkey = Valkey(
         "valkey",
         ValkeyArgs(
             settings=settings.valkey,
             kubernetes=settings.kubernetes,
-            kubernetes_provider=providers.cluster(settings.kubernetes),
+            kubernetes_provider=cluster,
             deployment=settings.valkey_deployment,
             credentials=credentials,
             **common,
@@ -40,14 +42,15 @@ def main() -> None:
     objects = ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=provider, allow_data_loss=loss, **common))
 
     document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)
+    secrets = {
+        name: credential.clear(name in mapping.modules) | objects.secrets.get(name, {})
+        for name, credential in credentials.items()
+    }
+    if cluster is not None and settings.kubernetes.contract_objects:
+        namespace = settings.kubernetes.contract_namespace or valkey.namespace
+        ContractObjects("contract", ContractObjectsArgs(document, secrets, namespace, cluster))
     pulumi.export("contract", document.model_dump(mode="json"))
-    pulumi.export(
-        "secrets",
-        {
-            name: credential.clear(name in mapping.modules) | objects.secrets.get(name, {})
-            for name, credential in credentials.items()
-        },
-    )
+    pulumi.export("secrets", secrets)
 
 
 main()

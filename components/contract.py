@@ -1,11 +1,13 @@
 """The contract: what each module may use and where it is, as one versioned document without a secret in it.
 
-``build`` makes it from the mapping and the endpoints; ``env_lines`` turns it, with the secrets, into shell exports.
+``build`` makes it from the mapping and the endpoints; ``variables`` and ``secret_variables`` are what one module gets
+of it, on Kubernetes (``contract_objects``) and on a laptop (``env_lines``).
 Removing or retyping a field is a breaking change: raise the first number of ``VERSION``. Adding one raises the second.
 """
 
 import shlex
-from typing import Any, Literal
+from collections.abc import Mapping as MappingType
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,6 +18,8 @@ from components.settings import Settings
 from components.valkey.deployment.names import PRIMARY_NAME, SENTINEL_PORT
 
 VERSION = "1.1"
+
+Secret = TypeVar("Secret")
 
 
 class Part(BaseModel):
@@ -245,47 +249,76 @@ def _valkey(mapping: Mapping, name: str) -> ValkeyUse:
     return ValkeyUse(user=name, keys=tuple(keys), streams=tuple(streams))
 
 
-def env_lines(outputs: dict[str, Any], module: str) -> list[str]:
-    """Shell ``export`` lines with which ``module`` connects: libpq's variables, ``VALKEY_*``, ``S3_*`` and ``AWS_*``.
+# The name of a secret in the output ``secrets`` -> the environment variable and the key of the Kubernetes Secret.
+SECRET_VARIABLES = {
+    "postgres_password": "PGPASSWORD",
+    "valkey_password": "VALKEY_PASSWORD",
+    "object_store_access_key": "AWS_ACCESS_KEY_ID",
+    "object_store_secret_key": "AWS_SECRET_ACCESS_KEY",
+}
+# Holds the module's own part of the contract, as JSON.
+CONTRACT_VARIABLE = "STELLAOPS_CONTRACT"
 
-    ``outputs`` are the stack's outputs with ``contract`` and, in clear, ``secrets``. Raises ``KeyError`` with the
-    module's name when the contract does not know it.
-    """
-    contract = Contract.model_validate(outputs["contract"])
+
+def excerpt(contract: Contract, module: str) -> Contract:
+    """The contract of one module alone. Raises ``KeyError`` with the module's name when there is none."""
     use = contract.modules[module]
-    secrets = outputs["secrets"][module]
+    used = {item.bucket for item in use.object_store}
+    layout = {name: item for name, item in contract.layout.items() if item.bucket in used}
+    return contract.model_copy(update={"modules": {module: use}, "layout": layout})
+
+
+def variables(contract: Contract, module: str) -> dict[str, str]:
+    """What ``module`` connects with, without secrets: libpq's variables, ``VALKEY_*``, ``S3_*``, ``AWS_*`` and its
+    part of the contract.
+
+    Raises ``KeyError`` with the module's name when the contract does not know it.
+    """
+    use = contract.modules[module]
     postgres, valkey, store = contract.endpoints.postgres, contract.endpoints.valkey, contract.endpoints.object_store
-    variables: dict[str, str] = {}
+    found: dict[str, str] = {}
     if use.postgres is not None:
-        variables |= {
+        found |= {
             "PGHOST": postgres.host,
             "PGPORT": str(postgres.port),
             "PGDATABASE": postgres.database,
             "PGSSLMODE": postgres.sslmode,
             "PGUSER": use.postgres.role,
-            "PGPASSWORD": secrets["postgres_password"],
         }
-    variables |= {
+    found |= {
         "VALKEY_HOST": valkey.host,
         "VALKEY_PORT": str(valkey.port),
         "VALKEY_TLS": str(valkey.tls).lower(),
         "VALKEY_USER": use.valkey.user,
-        "VALKEY_PASSWORD": secrets["valkey_password"],
     }
     if valkey.sentinel is not None:
-        variables |= {
+        found |= {
             "VALKEY_SENTINEL_HOST": valkey.sentinel.host,
             "VALKEY_SENTINEL_PORT": str(valkey.sentinel.port),
             "VALKEY_SENTINEL_PRIMARY": valkey.sentinel.primary,
         }
     if use.object_store:
-        variables |= {
+        found |= {
             "S3_ENDPOINT": store.endpoint,
             "S3_REGION": store.region,
             "S3_BUCKETS": " ".join(sorted({item.bucket for item in use.object_store})),
             "AWS_ENDPOINT_URL_S3": store.endpoint,
             "AWS_REGION": store.region,
-            "AWS_ACCESS_KEY_ID": secrets["object_store_access_key"],
-            "AWS_SECRET_ACCESS_KEY": secrets["object_store_secret_key"],
         }
-    return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    return {**found, CONTRACT_VARIABLE: excerpt(contract, module).model_dump_json()}
+
+
+def secret_variables(contract: Contract, module: str, secrets: MappingType[str, Secret]) -> dict[str, Secret]:
+    """The module's part of the output ``secrets``, by environment variable."""
+    return {SECRET_VARIABLES[name]: secrets[name] for name in contract.modules[module].secrets}
+
+
+def env_lines(outputs: dict[str, Any], module: str) -> list[str]:
+    """Shell ``export`` lines with which ``module`` connects: the same names as on Kubernetes.
+
+    ``outputs`` are the stack's outputs with ``contract`` and, in clear, ``secrets``. Raises ``KeyError`` with the
+    module's name when the contract does not know it.
+    """
+    contract = Contract.model_validate(outputs["contract"])
+    found = {**variables(contract, module), **secret_variables(contract, module, outputs["secrets"][module])}
+    return [f"export {name}={shlex.quote(value)}" for name, value in found.items()]

@@ -68,7 +68,8 @@ class ValkeySettings:
 class KubernetesSettings:
     """Where the Valkey deployment goes: a directory of manifests, a cluster, or nowhere.
 
-    ``context`` is of the kubeconfig, empty for its current one. ``wait``: whether ``up`` waits until pods run.
+    Each module's ConfigMap and Secret go to ``contract_namespace``, which may hold ``{module}``, else to ``namespace``;
+    or nowhere with ``contract_objects`` off. ``context`` is of the kubeconfig, empty for its current one. ``wait``: whether ``up`` waits until pods run.
     """
 
     mode: Literal["render", "cluster", "none"]
@@ -77,6 +78,8 @@ class KubernetesSettings:
     context: str = ""
     create_namespace: bool = False
     wait: bool = True
+    contract_objects: bool = True
+    contract_namespace: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,8 @@ class Settings:
                 context=config.get("kubernetesContext") or "",
                 create_namespace=config.get_bool("kubernetesNamespaceCreate") or False,
                 wait=config.get_bool("kubernetesWait") is not False,
+                contract_objects=config.get_bool("contractObjects") is not False,
+                contract_namespace=config.get("contractNamespace") or "",
             ),
             valkey_deployment=_valkey_deployment(config),
             object_store=ObjectStoreSettings(

@@ -46,6 +46,8 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:  # noqa: 
             return _pulumi(state, [part for part in options.arguments if part != "--"])
         case "operate":
             return _operate(state, [part for part in options.arguments if part != "--"])
+        case "docs":
+            return _docs(show=options.open)
         case "kubernetes-plugin":
             return _kubernetes_plugin(pulumi_home)
         case "test":
@@ -254,6 +256,11 @@ def _operate(state: State, arguments: list[str]) -> int:
     return subprocess.run([str(part) for part in command], cwd=ROOT, env=stack.environment, check=False).returncode
 
 
+def _docs(*, show: bool) -> int:
+    command = [VENV / "bin" / "python", "-m", "documentation", *(["--open"] if show else [])]
+    return subprocess.run([str(part) for part in command], cwd=ROOT, check=False).returncode
+
+
 def _kubernetes_plugin(pulumi_home: Path) -> int:
     """The official plugin from its sources, where it cannot be downloaded: for stacks that deploy to a cluster."""
     from local.plugins import install
@@ -292,6 +299,7 @@ LINT = (
     ("python", "-m", "components.mapping"),
     ("python", "-m", "components.postgres.lint"),
     ("python", "-m", "components.schemas", "--check"),
+    ("python", "-m", "documentation", "--check"),
 )
 FORMAT = (
     ("ruff", "check", "--fix"),

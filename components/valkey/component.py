@@ -52,11 +52,17 @@ def streams_of(mapping: Mapping) -> dict[str, list[str]]:
 
 
 class Valkey(pulumi.ComponentResource):
-    """Users and streams of the mapping. Output ``users``: their names; ``streams``: stream -> groups."""
+    """Users and streams of the mapping. Output ``users``: their names; ``streams``: stream -> groups.
+
+    ``namespace``: where the deployment is; known when it exists, if it is made here.
+    """
+
+    namespace: pulumi.Input[str]
 
     def __init__(self, name: str, args: ValkeyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellaops:valkey:Valkey", name, None, opts)
         self._args = args
+        self.namespace = args.kubernetes.namespace
         self._passwords = {user: args.credentials[user].valkey_sha256 for user in args.mapping.users}
         if args.settings.apply == "direct":
             self._apply_directly()
@@ -94,9 +100,10 @@ class Valkey(pulumi.ComponentResource):
         checksum = hashes.apply(lambda known: digest(*conf, *conf.values(), *known))
         name = args.kubernetes.namespace
         made = namespace(name, self._kept(opts)) if args.kubernetes.create_namespace else None
+        self.namespace = made.metadata.name if made else name
         deploy(
             DeploymentArgs(
-                namespace=made.metadata.name if made else name,
+                namespace=self.namespace,
                 namespace_name=name,
                 settings=options,
                 tls=tls,
