@@ -34,6 +34,7 @@ def main() -> None:
             kubernetes_provider=cluster,
             deployment=settings.valkey_deployment,
             credentials=credentials,
+            allow_data_loss=settings.allow_data_loss,
             **common,
         ),
     )
