@@ -54,7 +54,7 @@ objects:  ## Audit what lies in the buckets against the layout; exits 2 when som
 	@$(LOCAL) operate objects $(if $(BUCKET),--bucket '$(BUCKET)') $(ARGS)
 
 undelete:  ## Restore the last version of an object: make undelete KEY=evidence/bundle-1/manifest.json
-	@$(LOCAL) operate undelete $(ARGS) -- '$(KEY)'
+	@$(LOCAL) operate undelete '$(KEY)' $(ARGS)
 
 env:  ## Print what a module needs to connect: eval "$(make -s env MODULE=scanner)"
 	@$(LOCAL) env $(MODULE)

@@ -6,6 +6,7 @@ by the secret key. ``connect`` asks for the first and takes the second where tha
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -133,7 +134,7 @@ class RustfsAdmin(_Commands):
         try:
             answer = _steadily(send, lambda answer: answer.status_code)
         except (BotoCoreError, ValueError) as error:
-            raise unreachable(self._store, error) from None
+            raise _unreachable(self._store, error) from None
         finally:
             session.close()
         if answer.status_code not in (200, 204):
@@ -191,7 +192,7 @@ class MinioAdmin(_Commands):
         except MinioAdminException as error:
             raise _refused(int(error._code), error._body) from None  # noqa: SLF001 - it has no other way to say it
         except HTTPError as error:
-            raise unreachable(self._store, error) from None
+            raise _unreachable(self._store, error) from None
         return json.loads(answer) if answer.strip() else None
 
 
@@ -233,8 +234,6 @@ def _steadily(send: Callable[[], Any], status: Callable[[Any], int]) -> Any:
 
 def _refused(status: int, body: str) -> RefusedError:
     """From an error's body: XML in S3's form, or JSON with the same names."""
-    import re
-
     try:
         fields = json.loads(body)
         code, text = str(fields.get("Code", "")), str(fields.get("Message", ""))
@@ -244,7 +243,7 @@ def _refused(status: int, body: str) -> RefusedError:
     return RefusedError(status, code, " ".join(text.split()))
 
 
-def unreachable(store: Store, error: Exception) -> ProviderError:
+def _unreachable(store: Store, error: Exception) -> ProviderError:
     """Nobody answers at the endpoint."""
     text = " ".join(str(error).split())
     todo = "see that it runs and that stellaops-storage:objectStoreEndpoint is right"

@@ -117,10 +117,12 @@ def by_name(document: Document) -> dict[str, Document]:
         )
         principal = _listed(statement.get("Principal"))
         actions = [*_listed(statement.get("Action")), *(f"not {one}" for one in _listed(statement.get("NotAction")))]
-        places = [*_listed(statement.get("Resource")), *(f"not {one}" for one in _listed(statement.get("NotResource")))]
+        # Some answers leave the beginning of a resource's name away.
+        places = [one.removeprefix(arn("")) for one in _listed(statement.get("Resource"))]
+        places += [f"not {one.removeprefix(arn(''))}" for one in _listed(statement.get("NotResource"))]
         for place in places:
-            name = f"{statement['Effect']} {place.replace(arn(''), '')}{where}"
-            kept = found.setdefault(name, {"Effect": statement["Effect"], "Action": [], "Resource": [place]})
+            name = f"{statement['Effect']} {place}{where}"
+            kept = found.setdefault(name, {"Effect": statement["Effect"], "Action": [], "Resource": [arn(place)]})
             kept["Action"] = sorted({*kept["Action"], *actions})
             if condition:
                 kept["Condition"] = condition

@@ -99,11 +99,6 @@ def code(error: "ClientError") -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def is_denied(error: "ClientError") -> bool:
-    """Whether the server refused for want of leave."""
-    return code(error) in _DENIED
-
-
 def is_gone(error: "ClientError") -> bool:
     """Whether the error says that there is no such bucket."""
     return code(error) in _GONE

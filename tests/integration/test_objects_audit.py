@@ -146,6 +146,16 @@ def test_memory_does_not_grow_with_the_number_of_keys() -> None:
     assert many < few * 1.5, f"ten times as many keys took {many / few:.1f} times the memory"
 
 
+def test_a_long_listing_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = objects.Progress("blobs")
+    for keys in range(0, 250_001, 1000):
+        progress(keys)
+    progress.clear()
+    said = capsys.readouterr()
+    assert said.err.splitlines() == ["blobs: 100,000 keys so far", "blobs: 200,000 keys so far"]
+    assert not said.out, "progress would be mixed into the findings of who reads them by a pipe"
+
+
 def test_each_key_has_the_same_chance_to_be_looked_at() -> None:
     sample = Sample(100)
     for number in range(10_000):
