@@ -104,6 +104,13 @@ def loads(raw: bytes, file: str) -> Mapping:
     return mapping
 
 
+def places(raw: bytes, file: str) -> dict[Path_, tuple[int, int]]:
+    """Line and column of every key and value in ``raw``, also of a mapping that is not valid."""
+    document = _Document(file)
+    _parse(raw, document)
+    return document.places
+
+
 def _parse(raw: bytes, document: _Document) -> Any:
     if len(raw) > LARGEST_FILE:
         document.report((), f"is {len(raw)} bytes long; a mapping has at most {LARGEST_FILE}")

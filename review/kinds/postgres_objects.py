@@ -1,0 +1,74 @@
+"""The database, its schemas and their default privileges."""
+
+from review.change import Change
+from review.context import Context
+from review.escape import code, codes
+from review.kinds import generic
+from review.kinds.tokens import DATABASE, DEFAULT_PRIVILEGES, SCHEMA
+from review.preview import Step
+from review.risk import Risk
+
+TYPES = (DATABASE, SCHEMA, DEFAULT_PRIVILEGES)
+STORE = "PostgreSQL"
+
+
+def changes(context: Context, steps: list[Step]) -> list[Change]:
+    return [change for step in steps if step.op != "same" for change in _told(step)]
+
+
+def _told(step: Step) -> list[Change]:
+    if step.type == DEFAULT_PRIVILEGES:
+        return [_defaults(step)]
+    name = str(step.state.asked("name", step.name))
+    noun = "schema" if step.type == SCHEMA else "database"
+    origin = ("postgres", "schemas", name) if step.type == SCHEMA else ()
+
+    def change(risk: Risk, sentence: str) -> Change:
+        return Change(risk, STORE, name, sentence, name, origin, (step.urn,))
+
+    if step.op == "create":
+        return [change(Risk.ADDITIVE, f"{noun} {code(name)} is made")]
+    if step.op in ("delete", "replace"):
+        old = str(step.old.live("name", name))
+        verb = "is dropped" if step.op == "delete" else "is dropped and made anew"
+        how = "with all its tables"
+        if step.type == SCHEMA and not step.old.live("dropCascade"):
+            how += " (refused while it has any: allowDataLoss is off)"
+        return [Change(Risk.DATA_LOSS, STORE, old, f"{noun} {code(old)} {verb} {how}", old, origin, (step.urn,))]
+    keys = generic.changed_keys(step)
+    result = []
+    if "dropCascade" in keys and step.new.asked("dropCascade"):
+        keys.discard("dropCascade")
+        result.append(change(Risk.ACCESS_WIDENED, f"{noun} {code(name)} may from now on be dropped with its tables"))
+    elif "dropCascade" in keys:
+        keys.discard("dropCascade")
+        result.append(change(Risk.NONE, f"{noun} {code(name)} can no longer be dropped with its tables"))
+    if "owner" in keys:
+        keys.discard("owner")
+        owner, new = step.old.live("owner"), step.new.asked("owner")
+        result.append(change(Risk.ACCESS_WIDENED, f"{noun} {code(name)} belongs to {code(new)} instead of {code(owner)}"))
+    if keys:
+        result.append(change(Risk.RESTART, f"{noun} {code(name)} changes: {codes(sorted(keys))}"))
+    return result
+
+
+def _defaults(step: Step) -> Change:
+    """Ours take PUBLIC's EXECUTE on new functions away; deleting one gives it back."""
+    role, kind = str(step.state.live("role", "")), str(step.state.live("objectType", "object"))
+    group = step.name.partition("-")[0]
+    before, after = (set(state.live("privileges") or ()) for state in (step.old, step.new))
+    who = "everyone (PUBLIC)" if role == "public" else code(role)
+    if step.op == "delete":
+        opened = role == "public" and not before
+        risk = Risk.ACCESS_WIDENED if opened else Risk.ACCESS_REVOKED
+        sentence = f"{who} {'gets' if opened else 'loses'} the default privileges on new {kind}s of {code(group)}"
+    elif after - before:
+        risk = Risk.ACCESS_WIDENED
+        sentence = f"{who} gains {', '.join(sorted(after - before))} on every new {kind} of {code(group)}"
+    elif before - after:
+        risk = Risk.ACCESS_REVOKED
+        sentence = f"{who} loses {', '.join(sorted(before - after))} on every new {kind} of {code(group)}"
+    else:
+        risk = Risk.ADDITIVE if step.op == "create" else Risk.NONE
+        sentence = f"{who} has nothing on new {kind}s of {code(group)} by default"
+    return Change(risk, STORE, group, sentence, group, (), (step.urn,))
