@@ -3,7 +3,7 @@ PYTHON ?= python3
 LOCAL := $(PYTHON) -m local
 
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy preview refresh drift env pulumi clean test lint format
+.PHONY: help up down destroy preview review refresh drift env pulumi clean test lint format
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ up:  ## Bring up the local stack: engine, servers, every resource (the first tim
 
 preview:  ## Show what `up` would change (ARGS=--expect-no-changes fails if there is something)
 	@$(LOCAL) preview $(ARGS)
+
+review:  ## The preview as reviewers see it in a pull request (STACK=dev for another stack; ARGS=--help)
+	@$(LOCAL) review $(if $(STACK),--stack $(STACK)) $(ARGS)
 
 refresh:  ## Look what was changed by hand in the stores; the next `up` puts it right
 	@$(LOCAL) refresh $(ARGS)

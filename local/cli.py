@@ -16,7 +16,7 @@ from local.paths import ROOT
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 TAKES_ENGINE_ARGUMENTS = ("up", "preview", "refresh", "destroy", "test")
 # Their standard output is for machines: progress goes to standard error.
-FOR_MACHINES = ("env", "pulumi", "operate")
+FOR_MACHINES = ("env", "pulumi", "operate", "review")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,6 +44,9 @@ def parser() -> argparse.ArgumentParser:
     )
     add("pulumi", "run the engine on the local stack").add_argument("arguments", nargs=argparse.REMAINDER)
     add("operate", "run a day-two command on the local stack (python -m operations)").add_argument(
+        "arguments", nargs=argparse.REMAINDER
+    )
+    add("review", "turn the preview of a stack into a comment for reviewers (python -m review)").add_argument(
         "arguments", nargs=argparse.REMAINDER
     )
     add("test", "run the tests; arguments go to pytest").add_argument("arguments", nargs=argparse.REMAINDER)

@@ -14,7 +14,7 @@ from local.console import console
 from local.engine import tools
 from local.errors import UserError
 from local.fleet import Fleet
-from local.paths import ROOT, VENV, State, short
+from local.paths import ROOT, STACK, VENV, State, short
 from local.stack import Stack
 
 TEST_WORKERS = 4  # each may start servers of its own
@@ -22,6 +22,7 @@ TEST_WORKERS = 4  # each may start servers of its own
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """The command's exit code. ``arguments`` are those that the engine or pytest gets."""
+    own = dict(os.environ)
     environment.scrub()
     state = State.current()
     match options.command:
@@ -41,8 +42,9 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
             return _env(state, options.module)
         case "pulumi":
             return _pulumi(state, [part for part in options.arguments if part != "--"])
-        case "operate":
-            return _operate(state, [part for part in options.arguments if part != "--"])
+        case "operate" | "review" as command:
+            parts = [part for part in options.arguments if part != "--"]
+            return _operate(state, parts) if command == "operate" else _review(state, parts, own)
         case "test":
             return _test([*options.arguments, *arguments])
         case "lint" | "format":
@@ -247,6 +249,22 @@ def _operate(state: State, arguments: list[str]) -> int:
         Fleet.ready(state, console).start(console)
     command = [VENV / "bin" / "python", "-m", "operations", *arguments]
     return subprocess.run([str(part) for part in command], cwd=ROOT, env=stack.environment, check=False).returncode
+
+
+def _review(state: State, arguments: list[str], own: dict[str, str]) -> int:
+    """The preview of the local stack as a comment; of another stack with the user's own engine and environment."""
+    chosen = [arguments[at + 1] for at, part in enumerate(arguments[:-1]) if part == "--stack"]
+    elsewhere = any(name != STACK for name in chosen) or any(not part.startswith("-") for part in arguments[:1])
+    if elsewhere:
+        settings = {**own, "PATH": os.pathsep.join([str(VENV / "bin"), own.get("PATH", os.defpath)])}
+    else:
+        stack = _existing(state)
+        with _alone(state):
+            Fleet.ready(state, console).start(console)
+        settings = stack.environment
+        arguments = arguments if chosen else ["--stack", STACK, *arguments]
+    command = [VENV / "bin" / "python", "-m", "review", *arguments]
+    return subprocess.run([str(part) for part in command], cwd=ROOT, env=settings, check=False).returncode
 
 
 def _test(arguments: list[str]) -> int:

@@ -27,7 +27,9 @@ class Approvals:
                 value = json.loads(text)
             except ValueError:
                 value = text
-            labels |= {_normal(item) for item in (value if isinstance(value, list) else [text]) if isinstance(item, str)}
+            labels |= {
+                _normal(item) for item in (value if isinstance(value, list) else [text]) if isinstance(item, str)
+            }
         return Approvals(frozenset(labels))
 
     def cover(self, change: Change) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from review.origin import Origins
 from review.preview import Preview, Step
+from review.tokens import SCHEMA
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,15 @@ class Context:
         """The contract as it is, and as it will be where the preview tells."""
         old, new = self.preview.outputs()
         return _document(old.get("contract")) or {}, None if new is None else _document(new.get("contract"))
+
+    @cached_property
+    def made_schemas(self) -> frozenset[str]:
+        """Schemas that the run creates: what is told of them is told in one sentence."""
+        return frozenset(step.name for step in self.steps(SCHEMA) if step.op == "create")
+
+    @cached_property
+    def dropped_schemas(self) -> frozenset[str]:
+        return frozenset(step.name for step in self.steps(SCHEMA) if step.op == "delete")
 
     def memberships(self) -> dict[str, tuple[str, ...]]:
         """Module -> the group roles that its login has now, as the contract says."""

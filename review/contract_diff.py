@@ -34,7 +34,10 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> Difference:
     _walk(_keyed(old), _keyed(new), "", found)
     versions = str(old.get("version", "")), str(new.get("version", ""))
     problem = version_problem(versions, _shape(old), _shape(new)) if old and new else ""
-    return Difference(*(tuple(sorted(found[kind])) for kind in ("added", "removed", "retyped", "changed")), versions, problem)
+    added, removed, retyped, changed = (
+        tuple(sorted(found[kind])) for kind in ("added", "removed", "retyped", "changed")
+    )
+    return Difference(added, removed, retyped, changed, versions, problem)
 
 
 def _walk(old: Any, new: Any, path: str, found: dict[str, list[str]]) -> None:
@@ -101,14 +104,18 @@ def version_problem(versions: tuple[str, str], old: Shape, new: Shape) -> str:
     removed = [path for path in old if path not in new and _field(path) and "object" in new.get(_parent(path), ())]
     added = [path for path in new if path not in old and _field(path) and "object" in old.get(_parent(path), ())]
     retyped = [
-        path for path in old if path in new and (old[path] - {"null"}) and (new[path] - {"null"}) and not (old[path] & new[path] - {"null"})
+        path
+        for path in old
+        if path in new and (old[path] - {"null"}) and (new[path] - {"null"}) and not (old[path] & new[path] - {"null"})
     ]
     before, after = (_numbers(version) for version in versions)
     if (removed or retyped) and after[0] <= before[0]:
         what = ", ".join(sorted(removed + retyped))
         return f"{what}: removed or retyped, so the version must be {before[0] + 1}.0, not {versions[1]}"
     if added and after <= before:
-        return f"{', '.join(sorted(added))}: added, so the version must be {before[0]}.{before[1] + 1}, not {versions[1]}"
+        return (
+            f"{', '.join(sorted(added))}: added, so the version must be {before[0]}.{before[1] + 1}, not {versions[1]}"
+        )
     return ""
 
 

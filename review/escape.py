@@ -10,7 +10,9 @@ from collections.abc import Iterable
 LONGEST_VALUE = 200
 
 # Control characters, and those that turn the direction of writing round or are not to be seen.
-_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>@:/=$^'\"])")
 
 

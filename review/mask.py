@@ -22,11 +22,23 @@ _ASSIGNED = re.compile(
     r"(?!\[secret\]|\[masked\]|null\b|None\b)([^\s\"'`,;]{6,})"
 )
 # Long and without a pattern that a name would have: what `secrets` and base64 make.
-_RANDOM = re.compile(r"(?<![A-Za-z0-9+/_=-])(?=[A-Za-z0-9+/_-]*[a-z])(?=[A-Za-z0-9+/_-]*[A-Z])(?=[A-Za-z0-9+/_-]*[0-9])[A-Za-z0-9+_-][A-Za-z0-9+/_-]{30,}={0,2}")
+_RANDOM = re.compile(
+    r"(?<![A-Za-z0-9+/_=-])(?=[A-Za-z0-9+/_-]*[a-z])(?=[A-Za-z0-9+/_-]*[A-Z])(?=[A-Za-z0-9+/_-]*[0-9])[A-Za-z0-9+_-][A-Za-z0-9+/_-]{30,}={0,2}"
+)
 
 
-def mask(text: str, secrets: Iterable[str] = ()) -> str:
-    """``text`` without any of ``secrets``, and without what looks like one."""
+def mask(text: str, secrets: Iterable[str] = (), keep: Iterable[str] = ()) -> str:
+    """``text`` without any of ``secrets``, and without what looks like one. ``keep`` are addresses of our own."""
+    kept = {f"\0{index}\0": address for index, address in enumerate(keep) if address}
+    for place, address in kept.items():
+        text = text.replace(address, place)
+    text = _masked(text, secrets)
+    for place, address in kept.items():
+        text = text.replace(place, address)
+    return text
+
+
+def _masked(text: str, secrets: Iterable[str]) -> str:
     for secret in sorted({item for item in secrets if len(item) >= SHORTEST_SECRET}, key=len, reverse=True):
         text = text.replace(secret, MASKED)
     for pattern in _PATTERNS:
@@ -37,4 +49,6 @@ def mask(text: str, secrets: Iterable[str] = ()) -> str:
 
 def _is_path(text: str) -> bool:
     """``docs/How-To/0001`` and the like: base64 has a slash, too, but not words divided by several."""
-    return "/" in text and all(re.fullmatch(r"[A-Za-z]*[a-z]{2,}[A-Za-z]*|[0-9]{1,8}|", part) for part in re.split(r"[/_+-]", text))
+    return "/" in text and all(
+        re.fullmatch(r"[A-Za-z]*[a-z]{2,}[A-Za-z]*|[0-9]{1,8}|", part) for part in re.split(r"[/_+-]", text)
+    )

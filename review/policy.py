@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from review.context import Context
-from review.kinds.tokens import (
+from review.preview import SECRET, Step, Violation
+from review.tokens import (
     AWS_BUCKET,
     BUCKET,
     DEFAULT_PRIVILEGES,
@@ -17,7 +18,6 @@ from review.kinds.tokens import (
     ROLE,
     VERSIONING,
 )
-from review.preview import SECRET, Step, Violation
 
 # What a platform may not change once it is written, by the names that such tables have.
 EVIDENCE = re.compile(r"(?:.+_)?(?:raw|audit|audit_trail|audit_log|history)|audit_.+|effective_finding_.+_history")

@@ -170,7 +170,9 @@ def _from_document(document: dict[str, Any]) -> Preview:
     preview = Preview(config=_config(document.get("config")))
     steps: dict[str, list[Step]] = {}
     for item in _dicts(document.get("steps")):
-        step = _step(item, item.get("oldState"), item.get("newState"), item.get("detailedDiff"), item.get("diffReasons"))
+        step = _step(
+            item, item.get("oldState"), item.get("newState"), item.get("detailedDiff"), item.get("diffReasons")
+        )
         if step is not None:
             steps.setdefault(step.urn, []).append(step)
     _collect(preview, steps)

@@ -9,9 +9,9 @@ from review.approval import Approvals, label, needed
 from review.change import Change
 from review.context import Context
 from review.kinds import generic
-from review.kinds.tokens import MIGRATIONS
 from review.preview import Preview, Violation
 from review.risk import Risk
+from review.tokens import MIGRATIONS
 
 THRESHOLD_KEY = "reviewThreshold"
 
@@ -62,7 +62,9 @@ class Verdict:
 
     @property
     def unchanged(self) -> bool:
-        return not (self.failed or self.preview.changes or self.changes or self.contract or self.violations or self.drifted)
+        return not (
+            self.failed or self.preview.changes or self.changes or self.contract or self.violations or self.drifted
+        )
 
     @property
     def risk(self) -> Risk:

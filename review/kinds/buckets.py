@@ -6,9 +6,9 @@ from review.change import Change, Path_
 from review.context import Context
 from review.escape import code, codes
 from review.kinds import generic
-from review.kinds.tokens import AWS_BUCKET, BUCKET, LIFECYCLE, OBJECT_LOCK, VERSIONING
 from review.preview import State, Step
 from review.risk import Risk
+from review.tokens import AWS_BUCKET, BUCKET, LIFECYCLE, OBJECT_LOCK, VERSIONING
 
 TYPES = (BUCKET, AWS_BUCKET, VERSIONING, LIFECYCLE, OBJECT_LOCK)
 STORE = "Object store"
@@ -18,7 +18,7 @@ RETENTION: Path_ = ("backups", "rustfs", "retention")
 ABORT: Path_ = ("rustfs", "abort_multipart_after")
 
 
-def changes(context: Context, steps: list[Step]) -> list[Change]:
+def changes(_context: Context, steps: list[Step]) -> list[Change]:
     result: list[Change] = []
     for step in steps:
         if step.op != "same":
@@ -43,7 +43,11 @@ def _bucket(step: Step) -> list[Change]:
         locked = ", with object lock" if step.new.asked(lock) else ""
         return [change(Risk.ADDITIVE, f"bucket {code(name)} is made{locked}")]
     if step.op in ("delete", "replace"):
-        how = "with all its objects" if step.old.live(force) else "with its objects (refused while it holds any: allowDataLoss is off)"
+        how = (
+            "with all its objects"
+            if step.old.live(force)
+            else "with its objects (refused while it holds any: allowDataLoss is off)"
+        )
         verb = "is deleted" if step.op == "delete" else f"is deleted and {code(name)} made anew"
         why = ""
         if step.op == "replace" and bool(step.old.live(lock)) != bool(step.new.asked(lock)):
@@ -98,11 +102,17 @@ def _object_lock(step: Step) -> list[Change]:
     name = _name(step)
     before, after = (_lock_days(state) for state in (step.old, step.new))
     if step.op == "delete" or after < before:
-        risk, sentence = Risk.RETENTION_SHORTENED, f"{code(name)}: new objects are locked for {_days(after)} instead of {_days(before)}"
+        risk, sentence = (
+            Risk.RETENTION_SHORTENED,
+            f"{code(name)}: new objects are locked for {_days(after)} instead of {_days(before)}",
+        )
     elif after > before:
         risk, sentence = Risk.ADDITIVE, f"{code(name)}: new objects are locked for {_days(after)}"
     else:
-        risk, sentence = Risk.RESTART, f"{code(name)}: the object lock changes: {codes(sorted(generic.changed_keys(step)))}"
+        risk, sentence = (
+            Risk.RESTART,
+            f"{code(name)}: the object lock changes: {codes(sorted(generic.changed_keys(step)))}",
+        )
     return [Change(risk, STORE, name, sentence, name, ("rustfs", "buckets", step.name), (step.urn,))]
 
 
@@ -129,7 +139,10 @@ def _aws(state: State) -> Ages:
     for rule in state.live("rules") or ():
         if not isinstance(rule, dict) or rule.get("status", "Enabled") != "Enabled":
             continue
-        noncurrent, upload = rule.get("noncurrentVersionExpiration") or {}, rule.get("abortIncompleteMultipartUpload") or {}
+        noncurrent, upload = (
+            rule.get("noncurrentVersionExpiration") or {},
+            rule.get("abortIncompleteMultipartUpload") or {},
+        )
         expiration = rule.get("expiration") or {}
         found.append(
             {
@@ -171,7 +184,7 @@ def _rules(step: Step, name: str, before: Ages, after: Ages) -> list[Change]:
         risk = Risk.RETENTION_SHORTENED if new < old else Risk.ADDITIVE
         if kind == "current" and new < old:
             risk = Risk.DATA_LOSS
-        sentence = f"{code(name)}: {what} {_days(new)} instead of {_days(old).removesuffix(" days")}"
+        sentence = f"{code(name)}: {what} {_days(new)} instead of {_days(old).removesuffix(' days')}"
         result.append(Change(risk, STORE, name, sentence, name, origin, (step.urn,)))
     return result
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from review.change import Change
 from review.context import Context
-from review.escape import code, codes
-from review.kinds.tokens import VALKEY_USERS
+from review.escape import code, codes, plain
 from review.kinds.valkey import key_origin
 from review.risk import Risk
+from review.tokens import VALKEY_USERS
 
 _WORDS = {"write": "writing", "read": "reading", "produce": "adding", "consume": "consuming"}
 
@@ -40,11 +40,9 @@ def _told(
     for kind in sorted({kind for _, kind in pairs}):
         places = sorted(place for place, found in pairs if found == kind)
         fresh = all(place.split("/")[0] not in known for place in places)
-        if verb == "loses":
-            risk = Risk.ACCESS_REVOKED
-        else:
-            risk = Risk.ADDITIVE if fresh else Risk.ACCESS_WIDENED
-        sentence = f"{code(name)} {verb} {_WORDS.get(kind, kind)} of {codes(places)}"
+        widened = Risk.ADDITIVE if fresh else Risk.ACCESS_WIDENED
+        risk = Risk.ACCESS_REVOKED if verb == "loses" else widened
+        sentence = f"{code(name)} {verb} {_WORDS.get(kind, plain(kind))} of {codes(places)}"
         if store == "Valkey":
             origin = key_origin(context, name, places[0])
         else:
@@ -55,7 +53,11 @@ def _told(
 
 def _modules(contract: dict[str, Any]) -> dict[str, dict[str, Any]]:
     modules = contract.get("modules")
-    return {str(name): item for name, item in modules.items() if isinstance(item, dict)} if isinstance(modules, dict) else {}
+    return (
+        {str(name): item for name, item in modules.items() if isinstance(item, dict)}
+        if isinstance(modules, dict)
+        else {}
+    )
 
 
 def _objects(module: dict[str, Any]) -> set[tuple[str, str]]:

@@ -3,9 +3,9 @@
 from review.change import Change
 from review.context import Context
 from review.escape import code
-from review.kinds.tokens import CREDENTIAL, ROLE
 from review.preview import Step
 from review.risk import Risk
+from review.tokens import CREDENTIAL, ROLE
 
 TYPES = (CREDENTIAL,)
 STORE = "Stack"

@@ -10,7 +10,7 @@ from typing import Any
 
 from review.change import Change
 from review.context import Context
-from review.escape import code, codes
+from review.escape import code, codes, plain
 from review.preview import SECRET, UNKNOWN, Step
 from review.risk import Risk
 
@@ -25,7 +25,7 @@ SILENT = ("pulumi:pulumi:", "stellaops:")
 PROVIDER = "pulumi:providers:"
 
 
-def changes(context: Context, steps: list[Step]) -> list[Change]:
+def changes(_context: Context, steps: list[Step]) -> list[Change]:
     """A sentence for each step of a type without words of its own."""
     return [change for step in steps for change in [_told(step)] if change is not None]
 
@@ -35,7 +35,7 @@ def _told(step: Step) -> Change | None:
         return None
     if step.type.startswith(PROVIDER):
         return _provider(step)
-    noun, store = step.type.rpartition(":")[2], _store(step.type)
+    noun, store = kind(step), _store(step.type)
     what = f"{noun} {code(step.name)}"
     if step.op == "create":
         risk, sentence = Risk.ADDITIVE, f"{what} is made"
@@ -53,11 +53,13 @@ def _told(step: Step) -> Change | None:
 def _provider(step: Step) -> Change | None:
     """A provider's address decides which server everything is done on."""
     keys = changed_keys(step) - {"version", "pluginDownloadURL"}
-    plugin = step.type.rpartition(":")[2]
+    plugin = kind(step)
     if step.op == "create":
         return None
     if step.op == "delete":
-        return Change(Risk.NONE, "Stack", "stack", f"provider {code(step.name)} is no longer needed", step.name, (), (step.urn,))
+        return Change(
+            Risk.NONE, "Stack", "stack", f"provider {code(step.name)} is no longer needed", step.name, (), (step.urn,)
+        )
     where = keys & {"host", "port", "endpoints", "database", "kubeconfig", "context", "renderYamlToDirectory"}
     if where:
         told = "; ".join(
@@ -77,12 +79,17 @@ def _store(type_: str) -> str:
     return "Stack"
 
 
+def kind(step: Step) -> str:
+    """The last part of a type: ``ConfigMap``."""
+    return plain(step.type.rpartition(":")[2])
+
+
 def unprotected(context: Context) -> list[Change]:
     """Resources that could not be deleted so far. The engine shows such a step as unchanged."""
     return [
         Change(
             Risk.ACCESS_WIDENED, _store(step.type), step.name,
-            f"{step.type.rpartition(':')[2]} {code(step.name)} is no longer protected against deletion", step.name, (), (step.urn,),
+            f"{kind(step)} {code(step.name)} is no longer protected against deletion", step.name, (), (step.urn,),
         )
         for step in context.preview.steps
         if step.op in ("same", "update") and step.old.protect and not step.new.protect

@@ -8,9 +8,9 @@ from review.change import Change, Path_
 from review.context import Context
 from review.escape import code, codes
 from review.kinds import generic
-from review.kinds.tokens import CONFIG_MAP, NETWORK_POLICY, SECRET, STATEFUL_SET
 from review.preview import State, Step
 from review.risk import Risk
+from review.tokens import CONFIG_MAP, NETWORK_POLICY, SECRET, STATEFUL_SET
 
 TYPES = (CONFIG_MAP, SECRET, STATEFUL_SET, NETWORK_POLICY)
 STORE = "Kubernetes"
@@ -90,7 +90,10 @@ def _cost(step: Step, name: str, old: str, new: str) -> list[Change]:
     """Directives that keep less than before."""
     found: tuple[Risk, str] | None = None
     if name == "maxmemory" and _bytes(new) < _bytes(old):
-        found = (Risk.RETENTION_SHORTENED, f"less memory ({code(new)} instead of {code(old)}): keys with a TTL are evicted earlier")
+        found = (
+            Risk.RETENTION_SHORTENED,
+            f"less memory ({code(new)} instead of {code(old)}): keys with a TTL are evicted earlier",
+        )
     elif name == "maxmemory-policy" and new.startswith("allkeys"):
         found = (Risk.DATA_LOSS, f"under {code(new)} keys **without expiry are evicted, too**, when memory is full")
     elif name == "appendonly" and new != "yes":
@@ -130,7 +133,9 @@ def _workload(step: Step) -> list[str]:
         if old == new:
             continue
         kind = "memory " if leaf == "memory" else ""
-        kind += "limit " if ".limits." in path else "request " if ".requests." in path else f"{leaf} " if not kind else ""
+        kind += (
+            "limit " if ".limits." in path else "request " if ".requests." in path else f"{leaf} " if not kind else ""
+        )
         reasons.append(f"{kind}{code(generic.shown(old))} to {code(generic.shown(new))}")
     return reasons
 
@@ -148,15 +153,30 @@ def _network(step: Step) -> list[Change]:
     """A network policy shuts out whom it does not name, so that its deletion lets everybody in."""
     before, after = (_peers(state) for state in (step.old, step.new))
     if step.op == "delete":
-        risk, sentence = Risk.ACCESS_WIDENED, f"network policy {code(step.name)} is deleted: **everybody in the cluster** can connect"
+        risk, sentence = (
+            Risk.ACCESS_WIDENED,
+            f"network policy {code(step.name)} is deleted: **everybody in the cluster** can connect",
+        )
     elif step.op == "create":
-        risk, sentence = Risk.ACCESS_REVOKED, f"network policy {code(step.name)} is made: only whom it names can connect"
+        risk, sentence = (
+            Risk.ACCESS_REVOKED,
+            f"network policy {code(step.name)} is made: only whom it names can connect",
+        )
     elif after - before:
-        risk, sentence = Risk.ACCESS_WIDENED, f"network policy {code(step.name)} lets more in: {codes(sorted(after - before))}"
+        risk, sentence = (
+            Risk.ACCESS_WIDENED,
+            f"network policy {code(step.name)} lets more in: {codes(sorted(after - before))}",
+        )
     elif before - after:
-        risk, sentence = Risk.ACCESS_REVOKED, f"network policy {code(step.name)} no longer lets in {codes(sorted(before - after))}"
+        risk, sentence = (
+            Risk.ACCESS_REVOKED,
+            f"network policy {code(step.name)} no longer lets in {codes(sorted(before - after))}",
+        )
     else:
-        risk, sentence = Risk.RESTART, f"network policy {code(step.name)} changes: {codes(sorted(generic.changed_keys(step)))}"
+        risk, sentence = (
+            Risk.RESTART,
+            f"network policy {code(step.name)} changes: {codes(sorted(generic.changed_keys(step)))}",
+        )
     return [Change(risk, STORE, step.name, sentence, step.name, (), (step.urn,))]
 
 

@@ -8,9 +8,9 @@ from components.postgres.statements import Statement, split
 from review.change import Change
 from review.context import Context
 from review.escape import block, code, codes, folded
-from review.kinds.tokens import MIGRATIONS, SCHEMA
 from review.preview import Step
 from review.risk import Risk
+from review.tokens import MIGRATIONS, SCHEMA
 
 TYPES = (MIGRATIONS,)
 STORE = "PostgreSQL"
@@ -20,7 +20,9 @@ _DESTRUCTIVE = (
     ("DROP", "TABLE"), ("DROP", "SCHEMA"), ("DROP", "DATABASE"), ("DROP", "OWNED"), ("DROP", "MATERIALIZED"), ("TRUNCATE",),
     ("DELETE", "FROM"),
 )  # fmt: skip
-_DROPS_COLUMN = re.compile(r"\bDROP\s+(?:COLUMN\b|(?!CONSTRAINT|DEFAULT|NOT|EXPRESSION|IDENTITY|TRIGGER|INDEX)\w+)", re.IGNORECASE)
+_DROPS_COLUMN = re.compile(
+    r"\bDROP\s+(?:COLUMN\b|(?!CONSTRAINT|DEFAULT|NOT|EXPRESSION|IDENTITY|TRIGGER|INDEX)\w+)", re.IGNORECASE
+)
 _CHANGES_TYPE = re.compile(r"\bALTER\s+(?:COLUMN\s+)?[\w\".]+\s+(?:SET\s+DATA\s+)?TYPE\b", re.IGNORECASE)
 _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 
@@ -40,13 +42,19 @@ def _told(context: Context, step: Step) -> list[Change]:
     done = {_file(label) for label in applied} if step.op == "update" else set()
     pending = [label for label in step.new.asked("migrations") or () if _file(label) not in done]
     result = [_pending(context, step, schema, _file(label)) for label in pending]
-    result += _marks(context, step, schema)
-    for key, value in (("row_level_security", "row-level security"), ("policies", "row-level security"), ("rls", "row-level security")):
+    result += _marks(step, schema)
+    for key, value in (
+        ("row_level_security", "row-level security"),
+        ("policies", "row-level security"),
+        ("rls", "row-level security"),
+    ):
         result += _security(step, schema, key, value)
     owner = step.old.asked("owner"), step.new.asked("owner")
     if step.op == "update" and owner[0] != owner[1]:
         what = f"the owner of {code(schema)} is {code(owner[1])} instead of {code(owner[0])}"
-        result.append(Change(Risk.ACCESS_WIDENED, STORE, schema, what, schema, ("postgres", "schemas", schema), (step.urn,)))
+        result.append(
+            Change(Risk.ACCESS_WIDENED, STORE, schema, what, schema, ("postgres", "schemas", schema), (step.urn,))
+        )
     return result or _mended(step, schema)
 
 
@@ -108,7 +116,7 @@ def _is_destructive(statement: Statement) -> bool:
     return words[:1] in (("DO",), ("WITH",)) and bool(re.search(r"\b(DELETE\s+FROM|DROP\s+TABLE|TRUNCATE)\b", upper))
 
 
-def _marks(context: Context, step: Step, schema: str) -> list[Change]:
+def _marks(step: Step, schema: str) -> list[Change]:
     before, after = (set(state.asked("append_only") or ()) for state in (step.old, step.new))
     result = []
     for table in sorted(before - after):
@@ -142,7 +150,9 @@ def _security(step: Step, schema: str, key: str, noun: str) -> list[Change]:
     risk = Risk.ACCESS_WIDENED if fewer or not after else Risk.ACCESS_REVOKED
     tables = codes(sorted(f"{schema}.{name}" for name in (fewer or _names(after) - _names(before))) or [schema])
     verb = "no longer keeps tenants apart on" if fewer or not after else "keeps tenants apart on"
-    return [Change(risk, STORE, schema, f"{noun} {verb} {tables}", schema, ("postgres", "schemas", schema), (step.urn,))]
+    return [
+        Change(risk, STORE, schema, f"{noun} {verb} {tables}", schema, ("postgres", "schemas", schema), (step.urn,))
+    ]
 
 
 def _names(value: object) -> set[str]:

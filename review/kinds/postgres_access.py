@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from review.change import Change, Path_
 from review.context import Context
-from review.escape import code, codes
+from review.escape import code, codes, plain
 from review.kinds import generic
-from review.kinds.tokens import GRANT, ROLE, SCHEMA
 from review.preview import UNKNOWN, State, Step
 from review.risk import Risk
+from review.tokens import CREDENTIAL, DATABASE, GRANT, ROLE
 
 TYPES = (GRANT, ROLE)
 STORE = "PostgreSQL"
@@ -60,6 +60,8 @@ def _role(context: Context, step: Step) -> list[Change]:
     is_login = bool(step.state.asked("login"))
     noun = "login" if is_login else "role"
     group = name if is_login else _schema_of(name)
+    if not is_login and group in {"create": context.made_schemas, "delete": context.dropped_schemas}.get(step.op, ()):
+        return []
     origin: Path_ = ("modules", name) if is_login else ("postgres", "schemas", group)
 
     def change(risk: Risk, sentence: str, where: Path_ = origin) -> Change:
@@ -71,7 +73,11 @@ def _role(context: Context, step: Step) -> list[Change]:
     if step.op == "delete":
         if name.endswith("_owner"):
             return [change(Risk.DATA_LOSS, f"owner role {code(name)} is dropped, with what it still owns")]
-        return [change(Risk.ACCESS_REVOKED, f"{noun} {code(name)} is dropped with all that it may do")]
+        what = f"{noun} {code(name)} is dropped with all that it may do"
+        grants = (
+            grant.urn for grant in context.steps(GRANT) if grant.op == "delete" and grant.old.live("role") == name
+        )
+        return [Change(Risk.ACCESS_REVOKED, STORE, group, what, name, origin, (step.urn, *grants))]
     if step.op == "replace":
         old = str(step.old.live("name", name))
         risk = Risk.DATA_LOSS if old.endswith("_owner") else Risk.ACCESS_REVOKED
@@ -117,15 +123,12 @@ _LIMITS = {
 
 
 def _renewed(context: Context) -> set[str]:
-    from review.kinds.tokens import CREDENTIAL
-
     return {step.name for step in context.steps(CREDENTIAL) if step.op in ("create", "replace")}
 
 
 def _memberships(context: Context, step: Step, name: str, group: str) -> list[Change]:
     before = {str(role) for role in step.old.live("roles") or ()}
     after = {str(role) for role in step.new.asked("roles") or ()}
-    new_schemas = {made.name for made in context.steps(SCHEMA) if made.op == "create"}
     result = []
     for role in sorted((after - before) | (before - after)):
         schema, gains = _schema_of(role), role in after
@@ -144,7 +147,7 @@ def _memberships(context: Context, step: Step, name: str, group: str) -> list[Ch
         told = f"{code(name)} {'gains' if gains else 'loses'} {what}"
         if role.endswith(("_reader", "_writer")):
             told += f" ({'as a member of' if gains else 'no longer in'} {code(role)})"
-        widened = Risk.ADDITIVE if schema in new_schemas else Risk.ACCESS_WIDENED
+        widened = Risk.ADDITIVE if schema in context.made_schemas else Risk.ACCESS_WIDENED
         origin = context.origins.access(name, "postgres", schema) if gains else ("modules", name, "postgres", verb)
         risk = widened if gains else Risk.ACCESS_REVOKED
         result.append(Change(risk, STORE, group, told, name, origin, (step.urn,)))
@@ -157,7 +160,7 @@ def _grants(context: Context) -> list[Change]:
     steps = [step for step in context.steps(GRANT) if step.op != "same"]
     told_by = {str(step.name): step for step in context.steps(ROLE)}
     gone = {name for name, step in told_by.items() if step.op == "delete"}
-    dropped = {step.name for step in context.steps(SCHEMA) if step.op == "delete"}
+    dropped = context.dropped_schemas
     gained: dict[tuple[str, str, bool], dict[Target, frozenset[str]]] = defaultdict(dict)
     lost: dict[tuple[str, str], dict[Target, frozenset[str]]] = defaultdict(dict)
     for role, target in sorted(old.keys() | new.keys(), key=str):
@@ -172,7 +175,7 @@ def _grants(context: Context) -> list[Change]:
         result += _told(context, steps, role, schema, targets, "gains", fresh=fresh)
     for (role, schema), targets in lost.items():
         result += _told(context, steps, role, schema, targets, "loses")
-    return result + _silent(context, steps, result)
+    return result + _silent(context, steps, result, gone)
 
 
 def _all(states: Iterable[State]) -> Privileges:
@@ -198,9 +201,8 @@ def _all(states: Iterable[State]) -> Privileges:
 def _is_new(context: Context, old: Privileges, target: Target) -> bool:
     """Whether nobody has had anything there: with a new table nothing that exists is opened."""
     if target.kind == "database":
-        return False
-    made = {step.name for step in context.steps(SCHEMA) if step.op == "create"}
-    if target.schema in made:
+        return any(step.op == "create" for step in context.steps(DATABASE))
+    if target.schema in context.made_schemas:
         return True
     if not target.object:
         return False
@@ -226,17 +228,23 @@ def _told(
     for target, privileges in (inside or targets).items():
         by_privileges[tuple(sorted(privileges))].append(target)
     result = []
-    for privileges, found in by_privileges.items():
+    for held, found in by_privileges.items():
+        told = plain(", ".join(held))
         who, group = _who(context, role)
         objects = sorted({item.object for item in found if item.object})
         origin = _origin(context, role, schema, objects)
         what = codes(_joined(found))
         note = ", which " + ("is" if len(objects) < 2 else "are") + " new" if fresh and objects else ""
-        sentence = f"{who} {verb} {', '.join(privileges)} on {what}{note}"
+        sentence = f"{who} {verb} {told} on {what}{note}"
         if role == PUBLIC:
-            sentence = f"**everyone** (PUBLIC) {verb} {', '.join(privileges)} on {what}"
-        risk = Risk.ACCESS_REVOKED if verb == "loses" else Risk.ADDITIVE if fresh else Risk.ACCESS_WIDENED
-        urns = tuple(step.urn for step in steps if role in (step.old.live("role"), step.new.asked("role")) and _schema(step) == schema)
+            sentence = f"**everyone** (PUBLIC) {verb} {told} on {what}"
+        widened = Risk.ADDITIVE if fresh else Risk.ACCESS_WIDENED
+        risk = Risk.ACCESS_REVOKED if verb == "loses" else widened
+        urns = tuple(
+            step.urn
+            for step in steps
+            if role in (step.old.live("role"), step.new.asked("role")) and _schema(step) == schema
+        )
         result.append(Change(risk, STORE, group, sentence, role, origin, urns))
     return result
 
@@ -284,14 +292,14 @@ def _schema_of(role: str) -> str:
     return role
 
 
-def _silent(context: Context, steps: list[Step], told: list[Change]) -> list[Change]:
+def _silent(context: Context, steps: list[Step], told: list[Change], gone: set[str]) -> list[Change]:
     """Grants that change without anybody gaining or losing anything, so that no step goes unmentioned."""
     known = {urn for change in told for urn in change.urns}
     result = []
     for step in steps:
-        if step.urn in known:
-            continue
         role = str(step.state.live("role", ""))
+        if step.urn in known or (step.op == "delete" and (role in gone or _schema(step) in context.dropped_schemas)):
+            continue
         if role == PUBLIC and step.op == "delete":
             what = f"that PUBLIC may do nothing on {code(_schema(step))} is no longer seen to"
             result.append(Change(Risk.ACCESS_WIDENED, STORE, PUBLIC, what, PUBLIC, (), (step.urn,)))

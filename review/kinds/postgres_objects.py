@@ -2,39 +2,65 @@
 
 from review.change import Change
 from review.context import Context
-from review.escape import code, codes
+from review.escape import code, codes, plain
 from review.kinds import generic
-from review.kinds.tokens import DATABASE, DEFAULT_PRIVILEGES, SCHEMA
 from review.preview import Step
 from review.risk import Risk
+from review.tokens import DATABASE, DEFAULT_PRIVILEGES, GRANT, MIGRATIONS, ROLE, SCHEMA
 
 TYPES = (DATABASE, SCHEMA, DEFAULT_PRIVILEGES)
 STORE = "PostgreSQL"
 
 
 def changes(context: Context, steps: list[Step]) -> list[Change]:
-    return [change for step in steps if step.op != "same" for change in _told(step)]
+    return [change for step in steps if step.op != "same" for change in _told(context, step)]
 
 
-def _told(step: Step) -> list[Change]:
+def _parts(context: Context, schema: str, op: str) -> tuple[str, ...]:
+    """What comes and goes with a schema and needs no sentence: its group roles, defaults, grants and migrations."""
+    roles = {f"{schema}_{group}" for group in ("owner", "writer", "reader")}
+    found = []
+    for step in context.steps(ROLE, DEFAULT_PRIVILEGES, GRANT, MIGRATIONS):
+        part = {
+            ROLE: step.name in roles,
+            DEFAULT_PRIVILEGES: _of(step) == schema,
+            GRANT: op == "delete" and step.state.live("schema") == schema,
+            MIGRATIONS: op == "delete" and step.state.live("schema", step.name) == schema,
+        }
+        if step.op == op and part[step.type]:
+            found.append(step.urn)
+    return tuple(found)
+
+
+def _of(step: Step) -> str:
+    return step.name.partition("-")[0]
+
+
+def _told(context: Context, step: Step) -> list[Change]:
     if step.type == DEFAULT_PRIVILEGES:
-        return [_defaults(step)]
+        group, op = _of(step), step.op
+        told = (op == "create" and group in context.made_schemas) or (
+            op == "delete" and group in context.dropped_schemas
+        )
+        return [] if told else [_defaults(step)]
     name = str(step.state.asked("name", step.name))
     noun = "schema" if step.type == SCHEMA else "database"
     origin = ("postgres", "schemas", name) if step.type == SCHEMA else ()
 
     def change(risk: Risk, sentence: str) -> Change:
-        return Change(risk, STORE, name, sentence, name, origin, (step.urn,))
+        return Change(risk, STORE, name, sentence, name, origin, urns)
 
+    urns = (step.urn, *(_parts(context, name, step.op) if step.type == SCHEMA else ()))
     if step.op == "create":
-        return [change(Risk.ADDITIVE, f"{noun} {code(name)} is made")]
+        parts = " with its roles" if len(urns) > 1 else ""
+        return [change(Risk.ADDITIVE, f"{noun} {code(name)} is made{parts}")]
     if step.op in ("delete", "replace"):
         old = str(step.old.live("name", name))
         verb = "is dropped" if step.op == "delete" else "is dropped and made anew"
         how = "with all its tables"
         if step.type == SCHEMA and not step.old.live("dropCascade"):
             how += " (refused while it has any: allowDataLoss is off)"
-        return [Change(Risk.DATA_LOSS, STORE, old, f"{noun} {code(old)} {verb} {how}", old, origin, (step.urn,))]
+        return [Change(Risk.DATA_LOSS, STORE, old, f"{noun} {code(old)} {verb} {how}", old, origin, urns)]
     keys = generic.changed_keys(step)
     result = []
     if "dropCascade" in keys and step.new.asked("dropCascade"):
@@ -46,7 +72,9 @@ def _told(step: Step) -> list[Change]:
     if "owner" in keys:
         keys.discard("owner")
         owner, new = step.old.live("owner"), step.new.asked("owner")
-        result.append(change(Risk.ACCESS_WIDENED, f"{noun} {code(name)} belongs to {code(new)} instead of {code(owner)}"))
+        result.append(
+            change(Risk.ACCESS_WIDENED, f"{noun} {code(name)} belongs to {code(new)} instead of {code(owner)}")
+        )
     if keys:
         result.append(change(Risk.RESTART, f"{noun} {code(name)} changes: {codes(sorted(keys))}"))
     return result
@@ -54,8 +82,8 @@ def _told(step: Step) -> list[Change]:
 
 def _defaults(step: Step) -> Change:
     """Ours take PUBLIC's EXECUTE on new functions away; deleting one gives it back."""
-    role, kind = str(step.state.live("role", "")), str(step.state.live("objectType", "object"))
-    group = step.name.partition("-")[0]
+    role, kind = str(step.state.live("role", "")), plain(str(step.state.live("objectType", "object")))
+    group = _of(step)
     before, after = (set(state.live("privileges") or ()) for state in (step.old, step.new))
     who = "everyone (PUBLIC)" if role == "public" else code(role)
     if step.op == "delete":
@@ -64,10 +92,10 @@ def _defaults(step: Step) -> Change:
         sentence = f"{who} {'gets' if opened else 'loses'} the default privileges on new {kind}s of {code(group)}"
     elif after - before:
         risk = Risk.ACCESS_WIDENED
-        sentence = f"{who} gains {', '.join(sorted(after - before))} on every new {kind} of {code(group)}"
+        sentence = f"{who} gains {plain(', '.join(sorted(after - before)))} on every new {kind} of {code(group)}"
     elif before - after:
         risk = Risk.ACCESS_REVOKED
-        sentence = f"{who} loses {', '.join(sorted(before - after))} on every new {kind} of {code(group)}"
+        sentence = f"{who} loses {plain(', '.join(sorted(before - after)))} on every new {kind} of {code(group)}"
     else:
         risk = Risk.ADDITIVE if step.op == "create" else Risk.NONE
         sentence = f"{who} has nothing on new {kind}s of {code(group)} by default"

@@ -7,9 +7,9 @@ from components.mapping.names import key_glob
 from review.change import Change, Path_
 from review.context import Context
 from review.escape import code, codes
-from review.kinds.tokens import CREDENTIAL, VALKEY_STREAMS, VALKEY_USERS
 from review.preview import Step
 from review.risk import Risk
+from review.tokens import CREDENTIAL, VALKEY_STREAMS, VALKEY_USERS
 
 TYPES = (VALKEY_USERS, VALKEY_STREAMS)
 STORE = "Valkey"
@@ -150,6 +150,14 @@ def _streams(step: Step) -> list[Change]:
                 result.append(change(Risk.DATA_LOSS if deletes else Risk.ACCESS_REVOKED, told, f"{stream}/{group}"))
     if step.old.asked("allow_data_loss") != step.new.asked("allow_data_loss") and step.op == "update":
         opened = bool(step.new.asked("allow_data_loss"))
-        told = "streams may from now on be deleted with their entries" if opened else "streams that hold entries can no longer be deleted"
-        result.append(Change(Risk.ACCESS_WIDENED if opened else Risk.NONE, STORE, "streams", told, step.name, (), (step.urn,)))
-    return result or [Change(Risk.NONE, STORE, "streams", "the streams are looked at again", step.name, (), (step.urn,))]
+        told = (
+            "streams may from now on be deleted with their entries"
+            if opened
+            else "streams that hold entries can no longer be deleted"
+        )
+        result.append(
+            Change(Risk.ACCESS_WIDENED if opened else Risk.NONE, STORE, "streams", told, step.name, (), (step.urn,))
+        )
+    return result or [
+        Change(Risk.NONE, STORE, "streams", "the streams are looked at again", step.name, (), (step.urn,))
+    ]
