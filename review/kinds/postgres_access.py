@@ -166,7 +166,7 @@ def _grants(context: Context) -> list[Change]:
     for role, target in sorted(old.keys() | new.keys(), key=str):
         before, after = old.get((role, target), set()), new.get((role, target), set())
         if after - before:
-            fresh = _is_new(context, old, target)
+            fresh = role != PUBLIC and _is_new(context, old, target)
             gained[role, target.schema, fresh][target] = frozenset(after - before)
         if before - after and role not in gone and target.schema not in dropped:
             lost[role, target.schema][target] = frozenset(before - after)
@@ -204,12 +204,12 @@ def _is_new(context: Context, old: Privileges, target: Target) -> bool:
         return any(step.op == "create" for step in context.steps(DATABASE))
     if target.schema in context.made_schemas:
         return True
-    if not target.object:
-        return False
-    touched = {(known.schema, known.object) for _, known in old}
-    # Without unchanged grants in the preview, the schema's reader tells: its grant names every table.
-    whole = any(role == f"{target.schema}_reader" for role, known in old if known.schema == target.schema)
-    return (whole or context.preview.complete) and (target.schema, target.object) not in touched
+    # The schema's reader is granted every table by name. One that it does not have has not been there.
+    readable = {
+        known.object for role, known in old if role == f"{target.schema}_reader" and known.schema == target.schema
+    }
+    touched = {known.object for _, known in old if known.schema == target.schema}
+    return target.kind == "table" and bool(readable - {""}) and target.object not in touched
 
 
 def _told(
