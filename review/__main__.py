@@ -122,7 +122,7 @@ def _masked(value: Any, secrets: Sequence[str], keep: Sequence[str]) -> Any:
 
 
 def _previews(options: argparse.Namespace, secrets: list[str]) -> list[preview.Preview]:
-    found = [preview.parse(_read(name), Path(name).stem if name != "-" else "") for name in options.files]
+    found = [_parsed(name) for name in options.files]
     for stack in options.stack:
         print(f"preview of {stack} ...", file=sys.stderr, flush=True)
         secrets += run.secrets(stack)
@@ -135,11 +135,18 @@ def _previews(options: argparse.Namespace, secrets: list[str]) -> list[preview.P
     return found
 
 
+def _parsed(name: str) -> preview.Preview:
+    try:
+        return preview.parse(_read(name), Path(name).stem if name != "-" else "")
+    except ReviewError as error:
+        raise ReviewError(f"{name}: {error}") from None
+
+
 def _read(name: str) -> str:
     try:
         raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
-        raise ReviewError(f"{name} cannot be read: {error.strerror}") from None
+        raise ReviewError(f"cannot read {name}: {error.strerror}") from None
     return raw.decode("utf-8-sig", "replace")
 
 

@@ -20,6 +20,7 @@ LIMIT = 65_536
 LONGEST_ERROR = 6_000
 LONGEST_DETAIL = 20_000
 MOST_LINES = 40
+NOTE_ROOM = 300  # for the line that says how much is left out, with an address in it
 
 _FIXED, _SENTENCES, _DETAILS = 2, 1, 0
 
@@ -192,7 +193,7 @@ def _details(verdict: Verdict, changes: list[Change], shown: set[str]) -> list[B
     blocks = [Block(change.extra, _DETAILS, change.risk) for change in changes if change.extra]
     urns = {urn for change in changes for urn in change.urns} - shown
     shown |= urns
-    steps = [step for step in verdict.preview.changes if step.urn in urns]
+    steps = [step for step in (verdict.preview.step(urn) for urn in sorted(urns)) if step is not None]
     if steps:
         worst = max(change.risk for change in changes)
         blocks.append(Block(_folded_steps(steps, ""), _DETAILS, worst))
@@ -285,19 +286,20 @@ def _fitted(blocks: list[Block], ending: str, options: Options) -> str:
     candidates = sorted(
         (item for item in blocks if item.kind != _FIXED), key=lambda item: (item.kind, item.risk, -len(item.text))
     )
-    text = joined()
+    excess = size(joined()) - options.limit
+    gone: set[int] = set()
     for item in candidates:
-        if size(text) <= options.limit:
-            return text
-        # By identity: two blocks may say the same.
-        blocks = [other for other in blocks if other is not item]
+        if excess <= 0:
+            break
+        if not gone:
+            excess += NOTE_ROOM
+        gone.add(id(item))
+        excess -= size(item.text) + len("\n\n")
+    blocks, left_out = [item for item in blocks if id(item) not in gone], len(gone)
+    if size(joined()) > options.limit:
         left_out += 1
-        text = joined()
-    if size(text) > options.limit:
         _shorten(blocks, lambda: size(joined()) - options.limit)
-        left_out += 1
-        text = joined()
-    return text
+    return joined()
 
 
 def _shorten(blocks: list[Block], excess: Callable[[], int]) -> None:

@@ -62,6 +62,7 @@ def _buckets_have_versioning(context: Context) -> Iterator[str]:
 
 def _evidence_has_triggers(context: Context) -> Iterator[str]:
     guarded: dict[str, set[str]] = {}
+    told: set[str] = set()
     for step in _staying(context, MIGRATIONS):
         schema = str(step.new.asked("schema", step.name))
         guarded[schema] = {str(table) for table in step.new.asked("append_only") or ()}
@@ -70,6 +71,7 @@ def _evidence_has_triggers(context: Context) -> Iterator[str]:
         before = {str(table) for table in step.old.asked("append_only") or ()}
         for table in before - guarded[schema]:
             if EVIDENCE.fullmatch(table):
+                told.add(f"{schema}.{table}")
                 yield f"{schema}.{table} is evidence and loses the triggers that keep its rows"
     for step in _staying(context, GRANT):
         schema = str(step.new.asked("schema") or "")
@@ -77,7 +79,8 @@ def _evidence_has_triggers(context: Context) -> Iterator[str]:
             continue
         changing = CHANGING & {str(item) for item in step.new.asked("privileges") or ()}
         for table in map(str, step.new.asked("objects") or ()):
-            if EVIDENCE.fullmatch(table) and table not in guarded[schema]:
+            unguarded = table not in guarded[schema] and f"{schema}.{table}" not in told
+            if EVIDENCE.fullmatch(table) and unguarded:
                 yield f"{schema}.{table} is evidence by its name and has no triggers: mark it append_only"
             elif table in guarded[schema] and changing:
                 yield f"{step.name} grants {', '.join(sorted(changing))} on {schema}.{table}, which is append-only"

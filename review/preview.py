@@ -110,10 +110,18 @@ class Preview:
     violations: list[Violation] = field(default_factory=list)
     same_count: int = 0
     complete: bool = False
+    _by_urn: dict[str, Step] = field(default_factory=dict)
 
     @property
     def changes(self) -> list[Step]:
         return [step for step in self.steps if step.op != "same"]
+
+    def step(self, urn: str) -> Step | None:
+        """The change of one resource."""
+        if len(self._by_urn) != len(self.steps):
+            self._by_urn.update({step.urn: step for step in self.steps})
+        found = self._by_urn.get(urn)
+        return found if found and found.op != "same" else None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -135,9 +143,13 @@ def parse(text: str, name: str = "") -> Preview:
 
     Raises ``ReviewError`` when it is no preview.
     """
-    events = list(_events(text))
+    events = list(_events(text, name))
     if not events:
-        raise ReviewError(f"{name or 'the preview'} holds no JSON; give what `pulumi preview --json` wrote")
+        said = next((line for line in text.splitlines() if line.startswith("error: ")), "")
+        if not said:
+            raise ReviewError(f"{name or 'the preview'} holds no JSON; give what `pulumi preview --json` wrote")
+        # The engine did not even begin: its config or its backend is at fault.
+        return Preview(stack=name or "unknown", errors=[text[text.index(said) :].removeprefix("error: ").strip()])
     if len(events) == 1 and ("steps" in events[0] or "diagnostics" in events[0] or "changeSummary" in events[0]):
         preview = _from_document(events[0])
     elif any(key.endswith("Event") for event in events for key in event):
@@ -151,19 +163,20 @@ def parse(text: str, name: str = "") -> Preview:
     return preview
 
 
-def _events(text: str) -> Iterator[dict[str, Any]]:
-    """Every object at the top of ``text``. What is not JSON between them, a program's own words, is passed over."""
-    decoder, at = json.JSONDecoder(), text.find("{")
-    while at != -1:
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            newline = text.find("\n", at)
-            at = text.find("{", newline) if newline != -1 else -1
-            continue
-        if isinstance(value, dict):
+def _events(text: str, name: str) -> Iterator[dict[str, Any]]:
+    """Every object at the top of ``text``, each at the beginning of a line. Other lines, a program's own words, are
+    passed over; an object that cannot be read is not, since it may be the one that matters."""
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text):
+        if text[at] == "{":
+            try:
+                value, at = decoder.raw_decode(text, at)
+            except (ValueError, RecursionError):
+                line = text.count("\n", 0, at) + 1
+                raise ReviewError(f"{name or 'the preview'} is damaged in line {line}; run the preview again") from None
             yield value
-        at = text.find("{", end)
+        newline = text.find("\n", at)
+        at = newline + 1 if newline != -1 else len(text)
 
 
 def _from_document(document: dict[str, Any]) -> Preview:

@@ -18,11 +18,20 @@ RETENTION: Path_ = ("backups", "rustfs", "retention")
 ABORT: Path_ = ("rustfs", "abort_multipart_after")
 
 
-def changes(_context: Context, steps: list[Step]) -> list[Change]:
+def changes(context: Context, steps: list[Step]) -> list[Change]:
     result: list[Change] = []
+    gone: set[str] = set()
     for step in steps:
-        if step.op != "same":
-            result += _TOLD[step.type](step)
+        if step.type in (BUCKET, AWS_BUCKET):
+            gone |= {step.name} if step.op in ("delete", "replace") else set()
+            result += _bucket(context, step) if step.op != "same" else []
+    for step in steps:
+        if (
+            step.type in _SETTINGS
+            and step.op != "same"
+            and not (step.name in gone and step.op in ("delete", "replace"))
+        ):
+            result += _SETTINGS[step.type](step)
     return result
 
 
@@ -30,29 +39,36 @@ def _name(step: Step) -> str:
     return str((step.old if step.op == "delete" else step.new).live("bucket", step.name))
 
 
-def _bucket(step: Step) -> list[Change]:
+def _bucket(context: Context, step: Step) -> list[Change]:
     name, old = _name(step), str(step.old.live("bucket", step.name))
     origin = ("rustfs", "buckets", step.name)
     lock = "object_lock" if step.type == BUCKET else "objectLockEnabled"
     force = "force_destroy" if step.type == BUCKET else "forceDestroy"
 
-    def change(risk: Risk, sentence: str, bucket: str = name) -> Change:
-        return Change(risk, STORE, bucket, sentence, bucket, origin, (step.urn,))
+    def change(risk: Risk, sentence: str, bucket: str = name, urns: tuple[str, ...] = (step.urn,)) -> Change:
+        return Change(risk, STORE, bucket, sentence, bucket, origin, urns)
+
+    # What is set on a bucket goes with it.
+    urns = (
+        step.urn,
+        *(
+            item.urn
+            for item in context.steps(*_SETTINGS)
+            if item.name == step.name and item.op in ("delete", "replace")
+        ),
+    )
 
     if step.op == "create":
         locked = ", with object lock" if step.new.asked(lock) else ""
         return [change(Risk.ADDITIVE, f"bucket {code(name)} is made{locked}")]
     if step.op in ("delete", "replace"):
-        how = (
-            "with all its objects"
-            if step.old.live(force)
-            else "with its objects (refused while it holds any: allowDataLoss is off)"
-        )
-        verb = "is deleted" if step.op == "delete" else f"is deleted and {code(name)} made anew"
-        why = ""
+        refused = "" if step.old.live(force) else " (refused while it holds any: allowDataLoss is off)"
+        anew = ""
+        if step.op == "replace":
+            anew = " and made anew" if name == old else f"; {code(name)} is made instead"
         if step.op == "replace" and bool(step.old.live(lock)) != bool(step.new.asked(lock)):
-            why = f", {'with' if step.new.asked(lock) else 'without'} object lock"
-        return [change(Risk.DATA_LOSS, f"bucket {code(old)} {verb}{why}, {how}", old)]
+            anew += f", {'with' if step.new.asked(lock) else 'without'} object lock"
+        return [change(Risk.DATA_LOSS, f"bucket {code(old)} is deleted with all its objects{anew}{refused}", old, urns)]
     result = _rules(step, name, _ours(step.old), _ours(step.new)) if step.type == BUCKET else []
     if step.old.asked(force) != step.new.asked(force):
         opened = bool(step.new.asked(force))
@@ -195,10 +211,4 @@ def _days(days: int) -> str:
     return f"{days} day{'' if days == 1 else 's'}"
 
 
-_TOLD = {
-    BUCKET: _bucket,
-    AWS_BUCKET: _bucket,
-    VERSIONING: _versioning,
-    LIFECYCLE: _lifecycle,
-    OBJECT_LOCK: _object_lock,
-}
+_SETTINGS = {VERSIONING: _versioning, LIFECYCLE: _lifecycle, OBJECT_LOCK: _object_lock}

@@ -6,7 +6,7 @@ from typing import Any
 from components.mapping.names import memory_bytes
 from review.change import Change, Path_
 from review.context import Context
-from review.escape import code, codes
+from review.escape import code, codes, plain
 from review.kinds import generic
 from review.preview import State, Step
 from review.risk import Risk
@@ -76,7 +76,8 @@ def _restart(steps: list[Step]) -> list[Change]:
     if workload is None:
         sentence = f"Valkey's configuration changes{why}"
     elif workload.op == "replace":
-        keys = codes(sorted(path for path in workload.changed if "volumeClaimTemplates" in path or "selector" in path))
+        fixed = ("volumeClaimTemplates", "selector", "serviceName")
+        keys = codes(name for name in fixed if any(name in path for path in workload.changed))
         reason = f"; {keys} cannot change in place" if keys else ""
         sentence = f"Valkey is stopped and its StatefulSet made anew; its volumes stay{why}{reason}"
     elif any(path.startswith("spec.template") for path in workload.changed) or not workload.changed:
@@ -127,16 +128,14 @@ def _workload(step: Step) -> list[str]:
     reasons = []
     for path in step.changed:
         leaf = path.rpartition(".")[2]
-        if "config-checksum" in path or "volumeClaimTemplates" in path:
+        # The checksum stands for the configuration, a request for its limit.
+        if "config-checksum" in path or "volumeClaimTemplates" in path or ".requests." in path:
             continue
         old, new = (_at(state.inputs, path) for state in (step.old, step.new))
         if old == new:
             continue
-        kind = "memory " if leaf == "memory" else ""
-        kind += (
-            "limit " if ".limits." in path else "request " if ".requests." in path else f"{leaf} " if not kind else ""
-        )
-        reasons.append(f"{kind}{code(generic.shown(old))} to {code(generic.shown(new))}")
+        what = f"{leaf} limit" if ".limits." in path else leaf
+        reasons.append(f"{plain(what)} {code(generic.shown(old))} to {code(generic.shown(new))}")
     return reasons
 
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from components.postgres.migration_files import normalise
+from components.postgres.migration_files import checksum, normalise
 from components.postgres.statements import Statement, split
 from review.change import Change
 from review.context import Context
@@ -41,7 +41,7 @@ def _told(context: Context, step: Step) -> list[Change]:
     applied = step.old.live("applied") or step.old.live("migrations") or []
     done = {_file(label) for label in applied} if step.op == "update" else set()
     pending = [label for label in step.new.asked("migrations") or () if _file(label) not in done]
-    result = [_pending(context, step, schema, _file(label)) for label in pending]
+    result = [_pending(context, step, schema, str(label)) for label in pending]
     result += _marks(step, schema)
     for key, value in (
         ("row_level_security", "row-level security"),
@@ -62,14 +62,18 @@ def _file(label: object) -> str:
     return str(label).partition(" ")[0]
 
 
-def _pending(context: Context, step: Step, schema: str, name: str) -> Change:
+def _pending(context: Context, step: Step, schema: str, label: str) -> Change:
+    """A file that will run. One whose text is not here, or is not what the preview saw, may do anything."""
+    name = _file(label)
     file = f"{step.new.asked('directory', f'sql/{schema}')}/{name}"
     version = name[:4]
     resource = f"{schema}/{version}"
     text = _read(context.root / file)
-    if text is None:
-        what = f"migration {code(f'{schema} {version}')} will run (its text is not here: {code(name)})"
-        return Change(Risk.ADDITIVE, STORE, schema, what, resource, file, (step.urn,))
+    checked = label.partition(" sha256:")[2]
+    if text is None or (checked and checksum(text) != checked):
+        why = "its text is not here" if text is None else "its text here is another one"
+        what = f"migration {code(f'{schema} {version}')} will run and **may destroy data**: {why} ({code(name)})"
+        return Change(Risk.DATA_LOSS, STORE, schema, what, resource, file, (step.urn,))
     taken = _destroys(text)
     lines = len(text.splitlines())
     counted = f"{lines} line{'' if lines == 1 else 's'}, shown"

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from components.mapping.access import VERSION_TABLE
 from review.change import Change, Path_
 from review.context import Context
 from review.escape import code, codes, plain
@@ -161,20 +162,26 @@ def _grants(context: Context) -> list[Change]:
     told_by = {str(step.name): step for step in context.steps(ROLE)}
     gone = {name for name, step in told_by.items() if step.op == "delete"}
     dropped = context.dropped_schemas
+    readable = {target.schema for role, target in old if role == f"{target.schema}_reader" and target.object}
+    touched = {(target.schema, target.object) for _, target in old}
     gained: dict[tuple[str, str, bool], dict[Target, frozenset[str]]] = defaultdict(dict)
     lost: dict[tuple[str, str], dict[Target, frozenset[str]]] = defaultdict(dict)
     for role, target in sorted(old.keys() | new.keys(), key=str):
         before, after = old.get((role, target), set()), new.get((role, target), set())
         if after - before:
-            fresh = role != PUBLIC and _is_new(context, old, target)
+            fresh = role != PUBLIC and _is_new(context, readable, touched, target)
             gained[role, target.schema, fresh][target] = frozenset(after - before)
         if before - after and role not in gone and target.schema not in dropped:
             lost[role, target.schema][target] = frozenset(before - after)
+    urns_of: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for step in steps:
+        for who in {str(step.old.live("role")), str(step.new.asked("role"))}:
+            urns_of[who, _schema(step)].append(step.urn)
     result = []
     for (role, schema, fresh), targets in gained.items():
-        result += _told(context, steps, role, schema, targets, "gains", fresh=fresh)
+        result += _told(context, urns_of, role, schema, targets, "gains", fresh=fresh)
     for (role, schema), targets in lost.items():
-        result += _told(context, steps, role, schema, targets, "loses")
+        result += _told(context, urns_of, role, schema, targets, "loses")
     return result + _silent(context, steps, result, gone)
 
 
@@ -198,23 +205,20 @@ def _all(states: Iterable[State]) -> Privileges:
     return result
 
 
-def _is_new(context: Context, old: Privileges, target: Target) -> bool:
+def _is_new(context: Context, readable: set[str], touched: set[tuple[str, str]], target: Target) -> bool:
     """Whether nobody has had anything there: with a new table nothing that exists is opened."""
     if target.kind == "database":
         return any(step.op == "create" for step in context.steps(DATABASE))
     if target.schema in context.made_schemas:
         return True
     # The schema's reader is granted every table by name. One that it does not have has not been there.
-    readable = {
-        known.object for role, known in old if role == f"{target.schema}_reader" and known.schema == target.schema
-    }
-    touched = {known.object for _, known in old if known.schema == target.schema}
-    return target.kind == "table" and bool(readable - {""}) and target.object not in touched
+    known = target.kind == "table" and target.schema in readable
+    return known and (target.schema, target.object) not in touched
 
 
 def _told(
     context: Context,
-    steps: list[Step],
+    urns_of: dict[tuple[str, str], list[str]],
     role: str,
     schema: str,
     targets: dict[Target, frozenset[str]],
@@ -230,21 +234,21 @@ def _told(
     result = []
     for held, found in by_privileges.items():
         told = plain(", ".join(held))
-        who, group = _who(context, role)
+        who, group, several = _who(context, role)
         objects = sorted({item.object for item in found if item.object})
+        if fresh and objects == [VERSION_TABLE] and len(by_privileges) > 1:
+            # Every schema has it, for everybody who sees the schema.
+            continue
+        does = {"gains": "gain", "loses": "lose"}[verb] if several else verb
         origin = _origin(context, role, schema, objects)
         what = codes(_joined(found))
         note = ", which " + ("is" if len(objects) < 2 else "are") + " new" if fresh and objects else ""
-        sentence = f"{who} {verb} {told} on {what}{note}"
+        sentence = f"{who} {does} {told} on {what}{note}"
         if role == PUBLIC:
             sentence = f"**everyone** (PUBLIC) {verb} {told} on {what}"
         widened = Risk.ADDITIVE if fresh else Risk.ACCESS_WIDENED
         risk = Risk.ACCESS_REVOKED if verb == "loses" else widened
-        urns = tuple(
-            step.urn
-            for step in steps
-            if role in (step.old.live("role"), step.new.asked("role")) and _schema(step) == schema
-        )
+        urns = tuple(urns_of.get((role, schema), ()))
         result.append(Change(risk, STORE, group, sentence, role, origin, urns))
     return result
 
@@ -266,16 +270,17 @@ def _schema(step: Step) -> str:
     return str(state.live("database") if state.live("objectType") == "database" else state.live("schema") or "")
 
 
-def _who(context: Context, role: str) -> tuple[str, str]:
-    """How a role is called, and under which name it is shown. A group role is told with its members."""
+def _who(context: Context, role: str) -> tuple[str, str, bool]:
+    """How a role is called, under which name it is shown, and whether it is several. A group role is told by its
+    members."""
     if not role.endswith(("_reader", "_writer")):
-        return code(role), role
+        return code(role), role, False
     members = {name for name, roles in context.memberships().items() if role in roles}
     for step in context.steps(ROLE):
         if step.op != "same" or step.new.inputs:
             (members.add if role in (step.new.asked("roles") or ()) else members.discard)(step.name)
-    told = f", so {codes(sorted(members))}" if members else ""
-    return f"{code(role)}{told}", _schema_of(role)
+    told = f"{codes(sorted(members))} (through {code(role)})" if members else code(role)
+    return told, _schema_of(role), len(members) > 1
 
 
 def _origin(context: Context, role: str, schema: str, objects: list[str]) -> Path_:

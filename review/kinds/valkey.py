@@ -100,11 +100,14 @@ def _differences(context: Context, step: Step, user: str, before: Rules, after: 
             if extra or whole:
                 grouped[meaning, extra, whole].append(pattern)
         for (meaning, commands, whole), patterns in sorted(grouped.items(), key=lambda item: sorted(item[1])):
+            if {"xreadgroup", "xadd"} & commands:
+                both = {"xreadgroup", "xadd"} <= commands
+                meaning = meaning if both else "consuming" if "xreadgroup" in commands else "adding to"  # noqa: PLW2901
             named = codes(sorted(command.upper() for command in commands), most=4)
             if patterns == [""]:
                 told = f"{code(user)} {verb} {named}"
             elif whole:
-                told = f"{code(user)} {verb} {meaning} of {codes(sorted(patterns))} ({len(commands)} commands)"
+                told = f"{code(user)} {verb} {meaning}{'' if meaning == 'adding to' else ' of'} {codes(sorted(patterns))} ({len(commands)} commands)"
             else:
                 told = f"{code(user)} {verb} {named} on {codes(sorted(patterns))}"
             origin = key_origin(context, user, patterns[0])

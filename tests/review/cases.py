@@ -171,7 +171,7 @@ CASES: dict[str, Case] = {
     "data-loss-forbidden": Case(config={"allowDataLoss": False}),
     "protected": Case(config={"protect": True}),
     "server-moved": Case(config={"postgresHost": "localhost"}),
-    "secret-in-clear": Case(config={"objectStoreSecretKey": "hunter2-in-clear-text"}),
+    "secret-in-clear": Case(config={"alertToken": "hunter2-in-clear-text"}),
     "changed-by-hand": Case(sql="GRANT DELETE ON vuln.advisory_raw TO vuln_writer; DROP TRIGGER append_only_row ON vex.vex_raw"),
     "mapping-broken": Case(_set("modules", "vexlens", "postgres", "reads", value=["vexx"])),
     "mapping-broken-plain": Case(_set("modules", "vexlens", "postgres", "reads", value=["vexx"]), plain=True),

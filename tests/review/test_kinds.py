@@ -23,7 +23,7 @@ from review.tokens import (
     VALKEY_USERS,
     VERSIONING,
 )
-from tests.review.made import event, sentences, verdict
+from tests.review.made import ROOT, event, sentences, verdict
 
 GRANTED = {
     "role": "scanner",
@@ -34,9 +34,9 @@ GRANTED = {
 }
 
 
-def only(*events: dict[str, object], **more: Path) -> tuple[Risk, str]:
+def only(*events: dict[str, object], root: Path = ROOT) -> tuple[Risk, str]:
     """The one sentence that there is."""
-    found = sentences(verdict(*events, **more))
+    found = sentences(verdict(*events, root=root))
     assert len(found) == 1, found
     return found[0]
 

@@ -69,10 +69,29 @@ def test_a_failure_without_a_message_is_still_a_failure() -> None:
     assert made.preview(result="failed").errors
 
 
-@pytest.mark.parametrize("text", ["", "no JSON", "[]", "{}", '{"some": "document"}', "{" * 2000])
-def test_what_is_no_preview_is_refused_by_its_name(text: str) -> None:
-    with pytest.raises(ReviewError, match=r"dev\.json (holds no JSON|is JSON but no preview)"):
-        parse(text, "dev.json")
+@pytest.mark.parametrize("text", ["", "no JSON", "[]", "{}", '{"some": "document"}'])
+def test_what_is_no_preview_is_refused(text: str) -> None:
+    with pytest.raises(ReviewError, match=r"dev (holds no JSON|is JSON but no preview)"):
+        parse(text, "dev")
+
+
+@pytest.mark.parametrize("cut", [40, -40])
+def test_a_damaged_event_is_never_passed_over(cut: int) -> None:
+    lines = made.printed(made.event("delete", BUCKET, "blobs", {"bucket": "blobs"})).splitlines()
+    lines[1] = lines[1][:cut]
+    with pytest.raises(ReviewError, match="damaged in line 2"):
+        parse("\n".join(lines), "dev")
+
+
+def test_deep_nesting_is_no_crash() -> None:
+    with pytest.raises(ReviewError, match="damaged"):
+        parse('{"a":' * 100_000, "dev")
+
+
+def test_an_engine_that_does_not_begin_is_a_failed_preview_with_its_words() -> None:
+    said = "error: validating stack config: Stack 'dev' with configuration key 'x' must be encrypted as it's secret\n"
+    found = parse(said, "dev")
+    assert (found.stack, found.errors) == ("dev", [said.removeprefix("error: ").strip()])
 
 
 _json = st.recursive(

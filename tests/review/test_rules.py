@@ -19,8 +19,8 @@ from tests.review.made import ROOT, event, preview, verdict
 OWNER = event("same", ROLE, "vex_owner", {"name": "vex_owner"}, {"name": "vex_owner"})
 
 
-def rules(*events: dict[str, object], stack: str = "dev", **more: dict[str, str]) -> list[str]:
-    found = verdict(*events, **more)
+def rules(*events: dict[str, object], stack: str = "dev", config: dict[str, str] | None = None) -> list[str]:
+    found = verdict(*events, config=config)
     found.preview.stack = stack
     return [item.rule for item in found.violations]
 
