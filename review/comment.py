@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from review.approval import label
 from review.change import STORES, Change
-from review.escape import block, code, folded
+from review.escape import block, code, folded, plain
 from review.kinds import generic
 from review.mask import mask
 from review.preview import Step
@@ -159,7 +159,7 @@ def _violations(verdict: Verdict) -> str:
     if not verdict.violations:
         return ""
     lines = [
-        f"- **{code(violation.rule)}**{'' if violation.mandatory else ' (advisory)'}: {code(violation.message)}"
+        f"- **{code(violation.rule)}**{'' if violation.mandatory else ' (advisory)'}: {plain(violation.message)}"
         for violation in verdict.violations
     ]
     return "#### Rules that are broken\n" + _capped(lines)
@@ -230,7 +230,7 @@ def _contract(verdict: Verdict) -> list[Block]:
         for path in paths
     ]
     counts = ", ".join(
-        f"{len(paths)} {kind}"
+        f"{len(paths)} field{'' if len(paths) == 1 else 's'} {kind}"
         for kind, paths in (
             ("added", difference.added),
             ("removed", difference.removed),

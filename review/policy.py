@@ -89,9 +89,11 @@ def _evidence_has_triggers(context: Context) -> Iterator[str]:
 def _owners_are_protected(context: Context) -> Iterator[str]:
     if not PRODUCTION.fullmatch(context.preview.stack):
         return
-    for step in _staying(context, ROLE):
-        if step.name.endswith("_owner") and not step.new.protect:
-            yield f"role {step.name} is not protected against deletion: set stellaops-storage:protect to true"
+    open_ = sorted(
+        step.name for step in _staying(context, ROLE) if step.name.endswith("_owner") and not step.new.protect
+    )
+    if open_:
+        yield f"not protected against deletion: {', '.join(open_)}; set stellaops-storage:protect to true"
 
 
 def plain_secrets(config: dict[str, str]) -> dict[str, str]:

@@ -7,13 +7,14 @@ from components.postgres.migration_files import checksum, normalise
 from components.postgres.statements import Statement, split
 from review.change import Change
 from review.context import Context
-from review.escape import block, code, codes, folded
+from review.escape import block, code, codes, folded, shortened
 from review.preview import Step
 from review.risk import Risk
 from review.tokens import MIGRATIONS, SCHEMA
 
 TYPES = (MIGRATIONS,)
 STORE = "PostgreSQL"
+LONGEST_STATEMENT = 120
 
 # Statements that take rows away, by words that follow each other.
 _DESTRUCTIVE = (
@@ -99,11 +100,11 @@ def _read(path: Path) -> str | None:
 
 
 def _destroys(text: str) -> list[str]:
-    """First lines of the statements that take rows or columns away."""
+    """The statements that take rows or columns away, each in one line."""
     found = []
     for statement in split(text):
         if _is_destructive(statement):
-            found.append(" ".join(statement.first_line.split()))
+            found.append(shortened(" ".join(_COMMENTS.sub(" ", statement.text).split()), LONGEST_STATEMENT))
     return found
 
 
