@@ -4,9 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from components.mapping.loader import places
+from components.mapping.loader import located
 from review.change import Path_
 from review.escape import code
 
@@ -30,10 +28,10 @@ class Origins:
         """
         try:
             raw = path.read_bytes()
-            data = yaml.safe_load(raw)
-        except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        except OSError:
             return Origins(file=path.name, source_url=source_url)
-        known = {where: line for where, (line, _) in places(raw, path.name).items()}
+        data, found = located(raw, path.name)
+        known = {where: line for where, (line, _) in found.items()}
         return Origins(data if isinstance(data, dict) else {}, known, path.name, source_url)
 
     def access(self, module: str, store: str, *targets: str) -> Path_:

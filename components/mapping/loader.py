@@ -104,11 +104,10 @@ def loads(raw: bytes, file: str) -> Mapping:
     return mapping
 
 
-def places(raw: bytes, file: str) -> dict[Path_, tuple[int, int]]:
-    """Line and column of every key and value in ``raw``, also of a mapping that is not valid."""
+def located(raw: bytes, file: str) -> tuple[Any, dict[Path_, tuple[int, int]]]:
+    """Plain data of a mapping that need not be valid, with line and column of every key and value in it."""
     document = _Document(file)
-    _parse(raw, document)
-    return document.places
+    return _parse(raw, document), document.places
 
 
 def _parse(raw: bytes, document: _Document) -> Any:

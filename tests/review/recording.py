@@ -7,6 +7,7 @@ holds the state of every resource once.
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,16 @@ def names() -> list[str]:
 
 def text(name: str) -> str:
     """What the engine printed, unpacked."""
-    states = json.loads((DIRECTORY / f"{AT_REST}.json").read_text())
+    states = _at_rest()
     recording = json.loads((DIRECTORY / f"{name}.json").read_text())
     documents = [_unpack(item, states) for item in _scattered(recording)]
     return "\n".join(json.dumps(document) for document in documents) + "\n"
+
+
+@cache
+def _at_rest() -> dict[str, State]:
+    found: dict[str, State] = json.loads((DIRECTORY / f"{AT_REST}.json").read_text())
+    return found
 
 
 def documents(printed: str, places: dict[str, str]) -> list[Any]:

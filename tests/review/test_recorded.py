@@ -4,7 +4,6 @@
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -355,8 +354,8 @@ def test_every_case_is_recorded_and_expected() -> None:
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_recorded_preview_has_its_verdict_and_sentences(name: str, tmp_path: Path) -> None:
-    found, wanted = recorded.verdict(name, tmp_path), EXPECTED[name]
+def test_a_recorded_preview_has_its_verdict_and_sentences(name: str) -> None:
+    found, wanted = recorded.verdict(name), EXPECTED[name]
     told = [f"{change.risk.slug}: {change.sentence}" for change in found.changes if change.risk]
     assert sorted(told) == sorted(wanted.sentences)
     assert found.risk == wanted.risk
@@ -366,8 +365,8 @@ def test_a_recorded_preview_has_its_verdict_and_sentences(name: str, tmp_path: P
 
 
 @pytest.mark.parametrize("name", recording.names())
-def test_every_changed_resource_is_told_and_shown(name: str, tmp_path: Path) -> None:
-    found = recorded.verdict(name, tmp_path)
+def test_every_changed_resource_is_told_and_shown(name: str) -> None:
+    found = recorded.verdict(name)
     told = {urn for change in found.changes for urn in change.urns}
     quiet = (*generic.SILENT, generic.PROVIDER)
     silent = [step.name for step in found.preview.changes if step.urn not in told and not step.type.startswith(quiet)]
@@ -377,15 +376,15 @@ def test_every_changed_resource_is_told_and_shown(name: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", [name for name, wanted in EXPECTED.items() if wanted.risk == Risk.DATA_LOSS])
-def test_a_label_for_each_resource_approves_what_destroys_data(name: str, tmp_path: Path) -> None:
-    names = {change.resource for change in recorded.verdict(name, tmp_path).unapproved}
+def test_a_label_for_each_resource_approves_what_destroys_data(name: str) -> None:
+    names = {change.resource for change in recorded.verdict(name).unapproved}
     labels = tuple(f"approve-data-loss: {resource}" for resource in names)
-    assert names and not recorded.verdict(name, tmp_path, labels).unapproved
-    assert recorded.verdict(name, tmp_path, labels[1:]).unapproved, "one label less is not enough"
+    assert names and not recorded.verdict(name, labels).unapproved
+    assert recorded.verdict(name, labels[1:]).unapproved, "one label less is not enough"
 
 
-def test_a_new_stack_is_additive_throughout(tmp_path: Path) -> None:
-    found = recorded.verdict("first", tmp_path)
+def test_a_new_stack_is_additive_throughout() -> None:
+    found = recorded.verdict("first")
     assert found.risk == Risk.ADDITIVE and not found.blocked and found.preview.counts.keys() == {"create"}
     told = {change.sentence for change in found.changes}
     assert {
@@ -395,15 +394,17 @@ def test_a_new_stack_is_additive_throughout(tmp_path: Path) -> None:
     } <= told
 
 
-def test_the_line_of_the_mapping_is_the_one_that_was_edited(tmp_path: Path) -> None:
-    found = recorded.verdict("read-added", tmp_path)
+def test_the_line_of_the_mapping_is_the_one_that_was_edited() -> None:
+    found = recorded.verdict("read-added")
     change = next(change for change in found.changes if change.risk == Risk.ACCESS_WIDENED)
     line = found.context.origins.line(change.origin) if not isinstance(change.origin, str) else None
-    assert line and (tmp_path / recorded.MAPPING).read_text().splitlines()[line - 1].strip() == "- vuln.linksets"
+    assert (
+        line and (found.context.root / recorded.MAPPING).read_text().splitlines()[line - 1].strip() == "- vuln.linksets"
+    )
 
 
-def test_what_was_changed_by_hand_is_drift(tmp_path: Path) -> None:
-    found = recorded.verdict("changed-by-hand", tmp_path)
+def test_what_was_changed_by_hand_is_drift() -> None:
+    found = recorded.verdict("changed-by-hand")
     assert found.drifted == ["trigger append_only_row on vex.vex_raw is missing"]
     assert "#### Drift" in comment.write([found], comment.Options())
 
