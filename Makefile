@@ -14,7 +14,7 @@ up:  ## Bring up the local stack: engine, servers, every resource (the first tim
 preview:  ## Show what `up` would change (ARGS=--expect-no-changes fails if there is something)
 	@$(LOCAL) preview $(ARGS)
 
-review:  ## The preview as reviewers see it in a pull request (STACK=dev for another stack; ARGS=--help)
+review:  ## The preview as reviewers see it in a pull request (STACK=dev for another stack)
 	@$(LOCAL) review $(if $(STACK),--stack $(STACK)) $(ARGS)
 
 refresh:  ## Look what was changed by hand in the stores; the next `up` puts it right

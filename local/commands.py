@@ -20,7 +20,7 @@ from local.stack import Stack
 TEST_WORKERS = 4  # each may start servers of its own
 
 
-def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:  # noqa: PLR0912 - a case for each command
     """The command's exit code. ``arguments`` are those that the engine or pytest gets."""
     own = dict(os.environ)
     environment.scrub()
@@ -42,9 +42,10 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
             return _env(state, options.module)
         case "pulumi":
             return _pulumi(state, [part for part in options.arguments if part != "--"])
-        case "operate" | "review" as command:
-            parts = [part for part in options.arguments if part != "--"]
-            return _operate(state, parts) if command == "operate" else _review(state, parts, own)
+        case "operate":
+            return _operate(state, [part for part in options.arguments if part != "--"])
+        case "review":
+            return _review(state, list(arguments), own)
         case "test":
             return _test([*options.arguments, *arguments])
         case "lint" | "format":

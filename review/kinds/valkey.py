@@ -107,7 +107,7 @@ def _differences(context: Context, step: Step, user: str, before: Rules, after: 
             if patterns == [""]:
                 told = f"{code(user)} {verb} {named}"
             elif whole:
-                told = f"{code(user)} {verb} {meaning}{'' if meaning == 'adding to' else ' of'} {codes(sorted(patterns))} ({len(commands)} commands)"
+                told = f"{code(user)} {verb} {meaning}{'' if meaning == 'adding to' else ' of'} {codes(sorted(patterns))} ({len(commands)} command{'' if len(commands) == 1 else 's'})"
             else:
                 told = f"{code(user)} {verb} {named} on {codes(sorted(patterns))}"
             origin = key_origin(context, user, patterns[0])

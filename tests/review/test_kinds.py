@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from components.postgres.migration_files import checksum
 from review.risk import Risk
 from review.tokens import (
     AWS_BUCKET,
@@ -118,9 +119,26 @@ def test_migrations_are_read_for_what_they_take_away(tmp_path: Path, sql: str, d
         "migrations": ["0001_a.sql.j2 sha256:1"],
         "append_only": [],
     }
-    new = {**old, "migrations": [*old["migrations"], "0002_x.sql.j2 sha256:2"]}
+    new = {**old, "migrations": [*old["migrations"], f"0002_x.sql.j2 sha256:{checksum(sql)}"]}
     risk, sentence = only(event("update", MIGRATIONS, "scheduler", old, new), root=tmp_path)
     assert risk == (Risk.DATA_LOSS if destroys else Risk.ADDITIVE), sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [(None, "its text is not here"), ("SELECT 2;", "its text here is another one")]
+)
+def test_a_migration_that_nobody_can_read_may_destroy_data(tmp_path: Path, text: str | None, why: str) -> None:
+    (tmp_path / "sql" / "vex").mkdir(parents=True)
+    if text is not None:
+        (tmp_path / "sql" / "vex" / "0001_x.sql.j2").write_text(text)
+    new = {
+        "schema": "vex",
+        "directory": "sql/vex",
+        "migrations": [f"0001_x.sql.j2 sha256:{checksum('SELECT 1;')}"],
+        "append_only": [],
+    }
+    risk, sentence = only(event("create", MIGRATIONS, "vex", None, new), root=tmp_path)
+    assert risk == Risk.DATA_LOSS and why in sentence
 
 
 def test_a_bucket_that_stops_keeping_versions_is_data_loss() -> None:
@@ -212,7 +230,7 @@ def test_valkey_users_are_told_by_pattern_and_command() -> None:
     }
     told = sentences(verdict(event("update", VALKEY_USERS, "valkey-users", before, after)))
     assert (Risk.ACCESS_WIDENED, "`scanner` gains `DEL` on `scan:*`") in told
-    assert (Risk.ACCESS_WIDENED, "`scanner` gains reading of `policy:*` (1 commands)") in told
+    assert (Risk.ACCESS_WIDENED, "`scanner` gains reading of `policy:*` (1 command)") in told
     assert (Risk.ACCESS_WIDENED, "`scanner` gains `FLUSHALL`") in told
 
 
