@@ -12,6 +12,8 @@ VALKEY_USERS = f"{_OURS}ValkeyUsers"
 VALKEY_STREAMS = f"{_OURS}ValkeyStreams"
 CREDENTIAL = f"{_OURS}Credential"
 BUCKET = f"{_OURS}Bucket"
+OBJECT_STORE_USER = f"{_OURS}ObjectStoreUser"
+INVENTORY = f"{_OURS}PostgresInventory"
 
 AWS_BUCKET = "aws:s3/bucket:Bucket"
 VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"

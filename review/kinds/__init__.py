@@ -15,13 +15,14 @@ from review.kinds import (
     generic,
     kubernetes,
     migrations,
+    object_store_users,
     postgres_access,
     postgres_objects,
     valkey,
 )
 
 KINDS: tuple[ModuleType, ...] = (
-    postgres_objects, migrations, postgres_access, valkey, kubernetes, buckets, credentials,
+    postgres_objects, migrations, postgres_access, valkey, kubernetes, buckets, object_store_users, credentials,
 )  # fmt: skip
 
 

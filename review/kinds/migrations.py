@@ -44,12 +44,7 @@ def _told(context: Context, step: Step) -> list[Change]:
     pending = [label for label in step.new.asked("migrations") or () if _file(label) not in done]
     result = [_pending(context, step, schema, str(label)) for label in pending]
     result += _marks(step, schema)
-    for key, value in (
-        ("row_level_security", "row-level security"),
-        ("policies", "row-level security"),
-        ("rls", "row-level security"),
-    ):
-        result += _security(step, schema, key, value)
+    result += _tenants(step, schema)
     owner = step.old.asked("owner"), step.new.asked("owner")
     if step.op == "update" and owner[0] != owner[1]:
         what = f"the owner of {code(schema)} is {code(owner[1])} instead of {code(owner[0])}"
@@ -144,24 +139,35 @@ def _table(schema: str, table: str) -> tuple[str, ...]:
     return ("postgres", "schemas", schema, kind, table)
 
 
-def _security(step: Step, schema: str, key: str, noun: str) -> list[Change]:
-    """Tables on which tenants are kept apart: losing it opens their rows to each other."""
+def _tenants(step: Step, schema: str) -> list[Change]:
+    """Tables on which tenants are kept apart, and roles that see the rows of all."""
     if step.op != "update":
         return []
-    before, after = step.old.asked(key), step.new.asked(key)
-    if before == after:
-        return []
-    fewer = _names(before) - _names(after)
-    risk = Risk.ACCESS_WIDENED if fewer or not after else Risk.ACCESS_REVOKED
-    tables = codes(sorted(f"{schema}.{name}" for name in (fewer or _names(after) - _names(before))) or [schema])
-    verb = "no longer keeps tenants apart on" if fewer or not after else "keeps tenants apart on"
-    return [
-        Change(risk, STORE, schema, f"{noun} {verb} {tables}", schema, ("postgres", "schemas", schema), (step.urn,))
-    ]
+    result = []
+    before, after = (_dict(state.asked("tenant_tables")) for state in (step.old, step.new))
+    for risk, what, names in (
+        (Risk.ACCESS_WIDENED, "tenants are **no longer kept apart** on", before.keys() - after.keys()),
+        (Risk.ACCESS_REVOKED, "tenants are kept apart on", after.keys() - before.keys()),
+        (
+            Risk.ACCESS_WIDENED,
+            "what keeps tenants apart changes on",
+            {k for k in before.keys() & after.keys() if before[k] != after[k]},
+        ),
+    ):
+        for name in sorted(f"{schema}.{table}" for table in names):
+            result.append(
+                Change(risk, STORE, schema, f"{what} {code(name)}", name, ("postgres", "schemas", schema), (step.urn,))
+            )
+    had, has = (set(map(str, state.asked("tenant_bypass") or ())) for state in (step.old, step.new))
+    for role in sorted(had ^ has):
+        told = f"{code(role)} {'sees' if role in has else 'no longer sees'} the rows of every tenant in {code(schema)}"
+        risk = Risk.ACCESS_WIDENED if role in has else Risk.ACCESS_REVOKED
+        result.append(Change(risk, STORE, schema, told, role, ("postgres", "schemas", schema), (step.urn,)))
+    return result
 
 
-def _names(value: object) -> set[str]:
-    return {str(item) for item in value} if isinstance(value, list | dict) else set()
+def _dict(value: object) -> dict[str, object]:
+    return {str(key): item for key, item in value.items()} if isinstance(value, dict) else {}
 
 
 def _mended(step: Step, schema: str) -> list[Change]:

@@ -6,9 +6,9 @@ from review.escape import code, codes, plain
 from review.kinds import generic
 from review.preview import Step
 from review.risk import Risk
-from review.tokens import DATABASE, DEFAULT_PRIVILEGES, GRANT, MIGRATIONS, ROLE, SCHEMA
+from review.tokens import DATABASE, DEFAULT_PRIVILEGES, GRANT, INVENTORY, MIGRATIONS, ROLE, SCHEMA
 
-TYPES = (DATABASE, SCHEMA, DEFAULT_PRIVILEGES)
+TYPES = (DATABASE, SCHEMA, DEFAULT_PRIVILEGES, INVENTORY)
 STORE = "PostgreSQL"
 
 
@@ -43,6 +43,8 @@ def _told(context: Context, step: Step) -> list[Change]:
             op == "delete" and group in context.dropped_schemas
         )
         return [] if told else [_defaults(step)]
+    if step.type == INVENTORY:
+        return _inventory(step)
     name = str(step.state.asked("name", step.name))
     noun = "schema" if step.type == SCHEMA else "database"
     origin = ("postgres", "schemas", name) if step.type == SCHEMA else ()
@@ -78,6 +80,25 @@ def _told(context: Context, step: Step) -> list[Change]:
     if keys:
         result.append(change(Risk.RESTART, f"{noun} {code(name)} changes: {codes(sorted(keys))}"))
     return result
+
+
+def _inventory(step: Step) -> list[Change]:
+    """The list of what the stack answers for. It holds nothing; naming a schema there takes a guard away."""
+    named = sorted(map(str, set(step.new.asked("drop_schemas") or ()) - set(step.old.asked("drop_schemas") or ())))
+    told = [
+        Change(
+            Risk.ACCESS_WIDENED,
+            STORE,
+            name,
+            f"schema {code(name)} goes with its tables when it leaves the mapping (dropSchemas)",
+            name,
+            (),
+            (step.urn,),
+        )
+        for name in named
+    ]
+    what = "the list of logins and schemas is brought up to date"
+    return told or [Change(Risk.NONE, STORE, "inventory", what, step.name, (), (step.urn,))]
 
 
 def _defaults(step: Step) -> Change:

@@ -13,10 +13,12 @@ from review.tokens import (
     DATABASE,
     DEFAULT_PRIVILEGES,
     GRANT,
+    INVENTORY,
     LIFECYCLE,
     MIGRATIONS,
     NETWORK_POLICY,
     OBJECT_LOCK,
+    OBJECT_STORE_USER,
     ROLE,
     SCHEMA,
     STATEFUL_SET,
@@ -267,3 +269,36 @@ def test_a_provider_that_points_to_another_server_is_told_with_both() -> None:
         event("update", type_, "postgres-inside", {"host": "a", "version": "1"}, {"host": "b", "version": "2"})
     )
     assert risk == Risk.RESTART and "`host` `b` instead of `a`" in sentence
+
+
+def test_tenants_that_are_no_longer_kept_apart_widen_access() -> None:
+    old = {
+        "schema": "policy",
+        "append_only": [],
+        "tenant_tables": {"policies": {"column": "tenant_id"}},
+        "tenant_bypass": [],
+    }
+    told = sentences(
+        verdict(event("update", MIGRATIONS, "policy", old, {**old, "tenant_tables": {}, "tenant_bypass": ["scanner"]}))
+    )
+    assert (Risk.ACCESS_WIDENED, "tenants are **no longer kept apart** on `policy.policies`") in told
+    assert (Risk.ACCESS_WIDENED, "`scanner` sees the rows of every tenant in `policy`") in told
+
+
+def test_access_keys_are_told_by_their_policy_and_hold_no_data() -> None:
+    old = {"user": "airgap", "rotate": 1, "policy": {"write": {"Action": ["s3:PutObject"]}}}
+    more = {**old, "policy": {**old["policy"], "read": {"Action": ["s3:GetObject"]}}}  # type: ignore[dict-item]
+    assert only(event("update", OBJECT_STORE_USER, "airgap", old, more)) == (
+        Risk.ACCESS_WIDENED,
+        "the policy of `airgap` gets or changes `read`",
+    )
+    assert only(event("update", OBJECT_STORE_USER, "airgap", more, old))[0] == Risk.ACCESS_REVOKED
+    assert only(event("replace", OBJECT_STORE_USER, "airgap", old, {**old, "rotate": 2}))[0] == Risk.RESTART
+    assert only(event("delete", OBJECT_STORE_USER, "airgap", old))[0] == Risk.ACCESS_REVOKED
+
+
+def test_a_schema_that_the_config_lets_go_is_told() -> None:
+    old = {"logins": {}, "schemas": {"symbols": "kept"}, "drop_schemas": []}
+    risk, sentence = only(event("update", INVENTORY, "inventory", old, {**old, "drop_schemas": ["symbols"]}))
+    assert risk == Risk.ACCESS_WIDENED and sentence.startswith("schema `symbols` goes with its tables when")
+    assert only(event("delete", INVENTORY, "inventory", old))[0] == Risk.NONE
