@@ -1,7 +1,7 @@
 """``python -m tests.review.record [CASE...]``: bring up a stack of its own and record the previews of all cases.
 
 Run it after a change of the program that changes its resources; then look at what changed in ``previews/`` and in the
-tests that read them. Takes about eight minutes.
+tests that read them. It takes a quarter of an hour or so.
 """
 
 import argparse
