@@ -4,36 +4,22 @@ GitHub takes 65,536 characters. When there is more, whole blocks are left out: f
 risky first of all, then sentences in the same order. What destroys data is never left out.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from review.approval import label
 from review.change import STORES, Change
 from review.escape import block, code, folded, plain
 from review.kinds import generic
+from review.layout import DETAILS, LIMIT, SENTENCES, Block, fitted
 from review.mask import mask
 from review.preview import Step
 from review.risk import Risk
 from review.verdict import Verdict
 
-LIMIT = 65_536
 LONGEST_ERROR = 6_000
 LONGEST_DETAIL = 20_000
 MOST_LINES = 40
-NOTE_ROOM = 300  # for the line that says how much is left out, with an address in it
-
-_FIXED, _SENTENCES, _DETAILS = 2, 1, 0
-
-
-@dataclass
-class Block:
-    """Part of the comment. ``kind`` and ``risk`` say what is left out first; ``short`` replaces a fixed one that is
-    too long for the whole comment."""
-
-    text: str
-    kind: int = _FIXED
-    risk: Risk = Risk.NONE
-    short: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +57,7 @@ def write(verdicts: list[Verdict], options: Options) -> str:
     blocks = [block for block in blocks if block.text]
     for item in blocks:
         item.text = mask(item.text, options.secrets, options.keep)
-    text = _fitted(blocks, markers(verdicts), options)
+    text = fitted(blocks, markers(verdicts), options.report, options.limit)
     return mask(text, options.secrets, options.keep)
 
 
@@ -122,8 +108,8 @@ def _stack(verdict: Verdict) -> list[Block]:
         step for step in verdict.preview.changes if step.urn not in shown and not step.type.startswith(generic.SILENT)
     ]
     if left:
-        blocks.append(Block(_folded_steps(left, "other resources"), _DETAILS, Risk.NONE))
-    return [*blocks, *_contract(verdict), Block(_drift(verdict)), Block(_warnings(verdict), _DETAILS, Risk.NONE)]
+        blocks.append(Block(_folded_steps(left, "other resources"), DETAILS, Risk.NONE))
+    return [*blocks, *_contract(verdict), Block(_drift(verdict)), Block(_warnings(verdict), DETAILS, Risk.NONE)]
 
 
 def _errors(verdict: Verdict) -> str:
@@ -183,20 +169,20 @@ def _store(verdict: Verdict, store: str, changes: list[Change], shown: set[str])
         lines = [f"- {_sentence(verdict, change)} \N{MIDDLE DOT} {change.risk.words}" for change in found]
         heading = f"#### {store}\n" if index == 0 else ""
         worst = max(change.risk for change in found)
-        blocks.append(Block(heading + "\n".join(lines), _SENTENCES, worst))
+        blocks.append(Block(heading + "\n".join(lines), SENTENCES, worst))
         blocks += _details(verdict, found, shown)
     return blocks
 
 
 def _details(verdict: Verdict, changes: list[Change], shown: set[str]) -> list[Block]:
     """The text of migrations, and properties of each resource once: where it is told first."""
-    blocks = [Block(change.extra, _DETAILS, change.risk) for change in changes if change.extra]
+    blocks = [Block(change.extra, DETAILS, change.risk) for change in changes if change.extra]
     urns = {urn for change in changes for urn in change.urns} - shown
     shown |= urns
     steps = [step for step in (verdict.preview.step(urn) for urn in sorted(urns)) if step is not None]
     if steps:
         worst = max(change.risk for change in changes)
-        blocks.append(Block(_folded_steps(steps, ""), _DETAILS, worst))
+        blocks.append(Block(_folded_steps(steps, ""), DETAILS, worst))
     return blocks
 
 
@@ -214,7 +200,7 @@ def _contract(verdict: Verdict) -> list[Block]:
         hint = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true"
         return [
             Block(
-                f"#### Contract\nnot in this form of the preview (run it with {code(hint)})", _SENTENCES, Risk.ADDITIVE
+                f"#### Contract\nnot in this form of the preview (run it with {code(hint)})", SENTENCES, Risk.ADDITIVE
             )
         ]
     if not difference:
@@ -244,10 +230,10 @@ def _contract(verdict: Verdict) -> list[Block]:
     head = f"#### Contract for services\n{version}: {counts}"
     breaking = bool(difference.removed or difference.retyped)
     return [
-        Block(head, _SENTENCES, Risk.ACCESS_REVOKED if breaking else Risk.ADDITIVE),
+        Block(head, SENTENCES, Risk.ACCESS_REVOKED if breaking else Risk.ADDITIVE),
         Block(
             folded("fields", _capped(lines, MOST_LINES * 5)),
-            _DETAILS,
+            DETAILS,
             Risk.ACCESS_REVOKED if breaking else Risk.ADDITIVE,
         ),
     ]
@@ -271,70 +257,3 @@ def _capped(lines: list[str], most: int = MOST_LINES) -> str:
     if len(lines) <= most:
         return "\n".join(lines)
     return "\n".join([*lines[:most], f"- and {len(lines) - most} more in the report"])
-
-
-def _fitted(blocks: list[Block], ending: str, options: Options) -> str:
-    """Blocks joined, whole ones left out until everything fits."""
-    left_out = 0
-
-    def joined() -> str:
-        where = options.report or "the report"
-        note = f"_{left_out} blocks are left out here to stay within the limit; everything is in {where}._"
-        foot = [] if left_out or not options.report else [f"_Everything, for machines: {options.report}._"]
-        return "\n\n".join([*(item.text for item in blocks), *([note] if left_out else foot), ending]) + "\n"
-
-    candidates = sorted(
-        (item for item in blocks if item.kind != _FIXED), key=lambda item: (item.kind, item.risk, -len(item.text))
-    )
-    excess = size(joined()) - options.limit
-    gone: set[int] = set()
-    for item in candidates:
-        if excess <= 0:
-            break
-        if not gone:
-            excess += NOTE_ROOM
-        gone.add(id(item))
-        excess -= size(item.text) + len("\n\n")
-    blocks, left_out = [item for item in blocks if id(item) not in gone], len(gone)
-    if size(joined()) > options.limit:
-        left_out += 1
-        _shorten(blocks, lambda: size(joined()) - options.limit)
-    return joined()
-
-
-def _shorten(blocks: list[Block], excess: Callable[[], int]) -> None:
-    """Only what must be said is left, and is too long: names instead of sentences, then the other fixed blocks by
-    their first lines. Names of what is destroyed are kept to the last line that fits."""
-    for item in blocks:
-        if item.short:
-            item.text = item.short
-    for item in sorted(blocks[1:], key=lambda item: (item.risk, -len(item.text))):
-        over = excess() + 200
-        if over <= 200:
-            return
-        lines = item.text.split("\n")
-        while len(lines) > 1 and over > 0:
-            over -= size(lines.pop()) + 1
-        fence = _open_fence(lines)
-        item.text = "\n".join(
-            [
-                *lines,
-                *([fence] if fence else []),
-                "> and more: see the report" if item.short else "and more: see the report",
-            ]
-        )
-
-
-def _open_fence(lines: list[str]) -> str:
-    """The fence that is still open at the end of ``lines``."""
-    fence = ""
-    for line in lines:
-        if line.startswith("```"):
-            ticks = line[: len(line) - len(line.lstrip("`"))]
-            fence = "" if fence == ticks else fence or ticks
-    return fence
-
-
-def size(text: str) -> int:
-    """Length as GitHub may count it: characters beyond the first plane as two."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from review import comment
-from review.comment import LIMIT, Options, marker, size, write
+from review.comment import Options, marker, write
 from review.escape import block, code, plain
+from review.layout import LIMIT, size
 from review.risk import Risk
 from review.tokens import BUCKET, GRANT, ROLE, SCHEMA, VALKEY_STREAMS
 from review.verdict import Verdict
@@ -242,7 +242,3 @@ def test_links_lead_to_the_line_of_the_mapping() -> None:
     object.__setattr__(found.context, "origins", origins)
     text = write([found], Options(keep=(origins.source_url,)))
     assert f"({origins.source_url}/schema-mapping.yaml#L" in text, "an address of our own is no secret"
-
-
-def test_the_version_of_the_comment_module_has_githubs_limit() -> None:
-    assert comment.LIMIT == 65_536

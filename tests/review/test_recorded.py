@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from review import comment
+from review import comment, layout
 from review.kinds import generic
 from review.risk import Risk
 from tests.review import recorded, recording
@@ -372,7 +372,7 @@ def test_every_changed_resource_is_told_and_shown(name: str) -> None:
     silent = [step.name for step in found.preview.changes if step.urn not in told and not step.type.startswith(quiet)]
     assert not silent, f"a reviewer would not hear of {silent}"
     text = comment.write([found], comment.Options())
-    assert comment.size(text) <= comment.LIMIT and "hunter2" not in text
+    assert layout.size(text) <= layout.LIMIT and "hunter2" not in text
 
 
 @pytest.mark.parametrize("name", [name for name, wanted in EXPECTED.items() if wanted.risk == Risk.DATA_LOSS])
