@@ -5,6 +5,8 @@ from typing import Any
 import pulumi
 
 from components import contract, providers
+from components.backups.component import Backups, BackupsArgs
+from components.backups.names import VALKEY_USER
 from components.credentials import Credential
 from components.mapping import MappingError, load
 from components.postgres.component import Postgres, PostgresArgs
@@ -27,20 +29,28 @@ def main() -> None:
         "protect": settings.protect,
         "allow_data_loss": settings.allow_data_loss,
     }
-    Postgres("postgres", PostgresArgs(settings=settings.postgres, credentials=credentials, **common))
+    on, rotate = settings.backups.mode != "none", mapping.backups.rotate
+    backup = Credential(VALKEY_USER, user=VALKEY_USER, rotate=rotate) if on else None
+    cluster = providers.cluster(settings.kubernetes)
+    postgres = Postgres("postgres", PostgresArgs(settings=settings.postgres, credentials=credentials, **common))
     Valkey(
         "valkey",
         ValkeyArgs(
             mapping=mapping,
             settings=settings.valkey,
             kubernetes=settings.kubernetes,
-            kubernetes_provider=providers.cluster(settings.kubernetes),
+            kubernetes_provider=cluster,
             credentials=credentials,
+            backup=backup,
             allow_data_loss=settings.allow_data_loss,
         ),
     )
     store = settings.object_store
-    ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=providers.object_store(store), **common))
+    s3 = providers.object_store(store)
+    ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=s3, **common))
+    if backup:
+        backups = Backups("backups", BackupsArgs(mapping, settings, backup, postgres, s3, cluster))
+        pulumi.export("backups", backups.outputs)
 
     document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)
     pulumi.export("contract", document.model_dump(mode="json"))

@@ -12,6 +12,9 @@ import pulumi
 
 from components.provider_config import NAMESPACE
 
+POSTGRES_IMAGE = "postgres:18.6"
+AGENT_IMAGE = "python:3.13.14-slim"
+
 Choice = TypeVar("Choice", bound=str)
 
 
@@ -67,6 +70,18 @@ class ObjectStoreSettings:
 
 
 @dataclass(frozen=True)
+class BackupSettings:
+    """How much is backed up: dumps and snapshots (``logical``), base backups and WAL as well (``continuous``), or
+    nothing. ``encryption`` is what the object store is asked for, empty for nothing; images are those of the pods."""
+
+    mode: Literal["logical", "continuous", "none"]
+    encryption: str
+    volume_size: str
+    postgres_image: str
+    agent_image: str
+
+
+@dataclass(frozen=True)
 class Settings:
     mapping: Path
     protect: bool
@@ -75,6 +90,7 @@ class Settings:
     valkey: ValkeySettings
     kubernetes: KubernetesSettings
     object_store: ObjectStoreSettings
+    backups: BackupSettings
 
     @staticmethod
     def load() -> "Settings":
@@ -114,6 +130,13 @@ class Settings:
                 access_key=_secret(config, "objectStoreAccessKey"),
                 secret_key=_secret(config, "objectStoreSecretKey"),
                 bucket_prefix=config.get("bucketPrefix") or "",
+            ),
+            backups=BackupSettings(
+                mode=_choice(config, "backups", ("logical", "continuous", "none")),
+                encryption=config.get("backupsEncryption") or "",
+                volume_size=config.get("backupsVolumeSize") or "20Gi",
+                postgres_image=config.get("backupsPostgresImage") or POSTGRES_IMAGE,
+                agent_image=config.get("backupsAgentImage") or AGENT_IMAGE,
             ),
         )
 

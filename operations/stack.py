@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pulumi.dynamic import Config, ConfigureRequest
 
@@ -18,6 +19,7 @@ from components.rustfs.store import Store
 from components.valkey.server import Server as ValkeyServer
 
 ENGINE_TIMEOUT_SECONDS = 60
+SELECTED = "selected"  # shown for a stack that nobody named
 
 
 @dataclass(frozen=True)
@@ -30,24 +32,15 @@ class Stack:
     @staticmethod
     def load(name: str | None) -> "Stack":
         """The stack of that name, ``PULUMI_STACK``'s, or the selected one. Raises ``ProviderError``."""
-        pulumi = shutil.which("pulumi")
-        if pulumi is None:
-            raise ProviderError("pulumi is not on the PATH; install it, or use the make target for the local stack")
         stack = name or os.environ.get("PULUMI_STACK")
-        command = [pulumi, "--non-interactive", "config", "--json", "--show-secrets"]
-        try:
-            answer = subprocess.run(
-                [*command, *(["--stack", stack] if stack else [])],
-                stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=ENGINE_TIMEOUT_SECONDS,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            what = f"pulumi config did not answer within {ENGINE_TIMEOUT_SECONDS} s"
-            raise ProviderError(f"{what}; see that the stack's backend can be reached") from None
-        if answer.returncode:
-            said = " ".join(answer.stderr.split()).removeprefix("error: ")
-            raise ProviderError(f"the config of stack {stack or '(selected)'} can't be read: {said}")
-        values = {key: str(item["value"]) for key, item in json.loads(answer.stdout).items() if "value" in item}
-        return Stack(stack or "selected", values)
+        answer = _ask("config", stack)
+        values = {key: str(item["value"]) for key, item in answer.items() if "value" in item}
+        return Stack(stack or SELECTED, values)
+
+    @cached_property
+    def outputs(self) -> dict[str, Any]:
+        """What the stack's last ``up`` put out, secrets in clear. Raises ``ProviderError``."""
+        return _ask("stack output", None if self.name == SELECTED else self.name)
 
     @property
     def request(self) -> ConfigureRequest:
@@ -77,3 +70,24 @@ class Stack:
     @property
     def object_store(self) -> Store:
         return Store.configured(self.request)
+
+
+def _ask(what: str, stack: str | None) -> dict[str, Any]:
+    """The engine's answer with secrets in clear. Raises ``ProviderError``."""
+    pulumi = shutil.which("pulumi")
+    if pulumi is None:
+        raise ProviderError("pulumi is not on the PATH; install it, or use the make target for the local stack")
+    command = [pulumi, "--non-interactive", *what.split(), "--json", "--show-secrets"]
+    try:
+        answer = subprocess.run(
+            [*command, *(["--stack", stack] if stack else [])],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=ENGINE_TIMEOUT_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        late = f"pulumi {what} did not answer within {ENGINE_TIMEOUT_SECONDS} s"
+        raise ProviderError(f"{late}; see that the stack's backend can be reached") from None
+    if answer.returncode:
+        said = " ".join(answer.stderr.split()).removeprefix("error: ")
+        raise ProviderError(f"the {what} of stack {stack or '(selected)'} can't be read: {said}")
+    found: dict[str, Any] = json.loads(answer.stdout)
+    return found

@@ -1,0 +1,158 @@
+"""The ``Backups`` component: the bucket, the login that reads everything, and what runs on Kubernetes.
+
+Made from the mapping's ``backups``. RustFS is not copied: its buckets keep old versions (``ObjectStore``). It
+deliberately makes no replication slot, which ``pg_receivewal`` makes when it first runs, and no lifecycle rule that
+deletes a backup: an age alone would delete the last one too; who makes backups deletes old ones.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_postgresql as postgresql
+from pulumi_kubernetes import Provider
+
+from components.backups import names
+from components.backups.agent import repository
+from components.backups.kubernetes import PodsArgs, deploy
+from components.credentials import Credential
+from components.mapping import Mapping
+from components.mapping.names import days
+from components.postgres.component import Postgres
+from components.rustfs.bucket_resource import Bucket
+from components.settings import Settings
+
+CONNECTIONS = 8  # a dump, a base backup with its WAL, the WAL receiver, and a run by hand beside them
+
+
+@dataclass(frozen=True)
+class BackupsArgs:
+    """What the component is made from; ``kubernetes_provider`` is None where ``kubernetesMode`` is none."""
+
+    mapping: Mapping
+    settings: Settings
+    credential: Credential
+    postgres: Postgres
+    object_store_provider: aws.Provider
+    kubernetes_provider: Provider | None
+
+
+class Backups(pulumi.ComponentResource):
+    """Bucket, login and pods. ``outputs`` is what the day-two commands need, secrets as such."""
+
+    outputs: dict[str, pulumi.Input[Any]]
+
+    def __init__(self, name: str, args: BackupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("stellaops:backups:Backups", name, None, opts)
+        self._args = args
+        self._bucket = self._create_bucket()
+        self._role = self._create_role()
+        self.outputs = {
+            "mode": args.settings.backups.mode,
+            "bucket": self._bucket,
+            "encryption": args.settings.backups.encryption,
+            "postgres_user": self._role.name,
+            "postgres_password": args.credential.postgres_password,
+            "valkey_user": names.VALKEY_USER,
+            "valkey_password": args.credential.valkey_password,
+        }
+        if args.kubernetes_provider is not None:
+            deploy(self._pods(), pulumi.ResourceOptions(parent=self, provider=args.kubernetes_provider))
+        self.register_outputs({"bucket": self._bucket, "role": self._role.name})
+
+    def _create_bucket(self) -> pulumi.Output[str]:
+        settings = self._args.settings
+        name, mapping = settings.object_store.bucket_prefix + names.BUCKET, self._args.mapping
+        abort_days = days(mapping.rustfs.abort_multipart_after)
+        options = pulumi.ResourceOptions(parent=self, protect=settings.protect)
+        if settings.object_store.target != "aws":
+            rules = {
+                "abort-stale-uploads": {
+                    "Prefix": "", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": abort_days}
+                }
+            }  # fmt: skip
+            return Bucket(
+                names.BUCKET, bucket=name, object_lock=False, rules=rules, force_destroy=settings.allow_data_loss, opts=options
+            ).bucket  # fmt: skip
+        provider = pulumi.ResourceOptions(parent=self, provider=self._args.object_store_provider)
+        bucket = aws.s3.Bucket(
+            names.BUCKET, bucket=name, force_destroy=settings.allow_data_loss,
+            opts=pulumi.ResourceOptions.merge(provider, options),
+        )  # fmt: skip
+        aws.s3.BucketLifecycleConfiguration(
+            names.BUCKET,
+            bucket=bucket.bucket,
+            rules=[
+                aws.s3.BucketLifecycleConfigurationRuleArgs(
+                    id="abort-stale-uploads",
+                    status="Enabled",
+                    filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=""),
+                    abort_incomplete_multipart_upload=aws.s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
+                        days_after_initiation=abort_days
+                    ),
+                )
+            ],
+            opts=provider,
+        )
+        return bucket.bucket
+
+    def _create_role(self) -> postgresql.Role:
+        """Reads every schema as its readers do. For base backups and WAL it is a replication role; then it also passes
+        row security, or a dump would stop at the first table that has it."""
+        continuous = self._args.settings.backups.mode == "continuous"
+        store = self._args.postgres
+        return postgresql.Role(
+            names.role(self._args.settings.postgres.database),
+            name=names.role(self._args.settings.postgres.database),
+            login=True,
+            password=self._args.credential.postgres_verifier,
+            connection_limit=CONNECTIONS,
+            replication=continuous,
+            bypass_row_level_security=continuous,
+            search_paths=["pg_catalog"],
+            roles=[store.connect, *store.readers],
+            opts=pulumi.ResourceOptions(parent=self, provider=store.provider),
+        )
+
+    def _pods(self) -> PodsArgs:
+        args, settings, store = self._args, self._args.settings, self._args.settings.object_store
+        database, valkey = settings.postgres, settings.valkey
+        keep = {
+            "postgres": days(args.mapping.backups.postgres.retention),
+            "valkey": days(args.mapping.backups.valkey.retention),
+        }
+        environment: dict[str, pulumi.Input[str]] = {
+            "PGHOST": database.host,
+            "PGPORT": str(database.port),
+            "PGUSER": self._role.name,
+            "PGDATABASE": database.database,
+            "PGSSLMODE": database.ssl_mode,
+            "SCHEMAS": " ".join(args.mapping.postgres.schemas),
+            "SLOT": names.slot(database.database),
+            "VALKEY_HOST": valkey.host,
+            "VALKEY_PORT": str(valkey.port),
+            "VALKEY_TLS": "true" if valkey.tls else "false",
+            "VALKEY_USER": names.VALKEY_USER,
+            "S3_ENDPOINT": store.endpoint,
+            "S3_REGION": store.region,
+            "S3_BUCKET": self._bucket,
+            "S3_ENCRYPTION": settings.backups.encryption,
+            "STACK": pulumi.get_stack(),
+        }
+        return PodsArgs(
+            namespace=settings.kubernetes.namespace,
+            # An empty one would come back from the cluster as none.
+            environment={key: value for key, value in environment.items() if value != ""},
+            secrets={
+                "PGPASSWORD": args.credential.postgres_password,
+                "VALKEY_PASSWORD": args.credential.valkey_password,
+                "S3_ACCESS_KEY": store.access_key,
+                "S3_SECRET_KEY": store.secret_key,
+            },
+            retention={kind: keep[kind.partition("/")[0]] for kind in repository.KINDS},
+            postgres_image=settings.backups.postgres_image,
+            agent_image=settings.backups.agent_image,
+            volume_size=settings.backups.volume_size,
+            wal=settings.backups.mode == "continuous",
+        )  # fmt: skip
