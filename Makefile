@@ -3,7 +3,7 @@ PYTHON ?= python3
 LOCAL := $(PYTHON) -m local
 
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy preview refresh drift env pulumi clean test lint format
+.PHONY: help up down destroy preview refresh drift backup restore drill env pulumi clean test lint format
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,15 @@ refresh:  ## Look what was changed by hand in the stores; the next `up` puts it 
 
 drift:  ## Compare the stores with the mapping, in words; exits 2 when something differs (ARGS=--json)
 	@$(LOCAL) operate drift $(ARGS)
+
+backup:  ## Back up PostgreSQL and Valkey into the bucket (ARGS=--list, --check, --wal or --follow)
+	@$(LOCAL) operate backup $(ARGS)
+
+restore:  ## Restore beside the running stores: STORE=postgres|valkey TO=latest|"2026-11-25 10:15" (or NAME=...)
+	@$(LOCAL) operate restore $(if $(STORE),--store $(STORE)) $(if $(TO),--to "$(TO)") $(if $(NAME),--name $(NAME)) $(ARGS)
+
+drill:  ## Back up, lose, restore and verify, all of it; prints what it took and how much was lost
+	@$(LOCAL) operate drill $(ARGS)
 
 env:  ## Print what a module needs to connect: eval "$(make -s env MODULE=scanner)"
 	@$(LOCAL) env $(MODULE)

@@ -49,14 +49,17 @@ def print_line(text: str) -> None:
 
 def _ship(bucket: Bucket, directory: Path, every: float) -> None:
     """Until the pod ends. A store that is away for a while is no reason to end: WAL waits on the volume."""
-    from .wal import Shipper
+    from .wal import PARTIAL, Shipper
 
     shipper, alive = Shipper(bucket, directory), directory / ".shipped"
     while True:
         try:
-            for name in shipper.ship():
-                print_line(f"shipped {name}")
-            alive.touch()  # what the readiness probe looks at
+            done = shipper.ship()
+            for name in done:
+                if not name.endswith(PARTIAL):
+                    print_line(f"shipped {name}")
+            if done:
+                alive.touch()  # what the readiness probe looks at
         except BackupError as error:
             print(f"error: {error}; trying again in {every:.0f} s", file=sys.stderr, flush=True)
         time.sleep(every)

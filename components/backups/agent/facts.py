@@ -17,7 +17,7 @@ TABLES = "tables.tsv"
 def read(directory: Path) -> dict[str, Any]:
     """Of a directory that ``facts.sql`` has written to. Raises ``BackupError`` when a file is missing or not whole."""
     try:
-        server = dict(_rows(directory / "server.tsv", 2))
+        server: dict[str, str] = dict(_rows(directory / "server.tsv", 2))
         tables = [
             {"table": f"{schema}.{table}", "rows": int(rows), "checksum": checksum}
             for schema, table, rows, checksum in _rows(directory / TABLES, 4)
@@ -27,6 +27,7 @@ def read(directory: Path) -> dict[str, Any]:
             "server": server["version"],
             "database": server["database"],
             "segment_bytes": int(server["segment_bytes"]),
+            "locale": json.loads(server["locale"]),
             "schemas": versions,
             "tables": tables,
         }

@@ -18,7 +18,7 @@ def publish(bucket: Bucket, kind: str, directory: Path, stack: str, retention: t
     """Upload a dump or a base backup from ``directory``, then delete what is too old. The directory is left alone."""
     about = facts.read(directory)
     if kind == BASE:
-        about |= facts.base_facts(directory)
+        about |= {**facts.base_facts(directory), "finished": datetime.now(UTC).isoformat()}
     moment = datetime.fromisoformat((directory / "time").read_text(encoding="ascii").strip()).astimezone(UTC)
     paths = sorted(path for path in directory.iterdir() if path.is_file() and path.name != "time")
     if kind == DUMP and not any(path.suffix == ".dump" for path in paths):

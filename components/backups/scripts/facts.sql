@@ -20,8 +20,11 @@ SELECT pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH2
 SELECT 'version', pg_catalog.current_setting('server_version')
 UNION ALL SELECT 'database', pg_catalog.current_database()
 UNION ALL SELECT 'segment_bytes', setting FROM pg_catalog.pg_settings WHERE name = 'wal_segment_size' AND unit = 'B'
-UNION ALL SELECT 'collation', datcollate || ' ' || datctype FROM pg_catalog.pg_database
-  WHERE datname = pg_catalog.current_database();
+UNION ALL SELECT 'locale', pg_catalog.json_build_object('encoding', pg_catalog.pg_encoding_to_char(encoding),
+    'provider', datlocprovider, 'collate', datcollate, 'ctype', datctype,
+    -- PostgreSQL 17 renamed the column.
+    'locale', coalesce(pg_catalog.to_jsonb(d) ->> 'datlocale', pg_catalog.to_jsonb(d) ->> 'daticulocale'))::pg_catalog.text
+  FROM pg_catalog.pg_database d WHERE datname = pg_catalog.current_database();
 
 -- The sum does not depend on the order of rows; 64 bits of each row's MD5 find any change that is not made on purpose.
 \o tables.tsv
@@ -40,6 +43,8 @@ WHERE c.relname = 'schema_migrations' AND n.nspname = ANY (pg_catalog.string_to_
 ORDER BY n.nspname
 \gexec
 
+-- PostgreSQL writes a CHECK ... IN with other casts and parentheses after it was dumped and restored: without them.
+\set casts '''::[a-z ]+(\\[\\])?|[()]'''
 \o catalog.tsv
 WITH namespaces AS (
   SELECT * FROM pg_catalog.pg_namespace WHERE nspname = ANY (pg_catalog.string_to_array(:'schemas', ' '))
@@ -53,13 +58,14 @@ WITH namespaces AS (
       CASE WHEN a.attnotnull THEN 'not null' END, pg_catalog.pg_get_expr(d.adbin, d.adrelid))
     FROM relations r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum WHERE r.relkind IN ('r', 'p', 'v', 'm')
-  UNION ALL SELECT pg_catalog.concat_ws(' ', 'constraint', r.nspname || '.' || r.relname, k.conname, pg_catalog.pg_get_constraintdef(k.oid))
+  UNION ALL SELECT pg_catalog.concat_ws(' ', 'constraint', r.nspname || '.' || r.relname, k.conname, pg_catalog.regexp_replace(pg_catalog.pg_get_constraintdef(k.oid), :casts, '', 'g'))
     FROM relations r JOIN pg_catalog.pg_constraint k ON k.conrelid = r.oid
-  UNION ALL SELECT pg_catalog.concat_ws(' ', 'index', pg_catalog.pg_get_indexdef(oid)) FROM relations WHERE relkind = 'i'
+  UNION ALL SELECT pg_catalog.concat_ws(' ', 'index', pg_catalog.regexp_replace(pg_catalog.pg_get_indexdef(oid), :casts, '', 'g')) FROM relations WHERE relkind = 'i'
   UNION ALL SELECT pg_catalog.concat_ws(' ', 'trigger', pg_catalog.pg_get_triggerdef(t.oid), 'enabled', t.tgenabled)
     FROM relations r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid WHERE NOT t.tgisinternal
   UNION ALL SELECT pg_catalog.concat_ws(' ', 'policy', r.nspname || '.' || r.relname, p.polname, p.polcmd, p.polpermissive,
-      pg_catalog.pg_get_expr(p.polqual, p.polrelid), pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid))
+      pg_catalog.regexp_replace(pg_catalog.concat_ws(' ', pg_catalog.pg_get_expr(p.polqual, p.polrelid),
+        pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)), :casts, '', 'g'))
     FROM relations r JOIN pg_catalog.pg_policy p ON p.polrelid = r.oid
   UNION ALL SELECT pg_catalog.concat_ws(' ', 'function', n.nspname || '.' || p.proname, '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')',
       'owner', pg_catalog.pg_get_userbyid(p.proowner), 'definer', p.prosecdef, pg_catalog.md5(p.prosrc))
@@ -77,7 +83,7 @@ WITH namespaces AS (
         FROM relations r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid WHERE a.attacl IS NOT NULL AND NOT a.attisdropped
       UNION ALL SELECT 'function ' || n.nspname || '.' || p.proname, coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))
         FROM pg_catalog.pg_proc p JOIN namespaces n ON n.oid = p.pronamespace
-      UNION ALL SELECT 'default of ' || pg_catalog.pg_get_userbyid(d.defaclrole) || ' for ' || d.defaclobjtype || coalesce(' in ' || n.nspname, ''), d.defaclacl
+      UNION ALL SELECT 'default of ' || pg_catalog.pg_get_userbyid(d.defaclrole) || ' for ' || d.defaclobjtype::pg_catalog.text || coalesce(' in ' || n.nspname, ''), d.defaclacl
         FROM pg_catalog.pg_default_acl d LEFT JOIN pg_catalog.pg_namespace n ON n.oid = d.defaclnamespace
     ) granted, pg_catalog.aclexplode(granted.acl)
   UNION ALL SELECT pg_catalog.concat_ws(' ', 'role', rolname, CASE WHEN rolcanlogin THEN 'login' END, CASE WHEN rolsuper THEN 'superuser' END,
