@@ -22,7 +22,7 @@ from components.backups.agent.repository import DUMP, WAL, Backup
 from components.postgres.server import Server
 from components.provider_errors import ProviderError
 from operations import backup as backups
-from operations.recovery import logical, point_in_time, snapshot, taking, verify
+from operations.recovery import logical, objects, point_in_time, snapshot, taking, verify
 from operations.recovery.context import Context, as_provider_errors, say
 from operations.recovery.servers import Running
 from operations.recovery.verify import Check
@@ -76,6 +76,10 @@ class Drill:
         with contextlib.ExitStack() as made:
             self._dump(made)
             self._valkey(made)
+            checks, row = self._timed(
+                "restore an object's old version", lambda: objects.drill(self._context, self._mark.replace(":", "-"))
+            )
+            judge(row, checks)
             if self._context.continuous:
                 self._continuous(made)
         return self._rows

@@ -1,11 +1,15 @@
 """A stack's backups as the commands see them: bucket, retention, who reads what, and the programs of this machine."""
 
+import contextlib
 import fcntl
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +28,8 @@ from operations.stack import Stack
 
 SCRIPTS = Path(names.__file__).parent / "scripts"
 Say = Callable[[str], None]
+KEPT_LINES = 50  # of what a program says
+PROGRESS_SECONDS = 5.0
 
 
 def say(text: str) -> None:
@@ -228,13 +234,25 @@ class Context:
             **more,
         }
 
-    def run(self, what: str, command: list[str], environment: dict[str, str]) -> str:
-        """A program to its end; what it printed. Raises ``ProviderError`` with its last words."""
-        done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            words = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-            said = [line for line in words if "error:" in line.lower()] or words[-1:]
-            raise ProviderError(f"{what} failed: {'; '.join(said[:3]) or f'exit code {done.returncode}'}")
-        return done.stdout
+    def run(self, what: str, command: list[str], environment: dict[str, str]) -> None:
+        """A program to its end, with a sign of life where it takes long. Raises ``ProviderError`` with its last words."""
+        with subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            errors="replace", start_new_session=True,
+        ) as process:  # fmt: skip
+            since, told, words = time.monotonic(), 0.0, deque[str](maxlen=KEPT_LINES)
+            try:
+                for line in process.stdout or ():
+                    words.append(line.strip())
+                    if time.monotonic() - since > told + PROGRESS_SECONDS:
+                        told = time.monotonic() - since
+                        say(f"{what}: {line.strip()}, {told:.0f} s")
+                code = process.wait()
+            except BaseException:
+                # Also on Ctrl-C: a script's own children would go on.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
+                raise
+        if code:
+            said = [line for line in words if "error:" in line.lower()] or list(words)[-1:]
+            raise ProviderError(f"{what} failed: {'; '.join(said[:3]) or f'exit code {code}'}")
