@@ -3,10 +3,13 @@ PYTHON ?= python3
 LOCAL := $(PYTHON) -m local
 
 .DEFAULT_GOAL := help
+MIGRATIONS = $(LOCAL) operate migrations $(subst migrate-,,$@) $(if $(SCHEMA),--schema $(SCHEMA)) $(if $(VERSION),--version $(VERSION)) $(ARGS)
+
+.PHONY: migrate-status migrate-apply migrate-verify migrate-baseline migrate-repair
 .PHONY: help up down destroy preview refresh drift backup restore drill env pulumi clean test lint format
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up:  ## Bring up the local stack: engine, servers, every resource (the first time builds for minutes)
 	@$(LOCAL) up $(ARGS)
@@ -19,6 +22,21 @@ refresh:  ## Look what was changed by hand in the stores; the next `up` puts it 
 
 drift:  ## Compare the stores with the mapping, in words; exits 2 when something differs (ARGS=--json)
 	@$(LOCAL) operate drift $(ARGS)
+
+migrate-status:  ## Say at which version each schema is, and what is pending (SCHEMA=vuln, ARGS=--json)
+	@$(MIGRATIONS)
+
+migrate-apply:  ## Run pending migrations (SCHEMA=vuln for one schema); `up` does it, too
+	@$(MIGRATIONS)
+
+migrate-verify:  ## Compare files, history, triggers, owners and indexes; exits 2 when something is off
+	@$(MIGRATIONS)
+
+migrate-baseline:  ## Adopt a schema whose tables exist already: SCHEMA=vuln VERSION=2 (default: the newest)
+	@$(MIGRATIONS)
+
+migrate-repair:  ## Accept an edited migration that the database has already: SCHEMA=vuln VERSION=2
+	@$(MIGRATIONS)
 
 backup:  ## Back up PostgreSQL and Valkey into the bucket (ARGS=--list, --check, --wal or --follow)
 	@$(LOCAL) operate backup $(ARGS)
@@ -48,7 +66,7 @@ test:  ## Prove it: lint, then all tests, on servers of their own (ARGS goes to 
 	@$(LOCAL) lint
 	@$(LOCAL) test $(ARGS)
 
-lint:  ## Check style, types, and that generated files are current
+lint:  ## Check style, types, migrations, and that generated files are current
 	@$(LOCAL) lint
 
 format:  ## Put the style right

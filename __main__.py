@@ -24,11 +24,7 @@ def main() -> None:
         raise pulumi.RunError(f"the mapping has {len(error.problems)} problem(s):\n{error}") from None
 
     credentials = {name: Credential(name, user=name, rotate=user.rotate) for name, user in mapping.users.items()}
-    common: dict[str, Any] = {
-        "mapping": mapping,
-        "protect": settings.protect,
-        "allow_data_loss": settings.allow_data_loss,
-    }
+    common: dict[str, Any] = {"mapping": mapping, "protect": settings.protect}
     on, rotate = settings.backups.mode != "none", mapping.backups.rotate
     backup = Credential(VALKEY_USER, user=VALKEY_USER, rotate=rotate) if on else None
     cluster = providers.cluster(settings.kubernetes)
@@ -46,10 +42,10 @@ def main() -> None:
         ),
     )
     store = settings.object_store
-    s3 = providers.object_store(store)
-    ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=s3, **common))
+    provider, loss = providers.object_store(store), settings.allow_data_loss
+    ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=provider, allow_data_loss=loss, **common))
     if backup:
-        backups = Backups("backups", BackupsArgs(mapping, settings, backup, postgres, s3, cluster))
+        backups = Backups("backups", BackupsArgs(mapping, settings, backup, postgres, provider, cluster))
         pulumi.export("backups", backups.outputs)
 
     document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)

@@ -5,7 +5,7 @@ Removing or retyping a field is a breaking change: raise the first number of ``V
 """
 
 import shlex
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,7 +13,7 @@ from components.mapping import Mapping
 from components.mapping.access import group_roles, key_access, object_access, stream_groups, table_access
 from components.settings import Settings
 
-VERSION = "1.0"
+VERSION = "1.1"
 
 
 class Part(BaseModel):
@@ -23,10 +23,13 @@ class Part(BaseModel):
 
 
 class PostgresEndpoint(Part):
+    """With ``tenant_isolation`` row-level-security a session says ``SET LOCAL app.tenant_id`` in each transaction."""
+
     host: str
     port: int
     database: str
     sslmode: str
+    tenant_isolation: Literal["off", "row-level-security"] = "off"
 
 
 class ValkeyEndpoint(Part):
@@ -117,7 +120,11 @@ def endpoints(settings: Settings) -> Endpoints:
     postgres, valkey, store = settings.postgres, settings.valkey, settings.object_store
     return Endpoints(
         postgres=PostgresEndpoint(
-            host=postgres.host, port=postgres.port, database=postgres.database, sslmode=postgres.ssl_mode
+            host=postgres.host,
+            port=postgres.port,
+            database=postgres.database,
+            sslmode=postgres.ssl_mode,
+            tenant_isolation=postgres.tenant_isolation,
         ),
         valkey=ValkeyEndpoint(host=valkey.host, port=valkey.port, tls=valkey.tls),
         object_store=ObjectStoreEndpoint(endpoint=store.endpoint, region=store.region),

@@ -1,7 +1,7 @@
 """Stack config as typed values: endpoints, credentials and the switches that differ between environments.
 
 ``Settings.load()`` reads the keys that ``Pulumi.yaml`` declares, under the project's namespace, plus
-``objectStore:target``. Raises ``SettingsError`` naming the key, what is wrong and the command that mends it.
+``objectStore:target`` and ``postgres:tenantIsolation``. Raises ``SettingsError`` naming the key, what is wrong and the command that mends it.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ POSTGRES_IMAGE = "postgres:18.6"
 AGENT_IMAGE = "python:3.13.14-slim"
 
 Choice = TypeVar("Choice", bound=str)
+ROW_LEVEL_SECURITY: Literal["row-level-security"] = "row-level-security"
 
 
 class SettingsError(pulumi.RunError):
@@ -24,7 +25,11 @@ class SettingsError(pulumi.RunError):
 
 @dataclass(frozen=True)
 class PostgresSettings:
-    """Where PostgreSQL is and who provisions it."""
+    """Where PostgreSQL is and who provisions it.
+
+    ``drop_schemas`` names schemas that may be dropped with their tables (``*``: all); ``adopt_database`` takes over a
+    database that exists already.
+    """
 
     host: str
     port: int
@@ -34,6 +39,13 @@ class PostgresSettings:
     maintenance_database: str
     ssl_mode: str
     superuser: bool
+    drop_schemas: frozenset[str]
+    adopt_database: bool
+    tenant_isolation: Literal["off", "row-level-security"] = "off"
+
+    @property
+    def isolates_tenants(self) -> bool:
+        return self.tenant_isolation == ROW_LEVEL_SECURITY
 
 
 @dataclass(frozen=True)
@@ -109,6 +121,9 @@ class Settings:
                 maintenance_database=config.get("postgresMaintenanceDatabase") or "postgres",
                 ssl_mode=config.get("postgresSslMode") or "verify-full",
                 superuser=config.get_bool("postgresSuperuser") or False,
+                drop_schemas=_names(config, "dropSchemas"),
+                adopt_database=config.get_bool("adoptDatabase") or False,
+                tenant_isolation=_choice(pulumi.Config("postgres"), "tenantIsolation", ("off", ROW_LEVEL_SECURITY)),
             ),
             valkey=ValkeySettings(
                 host=_text(config, "valkeyHost"),
@@ -154,6 +169,11 @@ def _secret(config: pulumi.Config, key: str) -> pulumi.Output[str]:
         name = f"{config.name}:{key}"
         raise SettingsError(f"config {name} is missing; run: pulumi config set --secret {name} (it asks for the value)")
     return value
+
+
+def _names(config: pulumi.Config, key: str) -> frozenset[str]:
+    """Names divided by commas."""
+    return frozenset(name.strip() for name in (config.get(key) or "").split(",") if name.strip())
 
 
 def _choice(config: pulumi.Config, key: str, allowed: tuple[Choice, ...]) -> Choice:

@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         "arguments", nargs=argparse.REMAINDER
     )
     add("test", "run the tests; arguments go to pytest").add_argument("arguments", nargs=argparse.REMAINDER)
-    add("lint", "check style, types, and that generated files are current")
+    add("lint", "check style, types, migrations, and that generated files are current")
     add("format", "put the style right")
     return top
 

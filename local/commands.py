@@ -272,6 +272,7 @@ LINT = (
     ("ruff", "format", "--check"),
     ("mypy",),
     ("python", "-m", "components.mapping"),
+    ("python", "-m", "components.postgres.lint"),
     ("python", "-m", "components.schemas", "--check"),
 )
 FORMAT = (

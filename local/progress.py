@@ -14,7 +14,9 @@ _UNDERWAY = re.compile(rf"@ \w+( \w+)?\.+$|\w+ \(local\):$|{_RESOURCE} *((\w+ing
 # Errors stand in the diagnostics, whole and with the resource that they belong to.
 _FAILED = re.compile(rf"{_RESOURCE} .*(\*\*.*failed\*\*|\berror: )")
 # What a resource says of itself while it is worked on: ` ~  type name updating (3s) the text`.
-_SAYS = re.compile(rf"{_RESOURCE} \w+ing \([\d.ms]+\) (?P<text>\S.*)$")
+_SAYS = re.compile(rf"{_RESOURCE} (\w+ing \([\d.ms]+\)|running) (?P<text>\S.*)$")
+# What goes from the state and stays in the store: ` -  type name deleting (0s)[retain]`.
+_KEPT = re.compile(rf"{_RESOURCE} deleting \([\d.ms]+\)\[retain\]")
 # A heading of the diagnostics, which repeat what was said on the way.
 _HEADING = re.compile(r"Diagnostics:$|  [\w-]+:\S+ \([^)]*\):$")
 _SECTION = re.compile(r"(Outputs|Resources):$")
@@ -30,6 +32,7 @@ class Progress:
         self._console = console
         self._finished = 0
         self._said: set[str] = set()
+        self._kept: set[tuple[str, str]] = set()
         self._held: list[str] = []  # headings and empty lines that wait for something below them
 
     def feed(self, line: str) -> None:
@@ -39,9 +42,13 @@ class Progress:
         finished, says = _FINISHED.match(plain), _SAYS.match(plain)
         if _FAILED.match(plain):
             return
-        if finished:
+        if kept := _KEPT.match(plain):
+            self._kept.add((kept["type"], kept["name"]))
+        elif finished:
             self._finished += 1
-            self._line(f"{finished['what']} {finished['type'].rpartition(':')[2]} {finished['name']}", live=True)
+            is_kept = (finished["type"], finished["name"]) in self._kept
+            what = "kept" if is_kept else finished["what"]
+            self._line(f"{what} {finished['type'].rpartition(':')[2]} {finished['name']}", live=not is_kept)
         elif says:
             self._line(says["text"].strip(), live=False)
         elif _SECTION.match(plain):

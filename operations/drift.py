@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from components.provider_errors import ProviderError
+from operations import drift_postgres
 from operations.difference import Difference
 from operations.stack import Stack
 
@@ -16,7 +17,9 @@ DRIFTED = 2
 
 
 # Store -> what compares it. Each raises ``ProviderError`` when the store cannot be asked.
-CHECKS: dict[str, Callable[[Stack], list[Difference]]] = {}
+CHECKS: dict[str, Callable[[Stack], list[Difference]]] = {
+    "postgres": drift_postgres.check,
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +44,7 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
         for item in differences:
             print(f"{item.store}: {item.sentence}")
         if not differences and not failures:
-            print(f"no drift: {', '.join(options.store or CHECKS)} are as the mapping says")
+            print(f"no drift in {', '.join(options.store or CHECKS)}: as the mapping says")
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
     return 1 if failures else DRIFTED if differences else 0

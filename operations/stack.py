@@ -12,10 +12,13 @@ from typing import Any
 from pulumi.dynamic import Config, ConfigureRequest
 
 from components.mapping import Mapping, MappingError, load
+from components.mapping.access import tenant_bypass, tenant_rules
+from components.postgres.row_security import OFF, Isolation
 from components.postgres.server import Server as PostgresServer
 from components.provider_config import NAMESPACE, setting
 from components.provider_errors import ProviderError
 from components.rustfs.store import Store
+from components.settings import ROW_LEVEL_SECURITY
 from components.valkey.server import Server as ValkeyServer
 
 ENGINE_TIMEOUT_SECONDS = 60
@@ -62,6 +65,20 @@ class Stack:
     @property
     def postgres(self) -> PostgresServer:
         return PostgresServer.configured(self.request)
+
+    @property
+    def isolates_tenants(self) -> bool:
+        """Whether row-level security keeps tenants apart. Raises ``ProviderError`` for a value that means nothing."""
+        value = self.config.get("postgres:tenantIsolation", "off")
+        if value not in ("off", ROW_LEVEL_SECURITY):
+            raise ProviderError(f"config postgres:tenantIsolation is {value!r}; it must be off or {ROW_LEVEL_SECURITY}")
+        return value == ROW_LEVEL_SECURITY
+
+    def isolation(self, schema: str) -> Isolation:
+        """How the tenants of a schema are kept apart. Raises ``ProviderError``."""
+        if not self.isolates_tenants:
+            return OFF
+        return Isolation(tenant_rules(self.mapping, schema), tenant_bypass(self.mapping, schema))
 
     @property
     def valkey(self) -> ValkeyServer:

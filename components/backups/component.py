@@ -98,8 +98,8 @@ class Backups(pulumi.ComponentResource):
         return bucket.bucket
 
     def _create_role(self) -> postgresql.Role:
-        """Reads every schema as its readers do. For base backups and WAL it is a replication role; then it also passes
-        row security, or a dump would stop at the first table that has it."""
+        """Reads every schema as its readers do, whatever the tenant: a dump stops at a row that it may not see. For base
+        backups and WAL it is a replication role."""
         continuous = self._args.settings.backups.mode == "continuous"
         store = self._args.postgres
         return postgresql.Role(
@@ -109,7 +109,7 @@ class Backups(pulumi.ComponentResource):
             password=self._args.credential.postgres_verifier,
             connection_limit=CONNECTIONS,
             replication=continuous,
-            bypass_row_level_security=continuous,
+            bypass_row_level_security=continuous or self._args.settings.postgres.isolates_tenants,
             search_paths=["pg_catalog"],
             roles=[store.connect, *store.readers],
             opts=pulumi.ResourceOptions(parent=self, provider=store.provider),

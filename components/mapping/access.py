@@ -6,12 +6,14 @@ Roles, grants, ACLs, policies, the contract and the access tests all read this m
 from dataclasses import dataclass, field
 
 from components.mapping.model import Mapping, Table
-from components.mapping.names import TableTarget, key_glob, parse_target
+from components.mapping.names import TableTarget, duration_ms, key_glob, parse_target
 
 READ = frozenset({"SELECT"})
 CHANGE = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 APPEND = frozenset({"SELECT", "INSERT"})
 VERSION_TABLE = "schema_migrations"
+TENANT_COLUMN = "tenant_id"
+TENANT_TYPE = "uuid"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class TableAccess:
 
     privileges: set[str] = field(default_factory=set)
     columns: dict[str, set[str]] = field(default_factory=dict)
+
+    def may_select(self, column: str) -> bool:
+        return "SELECT" in self.privileges or "SELECT" in self.columns.get(column, set())
 
 
 def schema_owners(mapping: Mapping) -> dict[str, str]:
@@ -72,27 +77,79 @@ def _direct_privileges(mapping: Mapping, verb: str, target: TableTarget) -> froz
     return write_privileges(mapping.postgres.schemas[target.schema].tables[target.table])
 
 
+def granted(mapping: Mapping, schema: str) -> dict[str, dict[str, TableAccess]]:
+    """Role -> table -> what the role itself is granted there, of every role that has USAGE on the schema.
+
+    Tables made at run time stand there by their pattern; ``schema_migrations`` is among the tables.
+    """
+    definition = mapping.postgres.schemas[schema]
+    writer: dict[str, TableAccess] = {}
+    reader: dict[str, TableAccess] = {}
+    for name, table in {**definition.tables, **definition.runtime_tables}.items():
+        writer[name] = TableAccess(set(write_privileges(table)))
+        reader[name] = TableAccess(set(READ))
+    result = {f"{schema}_writer": writer, f"{schema}_reader": reader}
+    for access in result.values():
+        access[VERSION_TABLE] = TableAccess(set(READ))
+    for module in mapping.modules:
+        for grant in direct_grants(mapping, module):
+            if grant.schema == schema:
+                access_ = result.setdefault(module, {}).setdefault(grant.table, TableAccess())
+                access_.privileges.update(() if grant.columns else grant.privileges)
+                for column in grant.columns:
+                    access_.columns.setdefault(column, set()).update(grant.privileges)
+    return result
+
+
 def table_access(mapping: Mapping, module: str) -> dict[tuple[str, str], TableAccess]:
     """(schema, table) -> what the module's login may do there; tables that it may not touch are left out.
 
     ``schema_migrations`` of each schema that the module is a group member of is included, with SELECT.
     """
     result: dict[tuple[str, str], TableAccess] = {}
-    for role in group_roles(mapping, module):
-        schema, _, group = role.rpartition("_")
-        definition = mapping.postgres.schemas[schema]
-        for name, table in {**definition.tables, **definition.runtime_tables}.items():
-            allowed = write_privileges(table) if group == "writer" else READ
-            result.setdefault((schema, name), TableAccess()).privileges.update(allowed)
-        result.setdefault((schema, VERSION_TABLE), TableAccess()).privileges.update(READ)
-    for grant in direct_grants(mapping, module):
-        access = result.setdefault((grant.schema, grant.table), TableAccess())
-        if grant.columns:
-            for column in grant.columns:
-                access.columns.setdefault(column, set()).update(grant.privileges)
-        else:
-            access.privileges.update(grant.privileges)
+    for schema in schemas_used(mapping, module):
+        roles = granted(mapping, schema)
+        for role in (*group_roles(mapping, module), module):
+            for table, has in roles.get(role, {}).items():
+                access = result.setdefault((schema, table), TableAccess())
+                access.privileges.update(has.privileges)
+                for column, privileges in has.columns.items():
+                    access.columns.setdefault(column, set()).update(privileges)
     return result
+
+
+def function_access(mapping: Mapping, schema: str) -> dict[str, tuple[str, ...]]:
+    """Function with the types of its arguments, like ``create_finding_tables(uuid)`` -> the modules that call it."""
+    functions = mapping.postgres.schemas[schema].functions
+    return {f"{name}({', '.join(function.arguments)})": function.execute for name, function in functions.items()}
+
+
+@dataclass(frozen=True)
+class LoginLimits:
+    """How a module's login is limited; timeouts in milliseconds."""
+
+    connection_limit: int
+    statement_timeout: int
+    idle_in_transaction_timeout: int
+    search_path: tuple[str, ...]
+
+
+def login_limits(mapping: Mapping, module: str) -> LoginLimits:
+    """Of the module's own, or the defaults."""
+    own, defaults = mapping.modules[module].postgres, mapping.postgres.defaults
+    path = own.search_path if own.search_path is not None else schemas_used(mapping, module)
+    return LoginLimits(
+        own.connection_limit or defaults.connection_limit,
+        duration_ms(own.statement_timeout or defaults.statement_timeout),
+        duration_ms(own.idle_in_transaction_timeout or defaults.idle_in_transaction_timeout),
+        # Without one of its own a login would look into "$user" and public.
+        tuple(path) or ("pg_catalog",),
+    )
+
+
+def connect_role(database: str) -> str:
+    """The group role that may connect to the database."""
+    return f"{database}_connect"
 
 
 def schemas_used(mapping: Mapping, module: str) -> tuple[str, ...]:
@@ -107,6 +164,36 @@ def append_only_tables(mapping: Mapping, schema: str) -> tuple[str, ...]:
     definition = mapping.postgres.schemas[schema]
     tables = {**definition.tables, **definition.runtime_tables}
     return tuple(sorted(name for name, table in tables.items() if table.append_only))
+
+
+@dataclass(frozen=True)
+class TenantRule:
+    """How a table's rows are told by tenant: by the tenant column of its own, or through ``column`` to ``parent``."""
+
+    column: str
+    parent: str | None = None
+
+
+def tenant_rules(mapping: Mapping, schema: str) -> dict[str, TenantRule]:
+    """Table -> rule, of every table whose rows are a tenant's; those made at run time by their pattern."""
+    definition = mapping.postgres.schemas[schema]
+    rules = {}
+    for name, table in {**definition.tables, **definition.runtime_tables}.items():
+        if TENANT_COLUMN in table.columns:
+            rules[name] = TenantRule(TENANT_COLUMN)
+        elif table.tenant and table.tenant.via:
+            rules[name] = TenantRule(table.tenant.via, table.tenant.parent)
+    return rules
+
+
+def tenant_bypass(mapping: Mapping, schema: str) -> tuple[str, ...]:
+    """The modules whose logins see the rows of every tenant in that schema, sorted."""
+    modules = (
+        name
+        for name, module in mapping.modules.items()
+        if module.postgres.bypass_tenant_isolation and schema in schemas_used(mapping, name)
+    )
+    return tuple(sorted(modules))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from components.mapping.model import Mapping
+from components.mapping.access import TENANT_COLUMN, TENANT_TYPE, TableAccess, schemas_used, table_access, tenant_rules
+from components.mapping.model import Mapping, Table
 from components.mapping.names import NO_TTL, key_glob, parse_target
 
 
@@ -22,10 +23,11 @@ class Finding:
 
 def cross_check(mapping: Mapping) -> list[Finding]:
     """All findings, in no order that matters."""
+    first = [*_owners(mapping), *_postgres_targets(mapping), *_tenants(mapping)]
     return [
+        *first,
+        *([] if first else _tenants_of_parents(mapping)),
         *_names(mapping),
-        *_owners(mapping),
-        *_postgres_targets(mapping),
         *_functions(mapping),
         *_keys(mapping),
         *_streams(mapping),
@@ -114,6 +116,72 @@ def _functions(mapping: Mapping) -> Iterator[Finding]:
                 if module not in mapping.modules:
                     path = ("postgres", "schemas", schema, "functions", name, "execute", index)
                     yield Finding(path, f"no module {module!r}", module, tuple(mapping.modules))
+
+
+def _tenants(mapping: Mapping) -> Iterator[Finding]:
+    """Each table says whose its rows are in exactly one way, and who uses it may read what tells the tenant."""
+    for schema, definition in mapping.postgres.schemas.items():
+        for kind, tables in (("tables", definition.tables), ("runtime_tables", definition.runtime_tables)):
+            for name, table in tables.items():
+                here = ("postgres", "schemas", schema, kind, name)
+                yield from _tenant(mapping, schema, table, here)
+    for name, module in mapping.modules.items():
+        access = module.postgres
+        if access.bypass_tenant_isolation and not schemas_used(mapping, name):
+            path = ("modules", name, "postgres", "bypass_tenant_isolation")
+            yield Finding(path, f"{name} uses no schema, so there is nothing to see; leave it out")
+
+
+def _tenant(mapping: Mapping, schema: str, table: Table, here: tuple[str, ...]) -> Iterator[Finding]:
+    place = (*here, "tenant")
+    if TENANT_COLUMN in table.columns:
+        if table.tenant is not None:
+            yield Finding(place, f"the table has {TENANT_COLUMN}, which says whose its rows are; leave tenant out")
+        if table.columns[TENANT_COLUMN] != TENANT_TYPE:
+            yield Finding((*here, "columns", TENANT_COLUMN), f"{TENANT_COLUMN} must be {TENANT_TYPE}")
+        return
+    if table.tenant is None:
+        yield Finding(
+            here,
+            f"the table has no {TENANT_COLUMN}: say whose its rows are, with tenant: {{via: COLUMN, parent: TABLE}}"
+            " or tenant: {shared: REASON}",
+        )
+        return
+    via, parent = table.tenant.via, table.tenant.parent
+    if via is None or parent is None:
+        return
+    tables = mapping.postgres.schemas[schema].tables
+    if via not in table.columns:
+        yield Finding((*place, "via"), f"the table has no column {via!r}", via, tuple(table.columns))
+    if parent not in tables:
+        yield Finding((*place, "parent"), f"no table {parent!r} in schema {schema}", parent, tuple(tables))
+        return
+    missing = [column for column in (via, TENANT_COLUMN) if column not in tables[parent].columns]
+    if missing:
+        yield Finding((*place, "parent"), f"{schema}.{parent} has no column {' and no '.join(missing)}")
+        return
+
+
+def _tenants_of_parents(mapping: Mapping) -> Iterator[Finding]:
+    """A table whose tenant stands in another is of no use to a module that may not read that one.
+
+    Needs a mapping whose targets exist.
+    """
+    for name, module in mapping.modules.items():
+        if module.postgres.bypass_tenant_isolation:
+            continue
+        access = table_access(mapping, name)
+        for schema, table in access:
+            rule = tenant_rules(mapping, schema).get(table)
+            if rule is None or rule.parent is None:
+                continue
+            parent = access.get((schema, rule.parent), TableAccess())
+            if not all(parent.may_select(column) for column in (rule.column, TENANT_COLUMN)):
+                yield Finding(
+                    ("modules", name, "postgres"),
+                    f"{name} uses {schema}.{table}, whose tenant stands in {schema}.{rule.parent}: "
+                    f"let it read {schema}.{rule.parent}({rule.column}, {TENANT_COLUMN})",
+                )
 
 
 def _keys(mapping: Mapping) -> Iterator[Finding]:

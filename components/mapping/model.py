@@ -39,7 +39,10 @@ class Strict(BaseModel):
 
 
 class PostgresAccess(Strict):
-    """A module's verbs on PostgreSQL and, where it differs from the defaults, how its login is limited."""
+    """A module's verbs on PostgreSQL and, where it differs from the defaults, how its login is limited.
+
+    ``bypass_tenant_isolation`` gives the reason why it sees the rows of every tenant.
+    """
 
     owns: tuple[SchemaName, ...] = ()
     writes: tuple[Target, ...] = ()
@@ -48,6 +51,7 @@ class PostgresAccess(Strict):
     connection_limit: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
     statement_timeout: Duration | None = None
     idle_in_transaction_timeout: Duration | None = None
+    bypass_tenant_isolation: Text | None = None
 
 
 class ValkeyAccess(Strict):
@@ -82,11 +86,33 @@ class Module(Service):
     rustfs: RustfsAccess = RustfsAccess()
 
 
+class Tenant(Strict):
+    """Whose a table's rows are, where no column ``tenant_id`` says it.
+
+    They belong to the tenant of the row of ``parent`` that ``via`` refers to, a column of the same name in both; or
+    they are ``shared`` by all tenants, for the reason that stands there.
+    """
+
+    via: ColumnName | None = None
+    parent: TableName | None = None
+    shared: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Tenant":
+        if (self.via is None) != (self.parent is None) or (self.via is None) == (self.shared is None):
+            raise ValueError("write either via with parent, or shared with the reason")
+        return self
+
+
 class Table(Strict):
-    """A table: ``columns`` maps names to types; ``append_only`` gives the reason why its rows never change."""
+    """A table: ``columns`` maps names to types; ``append_only`` gives the reason why its rows never change.
+
+    ``tenant`` says whose they are, where no column ``tenant_id`` does.
+    """
 
     purpose: Text
     append_only: Text | None = None
+    tenant: Tenant | None = None
     columns: Annotated[dict[ColumnName, Text], Field(min_length=1)]
 
 

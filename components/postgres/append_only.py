@@ -45,7 +45,8 @@ def is_pattern(name: str) -> bool:
     return "{" in name
 
 
-def _matches(pattern: str, table: str) -> bool:
+def matches(pattern: str, table: str) -> bool:
+    """Whether a table made at run time has a name of that pattern."""
     parts = re.split(r"\{[^}]*\}", pattern)
     return re.fullmatch(".+".join(re.escape(part) for part in parts), table) is not None
 
@@ -62,7 +63,7 @@ def wanted_tables(connection: Connection, schema: str, entries: Collection[str])
         (schema,),
     ).fetchall()
     existing = {str(row[0]) for row in rows}
-    found = {table for table in existing for entry in entries if is_pattern(entry) and _matches(entry, table)}
+    found = {table for table in existing for entry in entries if is_pattern(entry) and matches(entry, table)}
     named = {entry for entry in entries if not is_pattern(entry)}
     roots = sorted(found | (named & existing))
     family = connection.execute(

@@ -4,17 +4,26 @@ Made from the mapping's ``modules.*.postgres`` and ``postgres.schemas``. It deli
 do), no server, and nothing for PUBLIC.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_postgresql as postgresql
 
 from components.credentials import Credential
 from components.mapping import Mapping
-from components.mapping.access import append_only_tables, group_roles, schemas_used
-from components.mapping.names import duration_ms
+from components.mapping.access import (
+    append_only_tables,
+    connect_role,
+    group_roles,
+    login_limits,
+    tenant_bypass,
+    tenant_rules,
+)
 from components.postgres.grants import GrantChain, grant_schema
+from components.postgres.inventory import DROPPED, KEPT, Inventory
+from components.postgres.migration_files import SQL_DIRECTORY
 from components.postgres.migrations_resource import SchemaMigrations, migration_files
 from components.settings import PostgresSettings
 
@@ -25,15 +34,26 @@ MAX_CONNECTIONS = 8
 
 @dataclass(frozen=True)
 class PostgresArgs:
-    """What the component is made from. ``protect`` guards database, schemas and owner roles against deletion;
-    ``allow_data_loss`` lets a schema be dropped with its tables."""
+    """What the component is made from. ``protect`` guards database, schemas and owner roles against deletion.
+
+    Schemas that ``settings.drop_schemas`` names are not protected, and go with their tables. Every other one is kept
+    when it leaves the mapping or the stack is destroyed, and the database with it.
+    """
 
     mapping: Mapping
     settings: PostgresSettings
     credentials: dict[str, Credential]
     protect: bool
-    allow_data_loss: bool
-    sql_directory: Path = Path("sql")
+    sql_directory: Path = SQL_DIRECTORY
+
+    def drops(self, schema: str) -> bool:
+        """Whether the schema goes with its tables."""
+        return bool({"*", schema} & self.settings.drop_schemas)
+
+    @property
+    def drops_everything(self) -> bool:
+        """Whether nothing is left in the database that must be kept."""
+        return all(map(self.drops, self.mapping.postgres.schemas))
 
 
 class Postgres(pulumi.ComponentResource):
@@ -55,11 +75,12 @@ class Postgres(pulumi.ComponentResource):
         self.provider = self._provider
         self._options = pulumi.ResourceOptions(parent=self, provider=self._provider)
         self._groups = self._create_group_roles()
-        self._connect = self._role(f"{args.settings.database}_connect")
+        self._connect = self._role(connect_role(args.settings.database))
         self.connect = self._connect.name
         self.readers = [role.name for name, role in self._groups.items() if name.endswith("_reader")]
         self._logins = self._create_logins()
         self._close_database()
+        self._create_inventory()
         for schema in args.mapping.postgres.schemas:
             self._create_schema(schema)
         self.roles = {module: login.name for module, login in self._logins.items()}
@@ -81,12 +102,18 @@ class Postgres(pulumi.ComponentResource):
         )
 
     def _create_database(self) -> postgresql.Database:
-        settings = self._args.settings
+        args, settings = self._args, self._args.settings
         outside = self._create_provider("outside", settings.maintenance_database)
         return postgresql.Database(
             settings.database,
             name=settings.database,
-            opts=pulumi.ResourceOptions(parent=self, provider=outside, protect=self._args.protect),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                provider=outside,
+                protect=args.protect,
+                retain_on_delete=not args.drops_everything,
+                import_=settings.database if settings.adopt_database else None,
+            ),
         )
 
     def _role(self, name: str, protect: bool = False) -> postgresql.Role:
@@ -94,31 +121,44 @@ class Postgres(pulumi.ComponentResource):
         return postgresql.Role(name, name=name, login=False, opts=options)
 
     def _create_group_roles(self) -> dict[str, postgresql.Role]:
-        names = [f"{schema}_{group}" for schema in self._args.mapping.postgres.schemas for group in GROUPS]
-        return {name: self._role(name, protect=self._args.protect and name.endswith("_owner")) for name in names}
+        """An owner role that goes leaves what it owned to the admin: a role that was kept could not be made again."""
+        args = self._args
+        return {
+            f"{schema}_{group}": self._role(
+                f"{schema}_{group}", protect=args.protect and group == "owner" and not args.drops(schema)
+            )
+            for schema in args.mapping.postgres.schemas
+            for group in GROUPS
+        }
 
     def _create_logins(self) -> dict[str, postgresql.Role]:
         mapping = self._args.mapping
         logins = {}
-        for name, module in mapping.modules.items():
-            limits, defaults = module.postgres, mapping.postgres.defaults
-            statement = limits.statement_timeout or defaults.statement_timeout
-            idle = limits.idle_in_transaction_timeout or defaults.idle_in_transaction_timeout
-            path = limits.search_path if limits.search_path is not None else schemas_used(mapping, name)
+        for name in mapping.modules:
+            limits = login_limits(mapping, name)
             logins[name] = postgresql.Role(
                 name,
                 name=name,
                 login=True,
                 password=self._args.credentials[name].postgres_verifier,
-                connection_limit=limits.connection_limit or defaults.connection_limit,
-                statement_timeout=duration_ms(statement),
-                idle_in_transaction_session_timeout=duration_ms(idle),
-                # Without one of its own a login would look into "$user" and public.
-                search_paths=list(path) or ["pg_catalog"],
+                connection_limit=limits.connection_limit,
+                statement_timeout=limits.statement_timeout,
+                idle_in_transaction_session_timeout=limits.idle_in_transaction_timeout,
+                search_paths=list(limits.search_path),
                 roles=[self._connect.name, *(self._groups[role].name for role in group_roles(mapping, name))],
                 opts=self._options,
             )
         return logins
+
+    def _create_inventory(self) -> None:
+        args = self._args
+        Inventory(
+            "postgres",
+            logins={name: module.name for name, module in args.mapping.modules.items()},
+            schemas={name: DROPPED if args.drops(name) else KEPT for name in args.mapping.postgres.schemas},
+            drop_schemas=sorted(args.settings.drop_schemas),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(self._logins.values())),
+        )
 
     def _close_database(self) -> None:
         """Nothing for PUBLIC: no CONNECT or TEMPORARY, nothing on schema public, no EXECUTE on new functions."""
@@ -135,8 +175,13 @@ class Postgres(pulumi.ComponentResource):
             name=name,
             database=self._database.name,
             owner=owner.name,
-            drop_cascade=args.allow_data_loss,
-            opts=pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(protect=args.protect)),
+            drop_cascade=args.drops(name),
+            opts=pulumi.ResourceOptions.merge(
+                self._options,
+                pulumi.ResourceOptions(
+                    protect=args.protect and not args.drops(name), retain_on_delete=not args.drops(name)
+                ),
+            ),
         )
         # Without a schema: PUBLIC's EXECUTE is a default of the whole database, which a schema's cannot take away.
         functions = postgresql.DefaultPrivileges(
@@ -155,8 +200,23 @@ class Postgres(pulumi.ComponentResource):
             directory=str(args.sql_directory / name),
             migrations=migration_files(args.sql_directory / name),
             append_only=list(append_only_tables(args.mapping, name)),
+            **self._isolation(name),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[schema, functions, writer, reader]),
         )
         chain = GrantChain(self._options, self._database.name, schema.name, after=migrations)
         logins = {module: login.name for module, login in self._logins.items()}
         grant_schema(chain, args.mapping, name, writer.name, reader.name, logins)
+
+    def _isolation(self, schema: str) -> dict[str, Any]:
+        """How the schema's tenants are kept apart, as the migrations' inputs."""
+        if not self._args.settings.isolates_tenants:
+            return {"tenant_tables": {}, "tenant_bypass": []}
+        rules = tenant_rules(self._args.mapping, schema)
+        return {
+            "tenant_tables": {table: _without_none(asdict(rule)) for table, rule in rules.items()},
+            "tenant_bypass": [self._logins[module].name for module in tenant_bypass(self._args.mapping, schema)],
+        }
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}

@@ -12,10 +12,22 @@ from pathlib import Path
 import jinja2
 
 from components.postgres.problems import MigrationError, Problem
-from components.postgres.statements import Statement, split
+from components.postgres.statements import IF_NOT_EXISTS, Statement, split
 
+SQL_DIRECTORY = Path("sql")
 SUFFIX = ".sql.j2"
 _NAME = re.compile(r"(?P<version>[0-9]{4})_(?P<words>[a-z0-9]+(?:_[a-z0-9]+)*)\.sql\.j2")
+
+_HEADER = re.compile(r"--\s*transactional\s*:\s*(?P<value>.*?)\s*")
+
+# What may stand in a file that is no transaction: statements that can be repeated after an interruption.
+_REPEATABLE = (
+    ("DROP", "INDEX", "CONCURRENTLY", "IF", "EXISTS"),
+    ("REINDEX",),
+    ("VACUUM",),
+    ("ANALYZE",),
+    ("COMMENT", "ON"),
+)
 
 # What would leave the file's transaction or the owner's role, by the first words of a statement.
 _FORBIDDEN = (
@@ -36,13 +48,17 @@ _FORBIDDEN = (
 
 @dataclass(frozen=True)
 class Migration:
-    """One file. ``source`` is its normalised text and ``checksum`` that text's SHA-256 in hex (64 digits)."""
+    """One file. ``source`` is its normalised text and ``checksum`` that text's SHA-256 in hex (64 digits).
+
+    ``transactional`` is False where a comment among its first lines says ``-- transactional: false``.
+    """
 
     version: int
     description: str
     path: Path
     source: str
     checksum: str
+    transactional: bool = True
 
     @property
     def label(self) -> str:
@@ -52,9 +68,10 @@ class Migration:
 
 @dataclass(frozen=True)
 class Script:
-    """A rendered migration, ready to run."""
+    """A rendered migration, ready to run: its whole text, and the statements in it."""
 
     migration: Migration
+    text: str
     statements: tuple[Statement, ...]
 
 
@@ -94,13 +111,33 @@ def discover(directory: Path) -> list[Migration]:
         except UnicodeDecodeError as error:
             problems.append(Problem(str(path), None, f"byte {error.start} is not UTF-8", "save it as UTF-8"))
             continue
-        found.append(Migration(int(match["version"]), describe(path.name), path, source, checksum(source)))
+        try:
+            transactional = _transactional(path, source)
+        except MigrationError as error:
+            problems += error.problems
+            continue
+        version = int(match["version"])
+        found.append(Migration(version, describe(path.name), path, source, checksum(source), transactional))
     problems += _numbering(found)
     if not found and not problems:
         problems.append(Problem(str(directory), None, "no migration is here", "add 0001_tables.sql.j2"))
     if problems:
         raise MigrationError(*problems)
     return found
+
+
+def _transactional(path: Path, source: str) -> bool:
+    """What the comments before the first statement say. Raises ``MigrationError`` for a value that is neither."""
+    for number, line in enumerate(source.split("\n"), start=1):
+        if line.strip() and not line.startswith("--"):
+            break
+        match = _HEADER.fullmatch(line)
+        if match and match["value"] not in ("true", "false"):
+            what = f"`{line}` says neither true nor false"
+            raise MigrationError(Problem(str(path), number, what, "write `-- transactional: false`, or nothing"))
+        if match:
+            return match["value"] == "true"
+    return True
 
 
 def _paths(directory: Path) -> list[Path]:
@@ -155,11 +192,28 @@ def render(migration: Migration, variables: Mapping[str, str]) -> Script:
     for statement in statements:
         if any(statement.words[: len(words)] == words for words in _FORBIDDEN):
             what = f"a migration may not say `{statement.first_line}`"
-            todo = "each file runs as the schema's owner in one transaction: take the statement out"
+            todo = "the runner sees to transactions and to the owner's role: take the statement out"
             problems.append(Problem(file, statement.line, what, todo))
+        elif not migration.transactional and not _repeatable(statement):
+            what = f"`{statement.first_line}` cannot be repeated after an interruption, and the file is no transaction"
+            problems.append(Problem(file, statement.line, what, _REPEATABLE_TODO))
     if problems:
         raise MigrationError(*problems)
-    return Script(migration, tuple(statements))
+    return Script(migration, text, tuple(statements))
+
+
+_REPEATABLE_TODO = (
+    "such a file may hold CREATE INDEX CONCURRENTLY IF NOT EXISTS name, DROP INDEX CONCURRENTLY IF EXISTS, REINDEX, "
+    "VACUUM, ANALYZE and COMMENT; put the rest into a file of its own"
+)
+
+
+def _repeatable(statement: Statement) -> bool:
+    """An index without a name would be made twice, and one without IF NOT EXISTS would stop the second run."""
+    if statement.is_concurrent_index:
+        after = statement.words.index("CONCURRENTLY") + 1
+        return statement.words[after : after + 3] == IF_NOT_EXISTS and statement.concurrent_index is not None
+    return any(statement.words[: len(words)] == words for words in _REPEATABLE)
 
 
 def _render_text(migration: Migration, variables: Mapping[str, str]) -> str:

@@ -30,6 +30,9 @@ _CATALOGS = (
     ("pg_ts_dict", "dictowner", "dictnamespace", "true"),
 )
 
+# What pg_identify_object calls a kind, where ALTER calls it otherwise.
+_COMMANDS = {"statistics object": "STATISTICS"}
+
 
 def foreign_objects(connection: Connection, target: Target) -> list[tuple[str, str]]:
     """(object, its owner) of everything in the schema, and the schema itself, that is not the owner's, sorted.
@@ -43,13 +46,7 @@ def foreign_objects(connection: Connection, target: Target) -> list[tuple[str, s
             " WHERE n.nspname = %(schema)s AND o.{owner} <> %(owner)s::pg_catalog.text::pg_catalog.regrole"
             " AND {condition} AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"
             " WHERE d.classid = {catalog} AND d.objid = o.oid AND d.deptype = 'e')"
-        ).format(
-            catalog=sql.SQL("'pg_catalog.{}'::pg_catalog.regclass").format(sql.SQL(catalog)),
-            name=sql.SQL(catalog),
-            owner=sql.SQL(owner),
-            namespace=sql.SQL(namespace),
-            condition=sql.SQL(condition),
-        )
+        ).format(**_parts(catalog, owner, namespace, condition))
         for catalog, owner, namespace, condition in _CATALOGS
     ]
     parts.append(
@@ -61,6 +58,46 @@ def foreign_objects(connection: Connection, target: Target) -> list[tuple[str, s
     query = sql.SQL(" UNION ALL ").join(parts)
     parameters = {"schema": target.schema, "owner": sql.Identifier(target.owner).as_string(connection)}
     return sorted((str(row[0]), str(row[1])) for row in connection.execute(query, parameters))
+
+
+def owner_statements(connection: Connection, target: Target, owner: str) -> list[sql.Composed]:
+    """An ``ALTER ... OWNER TO`` the target's owner for each object in the schema that is ``owner``'s.
+
+    Call it in the transaction in which they run. Sequences of columns are left out: they follow their table.
+    """
+    parts = [
+        sql.SQL(
+            "SELECT k.type, k.identity FROM pg_catalog.{name} o JOIN pg_catalog.pg_namespace n ON n.oid = o.{namespace},"
+            " LATERAL pg_catalog.pg_identify_object({catalog}, o.oid, 0) k"
+            " WHERE n.nspname = %(schema)s AND o.{owner} = %(owner)s::pg_catalog.regrole AND {condition}"
+            " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = {catalog} AND d.objid = o.oid"
+            " AND d.deptype IN ('e', 'a', 'i') AND (d.deptype = 'e' OR {sequence}))"
+        ).format(
+            sequence=sql.SQL("o.relkind = 'S'" if catalog == "pg_class" else "false"),
+            **_parts(catalog, owner_, namespace, condition),
+        )
+        for catalog, owner_, namespace, condition in _CATALOGS
+    ]
+    query = sql.SQL(" UNION ALL ").join(parts)
+    parameters = {"schema": target.schema, "owner": sql.Identifier(owner).as_string(connection)}
+    rows = connection.execute(query, parameters).fetchall()
+    # The identity comes quoted from the server.
+    return [
+        sql.SQL("ALTER {} {} OWNER TO {}").format(
+            sql.SQL(_COMMANDS.get(kind, str(kind))), sql.SQL(identity), sql.Identifier(target.owner)
+        )
+        for kind, identity in ((str(row[0]), str(row[1])) for row in rows)
+    ]
+
+
+def _parts(catalog: str, owner: str, namespace: str, condition: str) -> dict[str, sql.Composable]:
+    return {
+        "catalog": sql.SQL("'pg_catalog.{}'::pg_catalog.regclass").format(sql.SQL(catalog)),
+        "name": sql.SQL(catalog),
+        "owner": sql.SQL(owner),
+        "namespace": sql.SQL(namespace),
+        "condition": sql.SQL(condition),
+    }
 
 
 def ownership_problems(connection: Connection, target: Target) -> list[Problem]:

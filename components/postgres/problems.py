@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import psycopg
+from psycopg import errors
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -23,3 +26,19 @@ class MigrationError(Exception):
     def __init__(self, *problems: Problem) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
+
+
+def error_text(error: psycopg.Error) -> str:
+    """What the server, or the client library, says, in one line."""
+    diag = error.diag
+    if diag.message_primary is None:
+        return " ".join(str(error).split())
+    parts = [diag.message_primary]
+    parts += [
+        f"{label}: {text}" for label, text in (("detail", diag.message_detail), ("hint", diag.message_hint)) if text
+    ]
+    if diag.context:
+        parts.append(f"at: {diag.context}")
+    if isinstance(error, errors.LockNotAvailable):
+        parts.append("somebody else holds the table; see pg_locks and pg_stat_activity")
+    return " ".join("; ".join(parts).split())

@@ -1,14 +1,22 @@
 """Where PostgreSQL is, for what connects by itself: the migration resource and the day-two commands."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
 from pulumi.dynamic import ConfigureRequest
 
+from components.postgres.problems import MigrationError, error_text
 from components.postgres.session import Connection
 from components.provider_config import number, setting
+from components.provider_errors import ProviderError
 
 CONNECT_TIMEOUT_SECONDS = 10
+
+
+class MissingDatabaseError(ProviderError):
+    """The server answers, and does not have the database."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,33 @@ class Server:
             client_encoding="UTF8",
             autocommit=True,
         )
+
+    @contextmanager
+    def connected(self) -> Iterator[Connection]:
+        """A connection to the database, closed afterwards.
+
+        Whatever goes wrong becomes a ``ProviderError``: a ``MissingDatabaseError`` when there is no such database.
+        """
+        try:
+            with self._open_ours() as connection:
+                yield connection
+        except MigrationError as error:
+            raise ProviderError(str(error)) from None
+        except psycopg.Error as error:
+            raise ProviderError(self._complaint(error)) from None
+
+    def _open_ours(self) -> Connection:
+        try:
+            return self.open(self.database)
+        except psycopg.OperationalError as error:
+            if not self.database_exists():
+                raise MissingDatabaseError(self._complaint(error)) from None
+            raise
+
+    def _complaint(self, error: psycopg.Error) -> str:
+        place = f"PostgreSQL at {self.host}:{self.port}, database {self.database}, as {self.user}"
+        todo = "see that the server runs and that the postgres settings of the stack's config are right"
+        return f"{place}: {error_text(error)}; {todo}"
 
     def database_exists(self) -> bool:
         """Asked elsewhere, since the text of a failed connection depends on the server's language."""

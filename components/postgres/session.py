@@ -27,10 +27,15 @@ Result = TypeVar("Result")
 @dataclass(frozen=True)
 class Limits:
     """How long a run waits. ``run_lock`` is in seconds, the timeouts in milliseconds; ``retries`` bounds how often a
-    transaction that could not get its locks, or was the victim of a deadlock, is tried again."""
+    transaction that could not get its locks, or was the victim of a deadlock, is tried again.
+
+    ``concurrent_lock_timeout`` is for statements that are no transaction: they wait until every older transaction has
+    ended, and block nobody while they do.
+    """
 
     run_lock: float = 60.0
     lock_timeout: int = 5_000
+    concurrent_lock_timeout: int = 600_000
     statement_timeout: int = 900_000
     retries: int = 5
     pause: float = 0.5
@@ -42,6 +47,11 @@ class Target:
 
     schema: str
     owner: str
+
+    @staticmethod
+    def of_schema(schema: str) -> "Target":
+        """The schema with the owner role that the stack gives it."""
+        return Target(schema, f"{schema}_owner")
 
     @property
     def variables(self) -> dict[str, str]:
@@ -72,12 +82,16 @@ def prepare_connection(connection: Connection) -> None:
 def as_owner(
     connection: Connection, target: Target, limits: Limits | None = None, *, read_only: bool = False
 ) -> Iterator[None]:
-    """One transaction as the owner, with an empty search path and bounded waiting."""
+    """One transaction as the owner, with an empty search path and bounded waiting.
+
+    Where tenants are kept apart, a statement that would see a part of the rows fails instead.
+    """
     limits = limits or Limits()
     connection.read_only = read_only
     with connection.transaction():
         connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(target.owner)))
         connection.execute("SET LOCAL search_path = ''")
+        connection.execute("SET LOCAL row_security = off")
         settings = {"lock_timeout": limits.lock_timeout, "statement_timeout": limits.statement_timeout}
         for name, milliseconds in settings.items():
             connection.execute("SELECT pg_catalog.set_config(%s, %s, true)", (name, str(milliseconds)))

@@ -24,6 +24,9 @@ _TOKEN = re.compile(
 )
 
 
+IF_NOT_EXISTS = ("IF", "NOT", "EXISTS")
+
+
 @dataclass(frozen=True)
 class Statement:
     """``text`` starts at its first word, without the final semicolon; ``line`` is that word's line, from 1."""
@@ -35,6 +38,26 @@ class Statement:
     @property
     def first_line(self) -> str:
         return self.text.splitlines()[0].strip()
+
+    @property
+    def concurrent_index(self) -> str | None:
+        """The index that a ``CREATE INDEX CONCURRENTLY`` makes; None for any other statement, or without a name."""
+        if not self.is_concurrent_index:
+            return None
+        tokens = [self.text[begin:end] for kind, begin, end in _tokens(self.text) if kind in ("word", "identifier")]
+        after = [token.upper() for token in tokens].index("CONCURRENTLY") + 1
+        rest = tokens[after + 3 :] if self.words[after : after + 3] == IF_NOT_EXISTS else tokens[after:]
+        if not rest or rest[0].upper() in ("ON", "IF"):
+            return None
+        if rest[0].startswith('"'):
+            return rest[0][1:-1].replace('""', '"')
+        return rest[0].lower()
+
+    @property
+    def is_concurrent_index(self) -> bool:
+        """Whether it is a ``CREATE [UNIQUE] INDEX CONCURRENTLY``."""
+        words = tuple(word for word in self.words[:4] if word != "UNIQUE")
+        return words[:3] == ("CREATE", "INDEX", "CONCURRENTLY")
 
     def line_at(self, position: int) -> int:
         """The line, in the whole file, of a 1-based character position in this statement, as PostgreSQL reports it."""

@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,6 +50,7 @@ class Postgres(Server):
     title = "PostgreSQL"
     program = "postgres"
     user = "postgres"
+    locale: Sequence[str] = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
     # SIGINT is the fast shutdown: sessions are ended, data are written. SIGQUIT recovers at the next start.
     stop_signals = ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
 
@@ -105,7 +107,7 @@ class Postgres(Server):
                 shutil.chown(path, self._account.uid, self._account.gid)
         command: list[str | Path] = [
             self.programs / "initdb", "--pgdata", aside, "--username", self.user, "--auth=scram-sha-256",
-            "--pwfile", secret, "--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
+            "--pwfile", secret, "--encoding=UTF8", *self.locale,
         ]  # fmt: skip
         try:
             result = processes.run_as(self._account, command, self.home)

@@ -1,6 +1,11 @@
 """A schema of a test's own, with its roles and a directory for its migrations."""
 
+import os
+import subprocess
+import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,12 +14,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from components.postgres.migrations import Applied, apply
+from components.postgres.history import Applied
+from components.postgres.migrations import apply
 from components.postgres.problems import MigrationError
 from components.postgres.session import Limits, Target
 from local.servers.postgres import Postgres
 
-QUICK = Limits(run_lock=0.5, lock_timeout=100, retries=2, pause=0.1)
+ROOT = Path(__file__).parents[2]
+QUICK = Limits(run_lock=0.5, lock_timeout=100, concurrent_lock_timeout=200, retries=2, pause=0.1)
 TABLES = "CREATE TABLE {{ schema }}.sources (id int PRIMARY KEY);\n"
 RAW = "CREATE TABLE {{ schema }}.raw (id int PRIMARY KEY, source int REFERENCES {{ schema }}.sources ON DELETE CASCADE);\n"
 
@@ -78,3 +85,23 @@ def make_schema(server: Postgres, parent: Path) -> Schema:
     made = Schema(server, "stellaops", Target(name, f"{name}_owner"), directory)
     made.run(f"CREATE SCHEMA {name} AUTHORIZATION {name}_owner")
     return made
+
+
+@contextmanager
+def runner(schema: Schema) -> Iterator["subprocess.Popen[bytes]"]:
+    """A run in a process of its own, to be killed."""
+    program = (
+        "import sys, psycopg, pathlib; from components.postgres.migrations import apply;"
+        " from components.postgres.session import Target; c = psycopg.connect(sys.argv[1], autocommit=True);"
+        " apply(c, Target(sys.argv[2], sys.argv[3]), pathlib.Path(sys.argv[4]), ('raw',))"
+    )
+    server, target = schema.server, schema.target
+    dsn = f"host={server.host} port={server.port} user={server.user} dbname={schema.database}"
+    command = [sys.executable, "-c", program, dsn, target.schema, target.owner, str(schema.directory)]
+    environment = {**os.environ, "PGPASSWORD": server.password, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, env=environment, cwd=ROOT)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()

@@ -1,34 +1,13 @@
 """What a user does: edit the mapping, look at a preview, run up. And what a mistake in it does: nothing."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
-import pytest
 
-from tests.stack import PROJECT, LocalStack
-
-MAPPING = (PROJECT / "schema-mapping.yaml").read_text()
-Edit = Callable[[str, str], None]
-
-
-@pytest.fixture
-def edit(live_stack: LocalStack, tmp_path: Path) -> Iterator[Edit]:
-    """Have the stack use a copy of the mapping with one text replaced; afterwards it is as it was."""
-    live_stack.forget()
-    file = tmp_path / "schema-mapping.yaml"
-
-    def edit(old: str, new: str) -> None:
-        assert old in MAPPING, f"the mapping no longer has {old!r}"
-        file.write_text(MAPPING.replace(old, new, 1))
-        live_stack.must("pulumi", "config", "set", "mapping", str(file))
-
-    try:
-        yield edit
-    finally:
-        live_stack.must("pulumi", "config", "set", "mapping", "schema-mapping.yaml")
-        live_stack.must("up")
-        live_stack.forget()
+from tests.integration.conftest import Edit
+from tests.stack import LocalStack
 
 
 def may(live_stack: LocalStack, module: str, query: str, password: str | None = None) -> bool:
@@ -63,17 +42,57 @@ def test_a_read_that_is_taken_away_is_refused_after_up(live_stack: LocalStack, e
     assert not may(live_stack, "risk_engine", query)
 
 
+@contextmanager
+def everything_logged(live_stack: LocalStack) -> Iterator[None]:
+    """PostgreSQL writes each statement into its log."""
+    with live_stack.admin() as connection:
+        try:
+            connection.execute("ALTER SYSTEM SET log_statement = 'all'")
+            connection.execute("SELECT pg_reload_conf()")
+            yield
+        finally:
+            connection.execute("ALTER SYSTEM RESET log_statement")
+            connection.execute("SELECT pg_reload_conf()")
+
+
+def postgres_changes(live_stack: LocalStack) -> set[str]:
+    """Type and name of everything of PostgreSQL's that a preview would change."""
+    steps = json.loads(live_stack.must("pulumi", "preview", "--json"))["steps"]
+    changed = [step["urn"] for step in steps if step["op"] != "same"]
+    return {
+        "::".join(urn.rsplit("::", 2)[1:]).rpartition("$")[2]
+        for urn in changed
+        if "postgres:Postgres$" in urn or "Credential" in urn
+    }
+
+
 def test_rotate_renews_the_passwords_of_one_module_and_of_no_other(live_stack: LocalStack, edit: Edit) -> None:
     before = live_stack.outputs["secrets"]
     edit("    name: Concelier\n", "    name: Concelier\n    rotate: 2\n")
-    assert "Credential" in live_stack.must("preview")
-    live_stack.must("up")
+    assert postgres_changes(live_stack) == {
+        "pulumi-python:dynamic/storage:Credential::concelier",
+        "postgresql:index/role:Role::concelier",
+    }, "the rotation of one module would touch another"
+    shown = live_stack.must("preview")
+    assert "Credential" in shown
+    with live_stack.login("policy") as bystander, everything_logged(live_stack):
+        shown += live_stack.must("up")
+        assert bystander.execute("SELECT 1").fetchone() == (1,), "a session of another module was ended"
     live_stack.forget()
     after = live_stack.outputs["secrets"]
     assert {name for name in after if after[name] != before[name]} == {"concelier"}
     assert may(live_stack, "concelier", "SELECT 1")
-    assert not may(live_stack, "concelier", "SELECT 1", password=before["concelier"]["postgres_password"])
+    old = before["concelier"]["postgres_password"]
+    assert not may(live_stack, "concelier", "SELECT 1", password=old)
+    for module in after.keys() & live_stack.outputs["contract"]["modules"].keys() - {"concelier"}:
+        assert may(live_stack, module, "SELECT 1", password=before[module]["postgres_password"]), module
     assert live_stack.valkey("concelier").ping()
+    log = (live_stack.state / "servers" / "postgres" / "log").read_text()
+    assert 'ALTER ROLE "concelier" PASSWORD \'SCRAM-SHA-256$' in log, "the log would not show a clear password either"
+    new = after["concelier"]["postgres_password"]
+    for secret, name in ((old, "old"), (new, "new")):
+        assert secret not in log, f"the {name} clear password stands in the server's log"
+        assert secret not in shown, f"the {name} clear password is printed"
 
 
 def test_a_broken_mapping_is_told_with_its_places_and_changes_nothing(live_stack: LocalStack, edit: Edit) -> None:

@@ -1,14 +1,10 @@
 """The migration runner on a real server: what it applies, what it refuses, and what is left after a failure."""
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,9 +14,7 @@ from components.postgres.migrations import apply, plan
 from components.postgres.problems import MigrationError
 from components.postgres.session import Limits, Target, lock_key
 from local.servers.postgres import Postgres
-from tests.integration.scratch_schema import QUICK, RAW, TABLES, Schema, make_schema
-
-ROOT = Path(__file__).parents[2]
+from tests.integration.scratch_schema import QUICK, RAW, TABLES, Schema, make_schema, runner
 
 
 @pytest.fixture
@@ -75,6 +69,14 @@ def test_planning_lists_pending_files_and_changes_nothing(schema: Schema) -> Non
         pending = plan(connection, schema.target, schema.directory).pending
     assert [script.migration.version for script in pending] == [1, 2]
     assert schema.tables() == set(), "a plan must have no side effect"
+
+
+def test_a_checkout_with_other_line_ends_and_a_byte_order_mark_is_no_edit(schema: Schema) -> None:
+    schema.write(v0001_a=TABLES + "-- two\nSELECT 1;\n")
+    first = schema.apply()
+    file = schema.directory / "0001_a.sql.j2"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    assert schema.apply() == first, "a checkout on Windows could not go on with a database made from Linux"
 
 
 def edit(name: str, text: str) -> Callable[[Path], object]:
@@ -203,26 +205,6 @@ def test_a_table_that_is_in_use_is_tried_again_and_then_given_up(schema: Schema)
         assert sum("trying again" in line for line in schema.lines) == QUICK.retries
         threading.Timer(0.3, reader.rollback).start()
         assert len(schema.apply(limits=Limits(lock_timeout=100, pause=0.2))) == 2, "the reader left in time"
-
-
-@contextmanager
-def runner(schema: Schema) -> Iterator["subprocess.Popen[bytes]"]:
-    """A run in a process of its own, to be killed."""
-    program = (
-        "import sys, psycopg, pathlib; from components.postgres.migrations import apply;"
-        " from components.postgres.session import Target; c = psycopg.connect(sys.argv[1], autocommit=True);"
-        " apply(c, Target(sys.argv[2], sys.argv[3]), pathlib.Path(sys.argv[4]), ('raw',))"
-    )
-    server, target = schema.server, schema.target
-    dsn = f"host={server.host} port={server.port} user={server.user} dbname={schema.database}"
-    command = [sys.executable, "-c", program, dsn, target.schema, target.owner, str(schema.directory)]
-    environment = {**os.environ, "PGPASSWORD": server.password, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, env=environment, cwd=ROOT)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_a_run_killed_in_the_middle_of_a_file_leaves_the_version_before_it(schema: Schema) -> None:

@@ -1,7 +1,7 @@
 """What the Postgres component asks for, resource by resource."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pulumi
 import pytest
@@ -16,14 +16,30 @@ ROOT = Path(__file__).parents[2]
 MAPPING = load(ROOT / "schema-mapping.yaml")
 
 
-def program(**changes: Any) -> Recorder:
+Kept = dict[str, tuple[bool, bool]]
+
+
+def program(
+    drop_schemas: tuple[str, ...] = (),
+    kept: Kept | None = None,
+    tenant_isolation: Literal["off", "row-level-security"] = "off",
+    **changes: Any,
+) -> Recorder:
+    """``kept`` gets for each resource (type::name) whether it is retained on deletion, and whether it is protected."""
+
+    def remember(args: pulumi.ResourceTransformationArgs) -> None:
+        if kept is not None:
+            kept[f"{args.type_}::{args.name}"] = bool(args.opts.retain_on_delete), bool(args.opts.protect)
+
     def run() -> None:
+        pulumi.runtime.register_stack_transformation(remember)
         settings = PostgresSettings(
             host="db", port=5432, admin_user="admin", admin_password=pulumi.Output.secret("pw"), database="stellaops",
-            maintenance_database="postgres", ssl_mode="disable", superuser=False,
+            maintenance_database="postgres", ssl_mode="disable", superuser=False, drop_schemas=frozenset(drop_schemas),
+            adopt_database=False, tenant_isolation=tenant_isolation,
         )  # fmt: skip
         credentials = {name: Credential(name, name, 1) for name in MAPPING.modules}
-        arguments = {"protect": False, "allow_data_loss": False, "sql_directory": ROOT / "sql", **changes}
+        arguments = {"protect": False, "sql_directory": ROOT / "sql", **changes}
         Postgres("postgres", PostgresArgs(mapping=MAPPING, settings=settings, credentials=credentials, **arguments))
 
     return record(run)
@@ -93,6 +109,54 @@ def test_every_resource_of_the_store_names_its_provider(recorder: Recorder) -> N
     assert not loose, f"these would slip to a default provider: {loose}"
 
 
-def test_schemas_are_dropped_with_their_tables_only_where_the_stack_allows_it(recorder: Recorder) -> None:
-    assert not any(schema["dropCascade"] for schema in recorder.of("schema:Schema").values())
-    assert all(schema["dropCascade"] for schema in program(allow_data_loss=True).of("schema:Schema").values())
+def fates(drop_schemas: tuple[str, ...], *, protect: bool = False) -> tuple[set[str], set[str], set[str]]:
+    """(schemas dropped with their tables, what is retained, what is protected)."""
+    kept: Kept = {}
+    recorder = program(drop_schemas, kept, protect=protect)
+    dropped = {name for name, schema in recorder.of("schema:Schema").items() if schema["dropCascade"]}
+    retained, protected = ({name for name, both in kept.items() if both[index]} for index in (0, 1))
+    return dropped, retained, protected
+
+
+SCHEMAS = {f"postgresql:index/schema:Schema::{name}" for name in MAPPING.postgres.schemas}
+OWNERS = {f"postgresql:index/role:Role::{name}_owner" for name in MAPPING.postgres.schemas}
+DATABASE = {"postgresql:index/database:Database::stellaops"}
+
+
+def test_without_being_named_every_schema_is_kept_and_the_database_with_them() -> None:
+    assert fates(()) == (set(), SCHEMAS | DATABASE, set())
+
+
+def test_only_a_named_schema_goes_with_its_tables() -> None:
+    dropped, retained, protected = fates(("symbols",), protect=True)
+    gone = {"postgresql:index/schema:Schema::symbols", "postgresql:index/role:Role::symbols_owner"}
+    assert dropped == {"symbols"}
+    assert retained == (SCHEMAS | DATABASE) - gone, "the database holds what is kept"
+    assert protected == (SCHEMAS | OWNERS | DATABASE) - gone, "whoever names a schema means it"
+
+
+def test_a_star_names_them_all_and_the_database() -> None:
+    assert fates(("*",)) == (set(MAPPING.postgres.schemas), set(), set())
+
+
+def test_a_preview_says_which_logins_there_are_and_what_becomes_of_each_schema() -> None:
+    (inventory,) = program(("symbols",)).of(":PostgresInventory").values()
+    assert inventory["logins"] == {name: module.name for name, module in MAPPING.modules.items()}
+    assert inventory["schemas"]["symbols"].startswith("dropped with its tables")
+    assert inventory["schemas"]["vex"].startswith("kept with its tables")
+
+
+def test_tenants_are_kept_apart_only_where_the_stack_says_so(recorder: Recorder) -> None:
+    for name, migrations in recorder.of("storage:SchemaMigrations").items():
+        assert not migrations["tenant_tables"] and not migrations["tenant_bypass"], name
+    isolated = program(tenant_isolation="row-level-security").of("storage:SchemaMigrations")
+    assert isolated["notify"]["tenant_tables"] == {
+        "rules": {"column": "tenant_id"},
+        "channels": {"column": "tenant_id"},
+        "delivery_log": {"column": "rule_id", "parent": "rules"},
+    }
+    assert not isolated["vex"]["tenant_tables"], "statements are shared by all tenants"
+    bypasses = {
+        name: migrations["tenant_bypass"] for name, migrations in isolated.items() if migrations["tenant_bypass"]
+    }
+    assert bypasses == {"scanner": ["timeline_indexer"], "notify": ["timeline_indexer"]}

@@ -115,6 +115,14 @@ def test_wrong_config_names_the_key_and_the_remedy(
         run("local", monkeypatch, **{key: value})
 
 
+def test_an_unknown_tenant_isolation_is_refused_with_the_choices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROJECT["config"], "postgres:tenantIsolation", {"value": "rls"})
+    with pytest.raises(
+        pulumi.RunError, match="postgres:tenantIsolation is 'rls'; it must be one of off, row-level-security"
+    ):
+        run("local", monkeypatch)
+
+
 def test_a_broken_mapping_stops_the_program_before_anything_is_registered(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

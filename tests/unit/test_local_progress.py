@@ -29,6 +29,28 @@ def test_a_finished_resource_is_one_line(capsys: pytest.CaptureFixture[str]) -> 
     ], "a user would look for what happened between lines that say nothing"
 
 
+def test_what_is_retained_is_not_called_deleted(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(
+        capsys,
+        " -  postgresql:index:Schema symbols deleting (0s)[retain] ",
+        " -  postgresql:index:Schema symbols deleted (0.01s)[retain] ",
+        " -  postgresql:index:Role symbols deleted (0.01s)",
+    )
+    assert [" ".join(line.split()) for line in lines] == ["stack kept Schema symbols", "stack deleted Role symbols"]
+
+
+def test_what_a_provider_says_while_the_stack_runs_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(
+        capsys,
+        "    pulumi:pulumi:Stack stellaops-storage-local running symbols: disabled; ending 1 session(s)",
+        "    pulumi:pulumi:Stack stellaops-storage-local running ",
+        "Diagnostics:",
+        "  pulumi:pulumi:Stack (stellaops-storage-local):",
+        "    symbols: disabled; ending 1 session(s)",
+    )
+    assert [" ".join(line.split()) for line in lines] == ["stack symbols: disabled; ending 1 session(s)"]
+
+
 def test_what_a_resource_says_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(
         capsys,

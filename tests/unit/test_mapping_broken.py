@@ -70,6 +70,54 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
         "two owners: registry and symbols",
     ),
     "schema without owner": (swap("owns: [unknowns]", "owns: []"), "postgres.schemas.unknowns", "has no owner"),
+    "nothing says whose rows they are": (
+        swap("          tenant: {via: rule_id, parent: rules}\n", ""),
+        "postgres.schemas.notify.tables.delivery_log",
+        "say whose its rows are, with tenant: {via: COLUMN, parent: TABLE} or tenant: {shared: REASON}",
+    ),
+    "tenant said twice": (
+        swap("purpose: Scans through their lifecycle", "purpose: Scans\n          tenant: {shared: all}"),
+        "postgres.schemas.scanner.tables.scans.tenant",
+        "leave tenant out",
+    ),
+    "tenant of another type": (
+        swap("            tenant_id: uuid\n", "            tenant_id: text\n"),
+        "postgres.schemas.authority.tables.clients.columns.tenant_id",
+        "must be uuid",
+    ),
+    "tenant both shared and through a parent": (
+        swap("{via: rule_id, parent: rules}", "{via: rule_id, parent: rules, shared: all}"),
+        "postgres.schemas.notify.tables.delivery_log.tenant",
+        "write either via with parent, or shared with the reason",
+    ),
+    "tenant through a column that is not there": (
+        swap("{via: rule_id, parent: rules}", "{via: rule_idd, parent: rules}"),
+        "postgres.schemas.notify.tables.delivery_log.tenant.via",
+        'did you mean "rule_id"?',
+    ),
+    "tenant through a table that is not there": (
+        swap("{via: rule_id, parent: rules}", "{via: rule_id, parent: rulez}"),
+        "postgres.schemas.notify.tables.delivery_log.tenant.parent",
+        'did you mean "rules"?',
+    ),
+    "tenant through a table that has none": (
+        swap("{via: rule_id, parent: rules}", "{via: rule_id, parent: templates}"),
+        "postgres.schemas.notify.tables.delivery_log.tenant.parent",
+        "notify.templates has no column rule_id and no tenant_id",
+    ),
+    "a reader who may not read what tells the tenant": (
+        swap("reads: [scanner.scans, scanner.artifacts, scanner.scan_artifacts]", "reads: [scanner.artifacts]"),
+        "modules.attestor.postgres",
+        "let it read scanner.scans(scan_id, tenant_id)",
+    ),
+    "a bypass of nothing": (
+        swap(
+            "    purpose: Stateless entry point of the platform\n",
+            "    purpose: x\n    postgres: {bypass_tenant_isolation: just because}\n",
+        ),
+        "modules.gateway.postgres.bypass_tenant_isolation",
+        "uses no schema",
+    ),
     "two owners of a key": (
         swap('owns: ["orchestrator:*"]', 'owns: ["orchestrator:*", "dpop:{jti}"]'),
         "modules.orchestrator.valkey.owns[1]",

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from components.postgres.history import Applied, compare
 from components.postgres.migration_files import Migration, discover, render, render_all
-from components.postgres.migrations import Applied, compare
 from components.postgres.problems import MigrationError
 from components.postgres.session import Target, lock_key
 from components.postgres.statements import split
@@ -131,6 +131,63 @@ def test_a_template_cannot_pull_in_another_file(tmp_path: Path) -> None:
 def test_a_statement_that_leaves_the_transaction_or_the_role_is_refused(tmp_path: Path, statement: str) -> None:
     text = complaint(write(tmp_path, v0001_x=f"SELECT 1;\n  {statement};\n"))
     assert f":2: a migration may not say `{statement}`" in text, "half a file could be applied and not recorded"
+
+
+CONCURRENT = "-- transactional: false\n"
+
+
+@pytest.mark.parametrize(
+    "header", ["-- transactional: false", "--transactional:false", "-- Why.\n\n-- transactional: false"]
+)
+def test_a_header_says_that_a_file_is_no_transaction(tmp_path: Path, header: str) -> None:
+    write(tmp_path, v0001_x=f"{header}\nVACUUM;\n", v0002_y="SELECT 1;\n-- transactional: false\n")
+    assert [migration.transactional for migration in discover(tmp_path)] == [False, True], "only a header counts"
+
+
+def test_a_header_that_says_neither_true_nor_false_is_located(tmp_path: Path) -> None:
+    text = complaint(write(tmp_path, v0001_x="-- An index.\n-- transactional: no\nSELECT 1;\n"))
+    assert text.startswith(f"{tmp_path / '0001_x.sql.j2'}:2: `-- transactional: no` says neither true nor false")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE {{ schema }}.t (id int)",
+        "CREATE INDEX CONCURRENTLY i ON {{ schema }}.t (id)",
+        "CREATE INDEX CONCURRENTLY ON {{ schema }}.t (id)",
+        "DROP INDEX CONCURRENTLY {{ schema }}.i",
+        "CREATE INDEX i ON {{ schema }}.t (id)",
+        "INSERT INTO {{ schema }}.t VALUES (1)",
+    ],
+)
+def test_what_cannot_be_repeated_has_no_place_in_a_file_that_is_no_transaction(tmp_path: Path, statement: str) -> None:
+    text = complaint(write(tmp_path, v0001_x=f"{CONCURRENT}VACUUM;\n{statement};\n"))
+    assert "0001_x.sql.j2:3: " in text and "cannot be repeated after an interruption" in text, (
+        "a run that was killed after it could never go on"
+    )
+
+
+def test_what_can_be_repeated_is_let_in(tmp_path: Path) -> None:
+    text = (
+        "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS i ON {{ schema }}.t (id);\n"
+        "drop index concurrently if exists {{ schema }}.j;\nREINDEX TABLE CONCURRENTLY {{ schema }}.t;\n"
+        "VACUUM ANALYZE {{ schema }}.t;\nCOMMENT ON INDEX {{ schema }}.i IS 'by id';\n"
+    )
+    assert len(rendered(tmp_path, CONCURRENT + text)) == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("CREATE INDEX CONCURRENTLY IF NOT EXISTS Some_idx ON s.t (id)", "some_idx"),
+        ('create unique index /* why */ concurrently if not exists "Odd ""name" on s.t (id)', 'Odd "name'),
+        ("CREATE INDEX CONCURRENTLY ON s.t (id)", None),
+        ("CREATE INDEX CONCURRENTLY", None),
+        ("CREATE INDEX i ON s.t (concurrently)", None),
+    ],
+)
+def test_the_index_that_a_statement_makes_is_known_by_name(text: str, name: str | None) -> None:
+    assert split(text)[0].concurrent_index == name, "what an interrupted run left could not be cleared away"
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
