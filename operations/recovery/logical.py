@@ -51,6 +51,11 @@ def restore(context: Context, backup: Backup, say: Say, *, even_expired: bool = 
 def _fill(context: Context, backup: Backup, work: Path, server: Server, say: Say) -> None:
     environment = context.environment(server)
     program = context.programs.find("pg_restore")
+    owners = [sql.Identifier(f"{schema}_owner") for schema in backup.manifest["schemas"]]
+    names = sql.Identifier(server.database), sql.SQL(", ").join(owners)
+    # An admin that is no superuser can only give a schema to a role that could have made it.
+    with server.open(server.database) as session:
+        session.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(*names))
     # A section of every schema, then the next: keys and triggers may reach into another schema.
     for section in ("pre-data", "data", "post-data"):
         say(f"{DUMP}: restoring {section} of {len(backup.manifest['schemas'])} schemas")
@@ -64,6 +69,8 @@ def _fill(context: Context, backup: Backup, work: Path, server: Server, say: Say
     command = [context.programs.find("psql"), "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"]
     command += [f"--set=database={server.database}", f"--file={work / 'database.sql'}"]
     context.run("restoring the database's own privileges", command, environment)
+    with server.open(server.database) as session:
+        session.execute(sql.SQL("REVOKE CREATE ON DATABASE {} FROM {}").format(*names))
 
 
 def _create(session: Connection, database: str, locale: dict[str, Any]) -> None:
