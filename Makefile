@@ -6,7 +6,7 @@ LOCAL := $(PYTHON) -m local
 MIGRATIONS = $(LOCAL) operate migrations $(subst migrate-,,$@) $(if $(SCHEMA),--schema $(SCHEMA)) $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
 .PHONY: migrate-status migrate-apply migrate-verify migrate-baseline migrate-repair
-.PHONY: help up down destroy preview refresh drift backup restore drill env pulumi clean test lint format
+.PHONY: help up down destroy preview refresh drift streams trim keys size objects undelete backup restore drill env pulumi clean docs docs-open test lint format
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,24 @@ migrate-baseline:  ## Adopt a schema whose tables exist already: SCHEMA=vuln VER
 migrate-repair:  ## Accept an edited migration that the database has already: SCHEMA=vuln VERSION=2
 	@$(MIGRATIONS)
 
+streams:  ## Show Valkey streams: length, groups, lag, pending entries and dead consumers (ARGS=--json)
+	@$(LOCAL) operate streams $(ARGS)
+
+trim:  ## Remove stream entries past their retention, never silently what a group has not finished (ARGS=--json)
+	@$(LOCAL) operate trim $(ARGS)
+
+keys:  ## Check every Valkey key's pattern, type and TTL (ARGS="--json", "--prometheus", "--rate 10000")
+	@$(LOCAL) operate keys $(ARGS)
+
+size:  ## Expected Valkey memory by key pattern, from the mapping's estimates, against maxmemory (ARGS=--json)
+	@$(LOCAL) operate size $(ARGS)
+
+objects:  ## Audit what lies in the buckets against the layout; exits 2 when something is wrong (BUCKET=blobs)
+	@$(LOCAL) operate objects $(if $(BUCKET),--bucket '$(BUCKET)') $(ARGS)
+
+undelete:  ## Restore the last version of an object: make undelete KEY=evidence/bundle-1/manifest.json
+	@$(LOCAL) operate undelete '$(KEY)' $(ARGS)
+
 backup:  ## Back up PostgreSQL and Valkey into the bucket (ARGS=--list, --check, --wal or --follow)
 	@$(LOCAL) operate backup $(ARGS)
 
@@ -53,6 +71,10 @@ env:  ## Print what a module needs to connect: eval "$(make -s env MODULE=scanne
 pulumi:  ## Run the engine on the local stack: make pulumi ARGS="stack output contract"
 	@$(LOCAL) pulumi $(ARGS)
 
+.PHONY: kubernetes-plugin
+kubernetes-plugin:  ## Build the official Kubernetes plugin, where it can't be downloaded, and install it for pulumi
+	@$(LOCAL) kubernetes-plugin
+
 down:  ## Stop the servers; data stay
 	@$(LOCAL) down
 
@@ -61,6 +83,12 @@ destroy:  ## Remove every resource, then stop the servers (asks; YES=1 does not)
 
 clean:  ## Remove the local stack with all its data (asks; FORCE=1 does not)
 	@$(LOCAL) clean $(if $(FORCE),--force)
+
+docs:  ## Write docs/reference from the mapping, and the site docs/site/index.html
+	@$(LOCAL) docs
+
+docs-open:  ## The same, and open the site in a browser
+	@$(LOCAL) docs --open
 
 test:  ## Prove it: lint, then all tests, on servers of their own (ARGS goes to pytest)
 	@$(LOCAL) lint

@@ -5,8 +5,8 @@ from typing import Any
 import pulumi
 
 from components import contract, providers
-from components.backups.component import Backups, BackupsArgs
-from components.backups.names import VALKEY_USER
+from components.backups.component import Backups, BackupsArgs, backup_credential
+from components.contract_objects import ContractObjects, ContractObjectsArgs
 from components.credentials import Credential
 from components.mapping import MappingError, load
 from components.postgres.component import Postgres, PostgresArgs
@@ -25,34 +25,35 @@ def main() -> None:
 
     credentials = {name: Credential(name, user=name, rotate=user.rotate) for name, user in mapping.users.items()}
     common: dict[str, Any] = {"mapping": mapping, "protect": settings.protect}
-    on, rotate = settings.backups.mode != "none", mapping.backups.rotate
-    backup = Credential(VALKEY_USER, user=VALKEY_USER, rotate=rotate) if on else None
-    cluster = providers.cluster(settings.kubernetes)
+    data = {**common, "allow_data_loss": settings.allow_data_loss}
+    backup, cluster = backup_credential(settings, mapping), providers.cluster(settings.kubernetes)
     postgres = Postgres("postgres", PostgresArgs(settings=settings.postgres, credentials=credentials, **common))
-    Valkey(
+    valkey = Valkey(
         "valkey",
         ValkeyArgs(
-            mapping=mapping,
             settings=settings.valkey,
             kubernetes=settings.kubernetes,
             kubernetes_provider=cluster,
+            deployment=settings.valkey_deployment,
             credentials=credentials,
             backup=backup,
-            allow_data_loss=settings.allow_data_loss,
+            **data,
         ),
     )
-    store = settings.object_store
-    provider, loss = providers.object_store(store), settings.allow_data_loss
-    ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=provider, allow_data_loss=loss, **common))
+    store, provider = settings.object_store, providers.object_store(settings.object_store)
+    objects = ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=provider, **data))
     if backup:
-        backups = Backups("backups", BackupsArgs(mapping, settings, backup, postgres, provider, cluster))
-        pulumi.export("backups", backups.outputs)
+        made = Backups("backups", BackupsArgs(mapping, settings, backup, postgres, provider, cluster, valkey.namespace))
+        pulumi.export("backups", made.outputs)
 
     document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)
+    known = {name: credential.clear(name in mapping.modules) for name, credential in credentials.items()}
+    secrets = {name: values | objects.secrets.get(name, {}) for name, values in known.items()}
+    if cluster is not None and settings.kubernetes.contract_objects:
+        namespace = settings.kubernetes.contract_namespace or valkey.namespace
+        ContractObjects("contract", ContractObjectsArgs(document, secrets, namespace, cluster))
     pulumi.export("contract", document.model_dump(mode="json"))
-    pulumi.export(
-        "secrets", {name: credential.clear(name in mapping.modules) for name, credential in credentials.items()}
-    )
+    pulumi.export("secrets", secrets)
 
 
 main()

@@ -1,19 +1,25 @@
 """The contract: what each module may use and where it is, as one versioned document without a secret in it.
 
-``build`` makes it from the mapping and the endpoints; ``env_lines`` turns it, with the secrets, into shell exports.
+``build`` makes it from the mapping and the endpoints; ``variables`` and ``secret_variables`` are what one module gets
+of it, on Kubernetes (``contract_objects``) and on a laptop (``env_lines``).
 Removing or retyping a field is a breaking change: raise the first number of ``VERSION``. Adding one raises the second.
 """
 
 import shlex
-from typing import Any, Literal
+from collections.abc import Mapping as MappingType
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from components.mapping import Mapping
 from components.mapping.access import group_roles, key_access, object_access, stream_groups, table_access
+from components.rustfs.layout import Layout
 from components.settings import Settings
+from components.valkey.deployment.names import PRIMARY_NAME, SENTINEL_PORT
 
 VERSION = "1.1"
+
+Secret = TypeVar("Secret")
 
 
 class Part(BaseModel):
@@ -32,10 +38,21 @@ class PostgresEndpoint(Part):
     tenant_isolation: Literal["off", "row-level-security"] = "off"
 
 
+class SentinelEndpoint(Part):
+    """Where to ask who the primary is, and by which name."""
+
+    host: str
+    port: int
+    primary: str
+
+
 class ValkeyEndpoint(Part):
+    """With ``sentinel``, ``host`` may answer from a replica: who writes asks Sentinel for the primary."""
+
     host: str
     port: int
     tls: bool
+    sentinel: SentinelEndpoint | None = None
 
 
 class ObjectStoreEndpoint(Part):
@@ -92,11 +109,30 @@ class ValkeyUse(Part):
 
 
 class ObjectUse(Part):
-    """Objects below ``prefix`` (which may hold ``*``) in the bucket of that physical name."""
+    """Objects below ``prefix`` (which may hold ``*``) in the bucket of that physical name.
+
+    ``deletes``: whether a writer may delete, too; old versions it may never.
+    """
 
     bucket: str
     prefix: str
     verb: str
+    deletes: bool = False
+
+
+class ObjectTemplate(Part):
+    """A key of a bucket's layout; one that ends in / is a folder. Without a ``content_type`` the extension decides."""
+
+    key: str
+    content_type: str | None = None
+
+
+class BucketLayout(Part):
+    """``bucket`` is the physical name; ``content_types`` maps extensions to types, of which the longest decides."""
+
+    bucket: str
+    templates: tuple[ObjectTemplate, ...]
+    content_types: dict[str, str]
 
 
 class ModuleContract(Part):
@@ -110,9 +146,12 @@ class ModuleContract(Part):
 
 
 class Contract(Part):
+    """``layout``: bucket's name in the mapping -> its physical name and the keys that belong into it."""
+
     version: str
     endpoints: Endpoints
     modules: dict[str, ModuleContract]
+    layout: dict[str, BucketLayout] = {}
 
 
 def endpoints(settings: Settings) -> Endpoints:
@@ -126,9 +165,15 @@ def endpoints(settings: Settings) -> Endpoints:
             sslmode=postgres.ssl_mode,
             tenant_isolation=postgres.tenant_isolation,
         ),
-        valkey=ValkeyEndpoint(host=valkey.host, port=valkey.port, tls=valkey.tls),
+        valkey=ValkeyEndpoint(host=valkey.host, port=valkey.port, tls=valkey.tls, sentinel=_sentinel(settings)),
         object_store=ObjectStoreEndpoint(endpoint=store.endpoint, region=store.region),
     )
+
+
+def _sentinel(settings: Settings) -> SentinelEndpoint | None:
+    if settings.kubernetes.mode == "none" or not settings.valkey_deployment.replicas:
+        return None
+    return SentinelEndpoint(host=settings.valkey.host, port=SENTINEL_PORT, primary=PRIMARY_NAME)
 
 
 def build(mapping: Mapping, where: Endpoints, bucket_prefix: str) -> Contract:
@@ -137,6 +182,16 @@ def build(mapping: Mapping, where: Endpoints, bucket_prefix: str) -> Contract:
         version=VERSION,
         endpoints=where,
         modules={name: _module(mapping, name, bucket_prefix) for name in mapping.users},
+        layout={name: _layout(mapping, name, bucket_prefix) for name in mapping.rustfs.buckets},
+    )
+
+
+def _layout(mapping: Mapping, bucket: str, bucket_prefix: str) -> BucketLayout:
+    templates = Layout.of(mapping, bucket).templates
+    return BucketLayout(
+        bucket=bucket_prefix + bucket,
+        templates=tuple(ObjectTemplate(key=item.key, content_type=item.content_type) for item in templates),
+        content_types={extension: item.type for extension, item in mapping.rustfs.content_types.items()},
     )
 
 
@@ -144,12 +199,19 @@ def _module(mapping: Mapping, name: str, bucket_prefix: str) -> ModuleContract:
     has_login = name in mapping.modules
     secrets = ["postgres_password", "valkey_password"] if has_login else ["valkey_password"]
     objects = object_access(mapping, name) if has_login else ()
+    secrets += ["object_store_access_key", "object_store_secret_key"] if objects else []
     return ModuleContract(
         name=mapping.users[name].name,
         postgres=_postgres(mapping, name) if has_login else None,
         valkey=_valkey(mapping, name),
         object_store=tuple(
-            ObjectUse(bucket=bucket_prefix + item.bucket, prefix=item.prefix, verb=item.verb) for item in objects
+            ObjectUse(
+                bucket=bucket_prefix + item.bucket,
+                prefix=item.prefix,
+                verb=item.verb,
+                deletes=item.verb == "write" and not mapping.rustfs.buckets[item.bucket].keeps_everything,
+            )
+            for item in objects
         ),
         secrets={secret: f"{name}.{secret}" for secret in secrets},
     )
@@ -187,37 +249,76 @@ def _valkey(mapping: Mapping, name: str) -> ValkeyUse:
     return ValkeyUse(user=name, keys=tuple(keys), streams=tuple(streams))
 
 
-def env_lines(outputs: dict[str, Any], module: str) -> list[str]:
-    """Shell ``export`` lines with which ``module`` connects: libpq's variables, ``VALKEY_*`` and ``S3_*``.
+# The name of a secret in the output ``secrets`` -> the environment variable and the key of the Kubernetes Secret.
+SECRET_VARIABLES = {
+    "postgres_password": "PGPASSWORD",
+    "valkey_password": "VALKEY_PASSWORD",
+    "object_store_access_key": "AWS_ACCESS_KEY_ID",
+    "object_store_secret_key": "AWS_SECRET_ACCESS_KEY",
+}
+# Holds the module's own part of the contract, as JSON.
+CONTRACT_VARIABLE = "STELLAOPS_CONTRACT"
 
-    ``outputs`` are the stack's outputs with ``contract`` and, in clear, ``secrets``. Raises ``KeyError`` with the
-    module's name when the contract does not know it.
-    """
-    contract = Contract.model_validate(outputs["contract"])
+
+def excerpt(contract: Contract, module: str) -> Contract:
+    """The contract of one module alone. Raises ``KeyError`` with the module's name when there is none."""
     use = contract.modules[module]
-    secrets = outputs["secrets"][module]
+    used = {item.bucket for item in use.object_store}
+    layout = {name: item for name, item in contract.layout.items() if item.bucket in used}
+    return contract.model_copy(update={"modules": {module: use}, "layout": layout})
+
+
+def variables(contract: Contract, module: str) -> dict[str, str]:
+    """What ``module`` connects with, without secrets: libpq's variables, ``VALKEY_*``, ``S3_*``, ``AWS_*`` and its
+    part of the contract.
+
+    Raises ``KeyError`` with the module's name when the contract does not know it.
+    """
+    use = contract.modules[module]
     postgres, valkey, store = contract.endpoints.postgres, contract.endpoints.valkey, contract.endpoints.object_store
-    variables: dict[str, str] = {}
+    found: dict[str, str] = {}
     if use.postgres is not None:
-        variables |= {
+        found |= {
             "PGHOST": postgres.host,
             "PGPORT": str(postgres.port),
             "PGDATABASE": postgres.database,
             "PGSSLMODE": postgres.sslmode,
             "PGUSER": use.postgres.role,
-            "PGPASSWORD": secrets["postgres_password"],
         }
-    variables |= {
+    found |= {
         "VALKEY_HOST": valkey.host,
         "VALKEY_PORT": str(valkey.port),
         "VALKEY_TLS": str(valkey.tls).lower(),
         "VALKEY_USER": use.valkey.user,
-        "VALKEY_PASSWORD": secrets["valkey_password"],
     }
+    if valkey.sentinel is not None:
+        found |= {
+            "VALKEY_SENTINEL_HOST": valkey.sentinel.host,
+            "VALKEY_SENTINEL_PORT": str(valkey.sentinel.port),
+            "VALKEY_SENTINEL_PRIMARY": valkey.sentinel.primary,
+        }
     if use.object_store:
-        variables |= {
+        found |= {
             "S3_ENDPOINT": store.endpoint,
             "S3_REGION": store.region,
             "S3_BUCKETS": " ".join(sorted({item.bucket for item in use.object_store})),
+            "AWS_ENDPOINT_URL_S3": store.endpoint,
+            "AWS_REGION": store.region,
         }
-    return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    return {**found, CONTRACT_VARIABLE: excerpt(contract, module).model_dump_json()}
+
+
+def secret_variables(contract: Contract, module: str, secrets: MappingType[str, Secret]) -> dict[str, Secret]:
+    """The module's part of the output ``secrets``, by environment variable."""
+    return {SECRET_VARIABLES[name]: secrets[name] for name in contract.modules[module].secrets}
+
+
+def env_lines(outputs: dict[str, Any], module: str) -> list[str]:
+    """Shell ``export`` lines with which ``module`` connects: the same names as on Kubernetes.
+
+    ``outputs`` are the stack's outputs with ``contract`` and, in clear, ``secrets``. Raises ``KeyError`` with the
+    module's name when the contract does not know it.
+    """
+    contract = Contract.model_validate(outputs["contract"])
+    found = {**variables(contract, module), **secret_variables(contract, module, outputs["secrets"][module])}
+    return [f"export {name}={shlex.quote(value)}" for name, value in found.items()]

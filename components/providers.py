@@ -37,4 +37,4 @@ def cluster(settings: KubernetesSettings) -> kubernetes.Provider | None:
     }
     if settings.mode == "render":
         return kubernetes.Provider("manifests", render_yaml_to_directory=settings.render_directory, **common)
-    return kubernetes.Provider("cluster", enable_server_side_apply=True, **common)
+    return kubernetes.Provider("cluster", enable_server_side_apply=True, context=settings.context or None, **common)

@@ -46,6 +46,10 @@ def parser() -> argparse.ArgumentParser:
     add("operate", "run a day-two command on the local stack (python -m operations)").add_argument(
         "arguments", nargs=argparse.REMAINDER
     )
+    add("docs", "write the reference from the mapping, and the site").add_argument(
+        "--open", action="store_true", help="open the site in a browser"
+    )
+    add("kubernetes-plugin", "build the official Kubernetes plugin and install it for pulumi")
     add("test", "run the tests; arguments go to pytest").add_argument("arguments", nargs=argparse.REMAINDER)
     add("lint", "check style, types, migrations, and that generated files are current")
     add("format", "put the style right")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from local import config, environment, locks, summary
 from local.console import console
@@ -21,8 +22,10 @@ from local.stack import Stack
 TEST_WORKERS = 4  # each may start servers of its own
 
 
-def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:  # noqa: PLR0912 - a case for each command
     """The command's exit code. ``arguments`` are those that the engine or pytest gets."""
+    # The user's own engine, not the local stack's.
+    pulumi_home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
     environment.scrub()
     state = State.current()
     match options.command:
@@ -44,6 +47,10 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
             return _pulumi(state, [part for part in options.arguments if part != "--"])
         case "operate":
             return _operate(state, [part for part in options.arguments if part != "--"])
+        case "docs":
+            return _docs(show=options.open)
+        case "kubernetes-plugin":
+            return _kubernetes_plugin(pulumi_home)
         case "test":
             return _test([*options.arguments, *arguments])
         case "lint" | "format":
@@ -254,13 +261,36 @@ def _operate(state: State, arguments: list[str]) -> int:
     return subprocess.run([str(part) for part in command], cwd=ROOT, env=environment, check=False).returncode
 
 
+def _docs(*, show: bool) -> int:
+    command = [VENV / "bin" / "python", "-m", "documentation", *(["--open"] if show else [])]
+    return subprocess.run([str(part) for part in command], cwd=ROOT, check=False).returncode
+
+
+def _kubernetes_plugin(pulumi_home: Path) -> int:
+    """The official plugin from its sources, where it cannot be downloaded: for stacks that deploy to a cluster."""
+    from local.plugins import install
+
+    place = install.install_built(pulumi_home.absolute(), tools.kubernetes_plugin(console))
+    console.say(f"the official Kubernetes plugin is installed in {place}")
+    return 0
+
+
 def _test(arguments: list[str]) -> int:
     """Tools are built before the tests, with progress; tests that need them find them in the cache."""
     tools.engine(console)
     tools.object_store_program(console)
+    if _needs_api_server(arguments):
+        tools.api_server(console)
+        tools.kubernetes_plugin(console)
     workers = [] if any(part.startswith(("-n", "--pdb")) for part in arguments) else ["-n", str(_workers())]
     command = [VENV / "bin" / "python", "-m", "pytest", *workers, *arguments]
     return subprocess.run([str(part) for part in command], cwd=ROOT, check=False).returncode
+
+
+def _needs_api_server(arguments: Sequence[str]) -> bool:
+    """Whether tests of the Kubernetes deployment are among those that were asked for; else they are all."""
+    paths = [part for part in arguments if (ROOT / part.partition("::")[0]).exists()]
+    return not paths or any("kubernetes" in part or part.rstrip("/") == "tests" for part in paths)
 
 
 def _workers() -> int:
@@ -274,6 +304,7 @@ LINT = (
     ("python", "-m", "components.mapping"),
     ("python", "-m", "components.postgres.lint"),
     ("python", "-m", "components.schemas", "--check"),
+    ("python", "-m", "documentation", "--check"),
 )
 FORMAT = (
     ("ruff", "check", "--fix"),

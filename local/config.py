@@ -17,7 +17,10 @@ def write(stack: Stack, settings: dict[str, str | int], secrets: dict[str, str])
     """Bring the file up to date; whether it had to be written. The stack must exist. Raises ``UserError``."""
     state = stack.state
     committed: dict[str, Any] = yaml.safe_load(COMMITTED.read_text(encoding="utf-8")) or {}
-    plain = {**committed.get("config", {}), **{f"{PROJECT}:{key}": value for key, value in settings.items()}}
+    plain = {
+        **committed.get("config", {}),
+        **{key if ":" in key else f"{PROJECT}:{key}": value for key, value in settings.items()},
+    }
     salt = stack.salt()
     # The passphrase is in it, so that the hash says nothing about short secrets to whoever reads it alone.
     passphrase = state.passphrase.read_text(encoding="utf-8")

@@ -66,7 +66,9 @@ class Fleet:
             "valkeyHost": self.valkey.host,
             "valkeyPort": self.valkey.port,
             "valkeyAdminUser": self.valkey.user,
+            "objectStore:target": self.objects.target,
             "objectStoreEndpoint": self.objects.endpoint,
+            "bucketPrefix": self.objects.bucket_prefix,
             "kubernetesRenderDirectory": str(state.rendered),
         }
 
@@ -93,6 +95,7 @@ def _external(state: State) -> ExternalObjectStore | None:
             "endpoint": configured.endpoint,
             "access_key": configured.access_key,
             "secret_key": configured.secret_key,
+            "bucket_prefix": configured.bucket_prefix,
         }
         if read_json(remembered) != keys:
             state.servers.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)

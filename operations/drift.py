@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from components.provider_errors import ProviderError
-from operations import drift_postgres
+from operations import drift_postgres, drift_rustfs, drift_valkey
 from operations.difference import Difference
 from operations.stack import Stack
 
@@ -19,6 +19,8 @@ DRIFTED = 2
 # Store -> what compares it. Each raises ``ProviderError`` when the store cannot be asked.
 CHECKS: dict[str, Callable[[Stack], list[Difference]]] = {
     "postgres": drift_postgres.check,
+    "valkey": drift_valkey.check,
+    "rustfs": drift_rustfs.compare,
 }
 
 

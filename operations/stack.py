@@ -17,6 +17,7 @@ from components.postgres.row_security import OFF, Isolation
 from components.postgres.server import Server as PostgresServer
 from components.provider_config import NAMESPACE, setting
 from components.provider_errors import ProviderError
+from components.rustfs.servers import KINDS, Target
 from components.rustfs.store import Store
 from components.settings import ROW_LEVEL_SECURITY
 from components.valkey.server import Server as ValkeyServer
@@ -36,14 +37,9 @@ class Stack:
     def load(name: str | None) -> "Stack":
         """The stack of that name, ``PULUMI_STACK``'s, or the selected one. Raises ``ProviderError``."""
         stack = name or os.environ.get("PULUMI_STACK")
-        answer = _ask("config", stack)
-        values = {key: str(item["value"]) for key, item in answer.items() if "value" in item}
+        text = _ask_engine(["config", "--json", "--show-secrets"], stack, "the config")
+        values = {key: str(item["value"]) for key, item in json.loads(text).items() if "value" in item}
         return Stack(stack or SELECTED, values)
-
-    @cached_property
-    def outputs(self) -> dict[str, Any]:
-        """What the stack's last ``up`` put out, secrets in clear. Raises ``ProviderError``."""
-        return _ask("stack output", None if self.name == SELECTED else self.name)
 
     @property
     def request(self) -> ConfigureRequest:
@@ -61,6 +57,15 @@ class Stack:
             return load(Path(self.setting("mapping", "schema-mapping.yaml")))
         except MappingError as error:
             raise ProviderError(f"the mapping has {len(error.problems)} problem(s):\n{error}") from None
+
+    @cached_property
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs, secrets in clear; empty before the first ``up``. Raises ``ProviderError``."""
+        stack = None if self.name == SELECTED else self.name
+        outputs: dict[str, Any] = json.loads(
+            _ask_engine(["stack", "output", "--json", "--show-secrets"], stack, "the outputs")
+        )
+        return outputs
 
     @property
     def postgres(self) -> PostgresServer:
@@ -85,26 +90,42 @@ class Stack:
         return ValkeyServer.configured(self.request)
 
     @property
+    def object_store_target(self) -> Target:
+        """Which kind of server the object store is. Raises ``ProviderError``."""
+        target = self.config.get("objectStore:target", "rustfs")
+        if target not in KINDS:
+            raise ProviderError(f"config objectStore:target is {target!r}; it must be one of {', '.join(KINDS)}")
+        return target
+
+    @property
+    def bucket_prefix(self) -> str:
+        """What stands before each bucket's and each access key's name."""
+        return self.setting("bucketPrefix", "")
+
+    @property
     def object_store(self) -> Store:
         return Store.configured(self.request)
 
 
-def _ask(what: str, stack: str | None) -> dict[str, Any]:
-    """The engine's answer with secrets in clear. Raises ``ProviderError``."""
+def _ask_engine(arguments: list[str], stack: str | None, what: str) -> str:
+    """The output of a short command of the engine. Raises ``ProviderError``."""
     pulumi = shutil.which("pulumi")
     if pulumi is None:
         raise ProviderError("pulumi is not on the PATH; install it, or use the make target for the local stack")
-    command = [pulumi, "--non-interactive", *what.split(), "--json", "--show-secrets"]
+    command = [pulumi, "--non-interactive", *arguments, *(["--stack", stack] if stack else [])]
     try:
         answer = subprocess.run(
-            [*command, *(["--stack", stack] if stack else [])],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=ENGINE_TIMEOUT_SECONDS,
-        )  # fmt: skip
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=ENGINE_TIMEOUT_SECONDS,
+        )
     except subprocess.TimeoutExpired:
-        late = f"pulumi {what} did not answer within {ENGINE_TIMEOUT_SECONDS} s"
-        raise ProviderError(f"{late}; see that the stack's backend can be reached") from None
+        said = f"pulumi did not answer within {ENGINE_TIMEOUT_SECONDS} s; see that the stack's backend can be reached"
+        raise ProviderError(f"{what} of stack {stack or '(selected)'} can't be read: {said}") from None
     if answer.returncode:
         said = " ".join(answer.stderr.split()).removeprefix("error: ")
-        raise ProviderError(f"the {what} of stack {stack or '(selected)'} can't be read: {said}")
-    found: dict[str, Any] = json.loads(answer.stdout)
-    return found
+        raise ProviderError(f"{what} of stack {stack or '(selected)'} can't be read: {said}")
+    return answer.stdout

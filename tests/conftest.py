@@ -14,30 +14,34 @@ from local.engine import tools
 from local.engine.tools import Engine
 from local.paths import State, write_private
 from local.servers.base import Server
-from local.servers.objects import ObjectStore
+from local.servers.objects import ExternalObjectStore, ObjectStore
 from local.servers.postgres import Postgres
 from local.servers.valkey import Valkey
 from tests.stack import LocalStack, temporary_stack
 from tests.watchdog import Watchdog
 
 LIVE_STACK = "live_stack"
+API_SERVER = "api_server"
 AnyServer = TypeVar("AnyServer", bound=Server)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the live stack run on one worker, so that it is brought up once."""
+    """Tests of the live stack run on one worker, so that it is brought up once; those of the API server, too."""
     for item in items:
-        if LIVE_STACK in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(LIVE_STACK))
+        for shared in (LIVE_STACK, API_SERVER):
+            if shared in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_foreign_settings() -> None:
-    """The developer's own PG*, AWS_* and PULUMI_* variables lead no test elsewhere."""
+    """The developer's own PG*, AWS_* and PULUMI_* variables lead no test elsewhere.
+
+    ``RUSTFS_ENDPOINT`` with its keys does: the same tests run against that server, each under a prefix of its own.
+    """
     environment.scrub()
-    for name in ("STELLAOPS_STATE_DIR", "RUSTFS_ENDPOINT"):
-        os.environ.pop(name, None)
+    os.environ.pop("STELLAOPS_STATE_DIR", None)
 
 
 @pytest.fixture(scope="session")
@@ -81,8 +85,13 @@ def valkey_server(servers_directory: Path) -> Iterator[Valkey]:
 
 
 @pytest.fixture(scope="session")
-def object_store(servers_directory: Path) -> Iterator[ObjectStore]:
+def object_store(servers_directory: Path) -> Iterator[ObjectStore | ExternalObjectStore]:
     """An object store: ``endpoint``, ``access_key``, ``secret_key``, ``client()``. Shared: use buckets of your own."""
+    external = ExternalObjectStore.configured()
+    if external:
+        external.start()
+        yield external
+        return
     with _running(ObjectStore(servers_directory / ObjectStore.name, tools.object_store_program(Console()))) as server:
         yield server
 

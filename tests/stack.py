@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,13 @@ class LocalStack:
         self.state = state
         self.project = project
         self.environment = {**os.environ, "STELLAOPS_STATE_DIR": str(state), "NO_COLOR": "1"}
+        if self.shares_object_store:
+            self.environment["RUSTFS_BUCKET_PREFIX"] = f"t{secrets.token_hex(4)}-"
+
+    @property
+    def shares_object_store(self) -> bool:
+        """Whether the object store is one that was there before: what a test makes there does not go with the stack."""
+        return bool(self.environment.get("RUSTFS_ENDPOINT"))
 
     def run(self, *arguments: str, timeout: float = UP_TIMEOUT_SECONDS) -> subprocess.CompletedProcess[str]:
         """``make <arguments>``, with output and exit code."""
@@ -92,6 +100,11 @@ class LocalStack:
             password=config["valkeyAdminPassword"], decode_responses=True,
         )  # fmt: skip
 
+    @property
+    def bucket_prefix(self) -> str:
+        """What stands before the names of this stack's buckets and access keys."""
+        return self.config.get("bucketPrefix", "")
+
     def s3(self) -> Any:
         """The object store as its root user."""
         config = self.config
@@ -109,4 +122,6 @@ def temporary_stack(directory: Path, watchdog: Watchdog) -> Iterator[LocalStack]
     try:
         yield stack
     finally:
+        if stack.shares_object_store:
+            stack.run("destroy", "--yes")
         stack.run("clean", "--force")

@@ -20,7 +20,10 @@ from components.credentials import Credential
 from components.mapping import Mapping
 from components.mapping.names import days
 from components.postgres.component import Postgres
+from components.rustfs import on_aws
 from components.rustfs.bucket_resource import Bucket
+from components.rustfs.lifecycle import Rules
+from components.rustfs.user_resource import ObjectStoreUser
 from components.settings import Settings
 
 CONNECTIONS = 8  # a dump, a base backup with its WAL, the WAL receiver, and a run by hand beside them
@@ -36,6 +39,14 @@ class BackupsArgs:
     postgres: Postgres
     object_store_provider: aws.Provider
     kubernetes_provider: Provider | None
+    namespace: pulumi.Input[str]
+
+
+def backup_credential(settings: Settings, mapping: Mapping) -> Credential | None:
+    """The passwords of who makes backups; None on a stack that makes none."""
+    if settings.backups.mode == "none":
+        return None
+    return Credential(names.VALKEY_USER, user=names.VALKEY_USER, rotate=mapping.backups.rotate)
 
 
 class Backups(pulumi.ComponentResource):
@@ -46,7 +57,9 @@ class Backups(pulumi.ComponentResource):
     def __init__(self, name: str, args: BackupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellaops:backups:Backups", name, None, opts)
         self._args = args
+        self._s3 = pulumi.ResourceOptions(parent=self, provider=args.object_store_provider)
         self._bucket = self._create_bucket()
+        self._key = self._create_key()
         self._role = self._create_role()
         self.outputs = {
             "mode": args.settings.backups.mode,
@@ -56,46 +69,51 @@ class Backups(pulumi.ComponentResource):
             "postgres_password": args.credential.postgres_password,
             "valkey_user": names.VALKEY_USER,
             "valkey_password": args.credential.valkey_password,
+            **self._key,
         }
         if args.kubernetes_provider is not None:
             deploy(self._pods(), pulumi.ResourceOptions(parent=self, provider=args.kubernetes_provider))
         self.register_outputs({"bucket": self._bucket, "role": self._role.name})
 
     def _create_bucket(self) -> pulumi.Output[str]:
-        settings = self._args.settings
-        name, mapping = settings.object_store.bucket_prefix + names.BUCKET, self._args.mapping
-        abort_days = days(mapping.rustfs.abort_multipart_after)
-        options = pulumi.ResourceOptions(parent=self, protect=settings.protect)
-        if settings.object_store.target != "aws":
-            rules = {
-                "abort-stale-uploads": {
-                    "Prefix": "", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": abort_days}
-                }
-            }  # fmt: skip
-            return Bucket(
-                names.BUCKET, bucket=name, object_lock=False, rules=rules, force_destroy=settings.allow_data_loss, opts=options
-            ).bucket  # fmt: skip
-        provider = pulumi.ResourceOptions(parent=self, provider=self._args.object_store_provider)
-        bucket = aws.s3.Bucket(
-            names.BUCKET, bucket=name, force_destroy=settings.allow_data_loss,
-            opts=pulumi.ResourceOptions.merge(provider, options),
-        )  # fmt: skip
-        aws.s3.BucketLifecycleConfiguration(
+        settings, mapping = self._args.settings, self._args.mapping
+        physical = settings.object_store.bucket_prefix + names.BUCKET
+        rules: Rules = {
+            "abort-stale-uploads": {
+                "Prefix": "",
+                "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": days(mapping.rustfs.abort_multipart_after)},
+            }
+        }
+        protect, force = settings.protect, settings.allow_data_loss
+        if settings.object_store.target == "aws":
+            bucket, _ = on_aws.bucket(
+                names.BUCKET, physical, rules, object_lock=False, force_destroy=force, protect=protect, opts=self._s3
+            )
+            return bucket
+        return Bucket(
             names.BUCKET,
-            bucket=bucket.bucket,
-            rules=[
-                aws.s3.BucketLifecycleConfigurationRuleArgs(
-                    id="abort-stale-uploads",
-                    status="Enabled",
-                    filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=""),
-                    abort_incomplete_multipart_upload=aws.s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
-                        days_after_initiation=abort_days
-                    ),
-                )
-            ],
-            opts=provider,
+            bucket=physical,
+            object_lock=False,
+            rules=rules,
+            force_destroy=force,
+            opts=pulumi.ResourceOptions(parent=self, protect=protect),
+        ).bucket
+
+    def _create_key(self) -> dict[str, pulumi.Output[str]]:
+        """An access key that reaches this bucket and no other."""
+        store, rotate = self._args.settings.object_store, self._args.mapping.backups.rotate
+        access_key = store.bucket_prefix + names.OBJECT_STORE_USER
+        policy = names.bucket_policy(store.bucket_prefix + names.BUCKET)
+        if store.target == "aws":
+            return on_aws.user(names.OBJECT_STORE_USER, access_key, rotate, policy, self._s3)
+        user = ObjectStoreUser(
+            names.OBJECT_STORE_USER,
+            user=access_key,
+            rotate=rotate,
+            policy=policy,
+            opts=pulumi.ResourceOptions(parent=self),
         )
-        return bucket.bucket
+        return {"object_store_access_key": user.user, "object_store_secret_key": user.secret_key}
 
     def _create_role(self) -> postgresql.Role:
         """Reads every schema as its readers do, whatever the tenant: a dump stops at a row that it may not see. For base
@@ -141,14 +159,15 @@ class Backups(pulumi.ComponentResource):
             "STACK": pulumi.get_stack(),
         }
         return PodsArgs(
-            namespace=settings.kubernetes.namespace,
+            namespace=args.namespace,
+            wait=settings.kubernetes.wait,
             # An empty one would come back from the cluster as none.
             environment={key: value for key, value in environment.items() if value != ""},
             secrets={
                 "PGPASSWORD": args.credential.postgres_password,
                 "VALKEY_PASSWORD": args.credential.valkey_password,
-                "S3_ACCESS_KEY": store.access_key,
-                "S3_SECRET_KEY": store.secret_key,
+                "S3_ACCESS_KEY": self._key["object_store_access_key"],
+                "S3_SECRET_KEY": self._key["object_store_secret_key"],
             },
             retention={kind: keep[kind.partition("/")[0]] for kind in repository.KINDS},
             postgres_image=settings.backups.postgres_image,

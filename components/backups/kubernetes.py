@@ -15,10 +15,11 @@ from pulumi_kubernetes.core import v1 as core
 from pulumi_kubernetes.meta import v1 as meta
 
 from components.backups.agent import repository
+from components.backups.names import POD_LABELS as LABELS
+from components.valkey.deployment.arguments import SKIP_AWAIT, container_security, pod_security
 
 HERE = Path(__file__).parent
 NAME = "backup"
-LABELS = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": "stellaops"}
 # Where things are in a container. The agent is a package below PROGRAM.
 PROGRAM, WORK, CA = "/program", "/work", "/ca"
 CA_SECRET = "backup-ca"  # noqa: S105 - optional, the user's own: ca.crt of a private authority
@@ -37,7 +38,8 @@ class PodsArgs:
     """What pods are made from. ``environment`` are plain settings, ``secrets`` go into a Secret; both become variables.
     ``wal`` adds base backups and WAL; ``retention`` is in days, by kind."""
 
-    namespace: str
+    namespace: pulumi.Input[str]
+    wait: bool
     environment: dict[str, pulumi.Input[str]]
     secrets: dict[str, pulumi.Input[str]]
     retention: dict[str, int]
@@ -73,9 +75,8 @@ def _wal(pods: "_Pods", args: PodsArgs, opts: pulumi.ResourceOptions) -> None:
     server has let go of that."""
     name = "backup-wal"
     claim = core.PersistentVolumeClaim(
-        name, metadata=_metadata(name, args), spec=_claim("4Gi"),
-        # Bound only once a pod uses it.
-        opts=opts,
+        # Bound only once a pod uses it, which waits for the claim to be made.
+        name, metadata=_metadata(name, args, skip=True), spec=_claim("4Gi"), opts=opts,
     )  # fmt: skip
     labels = {**LABELS, "app.kubernetes.io/component": "wal"}
     volume = core.VolumeArgs(
@@ -88,7 +89,7 @@ def _wal(pods: "_Pods", args: PodsArgs, opts: pulumi.ResourceOptions) -> None:
     ship = pods.agent("ship", ["ship", WORK, "--every", str(SHIP_SECONDS)], repository.BASE, readiness_probe=probe)
     apps.Deployment(
         name,
-        metadata=_metadata(name, args),
+        metadata=_metadata(name, args, waits=True),
         spec=apps.DeploymentSpecArgs(
             replicas=1,
             strategy=apps.DeploymentStrategyArgs(type="Recreate"),
@@ -186,11 +187,7 @@ class _Pods:
                 *(core.EnvVarArgs(name=key, value_from=self._reference(key)) for key in hidden),
             ],
             resources=core.ResourceRequirementsArgs(requests={"cpu": CPU, "memory": memory}, limits={"memory": memory}),
-            security_context=core.SecurityContextArgs(
-                allow_privilege_escalation=False,
-                read_only_root_filesystem=True,
-                capabilities=core.CapabilitiesArgs(drop=["ALL"]),
-            ),
+            security_context=container_security(),
             # The end of the log, where the error stands, is in the pod's status.
             termination_message_policy="FallbackToLogsOnError",
             volume_mounts=[
@@ -222,13 +219,7 @@ class _Pods:
             restart_policy=restart,
             automount_service_account_token=False,
             enable_service_links=False,
-            security_context=core.PodSecurityContextArgs(
-                run_as_non_root=True,
-                run_as_user=UID,
-                run_as_group=UID,
-                fs_group=UID,
-                seccomp_profile=core.SeccompProfileArgs(type="RuntimeDefault"),
-            ),
+            security_context=pod_security(UID),
             init_containers=first or None,
             containers=containers,
             volumes=[
@@ -253,5 +244,7 @@ def _claim(size: str) -> core.PersistentVolumeClaimSpecArgs:
     )
 
 
-def _metadata(name: str, args: PodsArgs) -> meta.ObjectMetaArgs:
-    return meta.ObjectMetaArgs(name=name, namespace=args.namespace, labels=LABELS)
+def _metadata(name: str, args: PodsArgs, *, waits: bool = False, skip: bool = False) -> meta.ObjectMetaArgs:
+    """``waits``: the engine would wait until it works, and does so where the stack says so; ``skip``: it must not."""
+    annotations = SKIP_AWAIT if skip or (waits and not args.wait) else None
+    return meta.ObjectMetaArgs(name=name, namespace=args.namespace, labels=LABELS, annotations=annotations)

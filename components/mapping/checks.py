@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from components.mapping.access import TENANT_COLUMN, TENANT_TYPE, TableAccess, schemas_used, table_access, tenant_rules
 from components.mapping.model import Mapping, Table
-from components.mapping.names import NO_TTL, key_glob, parse_target
+from components.mapping.names import NO_TTL, days, key_glob, parse_target
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ def cross_check(mapping: Mapping) -> list[Finding]:
         *_functions(mapping),
         *_keys(mapping),
         *_streams(mapping),
+        *_estimates(mapping),
         *_paths(mapping),
         *_layout(mapping),
         *_flows(mapping),
@@ -268,6 +269,24 @@ def _streams(mapping: Mapping) -> Iterator[Finding]:
             yield Finding(("valkey", "keys", pattern, "ttl"), "a stream's retention below a second cannot be kept")
 
 
+# What says how many elements a key of that type has; the others are one value.
+ELEMENTS = {"stream": "entries_per_day"} | dict.fromkeys(("list", "set", "hash", "zset"), "members")
+
+
+def _estimates(mapping: Mapping) -> Iterator[Finding]:
+    for pattern, estimate in mapping.valkey.estimates.items():
+        here = ("valkey", "estimates", pattern)
+        key = mapping.valkey.keys.get(pattern)
+        if key is None:
+            yield Finding(here, f"no key pattern {pattern!r}", pattern, tuple(mapping.valkey.keys))
+            continue
+        for name in ("members", "entries_per_day"):
+            wanted = ELEMENTS.get(key.type) == name
+            if wanted != (getattr(estimate, name) is not None):
+                word = "needs" if wanted else "has no"
+                yield Finding(here, f"{pattern!r} is a {key.type}: its estimate {word} {name}")
+
+
 def _paths(mapping: Mapping) -> Iterator[Finding]:
     buckets = mapping.rustfs.buckets
     owned: list[tuple[str, str]] = []
@@ -303,6 +322,7 @@ def _layout(mapping: Mapping) -> Iterator[Finding]:
             if not name.endswith("/") and not name.endswith(types):
                 path = ("rustfs", "buckets", bucket, "objects", name)
                 yield Finding(path, f"{name!r} has no content type; add its extension under rustfs.content_types")
+        yield from _retention(mapping, bucket)
     envelope = mapping.rustfs.envelope
     known = buckets_objects(mapping)
     if envelope.path not in known:
@@ -317,6 +337,28 @@ def _layout(mapping: Mapping) -> Iterator[Finding]:
                 field,
                 tuple(envelope.fields),
             )
+
+
+def _retention(mapping: Mapping, bucket: str) -> Iterator[Finding]:
+    definition = mapping.rustfs.buckets[bucket]
+    here = ("rustfs", "buckets", bucket)
+    addressed = [name for name, item in definition.objects.items() if item.addressed]
+    if definition.content_addressed != (len(addressed) == 1):
+        wanted = "one object that is addressed" if definition.content_addressed else "no object that is addressed"
+        yield Finding(
+            (*here, "objects"), f"a bucket with content_addressed: {definition.content_addressed} has {wanted}"
+        )
+    if definition.content_addressed and "{full_digest}" not in definition.root:
+        yield Finding((*here, "root"), "a content-addressed root must hold {full_digest}")
+    longest = mapping.backups.rustfs.retention
+    for prefix, kept in definition.noncurrent_versions.items():
+        path = (*here, "noncurrent_versions", prefix)
+        if days(kept) >= days(longest):
+            yield Finding(
+                path, f"{kept} is not shorter than backups.rustfs.retention ({longest}), which ends it all the same"
+            )
+        if not prefix.endswith("/") or "*" in prefix or "{" in prefix:
+            yield Finding(path, f"{prefix!r} must be a prefix as it stands in keys, and end in /")
 
 
 def buckets_objects(mapping: Mapping) -> tuple[str, ...]:

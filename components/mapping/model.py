@@ -185,6 +185,16 @@ class Key(Strict):
         return self
 
 
+class Estimate(Strict):
+    """How much a pattern is expected to hold: ``keys`` that exist at a time, each of one value of ``bytes`` or of so
+    many elements (``members``; of a stream, ``entries_per_day``) of ``bytes`` each. Names and overhead come on top."""
+
+    keys: Annotated[StrictInt, Field(ge=1)]
+    bytes: Annotated[StrictInt, Field(ge=1)]
+    members: Annotated[StrictInt, Field(ge=1)] | None = None
+    entries_per_day: Annotated[StrictInt, Field(ge=1)] | None = None
+
+
 class Group(Strict):
     """A consumer group that the reference names, with the idle time after which an entry may be claimed."""
 
@@ -204,24 +214,46 @@ class Stream(Strict):
 class Valkey(Strict):
     memory: MemoryPolicy
     group_idle_timeout: Duration
+    # Of streams with ttl: none; without it they keep each entry for ever.
+    trim_acknowledged_after: Duration | None = None
     keys: Annotated[dict[KeyPattern, Key], Field(min_length=1)]
+    estimates: dict[KeyPattern, Estimate] = {}
     streams: dict[KeyPattern, Stream] = {}
 
 
 class Object(Strict):
-    """An object of a bucket's layout; a name that ends in / is a folder of objects."""
+    """An object of a bucket's layout; a name that ends in / is a folder of objects.
+
+    ``addressed``: its own SHA-256 is the ``{full_digest}`` in its key.
+    """
 
     purpose: Text
+    addressed: StrictBool = False
+
+
+class ObjectLock(Strict):
+    """Every version is locked for this long after it was written. The stack's config says how hard (``objectLockMode``)."""
+
+    retention: Days
 
 
 class Bucket(Strict):
-    """A bucket, its layout below the bucket's name, and whether keys are digests of their content."""
+    """A bucket, its layout below the bucket's name, and whether keys are digests of their content.
+
+    ``noncurrent_versions``: prefixes whose old versions are kept for a shorter time than ``backups.rustfs`` says.
+    """
 
     purpose: Text
     content_addressed: StrictBool = False
-    object_lock: StrictBool = False
+    object_lock: ObjectLock | None = None
     root: ObjectPath
     objects: Annotated[dict[ObjectPath, Object], Field(min_length=1)]
+    noncurrent_versions: dict[ObjectPath, Days] = {}
+
+    @property
+    def keeps_everything(self) -> bool:
+        """Nobody deletes here: what is content-addressed is shared by whoever refers to it, what is locked is evidence."""
+        return self.content_addressed or self.object_lock is not None
 
 
 class ContentType(Strict):

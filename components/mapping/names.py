@@ -15,7 +15,9 @@ POSTGRES_NAME_BYTES = 63  # NAMEDATALEN - 1
 LONGEST_ROLE_SUFFIX = "_writer"
 
 # Names that PostgreSQL, Valkey or this stack already give a meaning to.
-TAKEN_ROLE_NAMES = frozenset({"public", "none", "postgres", "admin", "default", "current_user", "session_user", "user"})
+TAKEN_ROLE_NAMES = frozenset(
+    {"public", "none", "postgres", "admin", "default", "current_user", "session_user", "user", "maintenance"}
+)
 TAKEN_SCHEMA_NAMES = frozenset({"public", "information_schema"})
 
 _DURATION = re.compile(r"(\d{1,6})(ms|s|m|h|d)")

@@ -101,7 +101,6 @@ def _session_as_owner(connection: Connection, target: Target, limits: Limits) ->
     finally:
         # On a connection that is gone there is nothing to put back; the first error is the one to report.
         with suppress(psycopg.Error):
-            connection.execute("RESET ROLE")
             for name in settings:
                 connection.execute(sql.SQL("RESET {}").format(sql.Identifier(name)))
 

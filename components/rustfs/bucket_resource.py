@@ -21,7 +21,7 @@ from pulumi.dynamic import (
 
 from components.provider_config import setting
 from components.provider_errors import ProviderError, report_in_one_line
-from components.rustfs import emptying
+from components.rustfs import emptying, guard
 from components.rustfs.lifecycle import Rules, from_s3, left_to_server, to_s3
 from components.rustfs.store import Client, Store, code, is_gone
 
@@ -67,11 +67,13 @@ class BucketProvider(ResourceProvider):
                 _create(client, props, self._store.region)
             else:
                 self._refuse_adoption_of_foreign(client, props)
+                # The guard comes last, when all of the bucket's settings are made.
+                guard.remove(client, props["bucket"])
             left = _put_rules(client, props)
         return CreateResult(props["bucket"], _outs(props, left))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        with self._store.client() as client:
+        with self._store.client() as client, guard.lifted_for(client, _id, _news.get("guard") or ""):
             left = _put_rules(client, _news)
         return UpdateResult(_outs(_news, left))
 
@@ -86,6 +88,7 @@ class BucketProvider(ResourceProvider):
                 "object_lock": _has_object_lock(client, id_),
                 "rules": _rules(client, id_) | {name: props["rules"][name] for name in left},
                 "force_destroy": props.get("force_destroy", False),
+                "guard": props.get("guard", ""),
             }
         return ReadResult(id_, _outs(found, left), found)
 
@@ -95,6 +98,7 @@ class BucketProvider(ResourceProvider):
         with self._store.client() as client:
             try:
                 if _props["force_destroy"]:
+                    guard.remove(client, _id)
                     emptying.empty(client, _id, bypass_governance=_props["object_lock"])
                 client.delete_bucket(Bucket=_id)
             except ClientError as error:
@@ -197,14 +201,14 @@ def _has_object_lock(client: Client, name: str) -> bool:
 
 
 def _outs(props: dict[str, Any], left: list[str]) -> dict[str, Any]:
-    return {**{key: props[key] for key in INPUTS}, "left_to_server": left}
+    return {**{key: props[key] for key in INPUTS}, "guard": props.get("guard", ""), "left_to_server": left}
 
 
 class Bucket(Resource, module="storage", name="Bucket"):
     """A bucket named ``bucket``. ``rules`` are as in ``lifecycle``; ``force_destroy`` lets it go with its objects.
 
-
-    ``left_to_server`` names rules that the server has none for, since it does that by itself.
+    ``guard`` is the text of the bucket policy that has to be lifted before a change of the rules; a resource of its
+    own puts it. ``left_to_server`` names rules that the server has none for, since it does that by itself.
     """
 
     bucket: pulumi.Output[str]
@@ -218,6 +222,7 @@ class Bucket(Resource, module="storage", name="Bucket"):
         object_lock: bool,
         rules: Rules,
         force_destroy: bool,
+        guard: str = "",
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         props: dict[str, Any] = {
@@ -225,6 +230,7 @@ class Bucket(Resource, module="storage", name="Bucket"):
             "object_lock": object_lock,
             "rules": rules,
             "force_destroy": force_destroy,
+            "guard": guard,
         }
         props["left_to_server"] = None
         super().__init__(BucketProvider(), name, props, opts)

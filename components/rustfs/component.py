@@ -1,9 +1,10 @@
-"""The ``ObjectStore`` component: one versioned bucket for each top-level path of the mapping, with its lifecycle.
+"""The ``ObjectStore`` component: a versioned bucket for each top-level path of the mapping, an access key for each module.
 
-Made from the mapping's ``rustfs.buckets`` and ``backups.rustfs``. It deliberately makes no user, no policy and no
-tags, and no rule that deletes a current version.
+Made from the mapping's ``rustfs.buckets``, the modules' ``rustfs`` and ``backups.rustfs``. It deliberately makes no
+tags, no rule that deletes a current version, and no user for a module without objects.
 """
 
+import json
 from dataclasses import dataclass
 
 import pulumi
@@ -11,9 +12,15 @@ import pulumi_aws as aws
 
 from components.mapping import Mapping
 from components.mapping.names import days
+from components.rustfs import on_aws
 from components.rustfs.bucket_resource import Bucket
 from components.rustfs.lifecycle import Rules, retention_rules
+from components.rustfs.policies import guard_policy, identity_policy
+from components.rustfs.servers import KINDS
+from components.rustfs.user_resource import ObjectStoreUser
 from components.settings import ObjectStoreSettings
+
+ModuleSecrets = dict[str, pulumi.Output[str]]
 
 
 @dataclass(frozen=True)
@@ -29,23 +36,44 @@ class ObjectStoreArgs:
 
 
 class ObjectStore(pulumi.ComponentResource):
-    """Buckets, versioning and lifecycle. Output ``buckets``: name in the mapping -> physical name."""
+    """Buckets with all their settings, users and policies.
+
+    ``buckets``: name in the mapping -> physical name. ``secrets``: module -> ``object_store_access_key`` and
+    ``object_store_secret_key``, for those that have objects.
+    """
 
     buckets: dict[str, pulumi.Output[str]]
+    secrets: dict[str, ModuleSecrets]
 
     def __init__(self, name: str, args: ObjectStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellaops:rustfs:ObjectStore", name, None, opts)
         self._args = args
+        self._kind = KINDS[args.settings.target]
         self._options = pulumi.ResourceOptions(parent=self, provider=args.provider)
+        self._warn_of_compliance()
         self.buckets = {bucket: self._create_bucket(bucket) for bucket in args.mapping.rustfs.buckets}
+        self.secrets = self._create_users()
         self.register_outputs({"buckets": self.buckets})
 
+    def _warn_of_compliance(self) -> None:
+        """In every preview of such a stack: no later one can take it back."""
+        locked = {name: bucket.object_lock for name, bucket in self._args.mapping.rustfs.buckets.items()}
+        if self._args.settings.object_lock_mode == "compliance":
+            for name, lock in locked.items():
+                if lock is not None:
+                    pulumi.log.warn(
+                        f"irreversible: objectLockMode is compliance, so that nobody, the root key included, can delete"
+                        f" a version in bucket {name} or shorten its lock for {lock.retention} after it was written",
+                        self,
+                    )
+
     def _create_bucket(self, name: str) -> pulumi.Output[str]:
-        mapping = self._args.mapping
-        rules = retention_rules(days(mapping.backups.rustfs.retention), days(mapping.rustfs.abort_multipart_after))
-        physical = self._args.settings.bucket_prefix + name
-        make = self._on_aws if self._args.settings.target == "aws" else self._on_rustfs
-        bucket = make(name, physical, rules, mapping.rustfs.buckets[name].object_lock)
+        """The bucket and its settings; the guard last, since it forbids most of them."""
+        mapping, settings = self._args.mapping, self._args.settings
+        definition = mapping.rustfs.buckets[name]
+        physical = settings.bucket_prefix + name
+        guard = json.dumps(guard_policy(physical, settings.target)) if definition.keeps_everything else ""
+        bucket, settled = self._create_store(name, physical, guard)
         versioning = aws.s3.BucketVersioning(
             name,
             bucket=bucket,
@@ -53,53 +81,82 @@ class ObjectStore(pulumi.ComponentResource):
             opts=self._options,
         )
         # Whoever uses the name waits until no version can be lost any more.
+        before_guard: list[pulumi.Resource] = [settled]
+        if definition.object_lock is not None:
+            before_guard.append(self._create_lock(name, versioning.bucket, days(definition.object_lock.retention)))
+        if self._kind.public_access_block:
+            before_guard.append(self._create_public_access_block(name, versioning.bucket))
+        if guard:
+            self._create_guard(name, versioning.bucket, guard, before_guard)
         return versioning.bucket
 
-    def _on_rustfs(self, name: str, physical: str, rules: Rules, object_lock: bool) -> pulumi.Output[str]:
-        return Bucket(
-            name,
-            bucket=physical,
-            object_lock=object_lock,
-            rules=rules,
-            force_destroy=self._args.allow_data_loss,
-            opts=pulumi.ResourceOptions(parent=self, protect=self._args.protect),
-        ).bucket
-
-    def _on_aws(self, name: str, physical: str, rules: Rules, object_lock: bool) -> pulumi.Output[str]:
-        bucket = aws.s3.Bucket(
-            name,
-            bucket=physical,
-            object_lock_enabled=object_lock,
-            force_destroy=self._args.allow_data_loss,
-            opts=pulumi.ResourceOptions(parent=self, provider=self._args.provider, protect=self._args.protect),
+    def _create_store(self, name: str, physical: str, guard: str) -> tuple[pulumi.Output[str], pulumi.Resource]:
+        mapping = self._args.mapping
+        definition = mapping.rustfs.buckets[name]
+        rules: Rules = retention_rules(
+            days(mapping.backups.rustfs.retention),
+            days(mapping.rustfs.abort_multipart_after),
+            {prefix: days(kept) for prefix, kept in definition.noncurrent_versions.items()},
         )
-        aws.s3.BucketLifecycleConfiguration(
+        lock = definition.object_lock is not None
+        protect, force = self._args.protect, self._args.allow_data_loss
+        if self._args.settings.target == "aws":
+            return on_aws.bucket(
+                name, physical, rules, object_lock=lock, force_destroy=force, protect=protect, opts=self._options
+            )
+        bucket = Bucket(
             name,
-            bucket=bucket.bucket,
-            rules=[_aws_rule(rule_id, rule) for rule_id, rule in rules.items()],
+            bucket=physical,
+            object_lock=lock,
+            rules=rules,
+            force_destroy=force,
+            guard=guard,
+            opts=pulumi.ResourceOptions(parent=self, protect=protect),
+        )
+        return bucket.bucket, bucket
+
+    def _create_lock(self, name: str, bucket: pulumi.Output[str], retention_days: int) -> pulumi.Resource:
+        retention = aws.s3.BucketObjectLockConfigurationRuleDefaultRetentionArgs(
+            mode=self._args.settings.object_lock_mode.upper(), days=retention_days
+        )
+        rule = aws.s3.BucketObjectLockConfigurationRuleArgs(default_retention=retention)
+        return aws.s3.BucketObjectLockConfiguration(name, bucket=bucket, rule=rule, opts=self._options)
+
+    def _create_public_access_block(self, name: str, bucket: pulumi.Output[str]) -> pulumi.Resource:
+        return aws.s3.BucketPublicAccessBlock(
+            name,
+            bucket=bucket,
+            block_public_acls=True,
+            block_public_policy=True,
+            ignore_public_acls=True,
+            restrict_public_buckets=True,
             opts=self._options,
         )
-        return bucket.bucket
 
+    def _create_guard(
+        self, name: str, bucket: pulumi.Output[str], guard: str, before: list[pulumi.Resource]
+    ) -> pulumi.Resource:
+        options = pulumi.ResourceOptions(parent=self, provider=self._args.provider, depends_on=before)
+        return aws.s3.BucketPolicy(name, bucket=bucket, policy=guard, opts=options)
 
-def _aws_rule(rule_id: str, rule: dict[str, dict[str, int]]) -> aws.s3.BucketLifecycleConfigurationRuleArgs:
-    """A rule of ``retention_rules`` in the words of the official resource."""
-    noncurrent, upload = rule.get("NoncurrentVersionExpiration"), rule.get("AbortIncompleteMultipartUpload")
-    return aws.s3.BucketLifecycleConfigurationRuleArgs(
-        id=rule_id,
-        status="Enabled",
-        filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=""),
-        noncurrent_version_expiration=aws.s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
-            noncurrent_days=noncurrent["NoncurrentDays"]
-        )
-        if noncurrent
-        else None,
-        expiration=aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(expired_object_delete_marker=True)
-        if "Expiration" in rule
-        else None,
-        abort_incomplete_multipart_upload=aws.s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
-            days_after_initiation=upload["DaysAfterInitiation"]
-        )
-        if upload
-        else None,
-    )
+    def _create_users(self) -> dict[str, ModuleSecrets]:
+        mapping, settings = self._args.mapping, self._args.settings
+        found = {}
+        for name, module in mapping.modules.items():
+            policy = identity_policy(mapping, name, settings.bucket_prefix)
+            if policy is None:
+                continue
+            # Two environments on one cluster have users of their own, as they have buckets.
+            access_key = settings.bucket_prefix + name
+            if settings.target == "aws":
+                found[name] = on_aws.user(name, access_key, module.rotate, policy, self._options)
+                continue
+            user = ObjectStoreUser(
+                name,
+                user=access_key,
+                rotate=module.rotate,
+                policy=policy,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            found[name] = {"object_store_access_key": user.user, "object_store_secret_key": user.secret_key}
+        return found

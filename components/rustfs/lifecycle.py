@@ -6,6 +6,8 @@ a current version.
 
 from typing import Any
 
+from components.rustfs.servers import KINDS, target_of
+
 Rules = dict[str, dict[str, Any]]
 
 _ACTIONS = (
@@ -17,9 +19,12 @@ _ACTIONS = (
 )
 
 
-def retention_rules(noncurrent_days: int, abort_days: int) -> Rules:
-    """The three rules of every bucket. The marker rule stands by itself: servers refuse it beside another."""
-    return {
+def retention_rules(noncurrent_days: int, abort_days: int, by_prefix: dict[str, int] | None = None) -> Rules:
+    """The three rules of every bucket, and one for each prefix that keeps old versions for fewer days.
+
+    The marker rule stands by itself: servers refuse it beside another.
+    """
+    rules: Rules = {
         "expire-noncurrent-versions": {
             "Prefix": "",
             "NoncurrentVersionExpiration": {"NoncurrentDays": noncurrent_days},
@@ -27,6 +32,10 @@ def retention_rules(noncurrent_days: int, abort_days: int) -> Rules:
         "remove-expired-delete-markers": {"Prefix": "", "Expiration": {"ExpiredObjectDeleteMarker": True}},
         "abort-stale-uploads": {"Prefix": "", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": abort_days}},
     }
+    for prefix, days in (by_prefix or {}).items():
+        action = {"NoncurrentVersionExpiration": {"NoncurrentDays": days}}
+        rules[f"expire-noncurrent-versions-of-{prefix}"] = {"Prefix": prefix, **action}
+    return rules
 
 
 def left_to_server(server: str, rules: Rules) -> list[str]:
@@ -34,7 +43,7 @@ def left_to_server(server: str, rules: Rules) -> list[str]:
 
     MinIO aborts uploads after a day (its setting ``stale_uploads_expiry``) and knows no rule for it.
     """
-    if not server.startswith("MinIO"):
+    if not KINDS[target_of(server)].aborts_stale_uploads:
         return []
     return [name for name, rule in rules.items() if rule.keys() - {"Prefix"} == {"AbortIncompleteMultipartUpload"}]
 

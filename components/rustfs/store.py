@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pulumi.dynamic import ConfigureRequest
@@ -20,7 +20,8 @@ TIMEOUT_SECONDS = 20
 # The library's clients are made at run time and have no static type.
 Client = Any
 
-_DENIED = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "401", "403", "Forbidden")
+_WRONG_KEYS = ("InvalidAccessKeyId", "SignatureDoesNotMatch")
+_DENIED = ("AccessDenied", *_WRONG_KEYS, "401", "403", "Forbidden")
 _GONE = ("404", "NoSuchBucket", "NotFound")
 
 
@@ -42,6 +43,20 @@ class Store:
             access_key=setting(req, "objectStoreAccessKey"),
             secret_key=setting(req, "objectStoreSecretKey"),
         )
+
+    def accepts(self, access_key: str, secret_key: str) -> bool:
+        """Whether the server takes these keys, whatever they may do. Raises ``ProviderError`` when it can't be asked."""
+        from botocore.exceptions import ClientError
+
+        with replace(self, access_key=access_key, secret_key=secret_key).client() as client:
+            try:
+                client.list_buckets()
+            except ClientError as error:
+                if code(error) in _WRONG_KEYS:
+                    return False
+                if code(error) not in _DENIED:
+                    raise
+        return True
 
     @contextmanager
     def client(self) -> Iterator[Client]:

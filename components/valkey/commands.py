@@ -61,6 +61,13 @@ _CONSUME = (
     *_READ["stream"], "xreadgroup", "xack", "xclaim", "xautoclaim", "xgroup|createconsumer", "xgroup|delconsumer",
 )  # fmt: skip
 
+# What the maintenance user needs: on no key, on any key (metadata alone), and on streams.
+MAINTENANCE = {
+    "server": ("ping", "time", "scan", "role", "multi", "exec", "discard", "acl|load", "acl|users"),
+    "key": ("type", "pttl"),
+    "stream": ("xgroup|create", "xinfo|groups", "xlen", "xpending", "xrange", "xtrim"),
+}
+
 # What ``various`` stands for: metrics are counters, gauges, histograms and latest samples, never streams.
 VARIOUS = ("string", "hash", "zset", "list", "set")
 

@@ -16,9 +16,14 @@ from components.credentials import Credential
 from components.mapping import Mapping
 from components.mapping.access import stream_groups
 from components.mapping.names import memory_bytes
-from components.settings import KubernetesSettings, ValkeySettings
-from components.valkey.kubernetes import ACL_FILE, DATA_DIRECTORY, PORT, DeploymentArgs, deploy
-from components.valkey.render import acl_rules, render_acl, render_conf
+from components.settings import KubernetesSettings, ValkeyDeploymentSettings, ValkeySettings
+from components.valkey.deployment.arguments import DeploymentArgs, digest
+from components.valkey.deployment.deploy import deploy, namespace
+from components.valkey.deployment.files import configuration
+from components.valkey.deployment.maintenance import MAINTENANCE_USER, acl_mark, maintenance_files, maintenance_rules
+from components.valkey.deployment.sizing import sizing
+from components.valkey.deployment.users import EXPORTER_USER, NODE_USER, acl_file, exporter_rules, node_rules
+from components.valkey.render import acl_rules, render_acl
 from components.valkey.streams_resource import ValkeyStreams
 from components.valkey.users_resource import ValkeyUsers
 
@@ -26,7 +31,8 @@ from components.valkey.users_resource import ValkeyUsers
 @dataclass(frozen=True)
 class ValkeyArgs:
     """What the component is made from. ``kubernetes_provider`` is None where ``kubernetes.mode`` is none;
-    ``allow_data_loss`` lets streams be deleted with their entries; ``backup`` is who reads snapshots, if anybody."""
+    ``allow_data_loss`` lets streams be deleted with their entries, and volumes with the StatefulSet; ``protect``
+    refuses to delete the namespace; ``backup`` is who reads snapshots, if anybody."""
 
     mapping: Mapping
     settings: ValkeySettings
@@ -34,6 +40,8 @@ class ValkeyArgs:
     kubernetes_provider: Provider | None
     credentials: dict[str, Credential]
     allow_data_loss: bool
+    protect: bool
+    deployment: ValkeyDeploymentSettings
     backup: Credential | None = None
 
 
@@ -46,11 +54,17 @@ def streams_of(mapping: Mapping) -> dict[str, list[str]]:
 
 
 class Valkey(pulumi.ComponentResource):
-    """Users and streams of the mapping. Output ``users``: their names; ``streams``: stream -> groups."""
+    """Users and streams of the mapping. Output ``users``: their names; ``streams``: stream -> groups.
+
+    ``namespace``: where the deployment is; known when it exists, if it is made here.
+    """
+
+    namespace: pulumi.Input[str]
 
     def __init__(self, name: str, args: ValkeyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellaops:valkey:Valkey", name, None, opts)
         self._args = args
+        self.namespace = args.kubernetes.namespace
         self._passwords = {user: args.credentials[user].valkey_sha256 for user in args.mapping.users}
         if args.backup is not None:
             self._passwords[BACKUP_USER] = args.backup.valkey_sha256
@@ -76,29 +90,69 @@ class Valkey(pulumi.ComponentResource):
         )
 
     def _deploy(self, provider: Provider) -> None:
-        mapping = self._args.mapping
-        conf = render_conf(mapping, directory=DATA_DIRECTORY, port=PORT, bind="* -::*", aclfile=ACL_FILE)
-        acl = self._acl()
+        args, mapping = self._args, self._args.mapping
+        options, tls = args.deployment, args.settings.tls
+        opts = pulumi.ResourceOptions(parent=self, provider=provider)
+        internal = self._internal(opts=pulumi.ResourceOptions(parent=self))
+        acl = self._acl(internal)
         # Not secret: it cannot be turned back, since each password's hash hides behind all the others.
-        checksum = pulumi.Output.unsecret(acl).apply(lambda text: hashlib.sha256((conf + text).encode()).hexdigest())
+        mark = pulumi.Output.unsecret(acl).apply(acl_mark)
+        conf = configuration(mapping, replicas=options.replicas, tls=tls, appendfsync=options.appendfsync)
+        maintenance = maintenance_files(mapping)
+        # New users are loaded without a restart. Only who loads them, and who copies from whom, must be known at once.
+        hashes = pulumi.Output.unsecret(pulumi.Output.all(*(item.valkey_sha256 for item in internal.values())))
+        checksum = hashes.apply(lambda known: digest(*conf, *conf.values(), *known))
+        name = args.kubernetes.namespace
+        made = namespace(name, self._kept(opts)) if args.kubernetes.create_namespace else None
+        self.namespace = made.metadata.name if made else name
         deploy(
             DeploymentArgs(
-                namespace=self._args.kubernetes.namespace,
-                conf=conf,
+                namespace=self.namespace,
+                namespace_name=name,
+                settings=options,
+                tls=tls,
+                sizing=sizing(
+                    memory_bytes(mapping.valkey.memory.maxmemory),
+                    replicas=options.replicas,
+                    strategy=mapping.backups.valkey.strategy,
+                ),
+                wait=args.kubernetes.wait,
+                delete_volumes=args.allow_data_loss,
+                files=conf,
+                maintenance=maintenance,
                 acl=acl,
+                mark=mark,
+                passwords={user: item.valkey_password for user, item in internal.items()},
                 checksum=checksum,
-                maxmemory=memory_bytes(mapping.valkey.memory.maxmemory),
+                job_digest=mark.apply(lambda known: digest(known, *maintenance, *maintenance.values())[:10]),
             ),
-            pulumi.ResourceOptions(parent=self, provider=provider),
+            opts,
         )
 
-    def _acl(self) -> pulumi.Output[str]:
+    def _kept(self, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(protect=self._args.protect))
+
+    def _internal(self, opts: pulumi.ResourceOptions) -> dict[str, Credential]:
+        """Passwords of the deployment's own users."""
+        options = self._args.deployment
+        users = [NODE_USER, MAINTENANCE_USER, *([EXPORTER_USER] if options.exporter else [])]
+        return {user: Credential(user, user=user, rotate=options.rotate, opts=opts) for user in users}
+
+    def _acl(self, internal: dict[str, Credential]) -> pulumi.Output[str]:
         """``users.acl`` with hashes only; a secret."""
-        mapping, admin = self._args.mapping, self._args.settings.admin_user
+        mapping, admin, tls = self._args.mapping, self._args.settings.admin_user, self._args.settings.tls
+        rules = {
+            NODE_USER: node_rules(replicas=bool(self._args.deployment.replicas), tls=tls),
+            MAINTENANCE_USER: maintenance_rules(mapping),
+            EXPORTER_USER: exporter_rules(),
+        }
 
         def render(values: MappingType[str, str]) -> str:
             users = {user: values[user] for user in self._passwords}
-            return render_acl(mapping, users, admin=(admin, hashlib.sha256(values["/admin"].encode()).hexdigest()))
+            modules = render_acl(mapping, users, admin=(admin, hashlib.sha256(values["/admin"].encode()).hexdigest()))
+            return acl_file(modules, {user: (values[f"/{user}"], rules[user]) for user in internal})
 
         # No user's name has a slash.
-        return pulumi.Output.all(**self._passwords, **{"/admin": self._args.settings.admin_password}).apply(render)
+        hashes = {f"/{user}": item.valkey_sha256 for user, item in internal.items()}
+        admin_password = {"/admin": self._args.settings.admin_password}
+        return pulumi.Output.all(**self._passwords, **hashes, **admin_password).apply(render)

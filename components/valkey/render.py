@@ -4,6 +4,7 @@ The Kubernetes deployment, the local server and the resource that applies users 
 that what is tested is what is deployed. It knows no Pulumi and opens no connection.
 """
 
+import hashlib
 import itertools
 import re
 from pathlib import Path
@@ -13,7 +14,8 @@ import jinja2
 from components.backups.names import VALKEY_USER as BACKUP_USER
 from components.mapping import Mapping
 from components.mapping.access import KeyAccess, key_access
-from components.valkey.commands import CONNECTION, commands
+from components.mapping.names import key_glob
+from components.valkey.commands import CONNECTION, MAINTENANCE, commands
 
 TEMPLATES = Path(__file__).parents[2] / "valkey-config"
 
@@ -23,10 +25,21 @@ PROBE_USER = "health-probe"
 # Reads snapshots as a replica does: everything, by no key.
 BACKUP_RULES = ("resetchannels", "+ping", "+replconf", "+sync")
 
+# For ``components.valkey.maintenance``; no module or service may have this name.
+MAINTENANCE_USER = "maintenance"
+
+# A hyphen here, too.
+MARK_PREFIX = "acl-mark-"
+
 # What a user may do with a key: read only, write only, or both.
 _PERMISSION = {"read": "%R~", "write": "~", "produce": "%W~", "consume": "~"}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
+
+
+def template(name: str) -> jinja2.Template:
+    """A template of ``valkey-config/``."""
+    return _templates().get_template(name)
 
 
 def quoted(text: str) -> str:
@@ -48,8 +61,11 @@ def _templates() -> jinja2.Environment:
     return environment
 
 
-def render_conf(mapping: Mapping, *, directory: str, port: int, bind: str, aclfile: str) -> str:
-    """``valkey.conf``. ``directory`` is where data goes, ``bind`` one or more addresses divided by spaces."""
+def render_conf(
+    mapping: Mapping, *, directory: str, port: int, bind: str, aclfile: str, appendfsync: str = "everysec"
+) -> str:
+    """``valkey.conf``. ``directory`` is where data goes, ``bind`` one or more addresses divided by spaces;
+    ``appendfsync`` is ``everysec`` or ``always``."""
     memory = mapping.valkey.memory
     strategy = mapping.backups.valkey.strategy
     return (
@@ -65,6 +81,7 @@ def render_conf(mapping: Mapping, *, directory: str, port: int, bind: str, aclfi
             stream_node_max_bytes=memory.stream_node_max_bytes,
             stream_node_max_entries=memory.stream_node_max_entries,
             aof="aof" in strategy,
+            appendfsync=appendfsync,
             rdb="rdb-snapshot" in strategy,
         )
     )
@@ -94,6 +111,13 @@ def _selector(verb: str, key_type: str, group: list[KeyAccess]) -> str:
     return f"({' '.join([*keys, *(f'+{command}' for command in commands(verb, key_type))])})"
 
 
+def maintenance_rules(mapping: Mapping) -> tuple[str, ...]:
+    """As ``acl_rules``, for the user that makes groups, trims streams, audits keys and reloads users."""
+    streams = [f"~{escape_glob(key_glob(name))}" for name, key in mapping.valkey.keys.items() if key.type == "stream"]
+    server, key, stream = ([f"+{command}" for command in MAINTENANCE[part]] for part in ("server", "key", "stream"))
+    return ("resetchannels", *server, f"(%R~* {' '.join(key)})", f"({' '.join([*streams, *stream])})")
+
+
 def set_user(sha256: str, rules: tuple[str, ...]) -> tuple[str, ...]:
     """The whole argument list of ``ACL SETUSER name``: it replaces whatever the user was. Raises ValueError."""
     return ("reset", "on", "#" + _checked_sha256(sha256), *rules)
@@ -109,7 +133,17 @@ def render_acl(mapping: Mapping, passwords: dict[str, str], *, admin: tuple[str,
         raise ValueError(f"admin user {name!r} must be letters, digits, _ . - and no module, service, probe or default")
     users = [{"name": user, "rules": set_user(sha, acl_rules(mapping, user))} for user, sha in passwords.items()]
     template = _templates().get_template("users.acl.j2")
-    return template.render(admin={"name": name, "sha256": _checked_sha256(sha256)}, probe=PROBE_USER, users=users)
+    text = template.render(admin={"name": name, "sha256": _checked_sha256(sha256)}, probe=PROBE_USER, users=users)
+    return f"{text}user {acl_mark(text)} reset off\n"
+
+
+def acl_mark(acl: str) -> str:
+    """The user by which a server is seen to have loaded this file: off, without a right, named after the rest of it.
+
+    ``acl`` is the file with or without the mark.
+    """
+    lines = [line for line in acl.splitlines() if not line.startswith(f"user {MARK_PREFIX}")]
+    return MARK_PREFIX + hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _checked_sha256(text: str) -> str:

@@ -22,6 +22,10 @@ Client = Any
 TIMEOUT_SECONDS = 10
 RETRIES = 3  # after 0.1, 0.2 and 0.4 s: bridges a server that restarts, not one that is gone
 
+CHECK_USER = "set stellaops-storage:valkeyAdminUser and valkeyAdminPassword to a user that the server knows"
+CHECK_RIGHTS = "the admin user needs allkeys and allcommands"
+CHECK_PLACE = "see that it runs and that stellaops-storage:valkeyHost, valkeyPort and valkeyTls are right"
+
 
 @dataclass(frozen=True)
 class Server:
@@ -79,11 +83,11 @@ def error_text(error: ValkeyError) -> str:
 def _remedy(error: ValkeyError) -> str:
     text = str(error)
     if isinstance(error, valkey.AuthenticationError) or text.startswith(("WRONGPASS", "NOAUTH", "invalid username")):
-        return "set stellaops-storage:valkeyAdminUser and valkeyAdminPassword to a user that the server knows"
+        return CHECK_USER
     if isinstance(error, valkey.exceptions.NoPermissionError):
-        return "the admin user needs allkeys and allcommands"
+        return CHECK_RIGHTS
     if isinstance(error, ValkeyConnectionError | ValkeyTimeoutError):
-        return "see that it runs and that stellaops-storage:valkeyHost, valkeyPort and valkeyTls are right"
+        return CHECK_PLACE
     if isinstance(error, valkey.exceptions.OutOfMemoryError):
         return "raise maxmemory in schema-mapping.yaml, or delete keys that do not expire"
     return "see the server's log"

@@ -74,7 +74,28 @@ MINIO = Tool(
     builds=(Build("minio", "github.com/minio/minio"),),
     room=2 * GIGABYTE,
 )
-TOOLS = (PULUMI, MINIO)
+ETCD = Tool(
+    name="etcd",
+    version_of="go.etcd.io/etcd/server/v3",
+    builds=(Build("etcd", "go.etcd.io/etcd/server/v3"),),
+    room=GIGABYTE,
+)
+KUBE_APISERVER = Tool(
+    name="kube-apiserver",
+    version_of="k8s.io/kubernetes",
+    builds=(
+        Build("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/component-base/version.gitVersion"),
+    ),
+    room=3 * GIGABYTE,
+)
+# The official plugin. It is the only one of the three whose sources are a Go module.
+PULUMI_KUBERNETES = Tool(
+    name="pulumi-resource-kubernetes",
+    version_of="github.com/pulumi/pulumi-kubernetes/provider/v4",
+    builds=(Build("pulumi-resource-kubernetes", "."),),
+    room=4 * GIGABYTE,
+)
+TOOLS = (PULUMI, MINIO, ETCD, KUBE_APISERVER, PULUMI_KUBERNETES)
 
 
 def version(tool: Tool) -> str:
@@ -91,8 +112,8 @@ def place(tool: Tool) -> Path:
     recipe = (tool.builds, tool.files_of, tool.files, os.uname().sysname, os.uname().machine)
     digest = hashlib.sha256(repr(recipe).encode())
     for build in tool.builds:
-        for name in ("go.mod", "go.sum"):
-            digest.update((MODULES / build.module / name).read_bytes())
+        for file in sorted((MODULES / build.module).glob("*")):
+            digest.update(file.read_bytes())
     return cache_directory() / "tools" / f"{tool.name}-{version(tool)}-{digest.hexdigest()[:12]}"
 
 

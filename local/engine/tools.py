@@ -65,3 +65,13 @@ def object_store_program(console: Console) -> Path:
     """``rustfs`` on the PATH, else MinIO, built if it must be. Raises ``UserError``."""
     found = shutil.which("rustfs")
     return Path(found) if found else build.ensure(build.MINIO, console) / "minio"
+
+
+def kubernetes_plugin(console: Console) -> Path:
+    """The official Kubernetes plugin, built if it must be. Raises ``UserError``."""
+    return build.ensure(build.PULUMI_KUBERNETES, console) / "pulumi-resource-kubernetes"
+
+
+def api_server(console: Console) -> tuple[Path, Path]:
+    """``etcd`` and ``kube-apiserver``, for tests; built if they must be. Raises ``UserError``."""
+    return build.ensure(build.ETCD, console) / "etcd", build.ensure(build.KUBE_APISERVER, console) / "kube-apiserver"

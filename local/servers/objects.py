@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from components.rustfs.servers import target_of
 from local import processes
 from local.errors import UserError
 from local.servers.base import NotReady, Server
@@ -20,12 +21,15 @@ class ObjectStore(Server):
 
     name = "objects"
     title = "object store"
+    bucket_prefix = ""
     # The root access key. The engine masks it wherever it stands: no word that is in other texts.
     user = "local-root-key"
 
-    def __init__(self, directory: Path, program_path: Path | None) -> None:
+    def __init__(self, directory: Path, program_path: Path | None, tuning: dict[str, str] | None = None) -> None:
+        """``tuning`` is put into the server's environment."""
         super().__init__(directory)
         self.program_path = program_path
+        self.tuning = tuning or {}
         self.program = program_path.name if program_path else "minio"
         self.title = f"object store ({self.program})"
 
@@ -42,19 +46,17 @@ class ObjectStore(Server):
         return self.password
 
     @property
+    def target(self) -> str:
+        """The stack's ``objectStore:target``."""
+        return self.program
+
+    @property
     def data(self) -> Path:
         return self.directory / f"data-{self.program}"
 
     def client(self) -> Any:
         """A boto3 S3 client as the root user."""
-        import boto3
-        from botocore.config import Config
-
-        return boto3.client(
-            "s3", endpoint_url=self.endpoint, region_name="us-east-1",
-            aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key,
-            config=Config(s3={"addressing_style": "path"}),
-        )  # fmt: skip
+        return _client(self.endpoint, self.access_key, self.secret_key)
 
     def _prepare(self) -> None:
         if not self.data.exists():
@@ -66,7 +68,7 @@ class ObjectStore(Server):
             raise UserError("there is no object store to start", "run make up")
         address = f"{self.host}:{self.port}"
         # The root credentials go by the environment: a command line is for everyone to read.
-        common = {"PATH": os.defpath, "HOME": str(self.directory), "LC_ALL": "C"}
+        common = {"PATH": os.defpath, "HOME": str(self.directory), "LC_ALL": "C", **self.tuning}
         if self.program == "rustfs":
             environment = {
                 **common,
@@ -100,15 +102,25 @@ class ExternalObjectStore:
     title = "object store (external)"
     created = False
     status = "external"
+    target = "rustfs"  # the stack's ``objectStore:target``; ``start`` asks who it is
 
-    def __init__(self, endpoint: str, access_key: str, secret_key: str) -> None:
+    def __init__(self, endpoint: str, access_key: str, secret_key: str, bucket_prefix: str = "") -> None:
+        """``bucket_prefix`` goes before the names of buckets and access keys, where several stacks share the server."""
         self.endpoint = endpoint.rstrip("/")
         self.access_key = access_key
         self.secret_key = secret_key
+        self.bucket_prefix = bucket_prefix
+
+    def client(self) -> Any:
+        """A boto3 S3 client as the one whose keys these are."""
+        return _client(self.endpoint, self.access_key, self.secret_key)
 
     @staticmethod
     def configured() -> "ExternalObjectStore | None":
-        """From ``RUSTFS_ENDPOINT`` and its keys; None when it is not set. Raises ``UserError`` when a key is missing."""
+        """From ``RUSTFS_ENDPOINT``, its keys and ``RUSTFS_BUCKET_PREFIX``; None when the first is not set.
+
+        Raises ``UserError`` when a key is missing.
+        """
         values = [os.environ.get(name, "") for name in EXTERNAL]
         if not values[0]:
             return None
@@ -117,7 +129,8 @@ class ExternalObjectStore:
             raise UserError(
                 f"RUSTFS_ENDPOINT is set, but {' and '.join(missing)} is not", "set it, or unset RUSTFS_ENDPOINT"
             )
-        return ExternalObjectStore(*values)
+        endpoint, access_key, secret_key = values
+        return ExternalObjectStore(endpoint, access_key, secret_key, os.environ.get("RUSTFS_BUCKET_PREFIX", ""))
 
     def start(self, report: object = None) -> bool:
         """Log in once. Raises ``UserError`` when nobody answers or the keys are refused."""
@@ -128,10 +141,11 @@ class ExternalObjectStore:
 
         config = Config(connect_timeout=ANSWER_SECONDS, retries={"max_attempts": 1}, s3={"addressing_style": "path"})
         try:
-            boto3.client(
+            answer = boto3.client(
                 "s3", endpoint_url=self.endpoint, region_name="us-east-1", config=config,
                 aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key,
             ).list_buckets()  # fmt: skip
+            self.target = target_of(answer["ResponseMetadata"]["HTTPHeaders"].get("server", ""))
         except ClientError as error:
             reason = error.response["Error"]["Code"]
             raise UserError(f"{self.endpoint} refuses RUSTFS_ACCESS_KEY ({reason})", "correct the keys") from None
@@ -152,6 +166,16 @@ def rustfs() -> Path | None:
     """RustFS on the PATH."""
     found = shutil.which("rustfs")
     return Path(found) if found else None
+
+
+def _client(endpoint: str, access_key: str, secret_key: str) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id=access_key, aws_secret_access_key=secret_key,
+        config=Config(s3={"addressing_style": "path"}),
+    )  # fmt: skip
 
 
 def _get(url: str) -> None:

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from components.mapping import Mapping as SchemaMapping
-from components.mapping.access import connect_role
+from components.mapping.access import TableAccess, connect_role, granted
 from components.postgres.session import Connection
 
 EXTRA = "not in the mapping"
@@ -39,6 +39,11 @@ class Catalog:
     def roles(self) -> frozenset[str]:
         """Every role that the stack makes."""
         return self.groups | self.mapping.modules.keys()
+
+    @cached_property
+    def granted(self) -> dict[str, dict[str, dict[str, TableAccess]]]:
+        """Schema -> role -> table -> what the role itself shall have there."""
+        return {schema: granted(self.mapping, schema) for schema in self.mapping.postgres.schemas}
 
     @cached_property
     def schemas(self) -> frozenset[str]:

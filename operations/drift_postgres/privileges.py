@@ -6,8 +6,8 @@ object may do with it is left out. Together with memberships (``roles``) this is
 
 from collections.abc import Iterator
 
-from components.mapping.access import TableAccess, connect_role, function_access, granted
-from components.postgres.append_only import is_pattern, matches
+from components.mapping.access import connect_role, function_access
+from components.postgres.append_only import matches
 from operations.drift_postgres.catalog import EXTRA, Catalog, Entry, compare, who
 
 _GRANTEE = (
@@ -44,21 +44,8 @@ def _schemas(catalog: Catalog) -> Iterator[str]:
             WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname = 'public') AND a.grantee <> n.nspowner"""
     )
     found = [Entry(f"on schema {schema}", *rest) for schema, *rest in rows]
-    wanted = {
-        f"on schema {schema}": dict.fromkeys(granted(catalog.mapping, schema), ("USAGE",)) for schema in catalog.schemas
-    }
+    wanted = {f"on schema {schema}": dict.fromkeys(catalog.granted[schema], ("USAGE",)) for schema in catalog.schemas}
     yield from compare(found, wanted)
-
-
-def _granted(catalog: Catalog, schema: str, table: str) -> dict[str, TableAccess]:
-    """Role -> what it shall have on a table of that name."""
-    roles = granted(catalog.mapping, schema)
-    found = {}
-    for role, tables in roles.items():
-        for name, access in tables.items():
-            if name == table or (is_pattern(name) and pattern_of(catalog, schema, table) == name):
-                found[role] = access
-    return found
 
 
 def pattern_of(catalog: Catalog, schema: str, table: str) -> str | None:
@@ -78,8 +65,9 @@ def _relations(catalog: Catalog) -> Iterator[str]:
     found, wanted = [], {}
     for schema, table, kind, role, privilege, grantable in rows:
         where = f"on sequence {schema}.{table}" if kind == "S" else f"{schema}.{table}"
-        access = _granted(catalog, schema, table).items()
-        wanted[where] = {name: item.privileges for name, item in access}
+        name = pattern_of(catalog, schema, table) or table
+        holders = catalog.granted[schema].items()
+        wanted[where] = {holder: tables[name].privileges for holder, tables in holders if name in tables}
         if privilege is not None:
             found.append(Entry(where, role, privilege, grantable))
     yield from compare(found, wanted)
@@ -99,7 +87,7 @@ def _columns(catalog: Catalog) -> Iterator[str]:
     )
     wanted: dict[str, dict[str, set[str]]] = {}
     for schema in catalog.schemas:
-        for role, tables in granted(catalog.mapping, schema).items():
+        for role, tables in catalog.granted[schema].items():
             for table, access in tables.items():
                 for column, privileges in access.columns.items():
                     # What does not exist is a sentence of its own.

@@ -147,8 +147,8 @@ class Context:
         return Bucket(
             store.endpoint,
             store.region,
-            store.access_key,
-            store.secret_key,
+            self.outputs["object_store_access_key"],
+            self.outputs["object_store_secret_key"],
             self.outputs["bucket"],
             self.outputs.get("encryption", ""),
             os.environ.get("AWS_CA_BUNDLE", ""),

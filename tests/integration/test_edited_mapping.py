@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import boto3
 import psycopg
+from botocore.exceptions import ClientError
 
 from tests.integration.conftest import Edit
 from tests.stack import LocalStack
@@ -22,6 +24,20 @@ def may(live_stack: LocalStack, module: str, query: str, password: str | None = 
     return True
 
 
+def lists_blobs(live_stack: LocalStack, secrets: dict[str, str]) -> bool:
+    s3 = boto3.client(
+        "s3", endpoint_url=live_stack.config["objectStoreEndpoint"], region_name="us-east-1",
+        aws_access_key_id=secrets["object_store_access_key"], aws_secret_access_key=secrets["object_store_secret_key"],
+    )  # fmt: skip
+    try:
+        s3.list_objects_v2(Bucket=live_stack.bucket_prefix + "blobs")
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("SignatureDoesNotMatch", "InvalidAccessKeyId", "AccessDenied"):
+            return False
+        raise
+    return True
+
+
 def test_a_read_that_is_added_shows_in_the_preview_and_works_after_up(live_stack: LocalStack, edit: Edit) -> None:
     query = "SELECT * FROM vuln.linksets"
     assert not may(live_stack, "vexlens", query)
@@ -32,6 +48,19 @@ def test_a_read_that_is_added_shows_in_the_preview_and_works_after_up(live_stack
     live_stack.must("up")
     assert may(live_stack, "vexlens", query)
     assert not may(live_stack, "vexlens", "SELECT * FROM vuln.advisory_raw"), "one table was asked for"
+
+
+def test_a_bucket_that_a_module_may_read_since_is_named_in_the_preview_and_works_after_up(
+    live_stack: LocalStack, edit: Edit
+) -> None:
+    assert "object_store_secret_key" not in live_stack.outputs["secrets"]["policy"]
+    purpose = "    purpose: Policies, exceptions and findings\n"
+    edit(purpose, f"{purpose}    rustfs:\n      reads: [blobs/]\n")
+    shown = live_stack.must("preview", "--diff")
+    assert "ObjectStoreUser: (create)" in shown and "Allow blobs/*" in shown.replace(live_stack.bucket_prefix, "")
+    live_stack.must("up")
+    live_stack.forget()
+    assert lists_blobs(live_stack, live_stack.outputs["secrets"]["policy"])
 
 
 def test_a_read_that_is_taken_away_is_refused_after_up(live_stack: LocalStack, edit: Edit) -> None:
@@ -68,28 +97,31 @@ def postgres_changes(live_stack: LocalStack) -> set[str]:
 
 def test_rotate_renews_the_passwords_of_one_module_and_of_no_other(live_stack: LocalStack, edit: Edit) -> None:
     before = live_stack.outputs["secrets"]
-    edit("    name: Concelier\n", "    name: Concelier\n    rotate: 2\n")
+    edit("    name: Scanner\n", "    name: Scanner\n    rotate: 2\n")
     assert postgres_changes(live_stack) == {
-        "pulumi-python:dynamic/storage:Credential::concelier",
-        "postgresql:index/role:Role::concelier",
+        "pulumi-python:dynamic/storage:Credential::scanner",
+        "postgresql:index/role:Role::scanner",
     }, "the rotation of one module would touch another"
     shown = live_stack.must("preview")
-    assert "Credential" in shown
+    assert "Credential" in shown and "ObjectStoreUser" in shown
     with live_stack.login("policy") as bystander, everything_logged(live_stack):
         shown += live_stack.must("up")
         assert bystander.execute("SELECT 1").fetchone() == (1,), "a session of another module was ended"
     live_stack.forget()
     after = live_stack.outputs["secrets"]
-    assert {name for name in after if after[name] != before[name]} == {"concelier"}
-    assert may(live_stack, "concelier", "SELECT 1")
-    old = before["concelier"]["postgres_password"]
-    assert not may(live_stack, "concelier", "SELECT 1", password=old)
-    for module in after.keys() & live_stack.outputs["contract"]["modules"].keys() - {"concelier"}:
-        assert may(live_stack, module, "SELECT 1", password=before[module]["postgres_password"]), module
-    assert live_stack.valkey("concelier").ping()
+    assert {name for name in after if after[name] != before[name]} == {"scanner"}
+    assert may(live_stack, "scanner", "SELECT 1")
+    old = before["scanner"]["postgres_password"]
+    assert not may(live_stack, "scanner", "SELECT 1", password=old)
+    for module, secrets in before.items():
+        if "postgres_password" in secrets and module != "scanner":
+            assert may(live_stack, module, "SELECT 1", password=secrets["postgres_password"]), module
+    assert live_stack.valkey("scanner").ping()
+    assert lists_blobs(live_stack, after["scanner"])
+    assert not lists_blobs(live_stack, before["scanner"]), "the old secret key would still do"
     log = (live_stack.state / "servers" / "postgres" / "log").read_text()
-    assert 'ALTER ROLE "concelier" PASSWORD \'SCRAM-SHA-256$' in log, "the log would not show a clear password either"
-    new = after["concelier"]["postgres_password"]
+    assert 'ALTER ROLE "scanner" PASSWORD \'SCRAM-SHA-256$' in log, "the log would not show a clear password either"
+    new = after["scanner"]["postgres_password"]
     for secret, name in ((old, "old"), (new, "new")):
         assert secret not in log, f"the {name} clear password stands in the server's log"
         assert secret not in shown, f"the {name} clear password is printed"

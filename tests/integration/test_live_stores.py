@@ -52,8 +52,9 @@ def test_every_stream_and_consumer_group_exists(live_stack: Any) -> None:
 
 def test_every_bucket_is_versioned_and_keeps_old_versions_90_days(live_stack: Any) -> None:
     s3 = live_stack.s3()
-    assert {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]} >= set(MAPPING.rustfs.buckets)
-    for name in MAPPING.rustfs.buckets:
+    names = {live_stack.bucket_prefix + bucket for bucket in MAPPING.rustfs.buckets}
+    assert {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]} >= names
+    for name in names:
         assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled", (
             f"an overwritten object of {name} would be lost"
         )

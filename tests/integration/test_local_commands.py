@@ -13,7 +13,9 @@ from local import cli, locks
 from tests.stack import PROJECT, LocalStack
 from tests.watchdog import Watchdog
 
-COMMANDS = ("up", "preview", "refresh", "destroy", "down", "clean", "env", "pulumi", "test", "lint", "format")
+COMMANDS = (
+    "up", "preview", "refresh", "destroy", "down", "clean", "env", "pulumi", "docs", "test", "lint", "format",
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -152,6 +152,20 @@ def test_foreign_keys_hold_across_tenants(schema: Schema) -> None:
         connection.execute("INSERT INTO artifacts VALUES (4, 77)")
 
 
+def test_referential_actions_reach_rows_that_the_session_does_not_see(schema: Schema) -> None:
+    schema.write(
+        v0002_notes="CREATE TABLE {{ schema }}.notes (id int, scan_id int REFERENCES {{ schema }}.scans ON DELETE CASCADE,"
+        " tenant_id uuid);\n"
+    )
+    isolate(schema, Isolation({**RULES, "notes": TenantRule("tenant_id")}))
+    name = schema.target.schema
+    schema.run(f"INSERT INTO {name}.scans VALUES (5, '{ONE}')", f"INSERT INTO {name}.notes VALUES (1, 5, '{TWO}')")
+    with session(schema, ONE) as connection:
+        connection.execute("DELETE FROM scans WHERE scan_id = 5")
+        connection.execute("RESET ROLE")
+        assert ids(connection, "notes") == [], "a row without its parent would be left"
+
+
 def test_partitions_tell_their_rows_by_tenant_too(schema: Schema) -> None:
     schema.write(
         v0002_events="CREATE TABLE {{ schema }}.events (id int, tenant_id uuid) PARTITION BY RANGE (id);\n"

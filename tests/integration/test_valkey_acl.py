@@ -49,6 +49,8 @@ FORBIDDEN = (
     "CLIENT KILL ID 1", "CLIENT PAUSE 1", "CLIENT NO-EVICT on", "REPLICAOF NO ONE", "SYNC", "PSYNC ? -1", "SWAPDB 0 0",
     "MODULE LIST", "SLOWLOG GET", "LATENCY RESET", "MEMORY DOCTOR", "CLUSTER INFO", "FAILOVER", "PUBLISH c m", "SUBSCRIBE c",
     "RENAME {key} {key}", "COPY {key} {key}2", "MIGRATE h 1 {key} 0 1", "RESTORE {key} 0 x", "DUMP {key}", "SORT {key}",
+    "SORT {key} BY x GET y", "SORT_RO {key}", "RENAME {key} policy:active", "RENAMENX {key} {key}", "SCRIPT LOAD x", "FUNCTION LOAD x",
+    "FUNCTION FLUSH", "REPLICAOF 127.0.0.1 1", "CLIENT UNBLOCK 1", "CLUSTER RESET", "MODULE LOAD x", "LASTSAVE", "ROLE", "ACL LOAD",
     "OBJECT ENCODING {key}", "MOVE {key} 1", "WAIT 0 0", "XSETID {key} 1-1", "XGROUP SETID {key} g 0",
 )  # fmt: skip
 
@@ -180,6 +182,34 @@ def test_every_user_can_do_what_client_libraries_do_on_connecting(server: OwnVal
         ) as client:
             assert client.ping(), f"{user} cannot connect"
             assert client.select(0) and client.client_id()
+
+
+def test_there_is_no_other_database_to_hide_in(server: OwnValkey) -> None:
+    for user in MAPPING.users:
+        with server.client(user) as client, pytest.raises(valkey.ResponseError, match="out of range"):
+            client.select(1)
+
+
+def test_a_stream_is_closed_to_its_producers_eyes_and_its_groups_to_its_consumers_hands(server: OwnValkey) -> None:
+    with server.client() as admin:
+        admin.xgroup_create("scanner:jobs", "scanner-workers", "0", mkstream=True)
+        admin.xgroup_create("concelier:drift", "policy", "0", mkstream=True)
+    with server.client("concelier") as producer:
+        entry = producer.xadd("concelier:drift", {"event": "advisory.new"})
+        for command in (
+            "XRANGE concelier:drift - +", "XREADGROUP GROUP policy c STREAMS concelier:drift >", f"XDEL concelier:drift {entry}",
+        ):  # fmt: skip
+            with pytest.raises(valkey.exceptions.NoPermissionError):
+                producer.execute_command(*command.split())
+    with server.client("policy") as consumer:
+        assert consumer.xreadgroup("policy", "c", {"concelier:drift": ">"})
+        for command in (
+            "XGROUP DESTROY concelier:drift policy", "XGROUP SETID concelier:drift policy $", "XTRIM concelier:drift MAXLEN 0",
+            "XADD concelier:drift * event forged", "DEL concelier:drift",
+        ):  # fmt: skip
+            with pytest.raises(valkey.exceptions.NoPermissionError):
+                consumer.execute_command(*command.split())
+        assert consumer.xack("concelier:drift", "policy", entry) == 1
 
 
 def test_a_transaction_is_open_to_all_and_closed_to_foreign_keys(server: OwnValkey) -> None:

@@ -10,7 +10,7 @@ import valkey
 
 from components.mapping import load
 from components.provider_errors import ProviderError
-from components.valkey.render import acl_rules
+from components.valkey.render import MARK_PREFIX, acl_rules
 from components.valkey.users_resource import ValkeyUsersProvider
 from tests.integration.own_valkey import ADMIN, OwnValkey, own_valkey, sha256
 
@@ -33,8 +33,10 @@ def props(*users: str) -> dict[str, Any]:
 
 
 def lines(own: OwnValkey) -> dict[str, str]:
+    """Name -> what the server says of the user; the mark of a file is none."""
     with own.client() as admin:
-        return {line.split()[1]: line for line in admin.execute_command("ACL LIST")}
+        users = {line.split()[1]: line for line in admin.execute_command("ACL LIST")}
+    return {name: line for name, line in users.items() if not name.startswith(MARK_PREFIX)}
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from local import environment
 from local.engine.tools import Engine
 from local.paths import State, write_private
 from local.plugins import install
+from tests.stack import PROJECT
 
 PROGRAM = """
 import json, os
@@ -62,9 +63,9 @@ pulumi.export("owner", schema.owner)
 
 
 class Project:
-    """A program, its settings and its stack."""
+    """A program, its settings and its stack. It may import the project's own packages."""
 
-    def __init__(self, directory: Path, engine: Engine, settings: dict[str, Any]) -> None:
+    def __init__(self, directory: Path, engine: Engine, settings: dict[str, Any], program: str = PROGRAM) -> None:
         self.directory = directory
         self.settings = settings
         state = State(directory / "state")
@@ -73,10 +74,11 @@ class Project:
         every = environment.of_engine(state, engine)
         foreign = ("PULUMI_STACK", "PULUMI_OPTION_CONFIG_FILE")
         self.environment = {name: value for name, value in every.items() if name not in foreign}
+        self.environment["PYTHONPATH"] = str(PROJECT)
         install.ensure(state.pulumi_home, engine.pulumi, {**self.environment, install.CHOICE: "offline"})
         self._pulumi = engine.pulumi
         (directory / "Pulumi.yaml").write_text("name: plugins\nruntime: python\n")
-        (directory / "__main__.py").write_text(PROGRAM)
+        (directory / "__main__.py").write_text(program)
         self.write()
         self.must("stack", "init", "test")
 

@@ -52,7 +52,9 @@ def test_every_stack_runs_the_whole_program(stack: str, monkeypatch: pytest.Monk
     recorder, _ = run(stack, monkeypatch)
     assert len(recorder.of("schema:Schema")) == 11 and len(recorder.of("/storage:Bucket")) == 4
     assert len(recorder.of("bucketVersioning:BucketVersioning")) == 4
-    assert list(recorder.of("apps/v1:StatefulSet")) == ["valkey"]
+    servers = recorder.of("apps/v1:StatefulSet")
+    assert list(servers) == ["valkey"]
+    assert servers["valkey"]["spec"]["replicas"] == (3 if stack == "prod" else 1)
 
 
 @pytest.mark.parametrize("stack", ["local", "dev", "staging", "prod"])
@@ -138,3 +140,43 @@ def test_a_broken_mapping_stops_the_program_before_anything_is_registered(
     with pytest.raises(pulumi.RunError, match=r'schema-mapping\.yaml:\d+:\d+ .*did you mean "vex"\?'):
         run("local", monkeypatch, mapping=str(broken))
     assert [args.typ for args in registered if args.typ != "pulumi:pulumi:Stack"] == []
+
+
+def test_prod_tells_its_services_where_to_ask_for_the_primary(monkeypatch: pytest.MonkeyPatch) -> None:
+    from components import contract
+    from components.settings import Settings
+
+    found: dict[str, contract.Endpoints] = {}
+
+    def program() -> None:
+        found["here"] = contract.endpoints(Settings.load())
+
+    monkeypatch.chdir(ROOT)
+    record(program, config_of("prod"))
+    sentinel = found["here"].valkey.sentinel
+    assert sentinel is not None, "services would write to whichever server the Service picks"
+    assert (sentinel.host, sentinel.port) == ("valkey.stellaops-prod.svc.cluster.local", 26379)
+    record(program, config_of("dev"))
+    assert found["here"].valkey.sentinel is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"valkeyReplicas": "1"}, r"valkeyReplicas is 1; it must be 0, or at least 2"),
+        ({"valkeyServiceMonitor": "true"}, r"valkeyServiceMonitor needs the exporter"),
+        ({"valkeyImage": "valkey/valkey"}, r"valkeyImage is 'valkey/valkey'; it must be name:version"),
+        ({"valkeyImage": "valkey/valkey:latest"}, r"must be name:version"),
+        ({"valkeyImageDigest": "sha256:12"}, r"valkeyImageDigest is 'sha256:12'; it must be sha256: and 64"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_named_with_what_to_do(changes: dict[str, str], said: str) -> None:
+    from components.settings import Settings, SettingsError
+
+    config = {**config_of("dev"), **{f"stellaops-storage:{key}": value for key, value in changes.items()}}
+
+    def program() -> None:
+        Settings.load()
+
+    with pytest.raises(SettingsError, match=said):
+        record(program, config)

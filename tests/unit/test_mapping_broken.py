@@ -33,6 +33,21 @@ def whole(text: str) -> Edit:
 
 
 BROKEN: dict[str, tuple[Edit, str, str]] = {
+    "estimate of no pattern": (
+        swap('"quota:{token}": {keys', '"quotas:{token}": {keys'),
+        'valkey.estimates["quotas:{token}"]',
+        'did you mean "quota:{token}"?',
+    ),
+    "estimate of a set without members": (
+        swap("{keys: 10000, members: 20, bytes: 71}", "{keys: 10000, bytes: 71}"),
+        'valkey.estimates["layers:{digest}"]',
+        "its estimate needs members",
+    ),
+    "estimate of a string with entries a day": (
+        swap("{keys: 20000, bytes: 16384}", "{keys: 20000, entries_per_day: 1, bytes: 16384}"),
+        'valkey.estimates["scan:{digest}"]',
+        "its estimate has no entries_per_day",
+    ),
     # name: (edit, path in the error, words in the error)
     "unknown schema": (
         swap("reads: [vex]", "reads: [vexx]"),
@@ -48,6 +63,29 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
         swap("authority.clients(client_id,", "authority.clients(client_idd,"),
         "modules.signer.postgres.reads[0]",
         'did you mean "client_id"?',
+    ),
+    "nothing that the digest is of": (
+        swap("SBOM payload (any format), addressed: true", "SBOM payload (any format)"),
+        "rustfs.buckets.blobs.objects",
+        "one object that is addressed",
+    ),
+    "a digest where keys have none": (
+        swap("Inventory SBOM}", "Inventory SBOM, addressed: true}"),
+        "rustfs.buckets.images.objects",
+        "no object that is addressed",
+    ),
+    "a prefix kept longer than the bucket": (
+        swap(
+            "      purpose: Kits for closed",
+            "      noncurrent_versions: {kit-1/: 120d}\n      purpose: Kits for closed",
+        ),
+        'rustfs.buckets["offline-kits"].noncurrent_versions["kit-1/"]',
+        "not shorter than backups.rustfs.retention (90d)",
+    ),
+    "a lock without days": (
+        swap("object_lock: {retention: 90d}", "object_lock: {retention: 36h}"),
+        "rustfs.buckets.evidence.object_lock.retention",
+        "whole days",
     ),
     "unknown consumer": (
         swap("consumers: [scheduler, policy, notifier]", "consumers: [schedular, policy, notifier]"),

@@ -8,7 +8,17 @@ import pytest
 from components.mapping import Mapping, load
 from components.mapping.access import key_access
 from components.valkey.commands import commands
-from components.valkey.render import PROBE_USER, acl_rules, escape_glob, quoted, render_acl, render_conf, set_user
+from components.valkey.render import (
+    PROBE_USER,
+    acl_mark,
+    acl_rules,
+    escape_glob,
+    maintenance_rules,
+    quoted,
+    render_acl,
+    render_conf,
+    set_user,
+)
 
 ROOT = Path(__file__).parents[2]
 HASH = "0123456789abcdef" * 4
@@ -58,8 +68,33 @@ def test_a_directory_may_have_spaces_and_quotes_but_no_new_directive(mapping: Ma
 def test_every_module_and_service_has_one_line_and_default_none(mapping: Mapping) -> None:
     lines = acl(mapping).splitlines()
     assert all(line.startswith("user ") for line in lines), "the server refuses a file with any other line"
-    assert [line.split()[1] for line in lines] == ["default", "admin", PROBE_USER, *mapping.users]
+    mark = acl_mark("\n".join(lines))
+    assert [line.split()[1] for line in lines] == ["default", "admin", PROBE_USER, *mapping.users, mark]
+    assert lines[-1] == f"user {mark} reset off"
     assert lines[0] == "user default reset off"
+
+
+def test_the_mark_follows_every_change_of_the_file_and_nothing_else(mapping: Mapping) -> None:
+    text = acl(mapping)
+    assert acl_mark(text) == acl_mark(text.replace(f"user {acl_mark(text)} reset off\n", ""))
+    assert acl_mark(acl(mapping, "scanner")) != acl_mark(text)
+    assert acl_mark(render_acl(mapping, {"scanner": "f" * 64}, admin=("admin", HASH))) != acl_mark(
+        acl(mapping, "scanner")
+    )
+
+
+def test_the_maintenance_user_has_streams_and_nothing_of_other_keys_but_their_type(mapping: Mapping) -> None:
+    server, key, stream = " ".join(maintenance_rules(mapping)).split("(")
+    assert "~" not in server and key.startswith("%R~* +type +pttl)")
+    streams = {name for name, row in mapping.valkey.keys.items() if row.type == "stream"}
+    assert set(re.findall(r"~(\S+)", stream)) == streams
+    assert not re.search(r"\+@|xadd|\+del|xdel|destroy|xreadgroup|\+acl\b(?!\|)", stream + server)
+
+
+def test_appendfsync_is_everysec_unless_asked_otherwise(mapping: Mapping) -> None:
+    assert conf(mapping)["appendfsync"] == "everysec"
+    text = render_conf(mapping, directory="/d", port=1, bind="::", aclfile="/a", appendfsync="always")
+    assert "appendfsync always\n" in text
 
 
 def test_every_user_is_reset_before_it_gets_anything(mapping: Mapping) -> None:

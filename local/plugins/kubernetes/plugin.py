@@ -49,8 +49,8 @@ class KubernetesPlugin(Plugin):
         directory = self.settings.get("renderYamlToDirectory")
         if not directory:
             raise PluginError(
-                "the offline kubernetes plugin only renders manifests: set renderYamlToDirectory on the provider "
-                "(stack config kubernetesMode: render), or use the official plugin for a cluster (STELLAOPS_PLUGINS=official)"
+                "the offline kubernetes plugin only renders manifests (stack config kubernetesMode: render); for a cluster, "
+                "`make kubernetes-plugin` builds the official plugin and installs it"
             )
         return Path(directory)
 

@@ -1,0 +1,59 @@
+"""The object store on AWS (``objectStore:target: aws``): what the dynamic resources do elsewhere, by the official provider."""
+
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.rustfs.lifecycle import Rules
+from components.rustfs.policies import Document
+
+
+def bucket(
+    name: str, physical: str, rules: Rules, *, object_lock: bool, force_destroy: bool, protect: bool, opts: Any
+) -> tuple[pulumi.Output[str], pulumi.Resource]:
+    """The bucket's name, and the resource after which its lifecycle is settled."""
+    made = aws.s3.Bucket(
+        name,
+        bucket=physical,
+        object_lock_enabled=object_lock,
+        force_destroy=force_destroy,
+        opts=pulumi.ResourceOptions(parent=opts.parent, provider=opts.provider, protect=protect),
+    )
+    lifecycle = aws.s3.BucketLifecycleConfiguration(
+        name, bucket=made.bucket, rules=[_rule(rule_id, rule) for rule_id, rule in rules.items()], opts=opts
+    )
+    return made.bucket, lifecycle
+
+
+def user(
+    name: str, access_key: str, rotate: int, policy: Document, opts: pulumi.ResourceOptions
+) -> dict[str, pulumi.Output[str]]:
+    """An IAM user of that name with its one policy; the key that AWS generated. Another ``rotate`` makes another key."""
+    made = aws.iam.User(name, name=access_key, opts=opts)
+    aws.iam.UserPolicy(name, user=made.name, name=access_key, policy=pulumi.Output.json_dumps(policy), opts=opts)
+    key = aws.iam.AccessKey(f"{name}-{rotate}", user=made.name, opts=opts)
+    return {"object_store_access_key": key.id, "object_store_secret_key": pulumi.Output.secret(key.secret)}
+
+
+def _rule(rule_id: str, rule: dict[str, Any]) -> aws.s3.BucketLifecycleConfigurationRuleArgs:
+    """A rule of ``retention_rules`` in the words of the official resource."""
+    noncurrent, upload = rule.get("NoncurrentVersionExpiration"), rule.get("AbortIncompleteMultipartUpload")
+    return aws.s3.BucketLifecycleConfigurationRuleArgs(
+        id=rule_id,
+        status="Enabled",
+        filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=rule["Prefix"]),
+        noncurrent_version_expiration=aws.s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
+            noncurrent_days=noncurrent["NoncurrentDays"]
+        )
+        if noncurrent
+        else None,
+        expiration=aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(expired_object_delete_marker=True)
+        if "Expiration" in rule
+        else None,
+        abort_incomplete_multipart_upload=aws.s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
+            days_after_initiation=upload["DaysAfterInitiation"]
+        )
+        if upload
+        else None,
+    )

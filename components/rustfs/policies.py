@@ -1,0 +1,149 @@
+"""Policies as documents: what a module's access key may do, and what nobody may do to a bucket that keeps everything.
+
+Both follow from the mapping. ``by_name`` makes two documents comparable.
+"""
+
+from typing import Any
+
+from components.mapping import Mapping
+from components.mapping.access import ObjectAccess, object_access
+from components.rustfs.servers import KINDS, Target
+
+Document = dict[str, Any]
+
+VERSION = "2012-10-17"
+KEEP_OBJECTS = "KeepObjects"
+KEEP_SETTINGS = "KeepSettings"
+GUARDS = (KEEP_OBJECTS, KEEP_SETTINGS)
+SHA256_PREFIX_LENGTH = 4  # of {sha256_prefix}, as the mapping's layout says
+
+READ: tuple[str, ...] = ("s3:GetObject",)
+WRITE: tuple[str, ...] = ("s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject")
+DELETE: tuple[str, ...] = ("s3:DeleteObject",)
+# Whatever a module may do besides: what is deleted or overwritten can be restored, and a lock stays a lock. Some
+# servers take DeleteObject for leave to delete versions, too, unless that is denied.
+NEVER = ("s3:BypassGovernanceRetention", "s3:DeleteObjectVersion", "s3:PutObjectLegalHold", "s3:PutObjectRetention")
+
+
+def arn(path: str) -> str:
+    """The resource name of a bucket, or of a pattern of objects in it."""
+    return f"arn:aws:s3:::{path}"
+
+
+def pattern(mapping: Mapping, access: ObjectAccess) -> str:
+    """The keys of an access as a policy's pattern, in which ``*`` spans slashes and ``?`` is one character.
+
+    ``*`` before an object of the bucket's layout stands for the layout's root, so that
+    ``blobs/*/attestation.dsse`` becomes ``????/*/attestation.dsse``: one below a four-character level.
+    """
+    bucket = mapping.rustfs.buckets[access.bucket]
+    start, _, name = access.prefix.partition("/")
+    if start == "*" and name in bucket.objects:
+        levels = bucket.root.rstrip("/").split("/")
+        globs = ["?" * SHA256_PREFIX_LENGTH if level == "{sha256_prefix}" else "*" for level in levels]
+        return "/".join([*globs, name])
+    return f"{access.prefix}*" if access.prefix.endswith("/") or not access.prefix else access.prefix
+
+
+def identity_policy(mapping: Mapping, module: str, bucket_prefix: str) -> Document | None:
+    """What the module's access key may do; None for a module without objects, which gets no key."""
+    statements: list[Document] = []
+    buckets: dict[str, list[str]] = {}
+    for access in object_access(mapping, module):
+        bucket, keys = bucket_prefix + access.bucket, pattern(mapping, access)
+        buckets.setdefault(bucket, []).append(keys)
+        actions = READ if access.verb == "read" else WRITE
+        if access.verb == "write" and not mapping.rustfs.buckets[access.bucket].keeps_everything:
+            actions += DELETE
+        statements.append(_statement("Allow", sorted(actions), f"{bucket}/{keys}"))
+    if not statements:
+        return None
+    for bucket, prefixes in buckets.items():
+        listing = _statement("Allow", ["s3:ListBucket"], bucket)
+        if "*" not in prefixes:
+            listing["Condition"] = {"StringLike": {"s3:prefix": sorted(prefixes)}}
+        statements += [_statement("Allow", ["s3:GetBucketLocation"], bucket), listing]
+    statements.append(_statement("Deny", list(NEVER), "*"))
+    return {"Version": VERSION, "Statement": statements}
+
+
+def guard_policy(bucket: str, target: Target) -> Document:
+    """The bucket policy of a bucket that keeps everything: nobody deletes in it or shortens what it keeps.
+
+    It binds the provisioner as well, where the server lets it (``ServerKind.denies_root``): before a change of the
+    lifecycle the bucket's resource lifts ``KEEP_SETTINGS``. On AWS there is no such resource and hence no such
+    statement; there the modules' own policies do not allow it.
+    """
+    kept = ["s3:BypassGovernanceRetention", "s3:DeleteObject", "s3:DeleteObjectVersion"]
+    settings = sorted([KINDS[target].put_lifecycle, "s3:PutBucketVersioning"])
+    statements = [_for_all(KEEP_OBJECTS, kept, f"{bucket}/*")]
+    if target != "aws":
+        statements.append(_for_all(KEEP_SETTINGS, settings, bucket))
+    return {"Version": VERSION, "Statement": statements}
+
+
+def _statement(effect: str, actions: list[str], path: str) -> Document:
+    return {"Effect": effect, "Action": actions, "Resource": [arn(path)]}
+
+
+def _for_all(sid: str, actions: list[str], path: str) -> Document:
+    return {"Sid": sid, "Principal": "*", **_statement("Deny", actions, path)}
+
+
+def is_guard(document: Document) -> bool:
+    """Whether a bucket policy is one of ours, whole or lifted in part."""
+    return any(statement.get("Sid") in GUARDS for statement in document.get("Statement", []))
+
+
+def lifted(document: Document) -> Document:
+    """The same bucket policy without the statement that keeps the provisioner from changing settings."""
+    kept = [statement for statement in document["Statement"] if statement.get("Sid") != KEEP_SETTINGS]
+    return {**document, "Statement": kept}
+
+
+def by_name(document: Document) -> dict[str, Document]:
+    """The statements of a policy, one a resource, by what they are about: ``Allow blobs/*``.
+
+    Servers merge, reorder and complete statements; documents that mean the same are equal in this form, and a diff of
+    two names the place.
+    """
+    found: dict[str, Document] = {}
+    for statement in document.get("Statement") or []:
+        condition = _condition(statement.get("Condition") or {})
+        where = "".join(
+            f" where {key} {operator} {', '.join(values)}"
+            for operator, keys in condition.items()
+            for key, values in keys.items()
+        )
+        principal = _listed(statement.get("Principal"))
+        actions = [*_listed(statement.get("Action")), *(f"not {one}" for one in _listed(statement.get("NotAction")))]
+        # Some answers leave the beginning of a resource's name away.
+        places = [one.removeprefix(arn("")) for one in _listed(statement.get("Resource"))]
+        places += [f"not {one.removeprefix(arn(''))}" for one in _listed(statement.get("NotResource"))]
+        for place in places:
+            name = f"{statement['Effect']} {place}{where}"
+            kept = found.setdefault(name, {"Effect": statement["Effect"], "Action": [], "Resource": [arn(place)]})
+            kept["Action"] = sorted({*kept["Action"], *actions})
+            if condition:
+                kept["Condition"] = condition
+            if principal:
+                kept["Principal"] = sorted({*kept.get("Principal", []), *principal})
+    return dict(sorted(found.items()))
+
+
+def document_of(statements: dict[str, Document]) -> Document:
+    """The policy with these statements, as ``by_name`` has them."""
+    return {"Version": VERSION, "Statement": list(statements.values())}
+
+
+def _listed(value: Any) -> list[str]:
+    if isinstance(value, dict):  # {"AWS": "*"}, a principal
+        return _listed(value.get("AWS"))
+    return [value] if isinstance(value, str) else list(value or [])
+
+
+def _condition(condition: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
+    return {
+        operator: {key: sorted(_listed(values)) for key, values in sorted(keys.items())}
+        for operator, keys in sorted(condition.items())
+    }

@@ -1,0 +1,132 @@
+"""``python3 -m maintenance COMMAND --plan FILE``: exit code 0, 1 for an error (one line), 2 for findings."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from . import acl, keys, streams, trim
+from .resp import MaintenanceError, UnreachableError, endpoints, patiently, primary
+
+FINDINGS = 2
+INTERRUPTED = 130  # as shells have it: 128 + SIGINT
+PLAN = Path(__file__).with_name("plan.json")
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="maintenance", description="Upkeep of a running Valkey. Where it is comes from VALKEY_* variables."
+    )
+    top_commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        command = top_commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        command.add_argument("--plan", type=Path, default=PLAN, help="what is wanted (default: %(default)s)")
+        command.add_argument(
+            "--wait", type=float, default=0, metavar="SECONDS", help="how long to wait for a server that is not ready"
+        )
+        return command
+
+    add("streams", "make the streams and consumer groups that are missing")
+    add("trim", "remove stream entries that are older than the plan keeps them").add_argument(
+        "--json", action="store_true", help="print a JSON document"
+    )
+    audit_arguments(add("keys", "check every key's pattern, type and TTL"))
+    reload = add("acl", "have every server of VALKEY_HOST load its ACL file until it has the wanted one")
+    reload.add_argument("--mark", required=True, help="the user that the wanted file is known by")
+    return top
+
+
+def audit_arguments(command: argparse.ArgumentParser) -> None:
+    """What ``keys`` takes, here and as a make target."""
+    shape = command.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="print a JSON document")
+    shape.add_argument("--prometheus", action="store_true", help="print metrics in Prometheus' text format")
+    command.add_argument(
+        "--rate", type=_positive, default=keys.RATE, metavar="N", help="keys a second at most (default: %(default)s)"
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except MaintenanceError as error:
+        print(f"error: {error}{_remedy(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _remedy(error: MaintenanceError) -> str:
+    text = str(error)
+    if isinstance(error, UnreachableError):
+        return "; see that it runs and that VALKEY_HOST, VALKEY_PORT and VALKEY_TLS are right"
+    if "WRONGPASS" in text or "NOAUTH" in text:
+        return "; set VALKEY_USER and its password to a user that the server knows"
+    if "READONLY" in text:
+        return "; name the primary in VALKEY_HOST, or all nodes, divided by commas"
+    if "NOPERM" in text:
+        return "; the user needs the rules of the maintenance user"
+    return ""
+
+
+def _run(options: argparse.Namespace) -> int:
+    servers = endpoints(os.environ)
+    if options.command == "acl":
+        acl.reload(servers, options.mark, options.wait)
+        print(f"users loaded on {len(servers)} servers" if len(servers) > 1 else "users loaded")
+        return 0
+    plan = _plan(options.plan)
+    with patiently(options.wait, lambda: primary(servers)) as connection:
+        if options.command == "streams":
+            made = streams.make(connection, plan)
+            print("\n".join(f"made {name}" for name in made) or "all streams and groups exist")
+            return 0
+        if options.command == "trim":
+            return report_trimmed(list(trim.trim(connection, plan)), as_json=options.json)
+        return report_audit(keys.audit(connection, plan, options.rate), options)
+
+
+def report_trimmed(results: list[trim.Trimmed], *, as_json: bool) -> int:
+    """Print what was trimmed; exit code 2 when unfinished entries went, or keep a queue from being trimmed."""
+    if as_json:
+        print(json.dumps([asdict(result) for result in results], indent=2))
+    else:
+        print("\n".join(trim.text(results, int(time.time() * 1000))))
+    return FINDINGS if any(result.lost or result.held for result in results) else 0
+
+
+def report_audit(result: keys.Audit, options: argparse.Namespace) -> int:
+    """Print the audit in the shape that ``options`` name; exit code 2 when a key is not as the plan says."""
+    if options.json:
+        print(json.dumps(result.document(), indent=2))
+    else:
+        print("\n".join(keys.prometheus(result, time.time()) if options.prometheus else keys.text(result)))
+    return FINDINGS if result.wrong else 0
+
+
+def _plan(path: Path) -> dict[str, Any]:
+    try:
+        plan: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MaintenanceError(f"the plan {path} can't be read: {error.strerror}; name it with --plan") from None
+    except ValueError as error:
+        raise MaintenanceError(f"the plan {path} is no JSON: {error}") from None
+    return plan
+
+
+if __name__ == "__main__":
+    sys.exit(main())

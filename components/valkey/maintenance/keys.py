@@ -1,0 +1,179 @@
+"""The keyspace audit: every key against the plan's pattern, type and TTL.
+
+SCAN in small steps at a bounded rate; of each key only TYPE and PTTL are asked, whose cost does not depend on the key's
+size. A key that moves while the server's table grows may be counted twice; one that expires meanwhile is not counted.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .keyspace import Keyspace, Pattern
+from .resp import Connection, ServerError, Word, encoded
+
+# Keys a step. SCAN takes 0.1 to 0.2 ms for them; of what follows the server reads 16 KiB at a time.
+STEP_KEYS = 200
+RATE = 50_000  # keys a second
+EXAMPLES = 5
+DAY_MS = 86_400_000
+UNKNOWN = "no pattern"
+GONE = -2  # what PTTL says of a key that expired meanwhile
+
+Progress = Callable[[int], None]
+
+
+@dataclass
+class Offenders:
+    """Keys of one pattern that are wrong in one way: how many, and the first few."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Audit:
+    """``keys``: pattern -> how many; ``offenders``: pattern -> what is wrong -> which. ``seconds`` it took."""
+
+    keys: dict[str, int]
+    offenders: dict[str, dict[str, Offenders]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def total(self) -> int:
+        return sum(self.keys.values())
+
+    @property
+    def wrong(self) -> int:
+        """Findings; a key that is wrong in two ways counts twice."""
+        return sum(found.count for reasons in self.offenders.values() for found in reasons.values())
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "total": self.total, "wrong": self.wrong}
+
+
+def audit(connection: Connection, plan: dict[str, Any], rate: int = RATE, progress: Progress | None = None) -> Audit:
+    """Look at every key. ``rate`` is keys a second at most; ``progress`` gets how many were looked at so far."""
+    keyspace = Keyspace(plan)
+    result = Audit({pattern.pattern: 0 for pattern in keyspace.patterns})
+    started = time.monotonic()
+    clock, (cursor, names) = connection.transaction([("TIME",), _scan("0")])
+    seen = 0
+    while True:
+        request = b"".join(map(_look, names)) + encoded(("TIME",))
+        more = cursor != "0"
+        if more:
+            request += encoded(_scan(cursor))
+        answers, replies = connection.exchange(request, 2 * len(names), 2 if more else 1)
+        before, clock = clock, connection.checked(replies[0])
+        # A midnight may pass between the two: the later one is what a key may live until.
+        _check(connection, keyspace, names, answers, max(map(_until_midnight_ms, (before, clock))), result)
+        seen += len(names)
+        if progress is not None:
+            progress(seen)
+        if not more:
+            break
+        cursor, names = connection.checked(replies[1])
+        ahead = seen / rate - (time.monotonic() - started)
+        if ahead > 0:
+            time.sleep(ahead)
+    result.seconds = round(time.monotonic() - started, 3)
+    return result
+
+
+def _scan(cursor: str) -> tuple[Word, ...]:
+    return ("SCAN", cursor, "COUNT", STEP_KEYS)
+
+
+def _look(name: str) -> bytes:
+    """TYPE and PTTL, encoded."""
+    key = name.encode(errors="surrogateescape")
+    key = b"$%d\r\n%s\r\n" % (len(key), key)
+    return b"*2\r\n$4\r\nTYPE\r\n%s*2\r\n$4\r\nPTTL\r\n%s" % (key, key)
+
+
+def _check(
+    connection: Connection, keyspace: Keyspace, names: list[str], answers: list[bytes], midnight_ms: int, result: Audit
+) -> None:
+    for name, kind, ttl in zip(names, answers[::2], answers[1::2], strict=True):
+        if kind.startswith(b"-") or ttl.startswith(b"-"):
+            error = kind if kind.startswith(b"-") else ttl
+            connection.checked(ServerError(error[1:].decode().strip()))
+        ttl_ms = int(ttl[1:])
+        if ttl_ms == GONE:
+            continue
+        pattern = keyspace.of(name)
+        row = pattern.pattern if pattern is not None else UNKNOWN
+        result.keys[row] = result.keys.get(row, 0) + 1
+        for reason in _wrong(pattern, kind[1:-2].decode(), ttl_ms, midnight_ms):
+            found = result.offenders.setdefault(row, {}).setdefault(reason, Offenders())
+            found.count += 1
+            if len(found.examples) < EXAMPLES:
+                found.examples.append(keyspace.shown(name, pattern))
+
+
+def _until_midnight_ms(server_time: list[str]) -> int:
+    seconds, microseconds = server_time
+    return DAY_MS - (int(seconds) * 1000 + int(microseconds) // 1000) % DAY_MS
+
+
+def _wrong(pattern: Pattern | None, kind: str, ttl_ms: int, midnight_ms: int) -> list[str]:
+    if pattern is None:
+        return ["matches no pattern"]
+    found = []
+    if kind not in pattern.types:
+        found.append(f"is a {kind}, not a {' or '.join(sorted(pattern.types))}")
+    if pattern.ttl == "forbidden" and ttl_ms >= 0:
+        found.append("has a TTL and must not expire")
+    elif pattern.ttl in ("at-most", "utc-midnight"):
+        longest = pattern.ttl_ms if pattern.ttl == "at-most" else midnight_ms
+        if ttl_ms < 0:
+            found.append("has no TTL")
+        elif ttl_ms > longest:
+            found.append("lives longer than its TTL")
+    return found
+
+
+def text(result: Audit) -> list[str]:
+    """A line a pattern with keys, its offenders below it."""
+    width = max(map(len, result.keys))
+    lines = []
+    for pattern, count in result.keys.items():
+        reasons = result.offenders.get(pattern, {})
+        if count:
+            lines.append(f"{pattern:{width}}  {count:>9} keys{'' if reasons else '  ok'}")
+        for reason, found in sorted(reasons.items()):
+            more = ", ..." if found.count > len(found.examples) else ""
+            lines.append(f"  {found.count} {reason}: {', '.join(found.examples)}{more}")
+    lines.append(f"{result.total} keys looked at in {result.seconds:.1f} s, {result.wrong} findings")
+    return lines
+
+
+def prometheus(result: Audit, now: float) -> list[str]:
+    """Gauges in Prometheus' text format. ``now`` is a Unix time in seconds."""
+    lines = [
+        "# HELP stellaops_valkey_keys Keys by pattern of the schema mapping.",
+        "# TYPE stellaops_valkey_keys gauge",
+        *(f"stellaops_valkey_keys{{pattern={_label(name)}}} {count}" for name, count in result.keys.items()),
+        "# HELP stellaops_valkey_key_offenders Keys that are not as the schema mapping says.",
+        "# TYPE stellaops_valkey_key_offenders gauge",
+    ]
+    for pattern, reasons in result.offenders.items():
+        for reason, found in sorted(reasons.items()):
+            labels = f"pattern={_label(pattern)},reason={_label(reason)}"
+            lines.append(f"stellaops_valkey_key_offenders{{{labels}}} {found.count}")
+    lines += [
+        "# HELP stellaops_valkey_audit_seconds How long the audit took.",
+        "# TYPE stellaops_valkey_audit_seconds gauge",
+        f"stellaops_valkey_audit_seconds {result.seconds}",
+        "# HELP stellaops_valkey_audit_timestamp_seconds When the audit ended.",
+        "# TYPE stellaops_valkey_audit_timestamp_seconds gauge",
+        f"stellaops_valkey_audit_timestamp_seconds {now:.0f}",
+    ]
+    return lines
+
+
+def _label(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

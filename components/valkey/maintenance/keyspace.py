@@ -1,0 +1,61 @@
+"""Which pattern of the plan a key belongs to: the most specific one that matches, as ``feed:nvd:json`` before ``feed:*``."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+SHOWN_CHARACTERS = 120
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A row of the plan's ``keys``. ``ttl`` is one of ``forbidden``, ``free``, ``at-most`` (``ttl_ms``), ``utc-midnight``.
+
+    ``secret`` says that what stands for the placeholder must not be shown.
+    """
+
+    pattern: str
+    types: frozenset[str]
+    ttl: str
+    ttl_ms: int
+    secret: bool
+
+    @property
+    def literal(self) -> int:
+        """How many characters it fixes: the more, the more specific."""
+        return len(re.sub(r"\*|\{[^}]*\}", "", self.pattern))
+
+    @property
+    def expression(self) -> re.Pattern[str]:
+        parts = re.split(r"\*|\{[^}]*\}", self.pattern)
+        return re.compile(".*".join(map(re.escape, parts)), re.DOTALL)
+
+
+class Keyspace:
+    """The plan's patterns, found by a key's first word."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self.patterns = [
+            Pattern(row["pattern"], frozenset(row["types"]), row["ttl"], row["ttl_ms"], row["secret"])
+            for row in plan["keys"]
+        ]
+        self._by_word: dict[str, list[tuple[re.Pattern[str], Pattern]]] = {}
+        for pattern in sorted(self.patterns, key=lambda item: -item.literal):
+            word = pattern.pattern.partition(":")[0]
+            self._by_word.setdefault(word, []).append((pattern.expression, pattern))
+
+    def of(self, key: str) -> Pattern | None:
+        """The pattern that ``key`` belongs to. Of two that fix as many characters, the plan's first one."""
+        for expression, pattern in self._by_word.get(key.partition(":")[0], ()):
+            if expression.fullmatch(key):
+                return pattern
+        return None
+
+    def shown(self, key: str, pattern: Pattern | None) -> str:
+        """``key`` for a report: control characters escaped, and no more than the beginning of a secret."""
+        text = key.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        text = "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+        if pattern is not None and pattern.secret:
+            fixed = len(pattern.pattern.partition("{")[0])
+            return f"{text[: fixed + 4]}..."
+        return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."

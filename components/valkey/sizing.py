@@ -1,0 +1,106 @@
+"""How much memory the mapping's estimates come to: a rule for each type, measured on a server (see docs/valkey.md)."""
+
+import re
+from dataclasses import dataclass
+
+from components.mapping import Mapping
+from components.mapping.model import Estimate
+from components.mapping.names import duration_ms, memory_bytes
+from components.valkey.plan import retention
+
+# Bytes besides name and content, rounded up a little from what was measured.
+KEY = 60
+EXPIRY = 20
+STREAM = 2048  # with its groups
+ELEMENT = {"list": 5, "hash": 5, "set": 32, "zset": 80, "stream": 16}
+
+# What stands for a placeholder: a digest with its algorithm, else a UUID.
+DIGEST_BYTES = len("sha256:") + 64
+NAME_BYTES = 36
+DAY_MS = 86_400_000
+
+# Above this share, what is never evicted leaves too little room for caches, forks and bad days.
+KEPT_SHARE = 0.6
+
+
+@dataclass(frozen=True)
+class PatternSize:
+    """``elements`` are those of all keys together, None where a key is one value; ``bytes`` is the memory of all."""
+
+    pattern: str
+    type: str
+    keys: int
+    elements: int | None
+    bytes: int
+    evictable: bool
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """``maxmemory`` in bytes; ``unbounded``: streams that nothing trims; ``unknown``: patterns without an estimate."""
+
+    patterns: tuple[PatternSize, ...]
+    maxmemory: int
+    unbounded: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+    @property
+    def total(self) -> int:
+        return sum(row.bytes for row in self.patterns)
+
+    @property
+    def kept(self) -> int:
+        """Bytes of keys without expiry and of streams: what eviction never frees."""
+        return sum(row.bytes for row in self.patterns if not row.evictable)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        found = []
+        if self.kept > KEPT_SHARE * self.maxmemory:
+            found.append(
+                f"keys without expiry and streams alone take {self.kept / self.maxmemory:.0%} of maxmemory, over "
+                f"{KEPT_SHARE:.0%}: raise maxmemory, or shorten retention; when they fill it, writers get OOM errors"
+            )
+        if self.total > self.maxmemory:
+            found.append("all keys together do not fit into maxmemory: caches will be evicted before their TTL")
+        found += [
+            f"{name} is never trimmed: set valkey.trim_acknowledged_after, or give it a ttl" for name in self.unbounded
+        ]
+        found += [f"{name} has no estimate: add it under valkey.estimates" for name in self.unknown]
+        return tuple(found)
+
+
+def sizing(mapping: Mapping) -> Sizing:
+    """Every pattern's expected memory."""
+    keys, estimates = mapping.valkey.keys, mapping.valkey.estimates
+    return Sizing(
+        patterns=tuple(_size(mapping, pattern, estimate) for pattern, estimate in estimates.items()),
+        maxmemory=memory_bytes(mapping.valkey.memory.maxmemory),
+        unbounded=tuple(
+            name for name, key in keys.items() if key.type == "stream" and retention(mapping, name) is None
+        ),
+        unknown=tuple(name for name in keys if name not in estimates),
+    )
+
+
+def key_bytes(name: int, value: int, kind: str, elements: int | None, *, expires: bool) -> int:
+    """Memory of one key: ``name`` and ``value`` (of an element, where there are ``elements``) are sizes in bytes."""
+    content = value if elements is None else elements * (value + ELEMENT[kind])
+    return KEY + name + content + (EXPIRY if expires else 0) + (STREAM if kind == "stream" else 0)
+
+
+def _size(mapping: Mapping, pattern: str, estimate: Estimate) -> PatternSize:
+    key = mapping.valkey.keys[pattern]
+    elements = estimate.members
+    if estimate.entries_per_day is not None:
+        # What nothing trims is warned of; a year of it is shown.
+        days = duration_ms(retention(mapping, pattern) or "365d") / DAY_MS
+        elements = round(estimate.entries_per_day * days)
+    one = key_bytes(_name_bytes(pattern), estimate.bytes, key.type, elements, expires=key.evictable)
+    total = None if elements is None else elements * estimate.keys
+    return PatternSize(pattern, key.type, estimate.keys, total, one * estimate.keys, key.evictable)
+
+
+def _name_bytes(pattern: str) -> int:
+    longest = re.sub(r"\{\w*[dD]igest\}", "d" * DIGEST_BYTES, pattern)
+    return len(re.sub(r"\{\w+\}|\*", "n" * NAME_BYTES, longest).encode())

@@ -1,0 +1,362 @@
+"""Reads what this stack gives a service: its part of the contract, and its secrets. Copy this file into a service.
+
+One file, standard library only, Python 3.9 or later. From where a service finds them:
+
+    storage = from_environment()                               # Kubernetes envFrom; eval "$(make -s env MODULE=scanner)"
+    storage = from_files("/etc/stellaops/config", "/etc/stellaops/secrets")   # ConfigMap and Secret, mounted
+    storage = from_outputs("outputs.json", "scanner")          # pulumi stack output --json --show-secrets
+
+    psycopg.connect(**storage.postgres.connection())
+    valkey.Valkey(**storage.valkey.connection())
+
+Everything raises ``ContractError`` in one line that names the place and says what to do. Fields that a newer contract
+adds are ignored; a contract with another first version number is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+MAJOR = 1  # the first number of the contract's version that this file understands
+CONTRACT_VARIABLE = "STELLAOPS_CONTRACT"
+# Environment variable or file -> the name of the same secret in the stack's output ``secrets``.
+_Password = Callable[[str], str]
+SECRETS = {
+    "PGPASSWORD": "postgres_password",
+    "VALKEY_PASSWORD": "valkey_password",
+    "AWS_ACCESS_KEY_ID": "object_store_access_key",
+    "AWS_SECRET_ACCESS_KEY": "object_store_secret_key",
+}
+
+_PLACEHOLDER = re.compile(r"\{([^}]*)\}")
+
+
+class ContractError(Exception):
+    """The contract is missing, of another version, or does not give what was asked for."""
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """The login and what it may do. ``tables``: ``schema.table`` -> privileges on all of it; ``columns``:
+    ``schema.table`` -> column -> privileges on that column alone."""
+
+    host: str
+    port: int
+    database: str
+    sslmode: str
+    user: str
+    password: str = field(repr=False)
+    tables: Mapping[str, frozenset[str]]
+    columns: Mapping[str, Mapping[str, frozenset[str]]]
+    functions: tuple[str, ...]
+    isolates_tenants: bool  # then each transaction begins with SET LOCAL app.tenant_id, or sees no row
+
+    def connection(self) -> dict[str, Any]:
+        """Arguments by libpq's names, as ``psycopg.connect`` and others take them."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "dbname": self.database,
+            "user": self.user,
+            "password": self.password,
+            "sslmode": self.sslmode,
+        }
+
+    def may(self, privilege: str, table: str, column: str | None = None) -> bool:
+        """Whether the login has ``SELECT``, ``INSERT`` ... on ``schema.table``, or on one column of it."""
+        if privilege in self.tables.get(table, frozenset()):
+            return True
+        return column is not None and privilege in self.columns.get(table, {}).get(column, frozenset())
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key pattern; ``ttl`` is a duration like ``90d``, ``infinite``, ``until-utc-midnight`` or ``none``."""
+
+    pattern: str
+    type: str
+    ttl: str
+    verb: str
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream; ``verb`` is produce or consume, ``groups`` the service's own consumer groups with idle time-outs."""
+
+    name: str
+    verb: str
+    events: tuple[str, ...]
+    groups: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Sentinel:
+    """Where to ask who the primary is, and by which name."""
+
+    host: str
+    port: int
+    primary: str
+
+
+@dataclass(frozen=True)
+class Valkey:
+    """The user and what it may touch. With ``sentinel``, ``host`` may answer from a replica: writers ask Sentinel."""
+
+    host: str
+    port: int
+    tls: bool
+    user: str
+    password: str = field(repr=False)
+    sentinel: Sentinel | None
+    keys: tuple[Key, ...]
+    streams: tuple[Stream, ...]
+
+    def connection(self) -> dict[str, Any]:
+        """Arguments of ``valkey.Valkey`` and ``redis.Redis``."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "ssl": self.tls,
+            "username": self.user,
+            "password": self.password,
+        }
+
+    def key(self, pattern: str, **parts: str) -> str:
+        """The key of a pattern: ``key("scan:{digest}", digest="sha256:1")``. Refuses a pattern that is not ours."""
+        if pattern not in {key.pattern for key in self.keys}:
+            raise ContractError(
+                f"{self.user} may not use keys {pattern!r}; it has {_list(k.pattern for k in self.keys)}"
+            )
+        wanted = set(_PLACEHOLDER.findall(pattern))
+        if wanted != set(parts):
+            raise ContractError(f"key {pattern!r} is made from {_list(wanted)}, not from {_list(parts)}")
+        return _PLACEHOLDER.sub(lambda match: parts[match[1]], pattern)
+
+    def group(self, stream: str) -> str:
+        """The consumer group in which the service reads a stream. Refuses a stream that it does not consume."""
+        groups = [name for use in self.streams if use.name == stream and use.verb == "consume" for name in use.groups]
+        if len(groups) != 1:
+            raise ContractError(f"{self.user} has {_list(groups)} as groups of stream {stream!r}, not exactly one")
+        return groups[0]
+
+    def produces(self, stream: str) -> bool:
+        """Whether the service may add entries to a stream."""
+        return any(use.name == stream and use.verb == "produce" for use in self.streams)
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Objects below ``prefix`` (which may hold ``*``) of a bucket; ``verb`` is write or read."""
+
+    bucket: str
+    prefix: str
+    verb: str
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """The S3 endpoint and which objects the service may use there. The keys are None in a contract 1.0."""
+
+    endpoint: str
+    region: str
+    path_style: bool
+    access_key: str | None
+    secret_key: str | None = field(repr=False)
+    objects: tuple[Objects, ...]
+    buckets: Mapping[str, str]  # name in the mapping -> physical name
+
+    def connection(self) -> dict[str, Any]:
+        """Arguments of ``boto3.client("s3", ...)``; with ``path_style``, its addressing style must be ``path``."""
+        return {
+            "endpoint_url": self.endpoint,
+            "region_name": self.region,
+            "aws_access_key_id": self.access_key,
+            "aws_secret_access_key": self.secret_key,
+        }
+
+    def bucket(self, name: str) -> str:
+        """The physical name of a bucket of the mapping: an environment may put a prefix before it."""
+        if name not in self.buckets:
+            raise ContractError(f"no bucket {name!r} is this service's; there are {_list(self.buckets)}")
+        return self.buckets[name]
+
+
+@dataclass(frozen=True)
+class Storage:
+    """All that one service has. ``postgres`` and ``object_store`` are None where it has nothing there."""
+
+    module: str
+    version: str
+    postgres: Postgres | None
+    valkey: Valkey
+    object_store: ObjectStore | None
+
+
+def from_environment(environment: Mapping[str, str] | None = None) -> Storage:
+    """From ``STELLAOPS_CONTRACT`` and the password variables; ``environment`` is ``os.environ`` by default."""
+    values = os.environ if environment is None else environment
+    return _from_values(values, "environment")
+
+
+def from_files(*directories: str | os.PathLike[str]) -> Storage:
+    """From files named like the environment variables, in any of the directories. Call it again for new secrets."""
+    values: dict[str, str] = {}
+    for name in (CONTRACT_VARIABLE, *SECRETS):
+        for directory in directories:
+            path = Path(directory) / name
+            try:
+                values[name] = path.read_text(encoding="utf-8")
+                break
+            except FileNotFoundError:
+                continue
+            except (OSError, UnicodeDecodeError) as error:
+                raise ContractError(f"{path} can't be read: {error}") from None
+    return _from_values(values, " and ".join(str(directory) for directory in directories))
+
+
+def from_outputs(outputs: str | os.PathLike[str] | Mapping[str, Any], module: str) -> Storage:
+    """From the JSON file of ``pulumi stack output --json --show-secrets``, or what it holds."""
+    if not isinstance(outputs, Mapping):
+        where = str(outputs)
+        try:
+            outputs = _object(json.loads(Path(outputs).read_text(encoding="utf-8")), where)
+        except (OSError, ValueError) as error:
+            raise ContractError(f"{where} can't be read: {error}") from None
+    else:
+        where = "stack outputs"
+    secrets = _object(_get(_object(_get(outputs, "secrets", where), "secrets"), module, "secrets"), module)
+    passwords = {variable: str(secrets[name]) for variable, name in SECRETS.items() if name in secrets}
+    return _storage(_object(_get(outputs, "contract", where), "contract"), module, passwords, where)
+
+
+def _from_values(values: Mapping[str, str], where: str) -> Storage:
+    text = values.get(CONTRACT_VARIABLE)
+    if text is None:
+        raise ContractError(f"{CONTRACT_VARIABLE} is not in {where}; take it from the module's ConfigMap or make env")
+    try:
+        contract = _object(json.loads(text), CONTRACT_VARIABLE)
+    except ValueError as error:
+        raise ContractError(f"{CONTRACT_VARIABLE} in {where} is not JSON: {error}") from None
+    _check_version(contract, where)
+    modules = list(_object(_get(contract, "modules", CONTRACT_VARIABLE), "modules"))
+    if len(modules) != 1:
+        raise ContractError(f"{CONTRACT_VARIABLE} in {where} is of {len(modules)} modules; it must be of one")
+    passwords = {name: values[name] for name in SECRETS if name in values}
+    return _storage(contract, modules[0], passwords, where)
+
+
+def _check_version(contract: Mapping[str, Any], where: str) -> str:
+    version = str(_get(contract, "version", "contract"))
+    if version.partition(".")[0] != str(MAJOR):
+        raise ContractError(
+            f"the contract in {where} has version {version}, this reader knows {MAJOR}.x; take a newer contract_reader.py"
+        )
+    return version
+
+
+def _storage(contract: Mapping[str, Any], module: str, passwords: Mapping[str, str], where: str) -> Storage:
+    version = _check_version(contract, where)
+    modules = _object(_get(contract, "modules", "contract"), "modules")
+    if module not in modules:
+        raise ContractError(f"no module {module!r} in the contract; there are {_list(sorted(modules))}")
+    use = _object(modules[module], module)
+    endpoints = _object(_get(contract, "endpoints", "contract"), "endpoints")
+    layout = _object(contract.get("layout", {}), "layout")
+
+    def password(variable: str) -> str:
+        if variable not in passwords:
+            raise ContractError(f"{variable} of {module} is not in {where}; take it from the module's Secret")
+        return passwords[variable]
+
+    try:
+        return Storage(
+            module=module,
+            version=version,
+            postgres=_postgres(use["postgres"], endpoints["postgres"], password) if use["postgres"] else None,
+            valkey=_valkey(use["valkey"], endpoints["valkey"], password),
+            object_store=_object_store(use, endpoints["object_store"], layout, password)
+            if use["object_store"]
+            else None,
+        )
+    except KeyError as error:
+        raise ContractError(f"the contract of {module} in {where} has no field {error}") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ContractError(f"the contract of {module} in {where} can't be understood: {error}") from None
+
+
+def _postgres(use: Mapping[str, Any], endpoint: Mapping[str, Any], password: _Password) -> Postgres:
+    tables = {
+        f"{schema}.{table}": access for schema, found in use["schemas"].items() for table, access in found.items()
+    }
+    return Postgres(
+        host=endpoint["host"],
+        port=int(endpoint["port"]),
+        database=endpoint["database"],
+        sslmode=endpoint["sslmode"],
+        user=use["role"],
+        password=password("PGPASSWORD"),
+        tables={table: frozenset(access["privileges"]) for table, access in tables.items()},
+        columns={
+            table: {column: frozenset(privileges) for column, privileges in access.get("columns", {}).items()}
+            for table, access in tables.items()
+        },
+        functions=tuple(use.get("functions", ())),
+        isolates_tenants=endpoint.get("tenant_isolation", "off") != "off",
+    )
+
+
+def _valkey(use: Mapping[str, Any], endpoint: Mapping[str, Any], password: _Password) -> Valkey:
+    sentinel = endpoint.get("sentinel")
+    return Valkey(
+        host=endpoint["host"],
+        port=int(endpoint["port"]),
+        tls=bool(endpoint["tls"]),
+        user=use["user"],
+        password=password("VALKEY_PASSWORD"),
+        sentinel=Sentinel(sentinel["host"], int(sentinel["port"]), sentinel["primary"]) if sentinel else None,
+        keys=tuple(Key(key["pattern"], key["type"], key["ttl"], key["verb"]) for key in use["keys"]),
+        streams=tuple(
+            Stream(item["name"], item["verb"], tuple(item["events"]), dict(item.get("groups", {})))
+            for item in use["streams"]
+        ),
+    )
+
+
+def _object_store(
+    use: Mapping[str, Any], endpoint: Mapping[str, Any], layout: Mapping[str, Any], password: _Password
+) -> ObjectStore:
+    keys = "object_store_secret_key" in use["secrets"]
+    used = {item["bucket"] for item in use["object_store"]}
+    # A contract 1.0 has no layout: there, a bucket goes by its physical name.
+    names = {name: item["bucket"] for name, item in layout.items()} or {bucket: bucket for bucket in used}
+    return ObjectStore(
+        endpoint=endpoint["endpoint"],
+        region=endpoint["region"],
+        path_style=bool(endpoint.get("path_style", True)),
+        access_key=password("AWS_ACCESS_KEY_ID") if keys else None,
+        secret_key=password("AWS_SECRET_ACCESS_KEY") if keys else None,
+        objects=tuple(Objects(item["bucket"], item["prefix"], item["verb"]) for item in use["object_store"]),
+        buckets={name: bucket for name, bucket in names.items() if bucket in used},
+    )
+
+
+def _object(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ContractError(f"{where} is not a JSON object")
+    return value
+
+
+def _get(values: Mapping[str, Any], name: str, where: str) -> Any:
+    if name not in values:
+        raise ContractError(f"{where} has no {name!r}")
+    return values[name]
+
+
+def _list(names: Any) -> str:
+    return ", ".join(sorted(names)) or "none"

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Have the server read its certificates again when they were renewed; connections that are open stay.
+#
+# LOCAL, PORT, NODE_USER, PASSWORD_FILE, CLI_TLS, TLS_DIRECTORY. PERIOD: seconds between two looks.
+set -eu
+trap 'exit 0' TERM INT
+fingerprint() {
+    cat "$TLS_DIRECTORY/tls.crt" "$TLS_DIRECTORY/tls.key" "$TLS_DIRECTORY/ca.crt" | sha256sum
+}
+# Valkey 8 reads it under Redis' name.
+REDISCLI_AUTH=$(cat "$PASSWORD_FILE")
+export REDISCLI_AUTH
+loaded=$(fingerprint)
+while :; do
+    sleep "${PERIOD:-30}" &
+    wait $!
+    now=$(fingerprint)
+    [ "$now" != "$loaded" ] || continue
+    # shellcheck disable=SC2086 # options, divided by spaces
+    if valkey-cli -e -h "$LOCAL" -p "$PORT" $CLI_TLS --user "$NODE_USER" config set \
+        tls-cert-file "$TLS_DIRECTORY/tls.crt" tls-key-file "$TLS_DIRECTORY/tls.key" \
+        tls-ca-cert-file "$TLS_DIRECTORY/ca.crt"; then
+        loaded=$now
+        echo "tls-reload: the server has the renewed certificates"
+    fi
+done
