@@ -6,7 +6,7 @@ LOCAL := $(PYTHON) -m local
 MIGRATIONS = $(LOCAL) operate migrations $(subst migrate-,,$@) $(if $(SCHEMA),--schema $(SCHEMA)) $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
 .PHONY: migrate-status migrate-apply migrate-verify migrate-baseline migrate-repair
-.PHONY: help up down destroy preview refresh drift streams trim keys size objects undelete backup restore drill env pulumi clean docs docs-open test lint format
+.PHONY: help up down destroy preview review refresh drift streams trim keys size objects undelete backup restore drill env pulumi clean docs docs-open test lint format
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ up:  ## Bring up the local stack: engine, servers, every resource (the first tim
 
 preview:  ## Show what `up` would change (ARGS=--expect-no-changes fails if there is something)
 	@$(LOCAL) preview $(ARGS)
+
+review:  ## The preview as reviewers see it in a pull request (STACK=dev for another stack)
+	@$(LOCAL) review $(if $(STACK),--stack $(STACK)) $(ARGS)
 
 refresh:  ## Look what was changed by hand in the stores; the next `up` puts it right
 	@$(LOCAL) refresh $(ARGS)

@@ -196,8 +196,8 @@ class Settings:
                 mode=_choice(config, "backups", ("logical", "continuous", "none")),
                 encryption=config.get("backupsEncryption") or "",
                 volume_size=config.get("backupsVolumeSize") or "20Gi",
-                postgres_image=config.get("backupsPostgresImage") or POSTGRES_IMAGE,
-                agent_image=config.get("backupsAgentImage") or AGENT_IMAGE,
+                postgres_image=_image(config, "backupsPostgresImage", POSTGRES_IMAGE),
+                agent_image=_image(config, "backupsAgentImage", AGENT_IMAGE),
             ),
         )
 

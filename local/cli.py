@@ -14,9 +14,9 @@ from local.errors import UserError
 from local.paths import ROOT
 
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
-TAKES_ENGINE_ARGUMENTS = ("up", "preview", "refresh", "destroy", "test")
+TAKES_ENGINE_ARGUMENTS = ("up", "preview", "refresh", "destroy", "test", "review")
 # Their standard output is for machines: progress goes to standard error.
-FOR_MACHINES = ("env", "pulumi", "operate")
+FOR_MACHINES = ("env", "pulumi", "operate", "review")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,7 +25,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
-        more = "; other arguments go to the engine" if name in TAKES_ENGINE_ARGUMENTS and name != "test" else ""
+        engine = name in TAKES_ENGINE_ARGUMENTS and name not in ("test", "review")
+        more = "; other arguments go to the engine" if engine else ""
         return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}{more}.")
 
     add("up", "bring up engine, servers and every resource").add_argument(
@@ -50,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
         "--open", action="store_true", help="open the site in a browser"
     )
     add("kubernetes-plugin", "build the official Kubernetes plugin and install it for pulumi")
+    add("review", "turn a stack's preview into a comment for reviewers; arguments go to python -m review")
     add("test", "run the tests; arguments go to pytest").add_argument("arguments", nargs=argparse.REMAINDER)
     add("lint", "check style, types, migrations, and that generated files are current")
     add("format", "put the style right")

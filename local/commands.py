@@ -15,7 +15,7 @@ from local.console import console
 from local.engine import tools
 from local.errors import UserError
 from local.fleet import Fleet
-from local.paths import ROOT, VENV, State, short
+from local.paths import ROOT, STACK, VENV, State, short
 from local.servers import restored
 from local.stack import Stack
 
@@ -25,7 +25,8 @@ TEST_WORKERS = 4  # each may start servers of its own
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:  # noqa: PLR0912 - a case for each command
     """The command's exit code. ``arguments`` are those that the engine or pytest gets."""
     # The user's own engine, not the local stack's.
-    pulumi_home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    own = dict(os.environ)
+    pulumi_home = Path(own.get("PULUMI_HOME") or Path.home() / ".pulumi")
     environment.scrub()
     state = State.current()
     match options.command:
@@ -51,6 +52,8 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:  # noqa: 
             return _docs(show=options.open)
         case "kubernetes-plugin":
             return _kubernetes_plugin(pulumi_home)
+        case "review":
+            return _review(state, list(arguments), own)
         case "test":
             return _test([*options.arguments, *arguments])
         case "lint" | "format":
@@ -273,6 +276,22 @@ def _kubernetes_plugin(pulumi_home: Path) -> int:
     place = install.install_built(pulumi_home.absolute(), tools.kubernetes_plugin(console))
     console.say(f"the official Kubernetes plugin is installed in {place}")
     return 0
+
+
+def _review(state: State, arguments: list[str], own: dict[str, str]) -> int:
+    """The preview of the local stack as a comment; of another stack with the user's own engine and environment."""
+    chosen = [arguments[at + 1] for at, part in enumerate(arguments[:-1]) if part == "--stack"]
+    elsewhere = any(name != STACK for name in chosen) or any(not part.startswith("-") for part in arguments[:1])
+    if elsewhere:
+        settings = {**own, "PATH": os.pathsep.join([str(VENV / "bin"), own.get("PATH", os.defpath)])}
+    else:
+        stack = _existing(state)
+        with _alone(state):
+            Fleet.ready(state, console).start(console)
+        settings = stack.environment
+        arguments = arguments if chosen else ["--stack", STACK, *arguments]
+    command = [VENV / "bin" / "python", "-m", "review", *arguments]
+    return subprocess.run([str(part) for part in command], cwd=ROOT, env=settings, check=False).returncode
 
 
 def _test(arguments: list[str]) -> int:

@@ -104,6 +104,12 @@ def loads(raw: bytes, file: str) -> Mapping:
     return mapping
 
 
+def located(raw: bytes, file: str) -> tuple[Any, dict[Path_, tuple[int, int]]]:
+    """Plain data of a mapping that need not be valid, with line and column of every key and value in it."""
+    document = _Document(file)
+    return _parse(raw, document), document.places
+
+
 def _parse(raw: bytes, document: _Document) -> Any:
     if len(raw) > LARGEST_FILE:
         document.report((), f"is {len(raw)} bytes long; a mapping has at most {LARGEST_FILE}")

@@ -53,6 +53,13 @@ class Tool:
     files: tuple[str, ...] = ()
 
 
+# For the tests of the workflows.
+ACTIONLINT = Tool(
+    name="actionlint",
+    version_of="github.com/rhysd/actionlint",
+    builds=(Build("actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),),
+    room=GIGABYTE,
+)
 PULUMI = Tool(
     name="pulumi",
     version_of="github.com/pulumi/pulumi/pkg/v3",

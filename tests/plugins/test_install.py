@@ -115,3 +115,13 @@ def test_a_moved_clone_or_environment_gets_a_new_launcher(
     monkeypatch.setattr(install, "PROJECT", Path("/elsewhere with 'quotes'"))
     install.ensure(home, pulumi, {})
     assert "PYTHONPATH='/elsewhere with '\\''quotes'\\'''" in program(home, "aws").read_text()
+
+
+def test_a_built_plugin_takes_the_place_of_the_offline_one(home: Path, pulumi: Path, tmp_path: Path) -> None:
+    install.ensure(home, pulumi, {install.CHOICE: "offline"})
+    built = tmp_path / "pulumi-resource-kubernetes"
+    built.write_text("official")
+    for _ in range(2):
+        place = install.install_built(home, built)
+        assert program(home, "kubernetes").read_text() == "official" and place == program(home, "kubernetes").parent
+    assert not list(home.glob("plugins/.*")), "half a plugin would be left behind"

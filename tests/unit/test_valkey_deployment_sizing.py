@@ -1,5 +1,7 @@
 """Memory, disk and times of a Valkey pod, from ``maxmemory``."""
 
+from pathlib import Path
+
 import pytest
 
 from components.valkey.deployment.sizing import GIB, MIB, quantity, sizing
@@ -33,3 +35,18 @@ def test_a_pod_that_stops_has_time_to_save_twice() -> None:
 )
 def test_sizes_are_written_as_the_api_server_writes_them(size: int, text: str) -> None:
     assert quantity(size) == text, "what is read back would differ in every preview"
+
+
+def test_the_guide_has_the_numbers_of_the_rule() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "valkey-kubernetes.md").read_text()
+    for replicas in (0, 2):
+        made = sizing(2 * GIB, replicas=replicas, strategy=BOTH)
+        for text in (f"{made.memory // MIB} MiB", f"{made.disk // GIB} GiB", f"{made.stopping} s"):
+            assert f"| {text} |" in guide, f"with {replicas} replicas"
+
+
+def test_the_plugin_that_is_built_is_the_one_that_the_sdk_names() -> None:
+    from local.plugins.install import sdk_version
+
+    main = (Path(__file__).parents[2] / "local" / "engine" / "pulumi-resource-kubernetes" / "main.go").read_text()
+    assert f'"v{sdk_version("pulumi_kubernetes")}"' in main

@@ -1,0 +1,53 @@
+"""What the kinds of change are told from: the preview, the mapping's places, the contract before and after."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from review.origin import Origins
+from review.preview import Preview, Step
+from review.tokens import SCHEMA
+
+
+@dataclass(frozen=True)
+class Context:
+    """``root`` is the project's directory, where the text of migrations is read."""
+
+    preview: Preview
+    origins: Origins = field(default_factory=Origins)
+    root: Path = Path()
+
+    def steps(self, *types: str) -> Iterator[Step]:
+        """Every step of these types, unchanged ones included."""
+        return (step for step in self.preview.steps if step.type in types)
+
+    @cached_property
+    def contracts(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """The contract as it is, and as it will be where the preview tells."""
+        old, new = self.preview.outputs()
+        return _document(old.get("contract")) or {}, None if new is None else _document(new.get("contract"))
+
+    @cached_property
+    def made_schemas(self) -> frozenset[str]:
+        """Schemas that the run creates: what is told of them is told in one sentence."""
+        return frozenset(step.name for step in self.steps(SCHEMA) if step.op == "create")
+
+    @cached_property
+    def dropped_schemas(self) -> frozenset[str]:
+        return frozenset(step.name for step in self.steps(SCHEMA) if step.op == "delete")
+
+    def memberships(self) -> dict[str, tuple[str, ...]]:
+        """Module -> the group roles that its login has now, as the contract says."""
+        modules = self.contracts[0].get("modules")
+        found = {}
+        for name, module in (modules if isinstance(modules, dict) else {}).items():
+            use = module.get("postgres") if isinstance(module, dict) else None
+            members = use.get("member_of") if isinstance(use, dict) else None
+            found[str(name)] = tuple(str(role) for role in members) if isinstance(members, list) else ()
+        return found
+
+
+def _document(value: Any) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) else None

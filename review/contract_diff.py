@@ -1,0 +1,132 @@
+"""What services will notice: fields of the contract that are added, removed or get another type.
+
+``compare`` works on two contracts as they stand in the stack's outputs. Lists are compared by what their members are
+about (a key's pattern, a bucket's prefix), not by position.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+# What tells the members of a list apart, in this order.
+_NAMES = ("name", "pattern", "bucket", "prefix", "verb")
+# Their keys are names from the mapping, not fields of the contract.
+_BY_NAME = ("modules", "schemas", "schemas.*", "columns", "groups", "secrets")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Paths like ``modules.scanner.postgres.role``. ``retyped`` and ``changed`` say from what to what."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    retyped: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    version: tuple[str, str] = ("", "")
+    problem: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.retyped or self.changed or self.problem)
+
+
+def compare(old: dict[str, Any], new: dict[str, Any]) -> Difference:
+    """The difference of two contracts. ``problem`` says when the version does not tell services what happens."""
+    found: dict[str, list[str]] = {"added": [], "removed": [], "retyped": [], "changed": []}
+    _walk(_keyed(old), _keyed(new), "", found)
+    versions = str(old.get("version", "")), str(new.get("version", ""))
+    problem = version_problem(versions, _shape(old), _shape(new)) if old and new else ""
+    added, removed, retyped, changed = (
+        tuple(sorted(found[kind])) for kind in ("added", "removed", "retyped", "changed")
+    )
+    return Difference(added, removed, retyped, changed, versions, problem)
+
+
+def _walk(old: Any, new: Any, path: str, found: dict[str, list[str]]) -> None:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in old.keys() | new.keys():
+            where = f"{path}.{key}" if path else str(key)
+            if key not in old:
+                found["added"].append(where)
+            elif key not in new:
+                found["removed"].append(where)
+            else:
+                _walk(old[key], new[key], where, found)
+    elif _type(old) != _type(new):
+        found["retyped"].append(f"{path}: {_type(old)} becomes {_type(new)}")
+    elif old != new:
+        found["changed"].append(f"{path}: {old} becomes {new}")
+
+
+def _keyed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _keyed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        if all(isinstance(item, dict) for item in value):
+            return {f"[{_title(item)}]": _keyed(item) for item in value}
+        return {f"[{item}]": True for item in value}
+    return value
+
+
+def _title(item: dict[str, Any]) -> str:
+    return " ".join(str(item[name]) for name in _NAMES if item.get(name) not in (None, ""))
+
+
+def _type(value: Any) -> str:
+    names = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
+    return names.get(type(value), "null")
+
+
+Shape = dict[str, frozenset[str]]
+
+
+def _shape(document: dict[str, Any]) -> Shape:
+    """Field -> its types, with ``*`` for every name that comes from the mapping and every member of a list."""
+    found: dict[str, set[str]] = {}
+
+    def visit(value: Any, path: str) -> None:
+        found.setdefault(path, set()).add(_type(value))
+        if isinstance(value, list):
+            for item in value:
+                visit(item, f"{path}.*")
+        elif isinstance(value, dict):
+            by_name = any(path == name or path.endswith(f".{name}") for name in _BY_NAME)
+            for key, item in value.items():
+                visit(item, f"{path}.{'*' if by_name else key}".lstrip("."))
+
+    visit(document, "")
+    return {path: frozenset(types) for path, types in found.items()}
+
+
+def version_problem(versions: tuple[str, str], old: Shape, new: Shape) -> str:
+    """Empty, or what the version should be: removing or retyping a field raises its first number, adding the second.
+
+    A field that no module happens to use any more does not count: its parent must still be there without it.
+    """
+    removed = [path for path in old if path not in new and _field(path) and "object" in new.get(_parent(path), ())]
+    added = [path for path in new if path not in old and _field(path) and "object" in old.get(_parent(path), ())]
+    retyped = [
+        path
+        for path in old
+        if path in new and (old[path] - {"null"}) and (new[path] - {"null"}) and not (old[path] & new[path] - {"null"})
+    ]
+    before, after = (_numbers(version) for version in versions)
+    if (removed or retyped) and after[0] <= before[0]:
+        what = ", ".join(sorted(removed + retyped))
+        return f"{what}: removed or retyped, so the version must be {before[0] + 1}.0, not {versions[1]}"
+    if added and after <= before:
+        return (
+            f"{', '.join(sorted(added))}: added, so the version must be {before[0]}.{before[1] + 1}, not {versions[1]}"
+        )
+    return ""
+
+
+def _field(path: str) -> bool:
+    return not path.endswith("*")
+
+
+def _parent(path: str) -> str:
+    return path.rpartition(".")[0]
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    first, _, second = version.partition(".")
+    return (int(first) if first.isdigit() else 0, int(second) if second.isdigit() else 0)

@@ -1,0 +1,69 @@
+"""Values in Markdown: whatever stands in them, they stay text.
+
+Everything that comes from a preview, a mapping or a file goes through here. In code, Markdown, HTML, mentions and
+links mean nothing; so values are shown as code.
+"""
+
+import re
+from collections.abc import Iterable
+
+LONGEST_VALUE = 200
+
+# Control characters, and those that turn the direction of writing round or are not to be seen.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>@:/=$^'\"])")
+
+
+def visible(text: str) -> str:
+    """``text`` with invisible characters by their code point and unpaired surrogates replaced."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return _INVISIBLE.sub(lambda match: f"<U+{ord(match[0]):04X}>", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def shortened(text: str, longest: int = LONGEST_VALUE) -> str:
+    if len(text) <= longest:
+        return text
+    return f"{text[:longest]}... ({len(text) - longest} characters more)"
+
+
+def code(value: object) -> str:
+    """``value`` as inline code in one line."""
+    text = shortened(" ".join(visible(str(value)).replace("\t", " ").split("\n"))) or " "
+    ticks = "`" * (_longest_run(text, "`") + 1)
+    space = " " if text[0] in "` " or text[-1] in "` " else ""
+    return f"{ticks}{space}{text}{space}{ticks}"
+
+
+def codes(values: Iterable[object], most: int = 6) -> str:
+    """Several values; of many, the first ones and how many there are besides."""
+    items = [code(value) for value in values]
+    if len(items) <= most:
+        return ", ".join(items[:-1]) + f" and {items[-1]}" if len(items) > 1 else "".join(items)
+    return f"{', '.join(items[: most - 1])} and {len(items) - most + 1} more"
+
+
+def block(text: str, language: str = "") -> str:
+    """A fenced block. The fence is longer than any in ``text``."""
+    body = visible(text).rstrip("\n")
+    fence = "`" * max(3, _longest_run(body, "`") + 1)
+    return f"{fence}{language}\n{body}\n{fence}"
+
+
+def plain(text: str) -> str:
+    """A sentence of somebody else outside of code: every character that could mean something is escaped."""
+    text = " ".join(visible(text).split())
+    text = text.replace("&", "&amp;").replace("<", "&lt;")
+    # A mention or an issue number is recognised through a backslash; not through an entity.
+    text = _MARKDOWN.sub(r"\\\1", text)
+    return text.replace(r"\@", "&#64;&#8203;").replace(r"\#", "&#35;&#8203;")
+
+
+def folded(summary: str, body: str) -> str:
+    """A section that opens on a click. ``summary`` is HTML-safe text of our own."""
+    return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
+
+
+def _longest_run(text: str, character: str) -> int:
+    return max((len(run) for run in re.findall(f"{re.escape(character)}+", text)), default=0)

@@ -1,0 +1,168 @@
+"""What can be said of any resource: which properties change, and what it would mean to lose it.
+
+A type that no other module knows ends here. Its deletion or replacement counts as data loss unless ``HARMLESS`` says
+that it holds nothing; its update counts as a restart.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from review.change import Change
+from review.context import Context
+from review.escape import code, codes, plain
+from review.preview import SECRET, UNKNOWN, Step
+from review.risk import Risk
+
+# Losing one of these loses nothing that is stored. By the end of the token, so that API versions do not matter.
+HARMLESS = (
+    ":ConfigMap", ":Secret", ":Service", ":ServiceAccount", ":PodDisruptionBudget", ":NetworkPolicy", ":CronJob",
+    ":Job", ":Deployment", ":Role", ":RoleBinding", ":ServiceMonitor", ":PodMonitor", ":PrometheusRule",
+    ":BucketPublicAccessBlock", ":BucketPolicy", ":BucketNotification", ":ConfigFile", ":ConfigGroup",
+)  # fmt: skip
+# Components and the engine's own.
+SILENT = ("pulumi:pulumi:", "stellaops:")
+PROVIDER = "pulumi:providers:"
+
+
+def changes(_context: Context, steps: list[Step]) -> list[Change]:
+    """A sentence for each step of a type without words of its own."""
+    return [change for step in steps for change in [_told(step)] if change is not None]
+
+
+def _told(step: Step) -> Change | None:
+    if step.type.startswith(SILENT):
+        return None
+    if step.type.startswith(PROVIDER):
+        return _provider(step)
+    noun, store = kind(step), _store(step.type)
+    what = f"{noun} {code(step.name)}"
+    if step.op == "create":
+        risk, sentence = Risk.ADDITIVE, f"{what} is made"
+    elif step.op == "update":
+        keys = changed_keys(step)
+        risk, sentence = Risk.RESTART, f"{what} changes{': ' + codes(sorted(keys)) if keys else ''}"
+    else:
+        harmless = step.type.endswith(HARMLESS)
+        risk = Risk.RESTART if harmless else Risk.DATA_LOSS
+        verb = "is deleted" if step.op == "delete" else "is deleted and made anew"
+        sentence = f"{what} {verb}{'' if harmless else ', with what it holds'}"
+    return Change(risk, store, step.name, sentence, step.name, (), (step.urn,))
+
+
+def _provider(step: Step) -> Change | None:
+    """A provider's address decides which server everything is done on."""
+    keys = changed_keys(step) - {"version", "pluginDownloadURL"}
+    plugin = kind(step)
+    if step.op == "create":
+        return None
+    if step.op == "delete":
+        return Change(
+            Risk.NONE, "Stack", "stack", f"provider {code(step.name)} is no longer needed", step.name, (), (step.urn,)
+        )
+    where = keys & {"host", "port", "endpoints", "database", "kubeconfig", "context", "renderYamlToDirectory"}
+    if where:
+        told = "; ".join(
+            f"{code(key)} {code(shown(step.new.inputs.get(key)))} instead of {code(shown(step.old.inputs.get(key)))}"
+            for key in sorted(where)
+        )
+        sentence = f"the {plugin} provider {code(step.name)} points elsewhere: {told}"
+        return Change(Risk.RESTART, "Stack", "stack", sentence, step.name, (), (step.urn,))
+    sentence = f"the {plugin} provider {code(step.name)} changes: {codes(sorted(changed_keys(step)) or ['settings'])}"
+    return Change(Risk.NONE, "Stack", "stack", sentence, step.name, (), (step.urn,))
+
+
+def _store(type_: str) -> str:
+    for prefix, store in (("postgresql:", "PostgreSQL"), ("aws:s3", "Object store"), ("kubernetes:", "Kubernetes")):
+        if type_.startswith(prefix):
+            return store
+    return "Stack"
+
+
+def kind(step: Step) -> str:
+    """The last part of a type: ``ConfigMap``."""
+    return plain(step.type.rpartition(":")[2])
+
+
+def unprotected(context: Context) -> list[Change]:
+    """Resources that could not be deleted so far. The engine shows such a step as unchanged."""
+    return [
+        Change(
+            Risk.ACCESS_WIDENED, _store(step.type), step.name,
+            f"{kind(step)} {code(step.name)} is no longer protected against deletion", step.name, (), (step.urn,),
+        )
+        for step in context.preview.steps
+        if step.op in ("same", "update") and step.old.protect and not step.new.protect
+    ]  # fmt: skip
+
+
+def changed_keys(step: Step) -> set[str]:
+    """Names of the properties that differ: in what is asked for, and as far as the provider named them."""
+    keys = {key for key in step.old.inputs.keys() | step.new.inputs.keys() if differs(step, key)}
+    return keys | {_top(path) for path in step.changed if _top(path)}
+
+
+def differs(step: Step, key: str) -> bool:
+    """Whether an update changes ``key``. Of a secret only the provider can tell."""
+    if key in {_top(path) for path in step.changed}:
+        return True
+    return step.old.inputs.get(key) != step.new.inputs.get(key)
+
+
+def _top(path: str) -> str:
+    for index, character in enumerate(path):
+        if character in ".[":
+            return path[:index]
+    return path
+
+
+def shown(value: Any) -> str:
+    """A value as a reader takes it in: lists without brackets, nothing as a word."""
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, list) and all(isinstance(item, str | int) for item in value):
+        return ", ".join(map(str, value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def properties(step: Step) -> str:
+    """The difference property by property, as lines of a unified diff."""
+    old, new = dict(_flat(step.old.inputs)), dict(_flat(step.new.inputs))
+    if step.op == "update" and old == new:
+        # Something was changed by hand: the program asks for what it always asked for.
+        tops = {_top(path) for path in step.changed}
+        old = dict(_flat({key: value for key, value in step.old.outputs.items() if key in tops}))
+        new = dict(_flat({key: value for key, value in step.new.inputs.items() if key in tops}))
+    lines = [f"  {step.op} {step.type.rpartition(':')[2]} {step.name}"]
+    secret = {_top(path) for path in step.changed}
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if before == after and not (step.op == "update" and before == SECRET and _top(key) in secret):
+            continue
+        if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
+            lines += _lines(key, before, after)
+            continue
+        note = " (another one)" if before == after == SECRET else ""
+        for sign, value in (("-", before), ("+", after)):
+            if value is not None:
+                first, *more = f"{key}: {value}".split("\n")
+                lines += [f"{sign} {first}{note if sign == '+' else ''}", *(f"{sign}   {line}" for line in more)]
+    return "\n".join(lines)
+
+
+def _lines(key: str, before: str, after: str) -> list[str]:
+    import difflib
+
+    found = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1)
+    return [f"  {key}:", *(line for line in found if not line.startswith(("---", "+++", "@@")))]
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _flat(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        for index, item in enumerate(value):
+            yield from _flat(item, f"{path}[{index}]")
+    elif value is not None:
+        yield path, UNKNOWN if value == UNKNOWN else value if isinstance(value, str) else shown(value)

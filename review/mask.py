@@ -1,0 +1,54 @@
+"""The last look at everything that leaves: nothing that is or looks like a secret passes."""
+
+import re
+from collections.abc import Iterable
+
+MASKED = "[masked]"
+SHORTEST_SECRET = 6  # shorter values of config are words that stand in every sentence
+
+_PATTERNS = (
+    re.compile(r"SCRAM-SHA-256\$[^\s`\"',]+"),
+    re.compile(r"\bmd5[0-9a-f]{32}\b"),
+    re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
+    re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),  # a JSON Web Token
+    re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+    re.compile(r"\bgh[oprsu]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bpul-[0-9a-f]{40}\b"),
+    re.compile(r"(?<=://)[^\s/@`:]+:[^\s/@`]+(?=@)"),  # user:password in an address
+    # A password's SHA-256, as Valkey keeps it. Checksums of files say what they are.
+    re.compile(r"(?<!sha256:)(?<![0-9A-Za-z])[0-9a-f]{64}(?![0-9A-Za-z])"),
+)
+_ASSIGNED = re.compile(
+    r"(?i)((?:password|passwd|passphrase|secret[_-]?key|access[_-]?key|api[_-]?key|token)[\"']?\s*[=:]\s*[\"']?)"
+    r"(?!\[secret\]|\[masked\]|null\b|None\b)([^\s\"'`,;]{6,})"
+)
+# Long and without a pattern that a name would have: what `secrets` and base64 make.
+_RANDOM = re.compile(
+    r"(?<![A-Za-z0-9+/_=-])(?=[A-Za-z0-9+/_-]*[a-z])(?=[A-Za-z0-9+/_-]*[A-Z])(?=[A-Za-z0-9+/_-]*[0-9])[A-Za-z0-9+_-][A-Za-z0-9+/_-]{30,}={0,2}"
+)
+
+
+def mask(text: str, secrets: Iterable[str] = (), keep: Iterable[str] = ()) -> str:
+    """``text`` without any of ``secrets``, and without what looks like one. ``keep`` are addresses of our own."""
+    kept = {f"\0{index}\0": address for index, address in enumerate(keep) if address}
+    for place, address in kept.items():
+        text = text.replace(address, place)
+    text = _masked(text, secrets)
+    for place, address in kept.items():
+        text = text.replace(place, address)
+    return text
+
+
+def _masked(text: str, secrets: Iterable[str]) -> str:
+    for secret in sorted({item for item in secrets if len(item) >= SHORTEST_SECRET}, key=len, reverse=True):
+        text = text.replace(secret, MASKED)
+    for pattern in _PATTERNS:
+        text = pattern.sub(MASKED, text)
+    text = _ASSIGNED.sub(lambda match: match[1] + MASKED, text)
+    return _RANDOM.sub(lambda match: match[0] if _is_path(match[0]) else MASKED, text)
+
+
+def _is_path(text: str) -> bool:
+    """``docs/How-To/0001`` and the like: base64 has a slash, too, but not words divided by several."""
+    return "/" in text and all(
+        re.fullmatch(r"[A-Za-z]*[a-z]{2,}[A-Za-z]*|[0-9]{1,8}|", part) for part in re.split(r"[/_+-]", text)
+    )

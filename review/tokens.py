@@ -1,0 +1,28 @@
+"""Type tokens as they stand in a preview."""
+
+DATABASE = "postgresql:index/database:Database"
+SCHEMA = "postgresql:index/schema:Schema"
+ROLE = "postgresql:index/role:Role"
+GRANT = "postgresql:index/grant:Grant"
+DEFAULT_PRIVILEGES = "postgresql:index/defaultPrivileges:DefaultPrivileges"
+
+_OURS = "pulumi-python:dynamic/storage:"
+MIGRATIONS = f"{_OURS}SchemaMigrations"
+VALKEY_USERS = f"{_OURS}ValkeyUsers"
+VALKEY_STREAMS = f"{_OURS}ValkeyStreams"
+CREDENTIAL = f"{_OURS}Credential"
+BUCKET = f"{_OURS}Bucket"
+OBJECT_STORE_USER = f"{_OURS}ObjectStoreUser"
+INVENTORY = f"{_OURS}PostgresInventory"
+
+AWS_BUCKET = "aws:s3/bucket:Bucket"
+VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
+LIFECYCLE = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
+OBJECT_LOCK = "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration"
+BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
+PUBLIC_ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
+
+CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
+SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 - a type
+STATEFUL_SET = "kubernetes:apps/v1:StatefulSet"
+NETWORK_POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
