@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from components.backups.names import VALKEY_USER as BACKUP_USER
 from components.mapping import Mapping
 from components.mapping.names import memory_bytes
 from components.provider_errors import ProviderError
@@ -81,7 +82,8 @@ def _users(
 
 def _own_rules(mapping: Mapping) -> dict[str, str]:
     """Users of the deployment rather than of a module, and what they may do."""
-    return {PROBE_USER: "+ping", MAINTENANCE_USER: " ".join(maintenance_rules(mapping))}
+    backup = " ".join(acl_rules(mapping, BACKUP_USER))
+    return {PROBE_USER: "+ping", BACKUP_USER: backup, MAINTENANCE_USER: " ".join(maintenance_rules(mapping))}
 
 
 def _own_users(live: dict[str, Rules], mapping: Mapping, admin: str, admin_sha256: str) -> Iterator[str]:
