@@ -6,7 +6,7 @@ LOCAL := $(PYTHON) -m local
 MIGRATIONS = $(LOCAL) operate migrations $(subst migrate-,,$@) $(if $(SCHEMA),--schema $(SCHEMA)) $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
 .PHONY: migrate-status migrate-apply migrate-verify migrate-baseline migrate-repair
-.PHONY: help up down destroy preview review refresh drift streams trim keys size objects undelete env pulumi clean docs docs-open test lint format
+.PHONY: help up down destroy preview review refresh drift streams trim keys size objects undelete backup restore drill env pulumi clean docs docs-open test lint format
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,15 @@ objects:  ## Audit what lies in the buckets against the layout; exits 2 when som
 
 undelete:  ## Restore the last version of an object: make undelete KEY=evidence/bundle-1/manifest.json
 	@$(LOCAL) operate undelete '$(KEY)' $(ARGS)
+
+backup:  ## Back up PostgreSQL and Valkey into the bucket (ARGS=--list, --check, --wal or --follow)
+	@$(LOCAL) operate backup $(ARGS)
+
+restore:  ## Restore beside the running stores: STORE=postgres|valkey TO=latest|"2026-11-25 10:15" (or NAME=...)
+	@$(LOCAL) operate restore $(if $(STORE),--store $(STORE)) $(if $(TO),--to "$(TO)") $(if $(NAME),--name $(NAME)) $(ARGS)
+
+drill:  ## Back up, lose, restore and verify, all of it; prints what it took and how much was lost
+	@$(LOCAL) operate drill $(ARGS)
 
 env:  ## Print what a module needs to connect: eval "$(make -s env MODULE=scanner)"
 	@$(LOCAL) env $(MODULE)

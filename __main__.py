@@ -5,6 +5,7 @@ from typing import Any
 import pulumi
 
 from components import contract, providers
+from components.backups.component import Backups, BackupsArgs, backup_credential
 from components.contract_objects import ContractObjects, ContractObjectsArgs
 from components.credentials import Credential
 from components.mapping import MappingError, load
@@ -24,8 +25,9 @@ def main() -> None:
 
     credentials = {name: Credential(name, user=name, rotate=user.rotate) for name, user in mapping.users.items()}
     common: dict[str, Any] = {"mapping": mapping, "protect": settings.protect}
-    Postgres("postgres", PostgresArgs(settings=settings.postgres, credentials=credentials, **common))
-    cluster = providers.cluster(settings.kubernetes)
+    data = {**common, "allow_data_loss": settings.allow_data_loss}
+    backup, cluster = backup_credential(settings, mapping), providers.cluster(settings.kubernetes)
+    postgres = Postgres("postgres", PostgresArgs(settings=settings.postgres, credentials=credentials, **common))
     valkey = Valkey(
         "valkey",
         ValkeyArgs(
@@ -34,19 +36,19 @@ def main() -> None:
             kubernetes_provider=cluster,
             deployment=settings.valkey_deployment,
             credentials=credentials,
-            allow_data_loss=settings.allow_data_loss,
-            **common,
+            backup=backup,
+            **data,
         ),
     )
-    store = settings.object_store
-    provider, loss = providers.object_store(store), settings.allow_data_loss
-    objects = ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=provider, allow_data_loss=loss, **common))
+    store, provider = settings.object_store, providers.object_store(settings.object_store)
+    objects = ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=provider, **data))
+    if backup:
+        made = Backups("backups", BackupsArgs(mapping, settings, backup, postgres, provider, cluster, valkey.namespace))
+        pulumi.export("backups", made.outputs)
 
     document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)
-    secrets = {
-        name: credential.clear(name in mapping.modules) | objects.secrets.get(name, {})
-        for name, credential in credentials.items()
-    }
+    known = {name: credential.clear(name in mapping.modules) for name, credential in credentials.items()}
+    secrets = {name: values | objects.secrets.get(name, {}) for name, values in known.items()}
     if cluster is not None and settings.kubernetes.contract_objects:
         namespace = settings.kubernetes.contract_namespace or valkey.namespace
         ContractObjects("contract", ContractObjectsArgs(document, secrets, namespace, cluster))

@@ -14,6 +14,9 @@ import pulumi
 from components.provider_config import NAMESPACE
 from components.rustfs.servers import Target
 
+POSTGRES_IMAGE = "postgres:18.6"
+AGENT_IMAGE = "python:3.13.14-slim"
+
 Choice = TypeVar("Choice", bound=str)
 ROW_LEVEL_SECURITY: Literal["row-level-security"] = "row-level-security"
 
@@ -117,6 +120,18 @@ class ObjectStoreSettings:
 
 
 @dataclass(frozen=True)
+class BackupSettings:
+    """How much is backed up: dumps and snapshots (``logical``), base backups and WAL as well (``continuous``), or
+    nothing. ``encryption`` is what the object store is asked for, empty for nothing; images are those of the pods."""
+
+    mode: Literal["logical", "continuous", "none"]
+    encryption: str
+    volume_size: str
+    postgres_image: str
+    agent_image: str
+
+
+@dataclass(frozen=True)
 class Settings:
     mapping: Path
     protect: bool
@@ -126,6 +141,7 @@ class Settings:
     kubernetes: KubernetesSettings
     valkey_deployment: ValkeyDeploymentSettings
     object_store: ObjectStoreSettings
+    backups: BackupSettings
 
     @staticmethod
     def load() -> "Settings":
@@ -175,6 +191,13 @@ class Settings:
                 secret_key=_secret(config, "objectStoreSecretKey"),
                 bucket_prefix=config.get("bucketPrefix") or "",
                 object_lock_mode=_choice(config, "objectLockMode", ("governance", "compliance")),
+            ),
+            backups=BackupSettings(
+                mode=_choice(config, "backups", ("logical", "continuous", "none")),
+                encryption=config.get("backupsEncryption") or "",
+                volume_size=config.get("backupsVolumeSize") or "20Gi",
+                postgres_image=_image(config, "backupsPostgresImage", POSTGRES_IMAGE),
+                agent_image=_image(config, "backupsAgentImage", AGENT_IMAGE),
             ),
         )
 

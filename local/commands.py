@@ -16,6 +16,7 @@ from local.engine import tools
 from local.errors import UserError
 from local.fleet import Fleet
 from local.paths import ROOT, STACK, VENV, State, short
+from local.servers import restored
 from local.stack import Stack
 
 TEST_WORKERS = 4  # each may start servers of its own
@@ -210,7 +211,9 @@ def _clean(state: State, *, sure: bool) -> int:
         if not _confirmed(f"remove {short(state.directory)} with all data of the local stack?"):
             return 1
     with _alone(state):
-        for server in Fleet.as_it_is(state).servers:
+        fleet = Fleet.as_it_is(state)
+        fleet.stop()
+        for server in fleet.servers:
             server.remove()
         shutil.rmtree(state.directory)
     console.say(f"removed {short(state.directory)}")
@@ -254,9 +257,11 @@ def _operate(state: State, arguments: list[str]) -> int:
     """A day-two command, with the servers running. Other commands may run beside it."""
     stack = _existing(state)
     with _alone(state):
-        Fleet.ready(state, console).start(console)
+        fleet = Fleet.ready(state, console)
+        fleet.start(console)
     command = [VENV / "bin" / "python", "-m", "operations", *arguments]
-    return subprocess.run([str(part) for part in command], cwd=ROOT, env=stack.environment, check=False).returncode
+    environment = {**stack.environment, **restored.environment(fleet.postgres)}
+    return subprocess.run([str(part) for part in command], cwd=ROOT, env=environment, check=False).returncode
 
 
 def _docs(*, show: bool) -> int:

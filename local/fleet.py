@@ -6,6 +6,7 @@ from pathlib import Path
 from local.console import Console
 from local.engine import tools
 from local.paths import PRIVATE_DIRECTORY, State, read_json, write_private
+from local.servers import restored
 from local.servers.objects import ExternalObjectStore, ObjectStore
 from local.servers.postgres import Postgres
 from local.servers.valkey import Valkey
@@ -52,7 +53,9 @@ class Fleet:
 
     def stop(self) -> list[str]:
         """Stop what we started; the titles of those that ran."""
-        return [server.title for server in self.servers if server.stop()]
+        count = restored.stop_all(self.postgres.home)
+        also = [f"{count} restored server{'s' if count > 1 else ''}"] if count else []
+        return [server.title for server in self.servers if server.stop()] + also
 
     def settings(self, state: State) -> dict[str, str | int]:
         """The stack's config: endpoints."""

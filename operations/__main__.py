@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 
 from components.provider_errors import ProviderError
-from operations import drift, keys, migrations, objects, size, streams, trim, undelete
+from operations import backup, drift, drill, keys, migrations, objects, restore, size, streams, trim, undelete
 from operations.stack import Stack
 
-COMMANDS = (drift, migrations, streams, trim, keys, size, objects, undelete)
+COMMANDS = (drift, migrations, streams, trim, keys, size, objects, undelete, backup, restore, drill)
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 
 

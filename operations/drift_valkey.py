@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from components.backups.names import VALKEY_USER as BACKUP_USER
 from components.mapping import Mapping
 from components.mapping.names import memory_bytes
 from components.provider_errors import ProviderError
@@ -85,6 +86,7 @@ def _own_rules(mapping: Mapping) -> dict[str, str]:
     """Users of the deployment rather than of a module, and what they may do."""
     return {
         PROBE_USER: "+ping",
+        BACKUP_USER: " ".join(acl_rules(mapping, BACKUP_USER)),
         MAINTENANCE_USER: " ".join(maintenance_rules(mapping)),
         EXPORTER_USER: " ".join(exporter_rules()),
     }

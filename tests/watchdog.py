@@ -13,7 +13,7 @@ from pathlib import Path
 
 from local import locks, processes
 from local.paths import read_json
-from local.servers import accounts
+from local.servers import accounts, restored
 from local.servers.postgres import Postgres
 
 PROJECT = Path(__file__).parents[1]
@@ -53,6 +53,8 @@ def clean(directory: Path) -> None:
             if known.get("pid") and known.get("mark"):
                 processes.stop(known["pid"], known["mark"], SIGNALS)
             if record.parent.name == Postgres.name:
+                home = accounts.shared_home(record.parent)
+                restored.stop_all(home if home.exists() else record.parent)
                 shutil.rmtree(accounts.shared_home(record.parent), ignore_errors=True)
 
 

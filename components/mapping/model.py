@@ -299,6 +299,9 @@ class Backup(Strict):
 
 
 class Backups(Strict):
+    """Strategy and retention, by store; another ``rotate`` renews the passwords of who makes backups."""
+
+    rotate: StrictInt = 1
     postgres: Backup
     valkey: Backup
     rustfs: Backup

@@ -57,18 +57,27 @@ class PostgresArgs:
 
 
 class Postgres(pulumi.ComponentResource):
-    """Database, roles, schemas, migrations and grants. Output ``roles``: module -> the name of its login."""
+    """Database, roles, schemas, migrations and grants. Output ``roles``: module -> the name of its login.
+
+    ``provider`` is that of the database, ``connect`` the role that may connect to it, ``readers`` read one schema each.
+    """
 
     roles: dict[str, pulumi.Output[str]]
+    provider: postgresql.Provider
+    connect: pulumi.Output[str]
+    readers: list[pulumi.Output[str]]
 
     def __init__(self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellaops:postgres:Postgres", name, None, opts)
         self._args = args
         self._database = self._create_database()
         self._provider = self._create_provider("inside", self._database.name)
+        self.provider = self._provider
         self._options = pulumi.ResourceOptions(parent=self, provider=self._provider)
         self._groups = self._create_group_roles()
         self._connect = self._role(connect_role(args.settings.database))
+        self.connect = self._connect.name
+        self.readers = [role.name for name, role in self._groups.items() if name.endswith("_reader")]
         self._logins = self._create_logins()
         self._close_database()
         self._create_inventory()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes import Provider
 
+from components.backups.names import VALKEY_USER as BACKUP_USER
 from components.credentials import Credential
 from components.mapping import Mapping
 from components.mapping.access import stream_groups
@@ -31,7 +32,7 @@ from components.valkey.users_resource import ValkeyUsers
 class ValkeyArgs:
     """What the component is made from. ``kubernetes_provider`` is None where ``kubernetes.mode`` is none;
     ``allow_data_loss`` lets streams be deleted with their entries, and volumes with the StatefulSet; ``protect``
-    refuses to delete the namespace."""
+    refuses to delete the namespace; ``backup`` is who reads snapshots, if anybody."""
 
     mapping: Mapping
     settings: ValkeySettings
@@ -41,6 +42,7 @@ class ValkeyArgs:
     allow_data_loss: bool
     protect: bool
     deployment: ValkeyDeploymentSettings
+    backup: Credential | None = None
 
 
 def streams_of(mapping: Mapping) -> dict[str, list[str]]:
@@ -64,6 +66,8 @@ class Valkey(pulumi.ComponentResource):
         self._args = args
         self.namespace = args.kubernetes.namespace
         self._passwords = {user: args.credentials[user].valkey_sha256 for user in args.mapping.users}
+        if args.backup is not None:
+            self._passwords[BACKUP_USER] = args.backup.valkey_sha256
         if args.settings.apply == "direct":
             self._apply_directly()
         if args.kubernetes_provider is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jinja2
 
+from components.backups.names import VALKEY_USER as BACKUP_USER
 from components.mapping import Mapping
 from components.mapping.access import KeyAccess, key_access
 from components.mapping.names import key_glob
@@ -20,6 +21,9 @@ TEMPLATES = Path(__file__).parents[2] / "valkey-config"
 
 # For health probes: no password, no key, PING alone. A hyphen, so that no module or service can have this name.
 PROBE_USER = "health-probe"
+
+# Reads snapshots as a replica does: everything, by no key.
+BACKUP_RULES = ("resetchannels", "+ping", "+replconf", "+sync")
 
 # For ``components.valkey.maintenance``; no module or service may have this name.
 MAINTENANCE_USER = "maintenance"
@@ -93,6 +97,8 @@ def acl_rules(mapping: Mapping, user: str) -> tuple[str, ...]:
 
     One selector per verb and key type: a stream's consumer cannot add to it, a string's writer cannot XADD.
     """
+    if user == BACKUP_USER:
+        return BACKUP_RULES
     rules = ["resetchannels", *(f"+{command}" for command in CONNECTION)]
     by_kind = sorted(key_access(mapping, user), key=lambda access: (access.verb, access.type, access.glob))
     for (verb, key_type), group in itertools.groupby(by_kind, key=lambda access: (access.verb, access.type)):
@@ -123,7 +129,7 @@ def render_acl(mapping: Mapping, passwords: dict[str, str], *, admin: tuple[str,
     ``admin`` is its name and SHA-256. Raises ValueError for a name that cannot stand in the file or comes twice.
     """
     name, sha256 = admin
-    if not _USER.fullmatch(name) or name in {*mapping.users, PROBE_USER, "default"}:
+    if not _USER.fullmatch(name) or name in {*mapping.users, PROBE_USER, BACKUP_USER, "default"}:
         raise ValueError(f"admin user {name!r} must be letters, digits, _ . - and no module, service, probe or default")
     users = [{"name": user, "rules": set_user(sha, acl_rules(mapping, user))} for user, sha in passwords.items()]
     template = _templates().get_template("users.acl.j2")

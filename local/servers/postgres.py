@@ -28,6 +28,8 @@ SETTINGS = {
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %u@%d ",
     "cluster_name": "stellaops-local",
+    # A slot whose receiver does not come back (make backup is run by hand) must not fill the disk.
+    "max_slot_wal_keep_size": "2GB",
 }
 LOGIN_FAILED = "password authentication failed"
 
@@ -104,7 +106,7 @@ class Postgres(Server):
             for path in (aside, secret):
                 shutil.chown(path, self._account.uid, self._account.gid)
         command: list[str | Path] = [
-            self._bin() / "initdb", "--pgdata", aside, "--username", self.user, "--auth=scram-sha-256",
+            self.programs / "initdb", "--pgdata", aside, "--username", self.user, "--auth=scram-sha-256",
             "--pwfile", secret, "--encoding=UTF8", *self.locale,
         ]  # fmt: skip
         try:
@@ -128,7 +130,7 @@ class Postgres(Server):
     def _spawn(self) -> int:
         settings = {**SETTINGS, "port": str(self.port)}
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
-        command: list[str | Path] = [self._bin() / self.program, "-D", self.data, *options]
+        command: list[str | Path] = [self.programs / self.program, "-D", self.data, *options]
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
         return processes.spawn(command, self.home, environment, self.log, self._account)
 
@@ -148,11 +150,12 @@ class Postgres(Server):
             raise NotReady(str(error).strip().splitlines()[-1]) from None
 
     def _version(self) -> str:
-        shown = processes.run_as(self._account, [self._bin() / self.program, "--version"], self.home).stdout
+        shown = processes.run_as(self._account, [self.programs / self.program, "--version"], self.home).stdout
         return shown.split()[2].partition(".")[0]
 
-    def _bin(self) -> Path:
-        """The programs; copied to where PostgreSQL's user can read them, if it must be."""
+    @property
+    def programs(self) -> Path:
+        """The directory of the programs; copied to where PostgreSQL's user can read them, if it must be."""
         installed = installation()
         if self._account is None or accounts.can_enter(installed / "bin" / self.program, self._account):
             return installed / "bin"

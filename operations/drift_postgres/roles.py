@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from components.backups.names import role as backup_role
 from components.mapping.access import connect_role, group_roles, login_limits
 from operations.drift_postgres.catalog import EXTRA, MISSING, OBJECT_MISSING, Catalog
 
@@ -116,6 +117,10 @@ def _memberships(catalog: Catalog) -> Iterator[str]:
         for module in catalog.mapping.modules
         for group in (connect_role(catalog.database), *group_roles(catalog.mapping, module))
     }
+    # Who makes backups reads what readers read.
+    readers = {connect_role(catalog.database), *(f"{schema}_reader" for schema in catalog.mapping.postgres.schemas)}
+    backup = backup_role(catalog.database)
+    wanted |= {(group, member) for group, member in found if member == backup and group in readers}
     existing = {
         row[0] for row in catalog.rows("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY (%(roles)s)")
     }

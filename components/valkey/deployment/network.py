@@ -7,6 +7,7 @@ from pulumi_kubernetes.meta import v1 as meta
 from pulumi_kubernetes.networking import v1 as networking
 from pulumi_kubernetes.policy import v1 as policy
 
+from components.backups.names import POD_LABELS as BACKUP_LABELS
 from components.valkey.deployment.arguments import DeploymentArgs, metadata
 from components.valkey.deployment.names import (
     EXPORTER_PORT,
@@ -50,7 +51,7 @@ def services(args: DeploymentArgs, opts: ResourceOptions) -> None:
 
 
 def network_policy(args: DeploymentArgs, opts: ResourceOptions) -> None:
-    """Who may connect: pods in the module namespaces, the servers among themselves, the jobs; to the exporter, pods in
+    """Who may connect: pods in the module namespaces, the servers among themselves, the jobs, backups; to the exporter, pods in
     the monitoring namespaces."""
     data = [_port(PORT), *([_port(SENTINEL_PORT)] if args.settings.replicas else [])]
     modules = args.settings.module_namespaces or (args.namespace_name,)
@@ -60,6 +61,7 @@ def network_policy(args: DeploymentArgs, opts: ResourceOptions) -> None:
                 *(_namespace(name) for name in modules),
                 networking.NetworkPolicyPeerArgs(pod_selector=meta.LabelSelectorArgs(match_labels=LABELS)),
                 networking.NetworkPolicyPeerArgs(pod_selector=meta.LabelSelectorArgs(match_labels=MAINTENANCE_LABELS)),
+                networking.NetworkPolicyPeerArgs(pod_selector=meta.LabelSelectorArgs(match_labels=BACKUP_LABELS)),
             ],
             ports=data,
         )

@@ -1,0 +1,87 @@
+"""What a container of a backup pod runs: ``python -m agent COMMAND``. Settings come by the environment.
+
+``S3_*`` say where backups go, ``STACK`` whose they are, ``RETENTION_DAYS`` how long they stay.
+"""
+
+import argparse
+import os
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from . import jobs, repository
+from .errors import BackupError
+from .rdb import Valkey
+from .s3 import Bucket
+
+
+def main() -> int:
+    """Run a command; 1 with one line on standard error when it failed."""
+    parser = argparse.ArgumentParser(prog="agent")
+    commands = parser.add_subparsers(dest="command", required=True)
+    publish = commands.add_parser("publish", help="upload what a script left in a directory")
+    publish.add_argument("kind", choices=(repository.DUMP, repository.BASE))
+    publish.add_argument("directory", type=Path)
+    ship = commands.add_parser("ship", help="upload WAL, again and again")
+    ship.add_argument("directory", type=Path)
+    ship.add_argument("--every", type=float, default=60.0, help="seconds")
+    commands.add_parser("valkey", help="take a snapshot of Valkey and upload it")
+    options = parser.parse_args()
+    try:
+        bucket = Bucket.of_environment()
+        stack, retention = _needed("STACK"), timedelta(days=int(_needed("RETENTION_DAYS")))
+        if options.command == "publish":
+            jobs.publish(bucket, options.kind, options.directory, stack, retention, print_line)
+        elif options.command == "ship":
+            _ship(bucket, options.directory, options.every)
+        else:
+            jobs.snapshot(bucket, _valkey(), stack, retention, print_line)
+    except BackupError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def print_line(text: str) -> None:
+    print(text, flush=True)
+
+
+def _ship(bucket: Bucket, directory: Path, every: float) -> None:
+    """Until the pod ends. A store that is away for a while is no reason to end: WAL waits on the volume."""
+    from .wal import PARTIAL, Shipper
+
+    shipper, alive = Shipper(bucket, directory), directory / ".shipped"
+    while True:
+        try:
+            done = shipper.ship()
+            for name in done:
+                if not name.endswith(PARTIAL):
+                    print_line(f"shipped {name}")
+            if done:
+                alive.touch()  # what the readiness probe looks at
+        except BackupError as error:
+            print(f"error: {error}; trying again in {every:.0f} s", file=sys.stderr, flush=True)
+        time.sleep(every)
+
+
+def _valkey() -> Valkey:
+    return Valkey(
+        _needed("VALKEY_HOST"),
+        int(_needed("VALKEY_PORT")),
+        _needed("VALKEY_USER"),
+        _needed("VALKEY_PASSWORD"),
+        os.environ.get("VALKEY_TLS") == "true",
+        os.environ.get("CA_FILE", ""),
+    )
+
+
+def _needed(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise BackupError(f"{name} is not set")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

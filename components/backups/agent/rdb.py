@@ -1,0 +1,141 @@
+"""A snapshot of Valkey, read as a replica reads it: ``SYNC`` on the wire, no file shared with the server."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import BackupError
+from .s3 import CHUNK_BYTES, trusted
+
+TIMEOUT_SECONDS = 60  # between two signs of life; a server that snapshots sends a newline now and then
+MAGIC = (b"REDIS", b"VALKEY")
+AUX, RESIZE, SELECT = 0xFA, 0xFB, 0xFE
+HEADER_BYTES = 4096  # far more than the fields before the first key take
+
+
+@dataclass(frozen=True)
+class Valkey:
+    """Where Valkey is and who reads; the user needs ``+ping +replconf +sync`` and no key."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    tls: bool = False
+    ca_file: str = ""
+
+    @contextmanager
+    def snapshot(self) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """(bytes of the RDB file, its content). Raises ``BackupError``, also when the server breaks off."""
+        place = f"Valkey at {self.host}:{self.port}"
+        try:
+            with self._connected() as connection:
+                reader = connection.makefile("rb")
+                _say(connection, reader, place, "AUTH", self.user, self.password)
+                # Nothing but the snapshot is wanted: the server keeps no replication buffer for us.
+                _say(connection, reader, place, "REPLCONF", "rdb-only", "1")
+                connection.sendall(_command("SYNC"))
+                answer = b""
+                while not answer.strip():
+                    answer = reader.readline()
+                    if not answer:
+                        raise BackupError(f"{place} closed the connection before its snapshot; see its log")
+                if not answer.startswith(b"$"):
+                    raise BackupError(
+                        f"{place} gives no snapshot: {answer.decode(errors='replace').strip().lstrip('-')}"
+                    )
+                size = int(answer[1:])
+                yield size, _exactly(reader, size, place)
+        except (OSError, ValueError) as error:
+            raise BackupError(f"{place}: {error}; see that it runs and that host, port and TLS are right") from None
+
+    def _connected(self) -> socket.socket:
+        connection = socket.create_connection((self.host, self.port), timeout=TIMEOUT_SECONDS)
+        if not self.tls:
+            return connection
+        context: ssl.SSLContext = trusted(self.ca_file)
+        return context.wrap_socket(connection, server_hostname=self.host)
+
+
+def _command(*words: str) -> bytes:
+    parts = [word.encode() for word in words]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+
+
+def _say(connection: socket.socket, reader: Any, place: str, *words: str) -> None:
+    connection.sendall(_command(*words))
+    answer = reader.readline().decode(errors="replace").strip()
+    if not answer.startswith("+"):
+        raise BackupError(f"{place} refuses {words[0]}: {answer.lstrip('-') or 'it closed the connection'}")
+
+
+def _exactly(reader: Any, size: int, place: str) -> Iterator[bytes]:
+    left = size
+    while left:
+        chunk = reader.read(min(CHUNK_BYTES, left))
+        if not chunk:
+            raise BackupError(f"{place} broke off {left} bytes before the end of its snapshot; run again")
+        left -= len(chunk)
+        yield chunk
+
+
+def describe(start: bytes) -> dict[str, Any]:
+    """What an RDB file says of itself in its first bytes: format, the server's version, and how many keys it holds
+    (``keys``, of which ``expiring`` have a TTL). Raises ``BackupError`` when it is none."""
+    magic = next((word for word in MAGIC if start.startswith(word)), None)
+    if magic is None:
+        raise BackupError("this is no RDB file: it does not begin with REDIS or VALKEY")
+    position = 9  # the magic and the format's digits
+    found: dict[str, Any] = {"rdb_format": int(start[len(magic) : position]), "server": "", "keys": 0, "expiring": 0}
+    try:
+        while True:
+            opcode = start[position]
+            position += 1
+            if opcode == AUX:
+                name, position = _text(start, position)
+                value, position = _text(start, position)
+                if name in ("valkey-ver", "redis-ver"):
+                    found["server"] = value
+            elif opcode == SELECT:
+                _, position = _length(start, position)
+            elif opcode == RESIZE:
+                keys, position = _length(start, position)
+                expiring, position = _length(start, position)
+                return {**found, "keys": keys, "expiring": expiring}
+            else:
+                return found  # an empty one has no such field
+    except (IndexError, ValueError):
+        raise BackupError("this RDB file is damaged at its beginning") from None
+
+
+def _length(data: bytes, position: int) -> tuple[int, int]:
+    """(a length, the position after it): 6, 14, 32 or 64 bits, as the first two bits say."""
+    first = data[position]
+    kind = first >> 6
+    if kind == 0:
+        return first & 0x3F, position + 1
+    if kind == 1:
+        return (first & 0x3F) << 8 | data[position + 1], position + 2
+    if first == 0x80:
+        return int.from_bytes(data[position + 1 : position + 5], "big"), position + 5
+    if first == 0x81:
+        return int.from_bytes(data[position + 1 : position + 9], "big"), position + 9
+    raise ValueError(first)
+
+
+def _text(data: bytes, position: int) -> tuple[str, int]:
+    """A string, or a whole number that is written as one."""
+    first = data[position]
+    if first >> 6 == 3:
+        width = {0xC0: 1, 0xC1: 2, 0xC2: 4}[first] if first in (0xC0, 0xC1, 0xC2) else 0
+        if not width:
+            raise ValueError(first)
+        end = position + 1 + width
+        return str(int.from_bytes(data[position + 1 : end], "little", signed=True)), end
+    length, position = _length(data, position)
+    if position + length > len(data):
+        raise IndexError
+    return data[position : position + length].decode(errors="replace"), position + length

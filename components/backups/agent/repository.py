@@ -1,0 +1,210 @@
+"""Where backups lie in the bucket, and whether one can be trusted.
+
+A backup is a folder ``<kind>/<time>/`` with a ``manifest.json``, which is written last: a folder without one is
+unfinished and no backup. ``<kind>/latest.json`` says when the last one succeeded.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from .errors import BackupError
+from .s3 import CHUNK_BYTES, Bucket, Found, MissingError
+
+DUMP, BASE, RDB = "postgres/dump", "postgres/base", "valkey/rdb"
+KINDS = (DUMP, BASE, RDB)
+WAL = "postgres/wal"
+FORMAT = 1
+MANIFEST, LATEST = "manifest.json", "latest.json"
+UNFINISHED_AFTER = timedelta(days=1)
+_NAME = re.compile(r"\d{8}T\d{9}Z")
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A backup whose manifest could be read. ``name`` is its time, as in the bucket."""
+
+    kind: str
+    name: str
+    manifest: dict[str, Any]
+
+    @property
+    def time(self) -> datetime:
+        return datetime.fromisoformat(self.manifest["time"])
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.kind}/{self.name}/"
+
+    @property
+    def size(self) -> int:
+        return sum(int(file["size"]) for file in self.manifest["files"])
+
+
+def name_of(moment: datetime) -> str:
+    """``20261125T101500123Z``: sorts by time, and no two backups of a kind share it."""
+    return f"{moment:%Y%m%dT%H%M%S}{moment.microsecond // 1000:03d}Z"
+
+
+def publish(
+    bucket: Bucket,
+    kind: str,
+    moment: datetime,
+    sources: Mapping[str, Iterable[bytes]],
+    facts: Mapping[str, Any],
+) -> Backup:
+    """Upload ``sources`` (file name -> content), then the manifest with ``facts``, then ``latest.json``."""
+    name = name_of(moment)
+    files = []
+    for file, chunks in sources.items():
+        stored = bucket.put(f"{kind}/{name}/{file}", chunks)
+        files.append({"name": file, "size": stored.size, "sha256": stored.sha256})
+    manifest = {"format": FORMAT, "kind": kind, "time": moment.isoformat(), **facts, "files": files}
+    bucket.put(f"{kind}/{name}/{MANIFEST}", [_json(manifest)])
+    succeeded(bucket, kind, {"name": name, "size": sum(int(str(file["size"])) for file in files)})
+    return Backup(kind, name, manifest)
+
+
+def succeeded(bucket: Bucket, kind: str, what: Mapping[str, Any]) -> None:
+    """Note that a backup of this kind is in the bucket, as of now."""
+    bucket.put(f"{kind}/{LATEST}", [_json({"time": datetime.now(UTC).isoformat(), **what})])
+
+
+def last_success(bucket: Bucket, kind: str) -> datetime | None:
+    """When a backup of this kind last succeeded; None when none ever did."""
+    try:
+        return datetime.fromisoformat(json.loads(bucket.read(f"{kind}/{LATEST}"))["time"])
+    except MissingError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        raise BackupError(f"{kind}/{LATEST} in bucket {bucket.name} is damaged; the next backup mends it") from None
+
+
+def file_chunks(path: Path) -> Iterable[bytes]:
+    """A local file, a piece at a time."""
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def find(bucket: Bucket, kind: str) -> tuple[list[Backup], dict[str, str]]:
+    """(all backups of a kind, oldest first; folder -> why it is none)."""
+    good, bad = [], {}
+    for name in _folders(bucket, kind):
+        try:
+            good.append(load(bucket, kind, name))
+        except BackupError as error:
+            bad[name] = str(error)
+    return good, bad
+
+
+def load(bucket: Bucket, kind: str, name: str) -> Backup:
+    """A backup by its name. Raises ``BackupError`` when it is unfinished, or its manifest is not as we write it."""
+    try:
+        text = bucket.read(f"{kind}/{name}/{MANIFEST}")
+    except MissingError:
+        raise BackupError(f"backup {kind}/{name} is unfinished: it has no {MANIFEST}; choose another") from None
+    try:
+        manifest = json.loads(text)
+        backup = Backup(kind, name, manifest)
+        wrong = (
+            f"is of format {manifest['format']}, and this program knows {FORMAT}"
+            if manifest["format"] != FORMAT
+            else "belongs to another backup"
+            if manifest["kind"] != kind or name_of(backup.time.astimezone(UTC)) != name
+            else ""
+        )
+        for file in manifest["files"]:
+            if not re.fullmatch(r"[0-9a-f]{64}", file["sha256"]) or Path(file["name"]).name != file["name"]:
+                wrong = "lists a file that no backup has"
+            int(file["size"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        wrong = "is not readable"
+    if wrong:
+        raise BackupError(f"backup {kind}/{name} is refused: its {MANIFEST} {wrong}; it was tampered with or damaged")
+    return backup
+
+
+def check(bucket: Bucket, backup: Backup, retention: timedelta, now: datetime, *, even_expired: bool = False) -> None:
+    """Raises ``BackupError`` with the reason when it must not be restored. Reads no content: ``download`` does."""
+    place = f"backup {backup.prefix[:-1]}"
+    if backup.time > now + timedelta(minutes=5):
+        raise BackupError(f"{place} is refused: it is of {backup.time:%F %T} UTC, which has not come yet")
+    if now - backup.time > retention and not even_expired:
+        age = (now - backup.time).days
+        raise BackupError(
+            f"{place} is refused: it expired, {age} days old where the mapping keeps {retention.days};"
+            " --even-expired restores it all the same"
+        )
+    found = {item.key.removeprefix(backup.prefix): item.size for item in bucket.objects(backup.prefix)}
+    wanted = {file["name"]: int(file["size"]) for file in backup.manifest["files"]}
+    for name, size in wanted.items():
+        if name not in found:
+            raise BackupError(f"{place} is refused: {name} is missing; choose another backup")
+        if found[name] != size:
+            word = "truncated" if found[name] < size else "tampered with"
+            raise BackupError(f"{place} is refused: {name} was {word}, {found[name]} bytes where {size} were written")
+    strange = sorted(found.keys() - wanted.keys() - {MANIFEST})
+    if strange:
+        raise BackupError(f"{place} is refused: {strange[0]} was added after it was made")
+
+
+def download(bucket: Bucket, backup: Backup, directory: Path) -> None:
+    """All files into ``directory``. Raises ``BackupError`` for the first whose SHA-256 is not the manifest's."""
+    import hashlib
+
+    for file in backup.manifest["files"]:
+        digest = hashlib.sha256()
+        path = directory / file["name"]
+        with path.open("wb") as target:
+            for chunk in bucket.get(backup.prefix + file["name"]):
+                digest.update(chunk)
+                target.write(chunk)
+        if digest.hexdigest() != file["sha256"]:
+            path.unlink()
+            raise BackupError(
+                f"backup {backup.prefix[:-1]} is refused: {file['name']} was tampered with, its SHA-256 is not the manifest's"
+            )
+
+
+def prune(bucket: Bucket, kind: str, retention: timedelta, now: datetime) -> list[str]:
+    """Delete what is older than ``retention``; the names of what went. The newest backup stays, however old.
+
+    Of base backups one more stays: the newest that is older than ``retention``, from which the oldest promised point
+    in time is reached. Unfinished ones go after a day.
+    """
+    good, _ = find(bucket, kind)
+    names = _folders(bucket, kind)
+    expired = [backup.name for backup in good if now - backup.time > retention]
+    kept = {backup.name for backup in good[-1:]} | (set(expired[-1:]) if kind == BASE else set())
+    finished = {backup.name for backup in good}
+    stale = [
+        name
+        for name in names
+        if name not in finished and name < name_of(now - UNFINISHED_AFTER) and not _has_manifest(bucket, kind, name)
+    ]
+    gone = sorted({*expired, *stale} - kept)
+    for name in gone:
+        # The manifest first: what is half deleted is no backup any more.
+        objects = sorted(bucket.objects(f"{kind}/{name}/"), key=lambda item: not item.key.endswith(MANIFEST))
+        for item in objects:
+            bucket.delete(item.key)
+    return gone
+
+
+def _has_manifest(bucket: Bucket, kind: str, name: str) -> bool:
+    return any(item.key.endswith(f"/{MANIFEST}") for item in bucket.objects(f"{kind}/{name}/"))
+
+
+def _folders(bucket: Bucket, kind: str) -> list[str]:
+    found: Iterable[Found] = bucket.objects(f"{kind}/")
+    names = {item.key.removeprefix(f"{kind}/").partition("/")[0] for item in found}
+    return sorted(name for name in names if _NAME.fullmatch(name))
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=False).encode()

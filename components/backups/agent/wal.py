@@ -1,0 +1,153 @@
+"""WAL from the directory that ``pg_receivewal`` writes into the bucket, and back.
+
+Finished segments are uploaded and then removed here. The one being written is uploaded again and again, so that what
+is lost with this machine is what came since the last time.
+"""
+
+import hashlib
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from .errors import BackupError
+from .repository import WAL, succeeded
+from .s3 import CHUNK_BYTES, Bucket, Found
+
+PARTIAL, SUFFIX = ".partial", ".gz"
+_FINISHED = re.compile(r"[0-9A-F]{24}|[0-9A-F]{8}\.history")
+_SEGMENT = re.compile(r"[0-9A-F]{24}(\.partial)?")
+GZIP = 31  # zlib's window bits for a gzip header
+LEVEL = 1  # WAL is full of zeros; more effort gains little
+# How far the clocks of the database and the object store may differ.
+CLOCK_MARGIN = timedelta(minutes=5)
+
+
+class Shipper:
+    """Uploads what is new in ``directory``; call ``ship`` again and again."""
+
+    def __init__(self, bucket: Bucket, directory: Path) -> None:
+        self._bucket = bucket
+        self._directory = directory
+        self._partial: tuple[str, int] | None = None  # the last one that was uploaded, and when it was written to
+
+    def ship(self) -> list[str]:
+        """Names of the files that were uploaded. Raises ``BackupError``."""
+        done = []
+        for path in sorted(self._directory.iterdir()):
+            if _FINISHED.fullmatch(path.name):
+                self._upload(path, path.name)
+                self._bucket.delete(f"{WAL}/{path.name}{PARTIAL}{SUFFIX}")
+                path.unlink()
+                done.append(path.name)
+        for path in sorted(self._directory.glob(f"*{PARTIAL}")):
+            try:
+                written = path.name, path.stat().st_mtime_ns
+                if written != self._partial and _SEGMENT.fullmatch(path.name):
+                    self._upload(path, path.name)
+                    self._partial = written
+                    done.append(path.name)
+            except FileNotFoundError:
+                pass  # finished meanwhile: the next round has it
+        # Only then: a receiver that is away must not look as if all were well.
+        if done:
+            succeeded(self._bucket, WAL, {"uploaded": done[-1]})
+        return done
+
+    def _upload(self, path: Path, name: str) -> None:
+        content = path.read_bytes()  # one segment: 16 MiB, unless the server was built otherwise
+        digest = hashlib.sha256(content).hexdigest()
+        packer = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+        packed = (packer.compress(content), packer.flush())
+        self._bucket.put(f"{WAL}/{name}{SUFFIX}", packed, {"sha256": digest, "size": str(len(content))})
+
+
+def segments(bucket: Bucket) -> list[Found]:
+    """Every segment and history file in the bucket, by name."""
+    found = (item for item in bucket.objects(f"{WAL}/") if item.key.endswith(SUFFIX))
+    return sorted(found, key=lambda item: item.key)
+
+
+def file_name(item: Found) -> str:
+    """``00000001000000000000000A``, with ``.partial`` where it was not finished."""
+    return item.key.removeprefix(f"{WAL}/").removesuffix(SUFFIX)
+
+
+def number(name: str, segment_bytes: int) -> int:
+    """A segment's place in the WAL, whatever its timeline."""
+    return int(name[8:16], 16) * ((1 << 32) // segment_bytes) + int(name[16:24], 16)
+
+
+def needed(items: Iterable[Found], first: str, segment_bytes: int, target: datetime | None) -> list[Found]:
+    """What recovery from segment ``first`` to ``target`` (None: as far as there is any) has to read.
+
+    Raises ``BackupError`` when a segment is missing between two others.
+    """
+    start, late = number(first, segment_bytes), False
+    numbers: set[int] = set()
+    found = [(file_name(item), item) for item in items]
+    chosen = [item for name, item in found if name.endswith(".history")]
+    # By place and not by name, which begins with the timeline.
+    placed = ((number(name, segment_bytes), name, item) for name, item in found if _SEGMENT.fullmatch(name))
+    for place, name, item in sorted(placed, key=lambda one: one[:2]):
+        if place < start or (late and place not in numbers):
+            continue
+        chosen.append(item)
+        numbers.add(place)
+        # A segment that was stored well after the target holds it, or something later.
+        late = late or bool(target and item.modified > target + CLOCK_MARGIN and not name.endswith(PARTIAL))
+    missing = sorted(set(range(start, max(numbers, default=start) + 1)) - numbers)
+    if missing:
+        per_file = (1 << 32) // segment_bytes
+        shown = f"{missing[0] // per_file:08X}{missing[0] % per_file:08X}"
+        raise BackupError(
+            f"the WAL in bucket is not continuous: segment ...{shown} is missing; restore to an earlier time,"
+            " or take a new base backup for later ones"
+        )
+    return chosen
+
+
+def fetch(bucket: Bucket, items: Iterable[Found], directory: Path) -> Iterator[str]:
+    """Unpack ``items`` into ``directory`` for ``restore_command``; yields each name as it is there.
+
+    Raises ``BackupError`` for one that is damaged or was tampered with.
+    """
+    finished = {file_name(item) for item in items if not item.key.endswith(PARTIAL + SUFFIX)}
+    for item in items:
+        name = file_name(item)
+        if name.removesuffix(PARTIAL) in finished and name.endswith(PARTIAL):
+            continue
+        wanted = bucket.metadata(item.key).get("sha256")
+        digest, unpacker = hashlib.sha256(), zlib.decompressobj(GZIP)
+        path = directory / name.removesuffix(PARTIAL)
+        try:
+            with path.open("wb") as target:
+                for chunk in bucket.get(item.key):
+                    while chunk:
+                        plain = unpacker.decompress(chunk, CHUNK_BYTES)
+                        digest.update(plain)
+                        target.write(plain)
+                        chunk = unpacker.unconsumed_tail  # noqa: PLW2901 - zlib's own way to bound its output
+                rest = unpacker.flush()
+                digest.update(rest)
+                target.write(rest)
+        except zlib.error:
+            wanted = None
+        if digest.hexdigest() != wanted:
+            path.unlink(missing_ok=True)
+            raise BackupError(
+                f"WAL file {item.key} is refused: it was tampered with or damaged; restore to a time before it"
+            )
+        yield name
+
+
+def prune(bucket: Bucket, first: str) -> int:
+    """Delete segments that no base backup needs any more: those before ``first``; how many. History files stay."""
+    gone = 0
+    for item in segments(bucket):
+        name = file_name(item)
+        if _SEGMENT.fullmatch(name) and name[8:24] < first[8:24]:
+            bucket.delete(item.key)
+            gone += 1
+    return gone

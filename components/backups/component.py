@@ -1,0 +1,177 @@
+"""The ``Backups`` component: the bucket, the login that reads everything, and what runs on Kubernetes.
+
+Made from the mapping's ``backups``. RustFS is not copied: its buckets keep old versions (``ObjectStore``). It
+deliberately makes no replication slot, which ``pg_receivewal`` makes when it first runs, and no lifecycle rule that
+deletes a backup: an age alone would delete the last one too; who makes backups deletes old ones.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_postgresql as postgresql
+from pulumi_kubernetes import Provider
+
+from components.backups import names
+from components.backups.agent import repository
+from components.backups.kubernetes import PodsArgs, deploy
+from components.credentials import Credential
+from components.mapping import Mapping
+from components.mapping.names import days
+from components.postgres.component import Postgres
+from components.rustfs import on_aws
+from components.rustfs.bucket_resource import Bucket
+from components.rustfs.lifecycle import Rules
+from components.rustfs.user_resource import ObjectStoreUser
+from components.settings import Settings
+
+CONNECTIONS = 8  # a dump, a base backup with its WAL, the WAL receiver, and a run by hand beside them
+
+
+@dataclass(frozen=True)
+class BackupsArgs:
+    """What the component is made from; ``kubernetes_provider`` is None where ``kubernetesMode`` is none."""
+
+    mapping: Mapping
+    settings: Settings
+    credential: Credential
+    postgres: Postgres
+    object_store_provider: aws.Provider
+    kubernetes_provider: Provider | None
+    namespace: pulumi.Input[str]
+
+
+def backup_credential(settings: Settings, mapping: Mapping) -> Credential | None:
+    """The passwords of who makes backups; None on a stack that makes none."""
+    if settings.backups.mode == "none":
+        return None
+    return Credential(names.VALKEY_USER, user=names.VALKEY_USER, rotate=mapping.backups.rotate)
+
+
+class Backups(pulumi.ComponentResource):
+    """Bucket, login and pods. ``outputs`` is what the day-two commands need, secrets as such."""
+
+    outputs: dict[str, pulumi.Input[Any]]
+
+    def __init__(self, name: str, args: BackupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("stellaops:backups:Backups", name, None, opts)
+        self._args = args
+        self._s3 = pulumi.ResourceOptions(parent=self, provider=args.object_store_provider)
+        self._bucket = self._create_bucket()
+        self._key = self._create_key()
+        self._role = self._create_role()
+        self.outputs = {
+            "mode": args.settings.backups.mode,
+            "bucket": self._bucket,
+            "encryption": args.settings.backups.encryption,
+            "postgres_user": self._role.name,
+            "postgres_password": args.credential.postgres_password,
+            "valkey_user": names.VALKEY_USER,
+            "valkey_password": args.credential.valkey_password,
+            **self._key,
+        }
+        if args.kubernetes_provider is not None:
+            deploy(self._pods(), pulumi.ResourceOptions(parent=self, provider=args.kubernetes_provider))
+        self.register_outputs({"bucket": self._bucket, "role": self._role.name})
+
+    def _create_bucket(self) -> pulumi.Output[str]:
+        settings, mapping = self._args.settings, self._args.mapping
+        physical = settings.object_store.bucket_prefix + names.BUCKET
+        rules: Rules = {
+            "abort-stale-uploads": {
+                "Prefix": "",
+                "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": days(mapping.rustfs.abort_multipart_after)},
+            }
+        }
+        protect, force = settings.protect, settings.allow_data_loss
+        if settings.object_store.target == "aws":
+            bucket, _ = on_aws.bucket(
+                names.BUCKET, physical, rules, object_lock=False, force_destroy=force, protect=protect, opts=self._s3
+            )
+            return bucket
+        return Bucket(
+            names.BUCKET,
+            bucket=physical,
+            object_lock=False,
+            rules=rules,
+            force_destroy=force,
+            opts=pulumi.ResourceOptions(parent=self, protect=protect),
+        ).bucket
+
+    def _create_key(self) -> dict[str, pulumi.Output[str]]:
+        """An access key that reaches this bucket and no other."""
+        store, rotate = self._args.settings.object_store, self._args.mapping.backups.rotate
+        access_key = store.bucket_prefix + names.OBJECT_STORE_USER
+        policy = names.bucket_policy(store.bucket_prefix + names.BUCKET)
+        if store.target == "aws":
+            return on_aws.user(names.OBJECT_STORE_USER, access_key, rotate, policy, self._s3)
+        user = ObjectStoreUser(
+            names.OBJECT_STORE_USER,
+            user=access_key,
+            rotate=rotate,
+            policy=policy,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return {"object_store_access_key": user.user, "object_store_secret_key": user.secret_key}
+
+    def _create_role(self) -> postgresql.Role:
+        """Reads every schema as its readers do, whatever the tenant: a dump stops at a row that it may not see. For base
+        backups and WAL it is a replication role."""
+        continuous = self._args.settings.backups.mode == "continuous"
+        store = self._args.postgres
+        return postgresql.Role(
+            names.role(self._args.settings.postgres.database),
+            name=names.role(self._args.settings.postgres.database),
+            login=True,
+            password=self._args.credential.postgres_verifier,
+            connection_limit=CONNECTIONS,
+            replication=continuous,
+            bypass_row_level_security=continuous or self._args.settings.postgres.isolates_tenants,
+            search_paths=["pg_catalog"],
+            roles=[store.connect, *store.readers],
+            opts=pulumi.ResourceOptions(parent=self, provider=store.provider),
+        )
+
+    def _pods(self) -> PodsArgs:
+        args, settings, store = self._args, self._args.settings, self._args.settings.object_store
+        database, valkey = settings.postgres, settings.valkey
+        keep = {
+            "postgres": days(args.mapping.backups.postgres.retention),
+            "valkey": days(args.mapping.backups.valkey.retention),
+        }
+        environment: dict[str, pulumi.Input[str]] = {
+            "PGHOST": database.host,
+            "PGPORT": str(database.port),
+            "PGUSER": self._role.name,
+            "PGDATABASE": database.database,
+            "PGSSLMODE": database.ssl_mode,
+            "SCHEMAS": " ".join(args.mapping.postgres.schemas),
+            "SLOT": names.slot(database.database),
+            "VALKEY_HOST": valkey.host,
+            "VALKEY_PORT": str(valkey.port),
+            "VALKEY_TLS": "true" if valkey.tls else "false",
+            "VALKEY_USER": names.VALKEY_USER,
+            "S3_ENDPOINT": store.endpoint,
+            "S3_REGION": store.region,
+            "S3_BUCKET": self._bucket,
+            "S3_ENCRYPTION": settings.backups.encryption,
+            "STACK": pulumi.get_stack(),
+        }
+        return PodsArgs(
+            namespace=args.namespace,
+            wait=settings.kubernetes.wait,
+            # An empty one would come back from the cluster as none.
+            environment={key: value for key, value in environment.items() if value != ""},
+            secrets={
+                "PGPASSWORD": args.credential.postgres_password,
+                "VALKEY_PASSWORD": args.credential.valkey_password,
+                "S3_ACCESS_KEY": self._key["object_store_access_key"],
+                "S3_SECRET_KEY": self._key["object_store_secret_key"],
+            },
+            retention={kind: keep[kind.partition("/")[0]] for kind in repository.KINDS},
+            postgres_image=settings.backups.postgres_image,
+            agent_image=settings.backups.agent_image,
+            volume_size=settings.backups.volume_size,
+            wal=settings.backups.mode == "continuous",
+        )  # fmt: skip

@@ -1,0 +1,250 @@
+"""Backups on Kubernetes: a Secret, a ConfigMap with agent and scripts, three CronJobs, and a Deployment that keeps WAL.
+
+PostgreSQL's own programs run in its official image and write to a volume; a Python image beside them uploads from
+there. A failed Job stays, with the error as its pod's termination message. It deliberately makes no namespace.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes.apps import v1 as apps
+from pulumi_kubernetes.batch import v1 as batch
+from pulumi_kubernetes.core import v1 as core
+from pulumi_kubernetes.meta import v1 as meta
+
+from components.backups.agent import repository
+from components.backups.names import POD_LABELS as LABELS
+from components.valkey.deployment.arguments import SKIP_AWAIT, container_security, pod_security
+
+HERE = Path(__file__).parent
+NAME = "backup"
+# Where things are in a container. The agent is a package below PROGRAM.
+PROGRAM, WORK, CA = "/program", "/work", "/ca"
+CA_SECRET = "backup-ca"  # noqa: S105 - optional, the user's own: ca.crt of a private authority
+UID = 999  # postgres in its image; libpq wants a user that has a name
+
+DUMP_SCHEDULE, BASE_SCHEDULE, VALKEY_SCHEDULE = "17 1 * * *", "47 2 * * 0", "7 * * * *"  # UTC
+SHIP_SECONDS = 60
+# Unready when nothing could be shipped for that long.
+SHIP_LATE_SECONDS = 300
+DEADLINE_SECONDS = {DUMP_SCHEDULE: 6 * 3600, BASE_SCHEDULE: 24 * 3600, VALKEY_SCHEDULE: 3000}
+MEMORY, CPU = {"agent": "256Mi", "postgres": "256Mi"}, "100m"
+
+
+@dataclass(frozen=True)
+class PodsArgs:
+    """What pods are made from. ``environment`` are plain settings, ``secrets`` go into a Secret; both become variables.
+    ``wal`` adds base backups and WAL; ``retention`` is in days, by kind."""
+
+    namespace: pulumi.Input[str]
+    wait: bool
+    environment: dict[str, pulumi.Input[str]]
+    secrets: dict[str, pulumi.Input[str]]
+    retention: dict[str, int]
+    postgres_image: str
+    agent_image: str
+    volume_size: str
+    wal: bool
+
+
+def files() -> dict[str, str]:
+    """ConfigMap key -> content: the agent's modules and the scripts."""
+    paths = [*sorted((HERE / "agent").glob("*.py")), *sorted((HERE / "scripts").iterdir())]
+    return {path.name: path.read_text(encoding="utf-8") for path in paths}
+
+
+def deploy(args: PodsArgs, opts: pulumi.ResourceOptions) -> None:
+    """Everything. ``opts`` carries parent and provider of each object."""
+    secret = core.Secret(NAME, metadata=_metadata(NAME, args), string_data=args.secrets, opts=opts)
+    program = core.ConfigMap(NAME, metadata=_metadata(NAME, args), data=files(), opts=opts)
+    pods = _Pods(args, secret, program)
+    dump = pods.postgres("dump", "dump.sh"), pods.publish(repository.DUMP)
+    _cron_job("backup-postgres-dump", DUMP_SCHEDULE, pods.pod([dump[0]], [dump[1]], pods.scratch()), args, opts)
+    snapshot = pods.agent("snapshot", ["valkey"], repository.RDB)
+    _cron_job("backup-valkey", VALKEY_SCHEDULE, pods.pod([], [snapshot]), args, opts)
+    if args.wal:
+        base = pods.postgres("base", "base.sh"), pods.publish(repository.BASE)
+        _cron_job("backup-postgres-base", BASE_SCHEDULE, pods.pod([base[0]], [base[1]], pods.scratch()), args, opts)
+        _wal(pods, args, opts)
+
+
+def _wal(pods: "_Pods", args: PodsArgs, opts: pulumi.ResourceOptions) -> None:
+    """One pod at a time holds the slot. What it received and did not ship yet outlives it on a volume of its own: the
+    server has let go of that."""
+    name = "backup-wal"
+    claim = core.PersistentVolumeClaim(
+        # Bound only once a pod uses it, which waits for the claim to be made.
+        name, metadata=_metadata(name, args, skip=True), spec=_claim("4Gi"), opts=opts,
+    )  # fmt: skip
+    labels = {**LABELS, "app.kubernetes.io/component": "wal"}
+    volume = core.VolumeArgs(
+        name="work", persistent_volume_claim=core.PersistentVolumeClaimVolumeSourceArgs(claim_name=claim.metadata.name)
+    )
+    fresh = f"import os, sys, time; sys.exit(time.time() - os.stat('{WORK}/.shipped').st_mtime > {SHIP_LATE_SECONDS})"
+    probe = core.ProbeArgs(
+        exec_=core.ExecActionArgs(command=["python", "-c", fresh]), period_seconds=30, timeout_seconds=10
+    )
+    ship = pods.agent("ship", ["ship", WORK, "--every", str(SHIP_SECONDS)], repository.BASE, readiness_probe=probe)
+    apps.Deployment(
+        name,
+        metadata=_metadata(name, args, waits=True),
+        spec=apps.DeploymentSpecArgs(
+            replicas=1,
+            strategy=apps.DeploymentStrategyArgs(type="Recreate"),
+            selector=meta.LabelSelectorArgs(match_labels=labels),
+            template=core.PodTemplateSpecArgs(
+                metadata=meta.ObjectMetaArgs(labels=labels),
+                spec=pods.pod([], [pods.postgres("receive", "wal.sh"), ship], volume, restart="Always"),
+            ),
+        ),
+        opts=opts,
+    )
+
+
+def _cron_job(
+    name: str, schedule: str, pod: core.PodSpecArgs, args: PodsArgs, opts: pulumi.ResourceOptions
+) -> batch.CronJob:
+    return batch.CronJob(
+        name,
+        metadata=_metadata(name, args),
+        spec=batch.CronJobSpecArgs(
+            schedule=schedule,
+            time_zone="Etc/UTC",
+            concurrency_policy="Forbid",
+            starting_deadline_seconds=3600,
+            successful_jobs_history_limit=1,
+            failed_jobs_history_limit=3,
+            job_template=batch.JobTemplateSpecArgs(
+                metadata=meta.ObjectMetaArgs(labels=LABELS),
+                spec=batch.JobSpecArgs(
+                    backoff_limit=2,
+                    active_deadline_seconds=DEADLINE_SECONDS[schedule],
+                    template=core.PodTemplateSpecArgs(metadata=meta.ObjectMetaArgs(labels=LABELS), spec=pod),
+                ),
+            ),
+        ),
+        opts=opts,
+    )
+
+
+class _Pods:
+    """Containers and pods that share images, files, settings and security."""
+
+    def __init__(self, args: PodsArgs, secret: core.Secret, program: core.ConfigMap) -> None:
+        self._args = args
+        self._secret = secret
+        self._program = program
+
+    def postgres(self, name: str, script: str) -> core.ContainerArgs:
+        """A script on PostgreSQL's own programs."""
+        return self._container(
+            name, self._args.postgres_image, ["sh", f"{PROGRAM}/scripts/{script}"], {"SCRIPTS": f"{PROGRAM}/scripts"},
+            MEMORY["postgres"], "PG",
+        )  # fmt: skip
+
+    def publish(self, kind: str) -> core.ContainerArgs:
+        return self.agent("publish", ["publish", kind, WORK], kind)
+
+    def agent(self, name: str, arguments: list[str], kind: str, **more: Any) -> core.ContainerArgs:
+        """The agent; ``kind`` says whose retention it keeps."""
+        settings = {
+            "PYTHONPATH": PROGRAM,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "RETENTION_DAYS": str(self._args.retention[kind]),
+        }
+        prefixes = ("S3_", "STACK", "VALKEY_") if kind == repository.RDB else ("S3_", "STACK")
+        command = ["python", "-m", "agent", *arguments]
+        return self._container(name, self._args.agent_image, command, settings, MEMORY["agent"], *prefixes, **more)
+
+    def _container(
+        self,
+        name: str,
+        image: str,
+        command: list[str],
+        settings: dict[str, str],
+        memory: str,
+        *prefixes: str,
+        **more: Any,
+    ) -> core.ContainerArgs:
+        """A container gets only those variables that begin with ``prefixes``: pg_dump knows no key of the bucket."""
+        plain = {
+            **{key: value for key, value in self._args.environment.items() if key.startswith(prefixes)},
+            **settings,
+            **({"SCHEMAS": self._args.environment["SCHEMAS"], "SLOT": self._args.environment["SLOT"]} if "PG" in prefixes else {}),
+            "WORK": WORK,
+            "SPOOL": WORK,
+            "CA_FILE": f"{CA}/ca.crt",
+        }  # fmt: skip
+        hidden = [key for key in self._args.secrets if key.startswith(prefixes)]
+        return core.ContainerArgs(
+            name=name,
+            image=image,
+            command=command,
+            env=[
+                *(core.EnvVarArgs(name=key, value=value) for key, value in plain.items()),
+                *(core.EnvVarArgs(name=key, value_from=self._reference(key)) for key in hidden),
+            ],
+            resources=core.ResourceRequirementsArgs(requests={"cpu": CPU, "memory": memory}, limits={"memory": memory}),
+            security_context=container_security(),
+            # The end of the log, where the error stands, is in the pod's status.
+            termination_message_policy="FallbackToLogsOnError",
+            volume_mounts=[
+                core.VolumeMountArgs(name="work", mount_path=WORK),
+                core.VolumeMountArgs(name="program", mount_path=PROGRAM, read_only=True),
+                core.VolumeMountArgs(name="ca", mount_path=CA, read_only=True),
+            ],
+            **more,
+        )
+
+    def _reference(self, key: str) -> core.EnvVarSourceArgs:
+        return core.EnvVarSourceArgs(
+            secret_key_ref=core.SecretKeySelectorArgs(name=self._secret.metadata.name, key=key)
+        )
+
+    def pod(
+        self,
+        first: list[core.ContainerArgs],
+        containers: list[core.ContainerArgs],
+        work: core.VolumeArgs | None = None,
+        restart: str = "Never",
+    ) -> core.PodSpecArgs:
+        """``first`` run to their end one after the other, then ``containers`` side by side."""
+        items = [
+            core.KeyToPathArgs(key=key, path=f"{'agent' if key.endswith('.py') else 'scripts'}/{key}")
+            for key in files()
+        ]
+        return core.PodSpecArgs(
+            restart_policy=restart,
+            automount_service_account_token=False,
+            enable_service_links=False,
+            security_context=pod_security(UID),
+            init_containers=first or None,
+            containers=containers,
+            volumes=[
+                work or core.VolumeArgs(name="work", empty_dir=core.EmptyDirVolumeSourceArgs(size_limit="16Mi")),
+                core.VolumeArgs(
+                    name="program",
+                    config_map=core.ConfigMapVolumeSourceArgs(name=self._program.metadata.name, items=items),
+                ),
+                core.VolumeArgs(name="ca", secret=core.SecretVolumeSourceArgs(secret_name=CA_SECRET, optional=True)),
+            ],
+        )
+
+    def scratch(self) -> core.VolumeArgs:
+        """Room for one dump or base backup; made with the pod, gone with it."""
+        template = core.PersistentVolumeClaimTemplateArgs(spec=_claim(self._args.volume_size))
+        return core.VolumeArgs(name="work", ephemeral=core.EphemeralVolumeSourceArgs(volume_claim_template=template))
+
+
+def _claim(size: str) -> core.PersistentVolumeClaimSpecArgs:
+    return core.PersistentVolumeClaimSpecArgs(
+        access_modes=["ReadWriteOnce"], resources=core.VolumeResourceRequirementsArgs(requests={"storage": size})
+    )
+
+
+def _metadata(name: str, args: PodsArgs, *, waits: bool = False, skip: bool = False) -> meta.ObjectMetaArgs:
+    """``waits``: the engine would wait until it works, and does so where the stack says so; ``skip``: it must not."""
+    annotations = SKIP_AWAIT if skip or (waits and not args.wait) else None
+    return meta.ObjectMetaArgs(name=name, namespace=args.namespace, labels=LABELS, annotations=annotations)

@@ -1,0 +1,48 @@
+"""``make drill``, and a restore by ``make``, as a user runs them."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.integration import backups
+
+pytestmark = pytest.mark.xdist_group("live_stack")
+
+
+def test_the_drill_passes_measures_what_it_says_and_cleans_up(live_stack: Any) -> None:
+    context = backups.context_of(live_stack)
+    try:
+        done = live_stack.run("operate", "drill", "--ship-every", "1")
+        assert done.returncode == 0, done.stdout + done.stderr
+        table = done.stdout[done.stdout.index("step ") :]
+        assert "FAILED" not in table and table.count("passed") >= 8
+        lost = re.search(r"restore to the latest +([\d.]+) s +([\d.]+) s +passed", table)
+        assert lost, table
+        assert float(lost[2]) < 60, "commits from before the last upload are missing"
+        assert re.search(r"^RPO [\d.]+ s with WAL shipped every 1 s; RTO [\d.]+ s", table, re.MULTILINE)
+        with live_stack.admin() as admin:
+            databases = {row[0] for row in admin.execute("SELECT datname FROM pg_database")}
+            assert databases == {"postgres", "stellaops", "template0", "template1"}
+        with live_stack.valkey_admin() as admin:
+            assert not admin.keys("drill:*")
+        assert not list(context.restored.iterdir())
+    finally:
+        backups.clear(live_stack, context)
+
+
+def test_make_restore_says_where_it_is_and_how_to_switch_over_and_discard(live_stack: Any) -> None:
+    context = backups.context_of(live_stack)
+    try:
+        live_stack.must("operate", "backup", "--store", "valkey")
+        shown = live_stack.must("operate", "restore", "--store", "valkey")
+        name = re.search(r"restore --store valkey --discard (\S+)", shown)
+        assert name and "runs at valkey://127.0.0.1:" in shown and "switch over" in shown, shown
+        again = live_stack.run("operate", "restore", "--store", "valkey")
+        assert again.returncode == 1 and "exists already" in again.stderr
+        live_stack.must("operate", "restore", "--store", "valkey", "--discard", name[1])
+        assert not list(context.restored.iterdir())
+        stranger = live_stack.run("operate", "restore", "--discard", "stellaops")
+        assert stranger.returncode == 1 and "is nothing that was restored" in stranger.stderr
+    finally:
+        backups.clear(live_stack, context)
