@@ -35,6 +35,8 @@ class Recorder(mocks.Mocks):
                 key: f"{args.name}-{key}" for key in ("postgres_password", "postgres_verifier", "valkey_password")
             }
             outputs["valkey_sha256"] = hashlib.sha256(args.name.encode()).hexdigest()
+        if args.typ.endswith(":ObjectStoreUser"):
+            outputs["secret_key"] = f"{args.name}-secret_key"
         return f"{args.name}-id", outputs
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
