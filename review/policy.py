@@ -24,7 +24,7 @@ EVIDENCE = re.compile(r"(?:.+_)?(?:raw|audit|audit_trail|audit_log|history)|audi
 PRODUCTION = re.compile(r"prod(?:uction)?(?:[-_.].*)?")
 SECRET_KEY = re.compile(r"(?i)password|passphrase|secret|token|accesskey|privatekey|apikey|credential")
 # Settings whose name has such a word in it and whose value is none.
-PLAIN_KEYS = frozenset({"pulumi:disable-default-providers"})
+PLAIN_KEYS = frozenset({"pulumi:disable-default-providers", "stellaops-storage:valkeyTlsSecret"})
 CHANGING = frozenset({"UPDATE", "DELETE", "TRUNCATE"})
 
 Rule = Callable[[Context], Iterator[str]]

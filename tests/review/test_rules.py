@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from components import contract
 from components.mapping import load
@@ -11,6 +12,7 @@ from review.approval import Approvals, label
 from review.change import Change
 from review.contract_diff import compare
 from review.mask import mask
+from review.policy import plain_secrets
 from review.risk import Risk
 from review.tokens import BUCKET, GRANT, MIGRATIONS, ROLE, SCHEMA, VERSIONING
 from review.verdict import threshold
@@ -78,6 +80,14 @@ def test_the_right_to_change_append_only_rows_breaks_a_rule() -> None:
         {"role": "x", "schema": "vex", "objectType": "table", "objects": ["vex_raw"], "privileges": ["UPDATE"]},
     )
     assert rules(grant, _migrations(["vex_raw"], ["vex_raw"])) == ["evidence-triggers"]
+
+
+def test_no_setting_that_is_declared_without_being_secret_is_taken_for_a_secret() -> None:
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    names = {
+        key if ":" in key else f"stellaops-storage:{key}" for key, item in declared.items() if not item.get("secret")
+    }
+    assert not plain_secrets(dict.fromkeys(names, "value"))
 
 
 def test_a_secret_in_clear_breaks_a_rule_and_a_masked_one_does_not() -> None:

@@ -1,5 +1,6 @@
 """The lint of migrations: what each rule finds, what it lets pass, and waivers."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.postgres.lint import RULES
+from components.postgres.lint.accepted import Accepted
 from components.postgres.lint.check import check_directory
 from components.postgres.session import Target
 
@@ -19,7 +21,7 @@ def lint(directory: Path, text: str, *, runtime_tables: bool = False) -> list[st
     """``line: rule`` of every finding in a file that comes after the one that made table ``old``."""
     directory.joinpath("0001_old.sql.j2").write_text("CREATE TABLE {{ schema }}.old (id int PRIMARY KEY, a int);\n")
     directory.joinpath("0002_x.sql.j2").write_text(text)
-    _, lines = check_directory(directory, TARGET, runtime_tables=runtime_tables)
+    _, lines = check_directory(directory, TARGET, Accepted(directory), runtime_tables=runtime_tables)
     found = []
     for line in lines:
         assert line.startswith(f"{directory}/0002_x.sql.j2:"), line
@@ -189,9 +191,39 @@ def test_a_waiver_with_a_reason_lets_one_statement_pass(tmp_path: Path) -> None:
     assert lint(tmp_path, text) == ["4: destructive"], "only the statement after it"
 
 
-def test_a_waiver_at_a_files_head_lets_all_of_it_pass(tmp_path: Path) -> None:
-    text = "-- lint: allow-file destructive: a clean start\nDROP TABLE {{ schema }}.old;\nDROP VIEW {{ schema }}.v;\n"
-    assert lint(tmp_path, text) == []
+def accepted(directory: Path, text: str) -> list[str]:
+    """What is found in ``<directory>/vuln`` with that ``lint.yaml``."""
+    schema = directory / "vuln"
+    schema.mkdir()
+    (schema / "0001_x.sql.j2").write_text("DROP TABLE {{ schema }}.old;\nDROP VIEW {{ schema }}.v;\n")
+    (directory / "lint.yaml").write_text(text)
+    entries = Accepted.read(directory)
+    _, lines = check_directory(schema, TARGET, entries, runtime_tables=False)
+    return [line.partition(": ")[2].partition(";")[0] for line in (*entries.wrong, *lines, *entries.unused())]
+
+
+def test_findings_of_an_applied_file_are_accepted_without_a_change_of_it(tmp_path: Path) -> None:
+    text = 'accepted: [{file: "*/0001_x.sql.j2", rule: destructive, reason: a clean start}]\n'
+    assert accepted(tmp_path, text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('accepted: [{file: "vex/*", rule: destructive, reason: old}]', "nothing in vex/* breaks destructive"),
+        ('accepted: [{file: "vuln/*", rule: lock, reason: old}]', "nothing in vuln/* breaks lock"),
+        ('accepted: [{file: "vuln/*", rule: destructive, reason: " "}]', "accepted[1]: give a reason"),
+        ('accepted: [{file: "vuln/*", rule: destructive}]', "accepted[1]: write file, rule and reason, each as text"),
+        ('accepted: [{file: "vuln/*", rule: syntax, reason: old}]', "accepted[1]: there is no rule syntax to accept"),
+        ("accepted: all", "write a list under accepted, each with file, rule and reason"),
+        ("accepted: [", "it can't be read"),
+    ],
+    ids=["other file", "other rule", "no reason", "field missing", "no such rule", "no list", "no YAML"],
+)
+def test_an_entry_that_lets_nothing_pass_is_a_finding_itself(tmp_path: Path, text: str, found: str) -> None:
+    lines = accepted(tmp_path, text)
+    assert any(line.startswith(found) for line in lines), lines
+    assert len(lines) == 3, "and the two statements are found all the same"
 
 
 def test_a_waiver_lets_no_other_rule_pass(tmp_path: Path) -> None:
@@ -208,13 +240,9 @@ def test_a_waiver_lets_no_other_rule_pass(tmp_path: Path) -> None:
         ("-- lint: allow destructive: it is old\nSELECT 1;\n", ["1: waiver"]),
         ("-- lint: allow destructive: it is old\n\nDROP TABLE {{ schema }}.old;\n", ["1: waiver", "3: destructive"]),
         ("SELECT 1;\n-- lint: allow destructive: it is old\n", ["2: waiver"]),
-        (
-            "SELECT 1;\n-- lint: allow-file destructive: it is old\nDROP TABLE {{ schema }}.old;\n",
-            ["2: waiver", "3: destructive"],
-        ),
         ("-- lint: allow syntax: it is new\nSELEC 1;\n", ["1: waiver", "2: syntax"]),
     ],
-    ids=["no reason", "no colon", "no rule", "nothing", "not just before", "at the end", "late", "syntax"],
+    ids=["no reason", "no colon", "no rule", "nothing", "not just before", "at the end", "syntax"],
 )
 def test_a_waiver_that_is_none_is_a_finding_itself(tmp_path: Path, text: str, found: list[str]) -> None:
     assert lint(tmp_path, text) == found
@@ -222,7 +250,7 @@ def test_a_waiver_that_is_none_is_a_finding_itself(tmp_path: Path, text: str, fo
 
 def test_template_errors_are_findings_with_their_place(tmp_path: Path) -> None:
     tmp_path.joinpath("0001_x.sql.j2").write_text("SELECT 1;\nSELECT {{ x }};\n")
-    _, (line,) = check_directory(tmp_path, TARGET, runtime_tables=False)
+    _, (line,) = check_directory(tmp_path, TARGET, Accepted(tmp_path), runtime_tables=False)
     assert line.startswith(f"{tmp_path}/0001_x.sql.j2:2: 'x' is undefined")
 
 
@@ -238,15 +266,12 @@ def test_the_projects_own_migrations_have_no_finding() -> None:
 
 
 def test_the_command_fails_with_file_and_line_of_each_finding(tmp_path: Path) -> None:
-    for schema in (ROOT / "sql").iterdir():
-        directory = tmp_path / schema.name
-        directory.mkdir()
-        for file in schema.iterdir():
-            directory.joinpath(file.name).write_text(file.read_text())
-    tmp_path.joinpath("vex", "0003_drop.sql.j2").write_text("\nDROP TABLE {{ schema }}.consensus;\n")
-    result = command("--sql", str(tmp_path))
+    directory = tmp_path / "sql"
+    shutil.copytree(ROOT / "sql", directory)
+    directory.joinpath("vex", "0003_drop.sql.j2").write_text("\nDROP TABLE {{ schema }}.consensus;\n")
+    result = command("--sql", str(directory))
     assert result.returncode == 1
-    assert result.stdout.startswith(f"{tmp_path}/vex/0003_drop.sql.j2:2: destructive: DROP of table vex.consensus; ")
+    assert result.stdout.startswith(f"{directory}/vex/0003_drop.sql.j2:2: destructive: DROP of table vex.consensus; ")
 
 
 def test_help_names_every_rule() -> None:

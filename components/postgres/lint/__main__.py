@@ -6,6 +6,7 @@ from pathlib import Path
 
 from components.mapping import MappingError, load
 from components.postgres.lint import RULES
+from components.postgres.lint.accepted import Accepted
 from components.postgres.migration_files import SQL_DIRECTORY
 from components.postgres.session import Target
 
@@ -16,7 +17,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m components.postgres.lint",
         description="Look for what would hurt in migrations.",
-        epilog=f"rules:\n{rules}\n\nwaiver: -- lint: allow RULE: REASON, just before the statement",
+        epilog=f"rules:\n{rules}\n\nwaiver: -- lint: allow RULE: REASON, just before the statement; for applied files an entry of lint.yaml",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--mapping", type=Path, default=Path("schema-mapping.yaml"), help="default: %(default)s")
@@ -32,12 +33,16 @@ def main() -> int:
     except (MappingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    total, lines = 0, []
+    accepted = Accepted.read(options.sql)
+    total, lines = 0, list(accepted.wrong)
     for schema, definition in mapping.postgres.schemas.items():
         target = Target.of_schema(schema)
-        count, found = check_directory(options.sql / schema, target, runtime_tables=bool(definition.runtime_tables))
+        count, found = check_directory(
+            options.sql / schema, target, accepted, runtime_tables=bool(definition.runtime_tables)
+        )
         total += count
         lines += found
+    lines += accepted.unused()
     print("\n".join(lines) if lines else f"{options.sql}: {total} migrations, no finding")
     return 1 if lines else 0
 

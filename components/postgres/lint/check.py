@@ -7,6 +7,7 @@ from typing import Any
 from pglast import ast
 
 from components.postgres.lint import Finding
+from components.postgres.lint.accepted import Accepted
 from components.postgres.lint.bodies import inner_statements
 from components.postgres.lint.changes import changes, made_by
 from components.postgres.lint.reach import Place, reach
@@ -18,7 +19,9 @@ from components.postgres.session import Target
 from components.postgres.statements import Statement
 
 
-def check_directory(directory: Path, target: Target, *, runtime_tables: bool) -> tuple[int, list[str]]:
+def check_directory(
+    directory: Path, target: Target, accepted: Accepted, *, runtime_tables: bool
+) -> tuple[int, list[str]]:
     """(how many migrations were looked at, every finding as a line): ``file:line: rule: what; what to do``.
 
     ``runtime_tables``: the schema has tables that its functions make at run time.
@@ -37,6 +40,7 @@ def check_directory(directory: Path, target: Target, *, runtime_tables: bool) ->
         lines += [
             f"{migration.path}:{finding.line}: {finding.rule}: {finding.what}; {finding.todo}"
             for finding in check_script(script, Place(target, runtime_tables))
+            if not accepted.covers(migration.path, finding)
         ]
     return len(migrations), lines
 

@@ -1,4 +1,4 @@
-"""``-- lint: allow RULE: REASON`` before a statement, ``-- lint: allow-file RULE: REASON`` before the first one."""
+"""``-- lint: allow RULE: REASON`` just before a statement."""
 
 import re
 from collections.abc import Iterable
@@ -8,13 +8,13 @@ from components.postgres.lint import RULES, Finding
 from components.postgres.statements import Statement
 
 _COMMENT = re.compile(r"\s*--\s*lint\s*:\s*(?P<rest>.*?)\s*")
-_WAIVER = re.compile(r"(?P<scope>allow|allow-file)\s+(?P<rule>[a-z-]+)\s*:\s*(?P<reason>.*)")
+_WAIVER = re.compile(r"allow\s+(?P<rule>[a-z-]+)\s*:\s*(?P<reason>.*)")
 FORM = "write `-- lint: allow RULE: REASON` just before the statement"
 
 
 @dataclass(frozen=True)
 class Waiver:
-    """``first`` to ``last`` are the lines of the statement, or of the file, that it speaks of."""
+    """``first`` to ``last`` are the lines of the statement that it speaks of."""
 
     line: int
     rule: str
@@ -56,13 +56,6 @@ def _read(text: str, statements: list[Statement]) -> tuple[list[Waiver], list[Fi
             wrong.append(Finding(number, "waiver", f"there is no rule {match['rule']} to waive", f"rules: {rules}"))
         elif not match["reason"].strip():
             wrong.append(Finding(number, "waiver", f"no reason is given for {match['rule']}", FORM))
-        elif match["scope"] == "allow-file":
-            if statements and number > statements[0].line:
-                wrong.append(
-                    Finding(number, "waiver", "it speaks of the whole file", "put it before the first statement")
-                )
-            else:
-                waivers.append(Waiver(number, match["rule"], 1, len(lines)))
         elif (statement := _next(number, statements, lines)) is None:
             wrong.append(Finding(number, "waiver", "no statement follows it", FORM))
         else:
