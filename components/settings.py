@@ -15,7 +15,6 @@ from components.provider_config import NAMESPACE
 from components.rustfs.servers import Target
 
 POSTGRES_IMAGE = "postgres:18.6"
-AGENT_IMAGE = "python:3.13.14-slim"
 
 Choice = TypeVar("Choice", bound=str)
 ROW_LEVEL_SECURITY: Literal["row-level-security"] = "row-level-security"
@@ -197,7 +196,7 @@ class Settings:
                 encryption=config.get("backupsEncryption") or "",
                 volume_size=config.get("backupsVolumeSize") or "20Gi",
                 postgres_image=_image(config, "backupsPostgresImage", POSTGRES_IMAGE),
-                agent_image=_image(config, "backupsAgentImage", AGENT_IMAGE),
+                agent_image=_image(config, "backupsAgentImage", MAINTENANCE_IMAGE),
             ),
         )
 

@@ -4,7 +4,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from threading import Event, Thread
 from typing import Self
 
@@ -111,7 +110,7 @@ class Follower:
         self._say = say
         self._over = Event()
         self._thread = Thread(target=self._ship, daemon=True)
-        self.shipped: datetime | None = None
+        self._last_words = ""
 
     def __enter__(self) -> Self:
         context = self._context
@@ -145,26 +144,27 @@ class Follower:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        if self._process.stdout and not self._process.stdout.closed:
+            self._last_words = self._process.stdout.read()
+            self._process.stdout.close()
         if self._thread.is_alive():
             self._thread.join()
 
     def wait(self) -> None:
         """Until it ends by itself. Raises ``ProviderError`` with what it said."""
         self._process.wait()
+        self.stop()
         raise ProviderError(f"pg_receivewal ended: {self._words()}")
 
     def _words(self) -> str:
-        lines = (self._process.stdout.read() if self._process.stdout else "").splitlines()
+        lines = self._last_words.splitlines()
         return "; ".join(line.strip() for line in lines[-2:]) or "it said nothing"
 
     def _ship(self) -> None:
         shipper = wal.Shipper(self._context.bucket, self._context.spool)
         while not self._over.wait(self._every):
             try:
-                done = shipper.ship()
-                if done:
-                    self.shipped = datetime.now(UTC)
-                for name in done:
+                for name in shipper.ship():
                     if not name.endswith(wal.PARTIAL):
                         self._say(f"{WAL}: shipped {name}")
             except BackupError as error:

@@ -50,7 +50,7 @@ def run(stack: str, monkeypatch: pytest.MonkeyPatch, **changes: str) -> tuple[Re
 @pytest.mark.parametrize("stack", ["local", "dev", "staging", "prod"])
 def test_every_stack_runs_the_whole_program(stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder, _ = run(stack, monkeypatch)
-    assert len(recorder.of("schema:Schema")) == 11 and len(recorder.of("/storage:Bucket")) == 4
+    assert len(recorder.of("schema:Schema")) == 11 and len(recorder.of("/storage:Bucket")) == 5
     assert len(recorder.of("bucketVersioning:BucketVersioning")) == 4
     servers = recorder.of("apps/v1:StatefulSet")
     assert list(servers) == ["valkey"]
@@ -98,7 +98,7 @@ def test_every_resource_with_a_provider_names_an_explicit_one(monkeypatch: pytes
 def test_buckets_of_a_shared_object_store_carry_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder, _ = run("dev", monkeypatch, bucketPrefix="dev-")
     assert {bucket["bucket"] for bucket in recorder.of("/storage:Bucket").values()} == {
-        "dev-blobs", "dev-images", "dev-evidence", "dev-offline-kits",
+        "dev-blobs", "dev-images", "dev-evidence", "dev-offline-kits", "dev-backups",
     }  # fmt: skip
 
 

@@ -201,16 +201,17 @@ class Bucket:
         url = urlsplit(self.endpoint)
         path = quote(f"/{self.name}/{key}" if key else f"/{self.name}", safe="/~")
         shown = "&".join(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in sorted(query.items()))
-        connection = self._connection(url.scheme, url.netloc)
+        connection, kept = self._connection(url.scheme, url.netloc), False
         try:
             signed = self._signed(method, url.netloc, path, shown, body, headers)
             connection.request(method, f"{path}?{shown}" if shown else path, body=body, headers=signed)
             response = connection.getresponse()
             if stream and response.status < 300:
+                kept = True
                 return _Answer(response.status, response.headers, b"", response, connection)
             return _Answer(response.status, response.headers, response.read(), response, connection)
         finally:
-            if not stream:
+            if not kept:
                 connection.close()
 
     def _connection(self, scheme: str, netloc: str) -> http.client.HTTPConnection:
