@@ -27,7 +27,9 @@ def main() -> None:
     common: dict[str, Any] = {"mapping": mapping, "protect": settings.protect}
     data = {**common, "allow_data_loss": settings.allow_data_loss}
     backup, cluster = backup_credential(settings, mapping), providers.cluster(settings.kubernetes)
-    postgres = Postgres("postgres", PostgresArgs(settings=settings.postgres, credentials=credentials, **common))
+    logins: dict[str, Any] = {"credentials": credentials, "backup": backup}
+    wal = settings.backups.mode == "continuous"
+    postgres = Postgres("postgres", PostgresArgs(settings=settings.postgres, replicates=wal, **logins, **common))
     valkey = Valkey(
         "valkey",
         ValkeyArgs(
@@ -35,16 +37,15 @@ def main() -> None:
             kubernetes=settings.kubernetes,
             kubernetes_provider=cluster,
             deployment=settings.valkey_deployment,
-            credentials=credentials,
-            backup=backup,
+            **logins,
             **data,
         ),
     )
     store, provider = settings.object_store, providers.object_store(settings.object_store)
     objects = ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=provider, **data))
-    if backup:
-        made = Backups("backups", BackupsArgs(mapping, settings, backup, postgres, provider, cluster, valkey.namespace))
-        pulumi.export("backups", made.outputs)
+    if backup and postgres.backup:
+        args = BackupsArgs(mapping, settings, backup, postgres.backup, provider, cluster, valkey.namespace)
+        pulumi.export("backups", Backups("backups", args).outputs)
 
     document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)
     known = {name: credential.clear(name in mapping.modules) for name, credential in credentials.items()}

@@ -12,7 +12,7 @@ from typing import Any
 from pulumi.dynamic import Config, ConfigureRequest
 
 from components.mapping import Mapping, MappingError, load
-from components.mapping.access import tenant_bypass, tenant_rules
+from components.mapping.access import backup_role, tenant_bypass, tenant_rules
 from components.postgres.row_security import OFF, Isolation
 from components.postgres.server import Server as PostgresServer
 from components.provider_config import NAMESPACE, setting
@@ -83,7 +83,8 @@ class Stack:
         """How the tenants of a schema are kept apart. Raises ``ProviderError``."""
         if not self.isolates_tenants:
             return OFF
-        return Isolation(tenant_rules(self.mapping, schema), tenant_bypass(self.mapping, schema))
+        backup = (backup_role(self.postgres.database),) if self.setting("backups", "logical") != "none" else ()
+        return Isolation(tenant_rules(self.mapping, schema), (*tenant_bypass(self.mapping, schema), *backup))
 
     @property
     def valkey(self) -> ValkeyServer:

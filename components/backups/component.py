@@ -1,4 +1,4 @@
-"""The ``Backups`` component: the bucket, the login that reads everything, and what runs on Kubernetes.
+"""The ``Backups`` component: the bucket, its access key, and what runs on Kubernetes.
 
 Made from the mapping's ``backups``. RustFS is not copied: its buckets keep old versions (``ObjectStore``). It
 deliberately makes no replication slot, which ``pg_receivewal`` makes when it first runs, and no lifecycle rule that
@@ -10,7 +10,6 @@ from typing import Any
 
 import pulumi
 import pulumi_aws as aws
-import pulumi_postgresql as postgresql
 from pulumi_kubernetes import Provider
 
 from components.backups import names
@@ -19,24 +18,22 @@ from components.backups.kubernetes import PodsArgs, deploy
 from components.credentials import Credential
 from components.mapping import Mapping
 from components.mapping.names import days
-from components.postgres.component import Postgres
 from components.rustfs import on_aws
 from components.rustfs.bucket_resource import Bucket
 from components.rustfs.lifecycle import Rules
 from components.rustfs.user_resource import ObjectStoreUser
 from components.settings import Settings
 
-CONNECTIONS = 8  # a dump, a base backup with its WAL, the WAL receiver, and a run by hand beside them
-
 
 @dataclass(frozen=True)
 class BackupsArgs:
-    """What the component is made from; ``kubernetes_provider`` is None where ``kubernetesMode`` is none."""
+    """What the component is made from; ``role`` is the login that reads everything, of ``Postgres``;
+    ``kubernetes_provider`` is None where ``kubernetesMode`` is none."""
 
     mapping: Mapping
     settings: Settings
     credential: Credential
-    postgres: Postgres
+    role: pulumi.Input[str]
     object_store_provider: aws.Provider
     kubernetes_provider: Provider | None
     namespace: pulumi.Input[str]
@@ -50,7 +47,7 @@ def backup_credential(settings: Settings, mapping: Mapping) -> Credential | None
 
 
 class Backups(pulumi.ComponentResource):
-    """Bucket, login and pods. ``outputs`` is what the day-two commands need, secrets as such."""
+    """Bucket, access key and pods. ``outputs`` is what the day-two commands need, secrets as such."""
 
     outputs: dict[str, pulumi.Input[Any]]
 
@@ -60,12 +57,11 @@ class Backups(pulumi.ComponentResource):
         self._s3 = pulumi.ResourceOptions(parent=self, provider=args.object_store_provider)
         self._bucket = self._create_bucket()
         self._key = self._create_key()
-        self._role = self._create_role()
         self.outputs = {
             "mode": args.settings.backups.mode,
             "bucket": self._bucket,
             "encryption": args.settings.backups.encryption,
-            "postgres_user": self._role.name,
+            "postgres_user": self._args.role,
             "postgres_password": args.credential.postgres_password,
             "valkey_user": names.VALKEY_USER,
             "valkey_password": args.credential.valkey_password,
@@ -73,7 +69,7 @@ class Backups(pulumi.ComponentResource):
         }
         if args.kubernetes_provider is not None:
             deploy(self._pods(), pulumi.ResourceOptions(parent=self, provider=args.kubernetes_provider))
-        self.register_outputs({"bucket": self._bucket, "role": self._role.name})
+        self.register_outputs({"bucket": self._bucket, "role": self._args.role})
 
     def _create_bucket(self) -> pulumi.Output[str]:
         settings, mapping = self._args.settings, self._args.mapping
@@ -115,24 +111,6 @@ class Backups(pulumi.ComponentResource):
         )
         return {"object_store_access_key": user.user, "object_store_secret_key": user.secret_key}
 
-    def _create_role(self) -> postgresql.Role:
-        """Reads every schema as its readers do, whatever the tenant: a dump stops at a row that it may not see. For base
-        backups and WAL it is a replication role."""
-        continuous = self._args.settings.backups.mode == "continuous"
-        store = self._args.postgres
-        return postgresql.Role(
-            names.role(self._args.settings.postgres.database),
-            name=names.role(self._args.settings.postgres.database),
-            login=True,
-            password=self._args.credential.postgres_verifier,
-            connection_limit=CONNECTIONS,
-            replication=continuous,
-            bypass_row_level_security=continuous or self._args.settings.postgres.isolates_tenants,
-            search_paths=["pg_catalog"],
-            roles=[store.connect, *store.readers],
-            opts=pulumi.ResourceOptions(parent=self, provider=store.provider),
-        )
-
     def _pods(self) -> PodsArgs:
         args, settings, store = self._args, self._args.settings, self._args.settings.object_store
         database, valkey = settings.postgres, settings.valkey
@@ -143,7 +121,7 @@ class Backups(pulumi.ComponentResource):
         environment: dict[str, pulumi.Input[str]] = {
             "PGHOST": database.host,
             "PGPORT": str(database.port),
-            "PGUSER": self._role.name,
+            "PGUSER": self._args.role,
             "PGDATABASE": database.database,
             "PGSSLMODE": database.ssl_mode,
             "SCHEMAS": " ".join(args.mapping.postgres.schemas),

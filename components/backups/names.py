@@ -27,11 +27,6 @@ def bucket_policy(bucket: str) -> dict[str, Any]:
     }
 
 
-def role(database: str) -> str:
-    """The login that reads everything: dumps, base backups, WAL."""
-    return f"{database}_backup"
-
-
 def slot(database: str) -> str:
     """The replication slot that keeps WAL until it was received."""
     return f"{database}_backup"

@@ -147,6 +147,11 @@ def login_limits(mapping: Mapping, module: str) -> LoginLimits:
     )
 
 
+def backup_role(database: str) -> str:
+    """The login that reads everything: dumps, base backups, WAL."""
+    return f"{database}_backup"
+
+
 def connect_role(database: str) -> str:
     """The group role that may connect to the database."""
     return f"{database}_connect"

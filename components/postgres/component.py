@@ -15,6 +15,7 @@ from components.credentials import Credential
 from components.mapping import Mapping
 from components.mapping.access import (
     append_only_tables,
+    backup_role,
     connect_role,
     group_roles,
     login_limits,
@@ -30,6 +31,7 @@ from components.settings import PostgresSettings
 GROUPS = ("owner", "writer", "reader")
 # Two connections or more, or the plugin waits for itself; few enough for a small server.
 MAX_CONNECTIONS = 8
+BACKUP_CONNECTIONS = 8  # a dump, a base backup with its WAL, the WAL receiver, and a run by hand beside them
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,16 @@ class PostgresArgs:
     """What the component is made from. ``protect`` guards database, schemas and owner roles against deletion.
 
     Schemas that ``settings.drop_schemas`` names are not protected, and go with their tables. Every other one is kept
-    when it leaves the mapping or the stack is destroyed, and the database with it.
+    when it leaves the mapping or the stack is destroyed, and the database with it. ``backup`` is for the login that
+    reads every schema; ``replicates``: base backups and WAL as well.
     """
 
     mapping: Mapping
     settings: PostgresSettings
     credentials: dict[str, Credential]
     protect: bool
+    backup: Credential | None = None
+    replicates: bool = False
     sql_directory: Path = SQL_DIRECTORY
 
     def drops(self, schema: str) -> bool:
@@ -59,26 +64,22 @@ class PostgresArgs:
 class Postgres(pulumi.ComponentResource):
     """Database, roles, schemas, migrations and grants. Output ``roles``: module -> the name of its login.
 
-    ``provider`` is that of the database, ``connect`` the role that may connect to it, ``readers`` read one schema each.
+    ``backup`` is the name of the login for backups, None without ``PostgresArgs.backup``.
     """
 
     roles: dict[str, pulumi.Output[str]]
-    provider: postgresql.Provider
-    connect: pulumi.Output[str]
-    readers: list[pulumi.Output[str]]
+    backup: pulumi.Output[str] | None
 
     def __init__(self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellaops:postgres:Postgres", name, None, opts)
         self._args = args
         self._database = self._create_database()
         self._provider = self._create_provider("inside", self._database.name)
-        self.provider = self._provider
         self._options = pulumi.ResourceOptions(parent=self, provider=self._provider)
         self._groups = self._create_group_roles()
         self._connect = self._role(connect_role(args.settings.database))
-        self.connect = self._connect.name
-        self.readers = [role.name for name, role in self._groups.items() if name.endswith("_reader")]
         self._logins = self._create_logins()
+        self.backup = self._create_backup_login(args.backup).name if args.backup else None
         self._close_database()
         self._create_inventory()
         for schema in args.mapping.postgres.schemas:
@@ -160,6 +161,23 @@ class Postgres(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(self._logins.values())),
         )
 
+    def _create_backup_login(self, credential: Credential) -> postgresql.Role:
+        """Reads every schema as its readers do. It sees the rows of all tenants by a policy of its own, which needs no
+        privilege of the admin's; replication needs REPLICATION, and a role that replicates may as well have BYPASSRLS."""
+        name = backup_role(self._args.settings.database)
+        return postgresql.Role(
+            name,
+            name=name,
+            login=True,
+            password=credential.postgres_verifier,
+            connection_limit=BACKUP_CONNECTIONS,
+            replication=self._args.replicates,
+            bypass_row_level_security=self._args.replicates,
+            search_paths=["pg_catalog"],
+            roles=[self._connect.name, *(role.name for key, role in self._groups.items() if key.endswith("_reader"))],
+            opts=self._options,
+        )
+
     def _close_database(self) -> None:
         """Nothing for PUBLIC: no CONNECT or TEMPORARY, nothing on schema public, no EXECUTE on new functions."""
         chain = GrantChain(self._options, self._database.name)
@@ -212,9 +230,10 @@ class Postgres(pulumi.ComponentResource):
         if not self._args.settings.isolates_tenants:
             return {"tenant_tables": {}, "tenant_bypass": []}
         rules = tenant_rules(self._args.mapping, schema)
+        bypass = [self._logins[module].name for module in tenant_bypass(self._args.mapping, schema)]
         return {
             "tenant_tables": {table: _without_none(asdict(rule)) for table, rule in rules.items()},
-            "tenant_bypass": [self._logins[module].name for module in tenant_bypass(self._args.mapping, schema)],
+            "tenant_bypass": [*bypass, *([self.backup] if self.backup else [])],
         }
 
 

@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from components.backups.names import role as backup_role
-from components.mapping.access import connect_role, group_roles, login_limits
+from components.mapping.access import backup_role, connect_role, group_roles, login_limits
 from operations.drift_postgres.catalog import EXTRA, MISSING, OBJECT_MISSING, Catalog
 
 NO_LIMIT = -1

@@ -4,11 +4,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from components.backups import names
 from components.backups.agent import facts
 from components.backups.agent.repository import Backup
 from components.mapping import Mapping
-from components.mapping.access import append_only_tables
+from components.mapping.access import append_only_tables, backup_role
 from components.postgres import append_only
 from components.postgres.problems import MigrationError
 from components.postgres.server import Server
@@ -101,7 +100,7 @@ def roles_of(context: Context) -> frozenset[str]:
     """The stack's own: a shared server has others, which are none of a backup's business."""
     mapping, database = context.stack.mapping, context.stack.postgres.database
     groups = {f"{schema}_{group}" for schema in mapping.postgres.schemas for group in ("owner", "writer", "reader")}
-    return frozenset({*mapping.modules, *groups, f"{database}_connect", names.role(database)})
+    return frozenset({*mapping.modules, *groups, f"{database}_connect", backup_role(database)})
 
 
 def catalog_checks(wanted: frozenset[str], found: frozenset[str], roles: frozenset[str]) -> list[Check]:
