@@ -36,6 +36,7 @@ WRITTEN = {
         "docs/valkey.md",
         "docs/object-storage.md",
         "docs/drift.md",
+        "docs/backups.md",
     ),
     "About": ("ARCHITECTURE.md", "docs/why.md", "CONTRIBUTING.md", "CHANGELOG.md"),
 }
