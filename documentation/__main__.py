@@ -11,6 +11,7 @@ from documentation import site
 from documentation.facts import Facts
 from documentation.markdown import Page
 from documentation.pages import generate
+from documentation.svg import DiagramError
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -55,8 +56,13 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{path.relative_to(ROOT)} is not current; run: make docs", file=sys.stderr)
         return 1 if old else 0
     changed = write(pages)
+    try:
+        html = site.render(ROOT, pages)
+    except DiagramError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     SITE.parent.mkdir(exist_ok=True)
-    SITE.write_text(site.render(ROOT, pages), encoding="utf-8")
+    SITE.write_text(html, encoding="utf-8")
     print(f"docs/reference: {len(pages)} pages, {changed} changed")
     print(f"docs/site/index.html: {SITE.stat().st_size // 1024} KiB, needs no network")
     if options.open and not webbrowser.open(SITE.as_uri()):

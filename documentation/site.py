@@ -25,6 +25,7 @@ WRITTEN = {
         "docs/guides/add-a-table.md",
         "docs/guides/grant-a-read.md",
         "docs/guides/rotate.md",
+        "docs/guides/restore.md",
         "docs/guides/use-the-contract.md",
         "docs/guides/production.md",
         "docs/guides/adopt-a-database.md",
@@ -34,9 +35,11 @@ WRITTEN = {
         "docs/migrations.md",
         "docs/tenant-isolation.md",
         "docs/valkey.md",
+        "docs/valkey-kubernetes.md",
         "docs/object-storage.md",
-        "docs/drift.md",
         "docs/backups.md",
+        "docs/drift.md",
+        "docs/review.md",
     ),
     "About": ("ARCHITECTURE.md", "docs/why.md", "CONTRIBUTING.md", "CHANGELOG.md"),
 }
@@ -98,7 +101,10 @@ def _html(source: str, text: str, known: set[str]) -> str:
     parser.add_render_rule("fence", _fence)
     parser.add_render_rule("table_open", lambda *_: '<div class="wide"><table>\n')
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
-    return str(parser.renderer.render(tokens, parser.options, {}))
+    try:
+        return str(parser.renderer.render(tokens, parser.options, {}))
+    except svg.DiagramError as error:
+        raise svg.DiagramError(f"{source}: {error}") from None
 
 
 def _headings(tokens: list[Token], source: str) -> None:

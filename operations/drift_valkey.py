@@ -9,6 +9,7 @@ from components.mapping import Mapping
 from components.mapping.names import memory_bytes
 from components.provider_errors import ProviderError
 from components.valkey.component import streams_of
+from components.valkey.deployment.users import EXPORTER_USER, NODE_USER, exporter_rules
 from components.valkey.maintenance.groups import groups, streams
 from components.valkey.maintenance.keyspace import Keyspace
 from components.valkey.maintenance.resp import Connection, pairs
@@ -72,7 +73,8 @@ def _users(
             yield f"user {name} has a password that the stack does not know: run pulumi up"
         yield from _user(name, live[name], acl_rules(mapping, name), passwords.get(name))
     yield from _own_users(live, mapping, admin, _sha256(admin_password))
-    known = {*mapping.users, *_own_rules(mapping), admin, "default"}
+    # What its nodes' user may do depends on how Valkey is deployed.
+    known = {*mapping.users, *_own_rules(mapping), NODE_USER, admin, "default"}
     for name in sorted(live.keys() - known):
         if not name.startswith(MARK_PREFIX):
             yield f"user {name} is not in the mapping{_power(live[name])}"
@@ -82,8 +84,12 @@ def _users(
 
 def _own_rules(mapping: Mapping) -> dict[str, str]:
     """Users of the deployment rather than of a module, and what they may do."""
-    backup = " ".join(acl_rules(mapping, BACKUP_USER))
-    return {PROBE_USER: "+ping", BACKUP_USER: backup, MAINTENANCE_USER: " ".join(maintenance_rules(mapping))}
+    return {
+        PROBE_USER: "+ping",
+        BACKUP_USER: " ".join(acl_rules(mapping, BACKUP_USER)),
+        MAINTENANCE_USER: " ".join(maintenance_rules(mapping)),
+        EXPORTER_USER: " ".join(exporter_rules()),
+    }
 
 
 def _own_users(live: dict[str, Rules], mapping: Mapping, admin: str, admin_sha256: str) -> Iterator[str]:

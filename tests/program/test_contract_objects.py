@@ -45,13 +45,14 @@ def test_a_service_reads_all_that_it_needs_from_its_two_objects(usual: Objects) 
     assert storage.module == "sbom_service" and storage.postgres is not None
     assert storage.postgres.host == "postgres.dev.stellaops.internal"
     assert storage.postgres.password == "sbom_service-postgres_password"
+    assert storage.object_store is not None and storage.object_store.secret_key == "sbom_service-secret_key"
 
 
 def test_no_module_gets_anothers_secrets_and_none_stands_in_a_config_map(usual: Objects) -> None:
     maps, secrets = usual
-    # The id of an access key is a module's name, and no secret.
+    # The access key's id is the module's name, and no secret.
     passwords = {
-        name: [value for key, value in clear(item).items() if not key.endswith("_KEY_ID")]
+        name: [value for key, value in clear(item).items() if key != "AWS_ACCESS_KEY_ID"]
         for name, item in secrets.items()
     }
     for name, values in passwords.items():

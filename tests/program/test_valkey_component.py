@@ -12,9 +12,8 @@ from components.mapping import load
 from components.mapping.names import memory_bytes
 from components.settings import VALKEY_IMAGE, KubernetesSettings, ValkeyDeploymentSettings, ValkeySettings
 from components.valkey.component import Valkey, ValkeyArgs, streams_of
-from components.valkey.deployment.maintenance import MAINTENANCE_USER
 from components.valkey.deployment.users import NODE_USER
-from components.valkey.render import PROBE_USER
+from components.valkey.render import MAINTENANCE_USER, PROBE_USER
 from tests.program.recorder import Recorder, record
 
 ROOT = Path(__file__).parents[2]

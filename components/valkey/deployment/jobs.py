@@ -24,7 +24,6 @@ from components.valkey.deployment.arguments import (
     resources,
     secret_volume,
 )
-from components.valkey.deployment.maintenance import MAINTENANCE_USER
 from components.valkey.deployment.names import (
     MAINTENANCE,
     MAINTENANCE_LABELS,
@@ -32,6 +31,7 @@ from components.valkey.deployment.names import (
     PORT,
     TLS_DIRECTORY,
 )
+from components.valkey.render import MAINTENANCE_USER
 
 PROGRAM_PARENT = "/opt"
 # A kubelet brings a changed Secret into running pods within two minutes; a server may load before that.

@@ -5,8 +5,7 @@ A hyphen stands in each name, so that no module or service can have it.
 
 from collections.abc import Mapping
 
-from components.valkey.deployment.maintenance import acl_mark
-from components.valkey.render import set_user
+from components.valkey.render import acl_mark, set_user
 
 NODE_USER = "valkey-node"
 EXPORTER_USER = "valkey-exporter"

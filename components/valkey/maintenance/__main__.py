@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import acl, keys, streams, trim
-from .resp import MaintenanceError, UnreachableError, endpoints, patiently, primary
+from .resp import Endpoint, MaintenanceError, UnreachableError, endpoints, patiently, primary
 
 FINDINGS = 2
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
@@ -90,14 +90,20 @@ def _run(options: argparse.Namespace) -> int:
         print(f"users loaded on {len(servers)} servers" if len(servers) > 1 else "users loaded")
         return 0
     plan = _plan(options.plan)
+    if options.command == "streams":
+        # Whole: a new primary takes no writes before its replicas follow.
+        made = patiently(options.wait, lambda: _make_streams(servers, plan))
+        print("\n".join(f"made {name}" for name in made) or "all streams and groups exist")
+        return 0
     with patiently(options.wait, lambda: primary(servers)) as connection:
-        if options.command == "streams":
-            made = streams.make(connection, plan)
-            print("\n".join(f"made {name}" for name in made) or "all streams and groups exist")
-            return 0
         if options.command == "trim":
             return report_trimmed(list(trim.trim(connection, plan)), as_json=options.json)
         return report_audit(keys.audit(connection, plan, options.rate), options)
+
+
+def _make_streams(servers: list[Endpoint], plan: dict[str, Any]) -> list[str]:
+    with primary(servers) as connection:
+        return streams.make(connection, plan)
 
 
 def report_trimmed(results: list[trim.Trimmed], *, as_json: bool) -> int:

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 TIMEOUT_SECONDS = 10.0
 RETRY_SECONDS = 1.0
 # What a server answers that will be ready soon.
-PASSING = ("LOADING", "MASTERDOWN", "BUSY ", "CLUSTERDOWN")
+PASSING = ("LOADING", "MASTERDOWN", "BUSY ", "CLUSTERDOWN", "NOREPLICAS")
 SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
 
 Word = str | bytes | int
