@@ -8,14 +8,10 @@ import argparse
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from threading import Event, Thread
 from typing import TypeVar
-
-import psycopg
-from psycopg import sql
 
 from components.backups.agent import repository
 from components.backups.agent.repository import DUMP, WAL, Backup
@@ -24,6 +20,7 @@ from components.provider_errors import ProviderError
 from operations import backup as backups
 from operations.recovery import logical, objects, point_in_time, snapshot, taking, verify
 from operations.recovery.context import Context, as_provider_errors, say
+from operations.recovery.marks import MARK_SECONDS, Marks
 from operations.recovery.servers import Running
 from operations.recovery.verify import Check
 from operations.stack import Stack
@@ -31,7 +28,6 @@ from operations.stack import Stack
 NAME = "drill"
 HELP = "back up, write, lose, restore and verify, beside the running stores; prints times, RPO and RTO"
 FAILED = 2
-MARK_SECONDS = 0.1
 SETTLE_SECONDS = 180.0  # for another receiver, like the Deployment's, to ship
 Result = TypeVar("Result")
 
@@ -140,7 +136,7 @@ class Drill:
         self._restore_latest(made, base, marks, written, before)
         row.notes.append(f"{written[-1][0]} commits")
 
-    def _write_and_lose(self, marks: "Marks", follower: "taking.Follower | None") -> list[tuple[int, datetime]]:
+    def _write_and_lose(self, marks: Marks, follower: "taking.Follower | None") -> list[tuple[int, datetime]]:
         """Commit without a pause while WAL is shipped, then lose everything but the bucket at a moment of no choice."""
         since = datetime.now(UTC)
         deadline = time.monotonic() + SETTLE_SECONDS
@@ -159,9 +155,7 @@ class Drill:
                 follower.stop()
             return marks.all()
 
-    def _restore_to(
-        self, made: contextlib.ExitStack, base: Backup, marks: "Marks", target: tuple[int, datetime]
-    ) -> None:
+    def _restore_to(self, made: contextlib.ExitStack, base: Backup, marks: Marks, target: tuple[int, datetime]) -> None:
         last, when = target
         result, row = self._timed(
             "restore to a point in time", lambda: point_in_time.restore(self._context, base, when, say)
@@ -182,7 +176,7 @@ class Drill:
         self,
         made: contextlib.ExitStack,
         base: Backup,
-        marks: "Marks",
+        marks: Marks,
         written: list[tuple[int, datetime]],
         before: verify.Facts,
     ) -> None:
@@ -221,73 +215,6 @@ def judge(row: Row, checks: list[Check]) -> None:
         say(f"  {check.line}")
     row.passed = not any(check.differences for check in checks)
     row.notes.append(f"{sum(not check.differences for check in checks)} of {len(checks)} checks passed")
-
-
-class Marks:
-    """Commits with a number and a time, in a database of the drill's own on the running server."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._over = Event()
-
-    @staticmethod
-    @contextlib.contextmanager
-    def of(context: Context) -> "Iterator[Marks]":
-        admin = context.stack.postgres
-        name = f"{admin.database}_drill"
-        server = replace(admin, database=name)
-        try:
-            with admin.open(admin.maintenance_database) as session:
-                logical.drop(session, name)  # of a drill that was killed
-                session.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            with server.open(name) as session:
-                session.execute("CREATE TABLE marks (number bigint GENERATED ALWAYS AS IDENTITY, at timestamptz)")
-            yield Marks(server)
-        except psycopg.Error as error:
-            raise ProviderError(f"database {name}: {' '.join(str(error).split())}") from None
-        finally:
-            logical.discard(context, name)
-
-    def write(self, count: int) -> None:
-        with self._server.open(self._server.database) as session:
-            for _ in range(count):
-                _commit(session)
-
-    def now(self) -> tuple[int, datetime]:
-        """(the last number, a moment after its commit by the server's clock)."""
-        with self._server.open(self._server.database) as session:
-            row = session.execute("SELECT max(number), clock_timestamp() FROM marks").fetchone()
-        assert row is not None
-        return int(row[0]), row[1].astimezone(UTC)
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """One commit after the other, in the background."""
-        thread = Thread(target=self._write, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-            thread.join()
-
-    def _write(self) -> None:
-        with self._server.open(self._server.database) as session:
-            while not self._over.wait(MARK_SECONDS):
-                _commit(session)
-
-    def all(self) -> list[tuple[int, datetime]]:
-        return self.of_server(self._server)
-
-    def of_server(self, server: Server) -> list[tuple[int, datetime]]:
-        """Every mark that is there, by number."""
-        with replace(server, database=self._server.database).open(self._server.database) as session:
-            rows = session.execute("SELECT number, at FROM marks ORDER BY number").fetchall()
-        return [(int(number), at) for number, at in rows]
-
-
-def _commit(session: psycopg.Connection[tuple[object, ...]]) -> None:
-    session.execute("INSERT INTO marks (at) VALUES (clock_timestamp())")
 
 
 def print_table(rows: list[Row], every: float, stack: str) -> None:

@@ -11,6 +11,7 @@ from unittest.mock import patch
 from local.paths import State
 from local.servers import restored
 from local.servers.postgres import Postgres
+from operations.__main__ import main
 from operations.recovery.context import Context
 from operations.stack import Stack
 from tests.stack import LocalStack
@@ -29,6 +30,13 @@ def context_of(live: LocalStack) -> Context:
 
 def variables(live: LocalStack) -> dict[str, str]:
     return restored.environment(Postgres(State(live.state).servers / Postgres.name))
+
+
+def run(live: LocalStack, *arguments: str) -> int:
+    """`make COMMAND`, in this process; its exit code. Output goes where the process prints."""
+    stack = context_of(live).stack
+    with patch.dict(os.environ, variables(live)), patch.object(Stack, "load", lambda _name: stack):
+        return main(arguments)
 
 
 def files(context: Context, prefix: str) -> dict[str, bytes]:

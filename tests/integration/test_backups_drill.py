@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from local.paths import State
+from local.servers import restored
+from local.servers.postgres import Postgres
 from tests.integration import backups
 
 pytestmark = pytest.mark.xdist_group("live_stack")
@@ -31,18 +34,35 @@ def test_the_drill_passes_measures_what_it_says_and_cleans_up(live_stack: Any) -
         backups.clear(live_stack, context)
 
 
-def test_make_restore_says_where_it_is_and_how_to_switch_over_and_discard(live_stack: Any) -> None:
+def test_a_restore_says_where_it_is_and_how_to_switch_over_and_discard(
+    live_stack: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     context = backups.context_of(live_stack)
     try:
-        live_stack.must("operate", "backup", "--store", "valkey")
-        shown = live_stack.must("operate", "restore", "--store", "valkey")
+        assert backups.run(live_stack, "backup", "--store", "valkey") == 0
+        assert backups.run(live_stack, "restore", "--store", "valkey") == 0
+        shown = capsys.readouterr().out
         name = re.search(r"restore --store valkey --discard (\S+)", shown)
         assert name and "runs at valkey://127.0.0.1:" in shown and "switch over" in shown, shown
-        again = live_stack.run("operate", "restore", "--store", "valkey")
-        assert again.returncode == 1 and "exists already" in again.stderr
-        live_stack.must("operate", "restore", "--store", "valkey", "--discard", name[1])
+        assert backups.run(live_stack, "restore", "--store", "valkey") == 1
+        assert "exists already" in capsys.readouterr().err
+        assert backups.run(live_stack, "restore", "--store", "valkey", "--discard", name[1]) == 0
         assert not list(context.restored.iterdir())
-        stranger = live_stack.run("operate", "restore", "--discard", "stellaops")
-        assert stranger.returncode == 1 and "is nothing that was restored" in stranger.stderr
+        assert backups.run(live_stack, "restore", "--discard", "stellaops") == 1
+        assert "is nothing that was restored" in capsys.readouterr().err
     finally:
+        backups.clear(live_stack, context)
+
+
+def test_a_restored_server_is_stopped_with_the_stack(live_stack: Any) -> None:
+    context = backups.context_of(live_stack)
+    try:
+        assert backups.run(live_stack, "backup", "--store", "valkey") == 0
+        assert backups.run(live_stack, "restore", "--store", "valkey") == 0
+        home = Postgres(State(live_stack.state).servers / Postgres.name).home
+        assert restored.stop_all(home) == 1, "it would run on after make down"
+        assert restored.stop_all(home) == 0
+    finally:
+        for directory in context.restored.iterdir():
+            backups.run(live_stack, "restore", "--discard", directory.name)
         backups.clear(live_stack, context)
