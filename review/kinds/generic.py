@@ -18,7 +18,8 @@ from review.risk import Risk
 HARMLESS = (
     ":ConfigMap", ":Secret", ":Service", ":ServiceAccount", ":PodDisruptionBudget", ":NetworkPolicy", ":CronJob",
     ":Job", ":Deployment", ":Role", ":RoleBinding", ":ServiceMonitor", ":PodMonitor", ":PrometheusRule",
-    ":BucketPublicAccessBlock", ":BucketPolicy", ":BucketNotification", ":ConfigFile", ":ConfigGroup",
+    ":BucketNotification", ":ConfigFile", ":ConfigGroup",
+    "aws:iam/user:User", "aws:iam/userPolicy:UserPolicy", "aws:iam/accessKey:AccessKey",
 )  # fmt: skip
 # Components and the engine's own.
 SILENT = ("pulumi:pulumi:", "stellaops:")
@@ -66,7 +67,7 @@ def _provider(step: Step) -> Change | None:
             f"{code(key)} {code(shown(step.new.inputs.get(key)))} instead of {code(shown(step.old.inputs.get(key)))}"
             for key in sorted(where)
         )
-        sentence = f"the {plugin} provider {code(step.name)} points elsewhere: {told}"
+        sentence = f"the {plugin} provider {code(step.name)} points elsewhere: {told}; what is stored stays where it is"
         return Change(Risk.RESTART, "Stack", "stack", sentence, step.name, (), (step.urn,))
     sentence = f"the {plugin} provider {code(step.name)} changes: {codes(sorted(changed_keys(step)) or ['settings'])}"
     return Change(Risk.NONE, "Stack", "stack", sentence, step.name, (), (step.urn,))
