@@ -50,6 +50,10 @@ def _walk(old: Any, new: Any, path: str, found: dict[str, list[str]]) -> None:
                 found["removed"].append(where)
             else:
                 _walk(old[key], new[key], where, found)
+    elif old is None and new is not None:
+        found["added"].append(path)
+    elif new is None and old is not None:
+        found["removed"].append(path)
     elif _type(old) != _type(new):
         found["retyped"].append(f"{path}: {_type(old)} becomes {_type(new)}")
     elif old != new:

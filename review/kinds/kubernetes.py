@@ -17,7 +17,7 @@ def changes(context: Context, steps: list[Step]) -> list[Change]:
     contract = [step for step in changing if contract_objects.is_one(step)]
     valkey = [step for step in changing if valkey_deployment.is_part(step)]
     result = contract_objects.changes(context, contract)
-    found, told = valkey_deployment.changes(valkey)
+    found, told = valkey_deployment.changes(context, valkey)
     result += found
     for step in changing:
         if step in contract or step in told:

@@ -7,12 +7,13 @@ from typing import Any
 
 from components.valkey.deployment import names
 from review.change import Change, Path_
+from review.context import Context
 from review.escape import code, codes
 from review.kinds import valkey_pod
 from review.kinds.valkey_conf import CONF, ORIGINS, cost, differences
 from review.preview import State, Step
 from review.risk import Risk
-from review.tokens import CONFIG_MAP, CRON_JOB, JOB, SECRET, SERVICE, STATEFUL_SET, VALKEY
+from review.tokens import CONFIG_MAP, CREDENTIAL, CRON_JOB, JOB, SECRET, SERVICE, STATEFUL_SET, VALKEY
 
 STORE, GROUP = "Valkey", "deployment"
 MOST_REASONS = 5
@@ -25,7 +26,7 @@ def is_part(step: Step) -> bool:
     return step.component == VALKEY or (not step.component and step.name in _NAMES)
 
 
-def changes(steps: list[Step]) -> tuple[list[Change], list[Step]]:
+def changes(context: Context, steps: list[Step]) -> tuple[list[Change], list[Step]]:
     """What is told of the deployment, and the steps that need no other word."""
     workload = next((step for step in steps if step.type == STATEFUL_SET), None)
     if workload is not None and workload.op in ("create", "delete"):
@@ -35,7 +36,8 @@ def changes(steps: list[Step]) -> tuple[list[Change], list[Step]]:
     parts = [step for step in steps if step.type in (CONFIG_MAP, SECRET, SERVICE, JOB, STATEFUL_SET)]
     if workload is not None and _restarts(workload):
         parts += [step for step in steps if step.type == CRON_JOB and step.op == "update" and not _reschedules(step)]
-    return (_told(workload, parts), parts) if parts else ([], [])
+    renewed = any(step.op == "replace" and step.component == VALKEY for step in context.steps(CREDENTIAL))
+    return (_told(workload, parts, renewed=renewed), parts) if parts else ([], [])
 
 
 def _change(
@@ -54,7 +56,7 @@ def _whole(workload: Step, steps: list[Step]) -> Change:
     return _change(Risk.ACCESS_REVOKED, "Valkey is taken off Kubernetes; its volumes stay", steps)
 
 
-def _told(workload: Step | None, parts: list[Step]) -> list[Change]:
+def _told(workload: Step | None, parts: list[Step], *, renewed: bool) -> list[Change]:
     reasons: list[str] = []
     result: list[Change] = []
     origin: Path_ = ("valkey",)
@@ -64,14 +66,15 @@ def _told(workload: Step | None, parts: list[Step]) -> list[Change]:
         if step.type == CONFIG_MAP and CONF in _data(step.state):
             old, new = (str(_data(state).get(CONF, "")) for state in (step.old, step.new))
             for name, before, after in differences(old, new):
-                # With TLS or replicas come settings of their own.
+                # With TLS or replicas come settings of their own; with another size, times to load and to stop.
+                pod.rest = [] if name == "maxmemory" else pod.rest
                 if not pod.switched or name in ORIGINS:
                     reasons.append(f"{code(name)} {code(before or 'unset')} to {code(after or 'unset')}")
                 origin = ORIGINS.get(name, origin)
                 result += cost(step, name, before, after)
-        elif step.type == SECRET and step.name == names.PASSWORDS:
+        elif step.type == SECRET and step.name == names.PASSWORDS and renewed:
             reasons.append("the passwords of its own users are renewed")
-    why = _joined(reasons)
+    why = _joined([*reasons, *pod.limits, *pod.rest])
     if workload is None:
         return [*result, *_without_restart(parts, why, origin)]
     old_spec, new_spec = _spec(workload.old), _spec(workload.new)

@@ -8,7 +8,7 @@ from review.kinds import generic
 from review.preview import State, Step
 
 _BESIDE = {
-    "sentinel": "Sentinel {} beside each server",
+    "sentinel": "Sentinel {} beside each server, and says who the primary is",
     "exporter": "the exporter {} beside each server",
     "tls-reload": "",
 }
@@ -16,10 +16,15 @@ _BESIDE = {
 
 @dataclass
 class Differences:
-    """``switched``: whether TLS, Sentinel or another container comes or goes, from which much else follows.
-    ``clear``: whether connections are no longer encrypted."""
+    """``reasons`` somebody asked for; ``limits`` may follow from the configuration, as may ``rest``.
+
+    ``switched``: whether TLS, Sentinel or another container comes or goes, from which much else follows. ``clear``:
+    whether connections are no longer encrypted.
+    """
 
     reasons: list[str] = field(default_factory=list)
+    limits: list[str] = field(default_factory=list)
+    rest: list[str] = field(default_factory=list)
     switched: bool = False
     clear: bool = False
 
@@ -61,7 +66,7 @@ def _limits(found: Differences, name: str, before: dict[str, Any], after: dict[s
     for key in sorted(one.keys() | other.keys()):
         if one.get(key) != other.get(key):
             whose = "" if name == "valkey" else f" of {code(name)}"
-            found.reasons.append(
+            found.limits.append(
                 f"{key} limit{whose} {code(generic.shown(one.get(key)))} to {code(generic.shown(other.get(key)))}"
             )
 
@@ -71,16 +76,16 @@ def _rest(found: Differences, old: dict[str, Any], new: dict[str, Any], before: 
         if old.get(key) != new.get(key):
             one, other = (generic.shown(pod.get(key)) for pod in (old, new))
             short = len(one) + len(other) < 60
-            found.reasons.append(f"{code(key)} {code(one)} to {code(other)}" if short else f"{code(key)} changes")
+            found.rest.append(f"{code(key)} {code(one)} to {code(other)}" if short else f"{code(key)} changes")
     for name in sorted(before.keys() & after.keys()):
         one, other = before[name], after[name]
         keys = sorted(
             key for key in (one.keys() | other.keys()) - {"image", "resources"} if one.get(key) != other.get(key)
         )
         if keys:
-            found.reasons.append(f"{codes(keys)} of {code(name)}")
+            found.rest.append(f"{codes(keys)} of {code(name)}")
     if _by_name(old.get("volumes")) != _by_name(new.get("volumes")):
-        found.reasons.append("its volumes change")
+        found.rest.append("its volumes change")
 
 
 def _spec(state: State) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What a change of a resource means, where no recording shows it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -175,16 +176,16 @@ def test_a_provider_that_points_to_another_server_is_told_with_both() -> None:
     assert risk == Risk.RESTART and "`host` `b` instead of `a`" in sentence
 
 
-TENANTS = {
+TENANTS: dict[str, Any] = {
     "schema": "policy",
     "append_only": [],
     "tenant_tables": {"policies": {"column": "tenant_id"}},
     "tenant_bypass": [],
 }
-OTHER = {**TENANTS, "schema": "notify", "tenant_tables": {"rules": {"column": "tenant_id"}}}
+OTHER: dict[str, Any] = {**TENANTS, "schema": "notify", "tenant_tables": {"rules": {"column": "tenant_id"}}}
 
 
-def _migrations(old: dict[str, object], **more: object) -> dict[str, object]:
+def _migrations(old: dict[str, Any], **more: object) -> dict[str, Any]:
     return event("update", MIGRATIONS, str(old["schema"]), old, {**old, **more})
 
 
@@ -204,7 +205,7 @@ def test_a_role_that_sees_every_tenant_is_told_once_with_all_schemas() -> None:
 
 
 def test_a_new_table_that_is_kept_apart_takes_nothing_from_anybody() -> None:
-    more = {**TENANTS["tenant_tables"], "drafts": {"column": "tenant_id"}}  # type: ignore[dict-item]
+    more = {**TENANTS["tenant_tables"], "drafts": {"column": "tenant_id"}}
     assert only(_migrations(TENANTS, tenant_tables=more)) == (
         Risk.ADDITIVE, "tenants are kept apart on the new `policy.drafts`",
     )  # fmt: skip
@@ -239,7 +240,7 @@ def test_a_schema_that_the_config_lets_go_is_told_once() -> None:
     assert only(event("delete", INVENTORY, "postgres", old))[0] == Risk.NONE
 
 
-def _contract(**ttls: str) -> dict[str, object]:
+def _contract(**ttls: str) -> dict[str, Any]:
     keys = [{"pattern": "locator:{imageDigest}", "type": "string", "ttl": ttls["key"], "verb": "write"}]
     streams = [{"name": "notify:delivery", "verb": "consume", "ttl": ttls["stream"], "events": []}]
     return {"version": "1.1", "modules": {"scanner": {"valkey": {"keys": keys, "streams": streams}}}}

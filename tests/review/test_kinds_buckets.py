@@ -1,6 +1,7 @@
 """What a change of a bucket, its guard and its access keys means, where no recording shows it."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_a_bucket_that_stops_keeping_versions_is_data_loss() -> None:
     assert only(event("delete", VERSIONING, "blobs", enabled))[0] == Risk.DATA_LOSS
 
 
-def _rules(**days: int) -> dict[str, object]:
+def _rules(**days: int) -> dict[str, Any]:
     return {"bucket": "blobs", "rules": {"a": {"Prefix": "", "NoncurrentVersionExpiration": {"NoncurrentDays": days["noncurrent"]}},
                                          "b": {"Prefix": "", "Expiration": {"Days": days["current"]} if "current" in days else {}}}}  # fmt: skip
 
@@ -41,7 +42,7 @@ def test_a_rule_that_deletes_current_objects_is_data_loss() -> None:
 
 
 def test_lifecycle_of_the_official_resource_is_read_the_same() -> None:
-    def rules(days: int) -> dict[str, object]:
+    def rules(days: int) -> dict[str, Any]:
         return {
             "bucket": "blobs",
             "rules": [{"id": "a", "status": "Enabled", "noncurrentVersionExpiration": {"noncurrentDays": days}}],
@@ -52,7 +53,7 @@ def test_lifecycle_of_the_official_resource_is_read_the_same() -> None:
 
 
 def test_a_shorter_object_lock_is_shorter_retention() -> None:
-    def lock(days: int) -> dict[str, object]:
+    def lock(days: int) -> dict[str, Any]:
         return {"bucket": "evidence", "rule": {"defaultRetention": {"mode": "GOVERNANCE", "days": days}}}
 
     assert only(event("update", OBJECT_LOCK, "evidence", lock(90), lock(30)))[0] == Risk.RETENTION_SHORTENED
@@ -62,7 +63,7 @@ def test_a_bucket_of_the_official_resource_is_a_bucket() -> None:
     assert only(event("delete", AWS_BUCKET, "blobs", {"bucket": "blobs", "forceDestroy": True}))[0] == Risk.DATA_LOSS
 
 
-def _lock(mode: str) -> dict[str, object]:
+def _lock(mode: str) -> dict[str, Any]:
     return {"bucket": "evidence", "rule": {"defaultRetention": {"mode": mode, "days": 90}}}
 
 
@@ -74,7 +75,7 @@ def test_a_lock_that_nobody_can_lift_is_told_as_final() -> None:
     )
 
 
-def _policy(*statements: dict[str, object]) -> dict[str, object]:
+def _policy(*statements: dict[str, Any]) -> dict[str, Any]:
     return {"bucket": "evidence", "policy": json.dumps({"Statement": list(statements)})}
 
 
@@ -103,7 +104,7 @@ def test_public_access_that_is_no_longer_blocked_widens_access() -> None:
     assert told == (Risk.ACCESS_WIDENED, "`blobs`: public access is **no longer blocked** (`blockPublicPolicy`)")
 
 
-def _statement(*actions: str, effect: str = "Allow") -> dict[str, object]:
+def _statement(*actions: str, effect: str = "Allow") -> dict[str, Any]:
     return {"Effect": effect, "Action": list(actions)}
 
 
@@ -116,7 +117,7 @@ READS = {"Allow offline-kits/*": _statement("s3:GetObject"), **LISTING, **DENIED
 WRITES = {**READS, "Allow offline-kits/*": _statement("s3:GetObject", "s3:PutObject", "s3:DeleteObject")}
 
 
-def _user(policy: dict[str, object], **more: object) -> dict[str, object]:
+def _user(policy: dict[str, Any], **more: object) -> dict[str, Any]:
     return {"user": "airgap", "rotate": 1, "state": "enabled", "policy": policy, **more}
 
 
@@ -134,7 +135,7 @@ def _user(policy: dict[str, object], **more: object) -> dict[str, object]:
     ],
 )  # fmt: skip
 def test_access_keys_are_told_by_what_they_may_do(
-    before: dict[str, object], after: dict[str, object], risk: Risk, sentence: str
+    before: dict[str, Any], after: dict[str, Any], risk: Risk, sentence: str
 ) -> None:
     assert only(event("update", OBJECT_STORE_USER, "airgap", _user(before), _user(after))) == (risk, sentence)
 

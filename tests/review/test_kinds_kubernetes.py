@@ -1,6 +1,7 @@
 """What a change of an object on Kubernetes means, where no recording shows it."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from review.tokens import (
     NETWORK_POLICY,
     SECRET,
     STATEFUL_SET,
+    VALKEY,
 )
 from tests.review.made import event, only, sentences, verdict
 
@@ -48,7 +50,7 @@ def test_what_a_directive_costs(before: str, after: str, risk: Risk) -> None:
 
 
 def test_network_policies_are_told_by_whom_they_let_in() -> None:
-    def policy(*modules: str) -> dict[str, object]:
+    def policy(*modules: str) -> dict[str, Any]:
         peers = [{"podSelector": {"matchLabels": {"app": name}}} for name in modules]
         return {"spec": {"ingress": [{"from": peers}]}}
 
@@ -57,15 +59,13 @@ def test_network_policies_are_told_by_whom_they_let_in() -> None:
     assert only(event("delete", NETWORK_POLICY, "valkey", policy("a")))[0] == Risk.ACCESS_WIDENED
 
 
-def _set(when_deleted: str = "Retain", replicas: int = 1, **pod: object) -> dict[str, object]:
+def _set(when_deleted: str = "Retain", replicas: int = 1, **pod: object) -> dict[str, Any]:
     policy = {"whenDeleted": when_deleted, "whenScaled": "Retain"}
     spec = {"containers": [{"name": "valkey", "image": "valkey:1"}], **pod}
     return {"spec": {"replicas": replicas, "persistentVolumeClaimRetentionPolicy": policy, "template": {"spec": spec}}}
 
 
-def _updated(
-    old: dict[str, object], new: dict[str, object], path: str = "spec.template.spec.containers"
-) -> dict[str, object]:
+def _updated(old: dict[str, Any], new: dict[str, Any], path: str = "spec.template.spec.containers") -> dict[str, Any]:
     return event("update", STATEFUL_SET, "valkey", old, new, changed=[path])
 
 
@@ -100,8 +100,20 @@ def test_users_alone_restart_nothing() -> None:
     assert only(acl, job) == (Risk.NONE, "Valkey's servers load their users anew, without a restart")
 
 
+def test_a_password_that_is_added_renews_none() -> None:
+    old, new = ({"data": {name: "[secret]" for name in found}} for found in (("node",), ("node", "exporter")))
+    secret = event("update", SECRET, "valkey-passwords", old, new)
+    pod = _set(containers=[{"name": "valkey", "image": "valkey:1"}, {"name": "exporter", "image": "exporter:1"}])
+    assert only(secret, _updated(_set(), pod)) == (
+        Risk.RESTART, "Valkey restarts once: the exporter runs beside each server",
+    )  # fmt: skip
+    own = event("replace", f"{VALKEY}${CREDENTIAL}", "valkey-node", {"user": "valkey-node"}, {"user": "valkey-node"})
+    told = sentences(verdict(secret, own, _updated(_set(), _set())))
+    assert (Risk.RESTART, "Valkey restarts once: the passwords of its own users are renewed") in told
+
+
 def test_network_policies_are_told_by_port() -> None:
-    def policy(*ports: int) -> dict[str, object]:
+    def policy(*ports: int) -> dict[str, Any]:
         peers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "scanner"}}}]
         return {"spec": {"ingress": [{"from": peers, "ports": [{"port": port} for port in ports]}]}}
 
@@ -110,7 +122,7 @@ def test_network_policies_are_told_by_port() -> None:
 
 
 def test_timetables_are_told_with_both_times() -> None:
-    def at(schedule: str, **more: object) -> dict[str, object]:
+    def at(schedule: str, **more: object) -> dict[str, Any]:
         return {"spec": {"schedule": schedule, **more}}
 
     told = only(event("update", CRON_JOB, "valkey-trim", at("17 3 * * *"), at("17 4 * * *")))
@@ -130,7 +142,7 @@ def test_a_disruption_budget_is_told_by_how_many_may_go() -> None:
     assert told == (Risk.RESTART, "`2` server(s) of `valkey` may be evicted at a time instead of `1`")
 
 
-def _module(op: str, kind: str, module: str, old: object = None, new: object = None) -> dict[str, object]:
+def _module(op: str, kind: str, module: str, old: object = None, new: object = None) -> dict[str, Any]:
     sides = ({"data": side} if side is not None else None for side in (old, new))
     return event(op, f"{CONTRACT_OBJECTS}${kind}", f"stellaops-storage-{module}", *sides)
 
@@ -171,7 +183,7 @@ def test_a_renewed_password_says_who_restarts_only_once() -> None:
 
 
 def test_queues_that_are_trimmed_earlier_are_shorter_retention() -> None:
-    def plan(days: int) -> dict[str, object]:
+    def plan(days: int) -> dict[str, Any]:
         rules = [{"pattern": "queue:*", "after_ms": days * 86_400_000, "keep_unprocessed": True}]
         return {"data": {"plan.json": json.dumps({"trimming": rules})}}
 

@@ -230,6 +230,13 @@ def test_fields_that_come_go_or_change_their_type_are_told() -> None:
     assert found.changed == ("endpoints.valkey.host: cache becomes other",)
 
 
+def test_what_may_be_there_or_not_is_added_and_removed_not_retyped() -> None:
+    sentinel = {"host": "cache", "port": 26379, "primary": "stellaops"}
+    old, new = ({"endpoints": {"valkey": {"sentinel": value}}} for value in (None, sentinel))
+    assert compare(old, new).added == compare(new, old).removed == ("endpoints.valkey.sentinel",)
+    assert not compare(old, new).retyped
+
+
 def _without_field(new: dict[str, object], version: str) -> dict[str, object]:
     new["version"] = version
     for module in new["modules"].values():  # type: ignore[attr-defined]
