@@ -127,8 +127,7 @@ def _object_lock(step: Step) -> list[Change]:
     hard, harder = (_lock_mode(state) == COMPLIANCE for state in (step.old, step.new))
     result = []
 
-    def change(risk: Risk, sentence: str) -> None:
-        origin = ("rustfs", "buckets", step.name, "object_lock")
+    def change(risk: Risk, sentence: str, origin: Path_ = ("rustfs", "buckets", step.name, "object_lock")) -> None:
         result.append(Change(risk, STORE, name, sentence, name, origin, (step.urn,)))
 
     if step.op == "delete":
@@ -140,10 +139,10 @@ def _object_lock(step: Step) -> list[Change]:
         change(risk, f"{code(name)}: new objects are locked for {_days(after)}{so_far}")
     if harder and not hard:
         what = "new objects are locked so that **nobody can lift or shorten it**, the root key included (COMPLIANCE)"
-        change(Risk.ACCESS_REVOKED, f"{code(name)}: {what}: this cannot be undone")
+        change(Risk.ACCESS_REVOKED, f"{code(name)}: {what}: this cannot be undone", ())
     elif hard and not harder:
         what = "the root key can lift the lock of new objects (GOVERNANCE instead of COMPLIANCE)"
-        change(Risk.RETENTION_SHORTENED, f"{code(name)}: {what}")
+        change(Risk.RETENTION_SHORTENED, f"{code(name)}: {what}", ())
     if not result:
         change(Risk.RESTART, f"{code(name)}: the object lock changes: {codes(sorted(generic.changed_keys(step)))}")
     return result

@@ -10,7 +10,8 @@ from review.tokens import CONFIG_MAP, CONTRACT_OBJECTS, CREDENTIAL, OBJECT_STORE
 
 STORE, GROUP = "Kubernetes", "contract"
 PREFIX = "stellaops-storage-"
-CONTRACT_VARIABLE = "STELLAOPS_CONTRACT"
+# They say what a module may use: who gains or loses it, is told where that is.
+_FOLLOWING = frozenset({"STELLAOPS_CONTRACT", "S3_BUCKETS"})
 _CAUSES = ("create", "replace", "update")
 
 
@@ -36,7 +37,7 @@ def changes(context: Context, steps: list[Step]) -> list[Change]:
 
 
 def _updates(context: Context, steps: list[Step]) -> list[Change]:
-    """A variable that is changed or taken away asks for a restart; the contract's text and renewed keys do not: who
+    """A variable that is changed asks for a restart; the contract's text and renewed keys do not: who
     must restart for them, is told where they are renewed."""
     renewed = {_module(step.name) for step in context.steps(CREDENTIAL, OBJECT_STORE_USER) if step.op in _CAUSES}
     asking: list[Step] = []
@@ -55,11 +56,11 @@ def _updates(context: Context, steps: list[Step]) -> list[Change]:
 
 
 def _variables(step: Step) -> set[str]:
-    """Those that are changed or gone; what is added bothers nobody."""
+    """Those with another value; what is added bothers nobody, and what goes, goes with the access to it."""
     old, new = (state.asked("data") or {} for state in (step.old, step.new))
     if not isinstance(old, dict) or not isinstance(new, dict) or old == new:
         return generic.changed_keys(step) - {"data"}
-    return {str(key) for key in old if old[key] != new.get(key)} - {CONTRACT_VARIABLE}
+    return {str(key) for key in old.keys() & new.keys() if old[key] != new[key]} - _FOLLOWING
 
 
 def _told(risk: Risk, steps: list[Step], sentence: str) -> list[Change]:
@@ -70,7 +71,7 @@ def _told(risk: Risk, steps: list[Step], sentence: str) -> list[Change]:
     many = len(steps) > 1
     noun = " and ".join(f"{kind}{'s' if len(modules) > 1 else ''}" for kind in sorted(kinds))
     what = sentence.format(f"{noun} of {codes(modules)} {'are' if many else 'is'}")
-    return [Change(risk, STORE, GROUP, what, GROUP, ("modules",), tuple(step.urn for step in steps))]
+    return [Change(risk, STORE, GROUP, what, GROUP, (), tuple(step.urn for step in steps))]
 
 
 def _module(name: str) -> str:

@@ -24,7 +24,7 @@ def changes(context: Context, steps: list[Step]) -> list[Change]:
         found = [step for step in users if step.op == op]
         if len(found) > MOST:
             what = many.format(codes(sorted(map(_user, found))))
-            result.append(Change(risk, STORE, GROUP, what, GROUP, ("modules",), tuple(step.urn for step in found)))
+            result.append(Change(risk, STORE, GROUP, what, GROUP, (), tuple(step.urn for step in found)))
         else:
             for step in found:
                 # Who loses the login, too, is told there.

@@ -10,7 +10,7 @@ from typing import Any
 
 from review.change import Change
 from review.context import Context
-from review.escape import code, codes, plain
+from review.escape import code, codes, plain, shortened
 from review.preview import SECRET, UNKNOWN, Step
 from review.risk import Risk
 
@@ -134,6 +134,13 @@ def properties(step: Step) -> str:
         tops = {_top(path) for path in step.changed}
         old = dict(_flat({key: value for key, value in step.old.outputs.items() if key in tops}))
         new = dict(_flat({key: value for key, value in step.new.inputs.items() if key in tops}))
+    for key in old.keys() & new.keys():
+        # Text that is JSON differs in a few of its properties.
+        one, other = _json(old[key]), _json(new[key])
+        if one is not None and other is not None and one != other:
+            del old[key], new[key]
+            old |= dict(_flat(one, key))
+            new |= dict(_flat(other, key))
     lines = [f"  {step.op} {step.type.rpartition(':')[2]} {step.name}"]
     secret = {_top(path) for path in step.changed}
     for key in sorted(old.keys() | new.keys()):
@@ -146,9 +153,21 @@ def properties(step: Step) -> str:
         note = " (another one)" if before == after == SECRET else ""
         for sign, value in (("-", before), ("+", after)):
             if value is not None:
-                first, *more = f"{key}: {value}".split("\n")
+                text = value if _json(value) is None else shortened(value)
+                first, *more = f"{key}: {text}".split("\n")
                 lines += [f"{sign} {first}{note if sign == '+' else ''}", *(f"{sign}   {line}" for line in more)]
     return "\n".join(lines)
+
+
+def _json(text: str) -> dict[str, Any] | None:
+    """The object that ``text`` is in JSON, if it is one."""
+    if not text.startswith('{"'):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _lines(key: str, before: str, after: str) -> list[str]:
@@ -165,5 +184,5 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
         for index, item in enumerate(value):
             yield from _flat(item, f"{path}[{index}]")
-    elif value is not None:
+    elif value is not None and path:
         yield path, UNKNOWN if value == UNKNOWN else value if isinstance(value, str) else shown(value)

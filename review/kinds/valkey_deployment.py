@@ -40,9 +40,7 @@ def changes(context: Context, steps: list[Step]) -> tuple[list[Change], list[Ste
     return (_told(workload, parts, renewed=renewed), parts) if parts else ([], [])
 
 
-def _change(
-    risk: Risk, sentence: str, steps: list[Step], origin: Path_ = ("valkey",), resource: str = "valkey"
-) -> Change:
+def _change(risk: Risk, sentence: str, steps: list[Step], origin: Path_ = (), resource: str = "valkey") -> Change:
     return Change(risk, STORE, GROUP, sentence, resource, origin, tuple(step.urn for step in steps))
 
 
@@ -59,7 +57,8 @@ def _whole(workload: Step, steps: list[Step]) -> Change:
 def _told(workload: Step | None, parts: list[Step], *, renewed: bool) -> list[Change]:
     reasons: list[str] = []
     result: list[Change] = []
-    origin: Path_ = ("valkey",)
+    # What the stack's config asks for stands in no line of the mapping.
+    origin: Path_ = ()
     pod = valkey_pod.differences(workload) if workload is not None else valkey_pod.Differences()
     reasons += pod.reasons
     for step in parts:

@@ -101,7 +101,7 @@ def test_users_alone_restart_nothing() -> None:
 
 
 def test_a_password_that_is_added_renews_none() -> None:
-    old, new = ({"data": {name: "[secret]" for name in found}} for found in (("node",), ("node", "exporter")))
+    old, new = ({"data": dict.fromkeys(found, "[secret]")} for found in (("node",), ("node", "exporter")))
     secret = event("update", SECRET, "valkey-passwords", old, new)
     pod = _set(containers=[{"name": "valkey", "image": "valkey:1"}, {"name": "exporter", "image": "exporter:1"}])
     assert only(secret, _updated(_set(), pod)) == (
