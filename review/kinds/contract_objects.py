@@ -12,7 +12,7 @@ STORE, GROUP = "Kubernetes", "contract"
 PREFIX = "stellaops-storage-"
 # They say what a module may use: who gains or loses it, is told where that is.
 _FOLLOWING = frozenset({"STELLAOPS_CONTRACT", "S3_BUCKETS"})
-_CAUSES = ("create", "replace", "update")
+_CAUSES = ("create", "replace", "update", "delete")
 
 
 def is_one(step: Step) -> bool:
@@ -31,7 +31,7 @@ def changes(context: Context, steps: list[Step]) -> list[Change]:
         *_told(Risk.ADDITIVE, made, "{} made"),
         *_told(Risk.NONE, with_it, "{} deleted with the module"),
         *_told(Risk.ACCESS_REVOKED, alone, f"{{}} deleted: {lost}"),
-        *_told(Risk.ACCESS_REVOKED, moved, f"{{}} deleted and made anew in {_places(moved)}: {lost} elsewhere"),
+        *_told(Risk.ACCESS_REVOKED, moved, f"{{}} deleted and made anew in {_places(moved)}: where they were, {lost}"),
         *_updates(context, [step for step in steps if step.op == "update"]),
     ]
 

@@ -28,7 +28,9 @@ PROVIDER = "pulumi:providers:"
 
 def changes(_context: Context, steps: list[Step]) -> list[Change]:
     """A sentence for each step of a type without words of its own."""
-    return [change for step in steps for change in [_told(step)] if change is not None]
+    moved = [step for step in steps if step.type.startswith(PROVIDER) and _where(step)]
+    told = [change for step in steps if step not in moved for change in [_told(step)] if change is not None]
+    return told + _moved(moved)
 
 
 def _told(step: Step) -> Change | None:
@@ -52,8 +54,7 @@ def _told(step: Step) -> Change | None:
 
 
 def _provider(step: Step) -> Change | None:
-    """A provider's address decides which server everything is done on."""
-    keys = changed_keys(step) - {"version", "pluginDownloadURL"}
+    """What else of a provider changes: its address is told with those that move alike."""
     plugin = kind(step)
     if step.op == "create":
         return None
@@ -61,16 +62,32 @@ def _provider(step: Step) -> Change | None:
         return Change(
             Risk.NONE, "Stack", "stack", f"provider {code(step.name)} is no longer needed", step.name, (), (step.urn,)
         )
-    where = keys & {"host", "port", "endpoints", "database", "kubeconfig", "context", "renderYamlToDirectory"}
-    if where:
-        told = "; ".join(
-            f"{code(key)} {code(shown(step.new.inputs.get(key)))} instead of {code(shown(step.old.inputs.get(key)))}"
-            for key in sorted(where)
-        )
-        sentence = f"the {plugin} provider {code(step.name)} points elsewhere: {told}; what is stored stays where it is"
-        return Change(Risk.RESTART, "Stack", "stack", sentence, step.name, (), (step.urn,))
     sentence = f"the {plugin} provider {code(step.name)} changes: {codes(sorted(changed_keys(step)) or ['settings'])}"
     return Change(Risk.NONE, "Stack", "stack", sentence, step.name, (), (step.urn,))
+
+
+def _where(step: Step) -> str:
+    """What of a provider's address changes, in words."""
+    if step.op in ("create", "delete"):
+        return ""
+    places = {"host", "port", "endpoints", "database", "kubeconfig", "context", "renderYamlToDirectory"}
+    return "; ".join(
+        f"{code(key)} {code(shown(step.new.inputs.get(key)))} instead of {code(shown(step.old.inputs.get(key)))}"
+        for key in sorted(changed_keys(step) & places)
+    )
+
+
+def _moved(steps: list[Step]) -> list[Change]:
+    """Providers that move alike, together."""
+    result = []
+    for plugin, where in dict.fromkeys((kind(step), _where(step)) for step in steps):
+        found = [step for step in steps if (kind(step), _where(step)) == (plugin, where)]
+        who = f"provider{'s' if len(found) > 1 else ''} {codes(step.name for step in found)}"
+        what = (
+            f"the {plugin} {who} point{'' if len(found) > 1 else 's'} elsewhere: {where}; what is stored stays behind"
+        )
+        result.append(Change(Risk.RESTART, "Stack", "stack", what, plugin, (), tuple(step.urn for step in found)))
+    return result
 
 
 def _store(type_: str) -> str:

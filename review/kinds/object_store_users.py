@@ -35,10 +35,11 @@ def _told(context: Context, step: Step) -> list[Change]:
     def change(risk: Risk, sentence: str, origin: Path_ = ("modules", user, "rustfs")) -> Change:
         return Change(risk, STORE, user, sentence, user, origin, (step.urn,))
 
-    if step.op == "delete":
-        return [change(Risk.ACCESS_REVOKED, f"access key of {code(user)} is deleted with all that it may do")]
     result = []
-    if step.op == "create":
+    if step.op == "delete":
+        result.append(change(Risk.ACCESS_REVOKED, f"access key of {code(user)} is deleted"))
+        new = {place: does for place, does in old.items() if place[0] == "Deny"}
+    elif step.op == "create":
         result.append(change(Risk.ADDITIVE, f"access key of {code(user)} is made"))
         old = {place: does for place, does in new.items() if place[0] == "Deny"}
     elif step.op == "replace":

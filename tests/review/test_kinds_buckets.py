@@ -146,7 +146,11 @@ def test_access_keys_come_go_and_are_renewed() -> None:
         (Risk.ACCESS_WIDENED, "`airgap` gains reading of `offline-kits/`"),
         (Risk.ADDITIVE, "access key of `airgap` is made"),
     ]
-    assert only(event("delete", OBJECT_STORE_USER, "airgap", _user(READS)))[0] == Risk.ACCESS_REVOKED
+    gone = sentences(verdict(event("delete", OBJECT_STORE_USER, "airgap", _user(READS))))
+    assert gone == [
+        (Risk.ACCESS_REVOKED, "`airgap` loses reading of `offline-kits/`"),
+        (Risk.ACCESS_REVOKED, "access key of `airgap` is deleted"),
+    ]
     renewed = only(event("update", OBJECT_STORE_USER, "airgap", _user(READS), _user(READS, rotate=2)))
     assert renewed == (Risk.RESTART, "the secret key of `airgap` is renewed: it must be restarted with the new one")
     mended = only(event("update", OBJECT_STORE_USER, "airgap", _user(READS, state="disabled"), _user(READS)))
