@@ -13,6 +13,7 @@ from review.context import Context
 from review.escape import code, codes, plain, shortened
 from review.preview import SECRET, UNKNOWN, Step
 from review.risk import Risk
+from review.tokens import BUCKET
 
 # Losing one of these loses nothing that is stored. By the end of the token, so that API versions do not matter.
 HARMLESS = (
@@ -92,7 +93,7 @@ def _moved(steps: list[Step]) -> list[Change]:
 
 def _store(type_: str) -> str:
     for prefix, store in (("postgresql:", "PostgreSQL"), ("aws:s3", "Object store"), ("kubernetes:", "Kubernetes")):
-        if type_.startswith(prefix):
+        if type_.startswith(prefix) or (type_ == BUCKET and store == "Object store"):
             return store
     return "Stack"
 
@@ -103,15 +104,22 @@ def kind(step: Step) -> str:
 
 
 def unprotected(context: Context) -> list[Change]:
-    """Resources that could not be deleted so far. The engine shows such a step as unchanged."""
-    return [
-        Change(
-            Risk.ACCESS_WIDENED, _store(step.type), step.name,
-            f"{kind(step)} {code(step.name)} is no longer protected against deletion", step.name, (), (step.urn,),
-        )
+    """Resources that could not be deleted so far, a line for each kind. The engine shows such a step as unchanged."""
+    open_ = [
+        step
         for step in context.preview.steps
         if step.op in ("same", "update") and step.old.protect and not step.new.protect
-    ]  # fmt: skip
+    ]
+    result = []
+    for type_ in dict.fromkeys(step.type for step in open_):
+        found = [step for step in open_ if step.type == type_]
+        noun, names, many = kind(found[0]), codes(step.name for step in found), len(found) > 1
+        what = f"{noun}{'s' if many else ''} {names} {'are' if many else 'is'} no longer protected against deletion"
+        group = "protection" if many else found[0].name
+        result.append(
+            Change(Risk.ACCESS_WIDENED, _store(type_), group, what, group, (), tuple(step.urn for step in found))
+        )
+    return result
 
 
 def changed_keys(step: Step) -> set[str]:
