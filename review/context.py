@@ -8,7 +8,7 @@ from typing import Any
 
 from review.origin import Origins
 from review.preview import Preview, Step
-from review.tokens import SCHEMA
+from review.tokens import AWS_BUCKET, BUCKET, GRANT, INVENTORY, SCHEMA
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,30 @@ class Context:
     @cached_property
     def dropped_schemas(self) -> frozenset[str]:
         return frozenset(step.name for step in self.steps(SCHEMA) if step.op == "delete")
+
+    @cached_property
+    def inventory(self) -> tuple[str, ...]:
+        """The list of logins and schemas, where it changes: it follows from those that come and go."""
+        return tuple(step.urn for step in self.steps(INVENTORY) if step.op != "same")
+
+    @cached_property
+    def granted(self) -> frozenset[tuple[str, str]]:
+        """(schema, table) on which somebody has something: the tables that are there."""
+        return frozenset(
+            (str(step.old.live("schema", "")), str(table))
+            for step in self.steps(GRANT)
+            for table in step.old.live("objects") or ()
+        )
+
+    @cached_property
+    def buckets(self) -> dict[str, str]:
+        """Physical name -> the mapping's."""
+        return {str(step.state.live("bucket", step.name)): step.name for step in self.steps(BUCKET, AWS_BUCKET)}
+
+    @cached_property
+    def made_buckets(self) -> frozenset[str]:
+        """The mapping's names of buckets that the run creates."""
+        return frozenset(step.name for step in self.steps(BUCKET, AWS_BUCKET) if step.op == "create")
 
     def memberships(self) -> dict[str, tuple[str, ...]]:
         """Module -> the group roles that its login has now, as the contract says."""

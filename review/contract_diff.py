@@ -4,13 +4,14 @@
 about (a key's pattern, a bucket's prefix), not by position.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 # What tells the members of a list apart, in this order.
 _NAMES = ("name", "pattern", "bucket", "prefix", "verb")
 # Their keys are names from the mapping, not fields of the contract.
-_BY_NAME = ("modules", "schemas", "schemas.*", "columns", "groups", "secrets")
+_BY_NAME = ("modules", "schemas", "schemas.*", "columns", "groups", "secrets", "layout", "content_types")
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,18 @@ def _walk(old: Any, new: Any, path: str, found: dict[str, list[str]]) -> None:
                 found["removed"].append(where)
             else:
                 _walk(old[key], new[key], where, found)
+    elif old is None and new is not None:
+        found["added"].append(path)
+    elif new is None and old is not None:
+        found["removed"].append(path)
     elif _type(old) != _type(new):
         found["retyped"].append(f"{path}: {_type(old)} becomes {_type(new)}")
     elif old != new:
-        found["changed"].append(f"{path}: {old} becomes {new}")
+        found["changed"].append(f"{path}: {_shown(old)} becomes {_shown(new)}")
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _keyed(value: Any) -> Any:

@@ -9,6 +9,7 @@ from review.change import Path_
 from review.escape import code
 
 MAPPING = "schema-mapping.yaml"
+_COLLECTIONS = frozenset({"modules", "services", "schemas", "tables", "runtime_tables", "keys", "streams", "buckets"})
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,12 @@ class Origins:
         return value if isinstance(value, dict) else {}
 
     def line(self, path: Path_) -> int | None:
-        """The line of ``path``, or of the nearest thing that encloses it; None when there is nothing of it."""
+        """The line of ``path``, or of the nearest thing that encloses it. None when there is nothing of it: what is
+        gone has no line among those that stay."""
         while path and path not in self.lines:
             path = path[:-1]
+            if len(path) < 2 or path[-1] in _COLLECTIONS:
+                return None
         return self.lines[path] if path else None
 
     def link(self, origin: Path_ | str) -> str:

@@ -8,10 +8,12 @@ import re
 from collections.abc import Callable, Iterator
 
 from review.context import Context
+from review.kinds import bucket_rights
 from review.preview import SECRET, Step, Violation
 from review.tokens import (
     AWS_BUCKET,
     BUCKET,
+    BUCKET_POLICY,
     DEFAULT_PRIVILEGES,
     GRANT,
     MIGRATIONS,
@@ -48,6 +50,8 @@ def _no_public_grant(context: Context) -> Iterator[str]:
         if step.new.asked("role") == "public" and privileges:
             where = step.new.asked("schema") or step.new.asked("database")
             yield f"{step.name} grants {', '.join(map(str, privileges))} on {where} to everyone (PUBLIC)"
+    for step in _staying(context, BUCKET_POLICY):
+        yield from bucket_rights.grants_to_everyone(step)
 
 
 def _buckets_have_versioning(context: Context) -> Iterator[str]:

@@ -42,11 +42,13 @@ _OPERATIONS = {
 
 @dataclass(frozen=True)
 class State:
-    """One side of a change. ``inputs`` are what the program asks for, ``outputs`` what there is."""
+    """One side of a change. ``inputs`` are what the program asks for, ``outputs`` what there is. What is ``retained``
+    stays in the store when the stack lets go of it."""
 
     inputs: dict[str, Any]
     outputs: dict[str, Any]
     protect: bool = False
+    retained: bool = False
 
     def live(self, key: str, default: Any = None) -> Any:
         """The value as it was last seen in the store, else as it was asked for."""
@@ -79,6 +81,12 @@ class Step:
     @property
     def name(self) -> str:
         return self.urn.split("::", 3)[-1]
+
+    @property
+    def component(self) -> str:
+        """The type of the component that it is a part of; empty where there is none."""
+        types = self.urn.split("::")[2].split("$") if self.urn.count("::") > 2 else []
+        return types[-2] if len(types) > 1 else ""
 
     @property
     def state(self) -> State:
@@ -239,7 +247,8 @@ def _step(
 def _state(value: Any) -> State:
     if not isinstance(value, dict) or not value:
         return EMPTY
-    return State(_plain(value.get("inputs") or {}), _plain(value.get("outputs") or {}), bool(value.get("protect")))
+    inputs, outputs = (_plain(value.get(side) or {}) for side in ("inputs", "outputs"))
+    return State(inputs, outputs, bool(value.get("protect")), bool(value.get("retainOnDelete")))
 
 
 def _collect(preview: Preview, steps: dict[str, list[Step]]) -> None:

@@ -26,3 +26,11 @@ CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
 SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 - a type
 STATEFUL_SET = "kubernetes:apps/v1:StatefulSet"
 NETWORK_POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
+SERVICE = "kubernetes:core/v1:Service"
+JOB = "kubernetes:batch/v1:Job"
+CRON_JOB = "kubernetes:batch/v1:CronJob"
+DISRUPTION_BUDGET = "kubernetes:policy/v1:PodDisruptionBudget"
+
+# Components, as they stand in the URN of their parts.
+VALKEY = "stellaops:valkey:Valkey"
+CONTRACT_OBJECTS = "stellaops:contract:ContractObjects"

@@ -11,6 +11,7 @@ from review.context import Context
 from review.kinds import (
     buckets,
     contract_access,
+    contract_ages,
     credentials,
     generic,
     kubernetes,
@@ -34,5 +35,6 @@ def changes(context: Context) -> list[Change]:
         result += kind.changes(context, list(context.steps(*kind.TYPES)))
     result += generic.changes(context, [step for step in context.preview.changes if step.type not in known])
     result += contract_access.changes(context)
+    result += contract_ages.changes(context)
     result += generic.unprotected(context)
     return sorted(result, key=lambda change: (STORES.index(change.store), -change.risk, change.group, change.sentence))

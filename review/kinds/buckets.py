@@ -5,14 +5,15 @@ from typing import Any
 from review.change import Change, Path_
 from review.context import Context
 from review.escape import code, codes
-from review.kinds import generic
+from review.kinds import bucket_rights, generic
 from review.preview import State, Step
 from review.risk import Risk
-from review.tokens import AWS_BUCKET, BUCKET, LIFECYCLE, OBJECT_LOCK, VERSIONING
+from review.tokens import AWS_BUCKET, BUCKET, BUCKET_POLICY, LIFECYCLE, OBJECT_LOCK, PUBLIC_ACCESS_BLOCK, VERSIONING
 
-TYPES = (BUCKET, AWS_BUCKET, VERSIONING, LIFECYCLE, OBJECT_LOCK)
+TYPES = (BUCKET, AWS_BUCKET, VERSIONING, LIFECYCLE, OBJECT_LOCK, BUCKET_POLICY, PUBLIC_ACCESS_BLOCK)
 STORE = "Object store"
 FOREVER = 1 << 40  # days
+COMPLIANCE = "COMPLIANCE"
 
 RETENTION: Path_ = ("backups", "rustfs", "retention")
 ABORT: Path_ = ("rustfs", "abort_multipart_after")
@@ -26,13 +27,19 @@ def changes(context: Context, steps: list[Step]) -> list[Change]:
             gone |= {step.name} if step.op in ("delete", "replace") else set()
             result += _bucket(context, step) if step.op != "same" else []
     for step in steps:
-        if (
-            step.type in _SETTINGS
-            and step.op != "same"
-            and not (step.name in gone and step.op in ("delete", "replace"))
-        ):
+        if step.op == "same" or (step.name in gone and step.op in ("delete", "replace")):
+            continue
+        if step.type in _SETTINGS:
             result += _SETTINGS[step.type](step)
+        elif step.type in (BUCKET_POLICY, PUBLIC_ACCESS_BLOCK):
+            result += _rights(step, fresh=step.name in context.made_buckets)
     return result
+
+
+def _rights(step: Step, *, fresh: bool) -> list[Change]:
+    if step.type == PUBLIC_ACCESS_BLOCK:
+        return bucket_rights.public_access(_name(step), step)
+    return bucket_rights.policy(_name(step), step, fresh=fresh)
 
 
 def _name(step: Step) -> str:
@@ -53,7 +60,7 @@ def _bucket(context: Context, step: Step) -> list[Change]:
         step.urn,
         *(
             item.urn
-            for item in context.steps(*_SETTINGS)
+            for item in context.steps(*_SETTINGS, BUCKET_POLICY, PUBLIC_ACCESS_BLOCK)
             if item.name == step.name and item.op in ("delete", "replace")
         ),
     )
@@ -74,7 +81,7 @@ def _bucket(context: Context, step: Step) -> list[Change]:
         opened = bool(step.new.asked(force))
         verb = "may from now on be deleted with its objects" if opened else "can no longer be deleted with its objects"
         result.append(change(Risk.ACCESS_WIDENED if opened else Risk.NONE, f"bucket {code(name)} {verb}"))
-    rest = generic.changed_keys(step) - {force, lock, "rules", "bucket", "left_to_server"}
+    rest = generic.changed_keys(step) - {force, lock, "rules", "bucket", "left_to_server", "guard"}
     if rest:
         result.append(change(Risk.RESTART, f"bucket {code(name)} changes: {codes(sorted(rest))}"))
     if not result:
@@ -117,19 +124,34 @@ def _lifecycle(step: Step) -> list[Change]:
 def _object_lock(step: Step) -> list[Change]:
     name = _name(step)
     before, after = (_lock_days(state) for state in (step.old, step.new))
-    if step.op == "delete" or after < before:
-        risk, sentence = (
-            Risk.RETENTION_SHORTENED,
-            f"{code(name)}: new objects are locked for {_days(after)} instead of {_days(before)}",
-        )
-    elif after > before:
-        risk, sentence = Risk.ADDITIVE, f"{code(name)}: new objects are locked for {_days(after)}"
-    else:
-        risk, sentence = (
-            Risk.RESTART,
-            f"{code(name)}: the object lock changes: {codes(sorted(generic.changed_keys(step)))}",
-        )
-    return [Change(risk, STORE, name, sentence, name, ("rustfs", "buckets", step.name), (step.urn,))]
+    hard, harder = (_lock_mode(state) == COMPLIANCE for state in (step.old, step.new))
+    result = []
+
+    def change(risk: Risk, sentence: str, origin: Path_ = ("rustfs", "buckets", step.name, "object_lock")) -> None:
+        result.append(Change(risk, STORE, name, sentence, name, origin, (step.urn,)))
+
+    if step.op == "delete":
+        change(Risk.RETENTION_SHORTENED, f"{code(name)}: new objects are no longer locked (so far for {_days(before)})")
+        return result
+    if after != before:
+        risk = Risk.RETENTION_SHORTENED if after < before else Risk.ADDITIVE
+        so_far = f" instead of {before}" if before else ""
+        change(risk, f"{code(name)}: new objects are locked for {_days(after)}{so_far}")
+    if harder and not hard:
+        what = "new objects are locked so that **nobody can lift or shorten it**, the root key included (COMPLIANCE)"
+        change(Risk.ACCESS_REVOKED, f"{code(name)}: {what}: this cannot be undone", ())
+    elif hard and not harder:
+        what = "the root key can lift the lock of new objects (GOVERNANCE instead of COMPLIANCE)"
+        change(Risk.RETENTION_SHORTENED, f"{code(name)}: {what}", ())
+    if not result:
+        change(Risk.RESTART, f"{code(name)}: the object lock changes: {codes(sorted(generic.changed_keys(step)))}")
+    return result
+
+
+def _lock_mode(state: State) -> str:
+    rule = state.live("rule")
+    retention = rule.get("defaultRetention") if isinstance(rule, dict) else None
+    return str(retention.get("mode", "")) if isinstance(retention, dict) else ""
 
 
 def _lock_days(state: State) -> int:

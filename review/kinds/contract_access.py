@@ -1,6 +1,6 @@
 """Access that no resource of the preview spells out: the contract says it, before and after.
 
-Object prefixes always; keys and streams where the users of Valkey are only in a Secret.
+Objects where access keys are not resources of ours; keys and streams where the users of Valkey are only in a Secret.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from review.context import Context
 from review.escape import code, codes, plain
 from review.kinds.valkey import key_origin
 from review.risk import Risk
-from review.tokens import VALKEY_USERS
+from review.tokens import OBJECT_STORE_USER, VALKEY_USERS
 
 _WORDS = {"write": "writing", "read": "reading", "produce": "adding", "consume": "consuming"}
 
@@ -20,10 +20,9 @@ def changes(context: Context) -> list[Change]:
     if new is None or not old:
         return []
     before, after = _modules(old), _modules(new)
-    hidden = not any(context.steps(VALKEY_USERS))
     result = []
-    for store, read in (("Object store", _objects), ("Valkey", _keys)):
-        if store == "Valkey" and not hidden:
+    for store, read, spelt_out in (("Object store", _objects, OBJECT_STORE_USER), ("Valkey", _keys, VALKEY_USERS)):
+        if any(context.steps(spelt_out)):
             continue
         known = {place.split("/")[0] for module in before.values() for place, _ in read(module)}
         for name in sorted(before.keys() | after.keys()):

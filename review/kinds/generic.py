@@ -10,15 +10,17 @@ from typing import Any
 
 from review.change import Change
 from review.context import Context
-from review.escape import code, codes, plain
+from review.escape import code, codes, plain, shortened
 from review.preview import SECRET, UNKNOWN, Step
 from review.risk import Risk
+from review.tokens import BUCKET
 
 # Losing one of these loses nothing that is stored. By the end of the token, so that API versions do not matter.
 HARMLESS = (
     ":ConfigMap", ":Secret", ":Service", ":ServiceAccount", ":PodDisruptionBudget", ":NetworkPolicy", ":CronJob",
     ":Job", ":Deployment", ":Role", ":RoleBinding", ":ServiceMonitor", ":PodMonitor", ":PrometheusRule",
-    ":BucketPublicAccessBlock", ":BucketPolicy", ":BucketNotification", ":ConfigFile", ":ConfigGroup",
+    ":BucketNotification", ":ConfigFile", ":ConfigGroup",
+    "aws:iam/user:User", "aws:iam/userPolicy:UserPolicy", "aws:iam/accessKey:AccessKey",
 )  # fmt: skip
 # Components and the engine's own.
 SILENT = ("pulumi:pulumi:", "stellaops:")
@@ -27,7 +29,9 @@ PROVIDER = "pulumi:providers:"
 
 def changes(_context: Context, steps: list[Step]) -> list[Change]:
     """A sentence for each step of a type without words of its own."""
-    return [change for step in steps for change in [_told(step)] if change is not None]
+    moved = [step for step in steps if step.type.startswith(PROVIDER) and _where(step)]
+    told = [change for step in steps if step not in moved for change in [_told(step)] if change is not None]
+    return told + _moved(moved)
 
 
 def _told(step: Step) -> Change | None:
@@ -51,8 +55,7 @@ def _told(step: Step) -> Change | None:
 
 
 def _provider(step: Step) -> Change | None:
-    """A provider's address decides which server everything is done on."""
-    keys = changed_keys(step) - {"version", "pluginDownloadURL"}
+    """What else of a provider changes: its address is told with those that move alike."""
     plugin = kind(step)
     if step.op == "create":
         return None
@@ -60,21 +63,37 @@ def _provider(step: Step) -> Change | None:
         return Change(
             Risk.NONE, "Stack", "stack", f"provider {code(step.name)} is no longer needed", step.name, (), (step.urn,)
         )
-    where = keys & {"host", "port", "endpoints", "database", "kubeconfig", "context", "renderYamlToDirectory"}
-    if where:
-        told = "; ".join(
-            f"{code(key)} {code(shown(step.new.inputs.get(key)))} instead of {code(shown(step.old.inputs.get(key)))}"
-            for key in sorted(where)
-        )
-        sentence = f"the {plugin} provider {code(step.name)} points elsewhere: {told}"
-        return Change(Risk.RESTART, "Stack", "stack", sentence, step.name, (), (step.urn,))
     sentence = f"the {plugin} provider {code(step.name)} changes: {codes(sorted(changed_keys(step)) or ['settings'])}"
     return Change(Risk.NONE, "Stack", "stack", sentence, step.name, (), (step.urn,))
 
 
+def _where(step: Step) -> str:
+    """What of a provider's address changes, in words."""
+    if step.op in ("create", "delete"):
+        return ""
+    places = {"host", "port", "endpoints", "database", "kubeconfig", "context", "renderYamlToDirectory"}
+    return "; ".join(
+        f"{code(key)} {code(shown(step.new.inputs.get(key)))} instead of {code(shown(step.old.inputs.get(key)))}"
+        for key in sorted(changed_keys(step) & places)
+    )
+
+
+def _moved(steps: list[Step]) -> list[Change]:
+    """Providers that move alike, together."""
+    result = []
+    for plugin, where in dict.fromkeys((kind(step), _where(step)) for step in steps):
+        found = [step for step in steps if (kind(step), _where(step)) == (plugin, where)]
+        who = f"provider{'s' if len(found) > 1 else ''} {codes(step.name for step in found)}"
+        what = (
+            f"the {plugin} {who} point{'' if len(found) > 1 else 's'} elsewhere: {where}; what is stored stays behind"
+        )
+        result.append(Change(Risk.RESTART, "Stack", "stack", what, plugin, (), tuple(step.urn for step in found)))
+    return result
+
+
 def _store(type_: str) -> str:
     for prefix, store in (("postgresql:", "PostgreSQL"), ("aws:s3", "Object store"), ("kubernetes:", "Kubernetes")):
-        if type_.startswith(prefix):
+        if type_.startswith(prefix) or (type_ == BUCKET and store == "Object store"):
             return store
     return "Stack"
 
@@ -85,15 +104,22 @@ def kind(step: Step) -> str:
 
 
 def unprotected(context: Context) -> list[Change]:
-    """Resources that could not be deleted so far. The engine shows such a step as unchanged."""
-    return [
-        Change(
-            Risk.ACCESS_WIDENED, _store(step.type), step.name,
-            f"{kind(step)} {code(step.name)} is no longer protected against deletion", step.name, (), (step.urn,),
-        )
+    """Resources that could not be deleted so far, a line for each kind. The engine shows such a step as unchanged."""
+    open_ = [
+        step
         for step in context.preview.steps
         if step.op in ("same", "update") and step.old.protect and not step.new.protect
-    ]  # fmt: skip
+    ]
+    result = []
+    for type_ in dict.fromkeys(step.type for step in open_):
+        found = [step for step in open_ if step.type == type_]
+        noun, names, many = kind(found[0]), codes(step.name for step in found), len(found) > 1
+        what = f"{noun}{'s' if many else ''} {names} {'are' if many else 'is'} no longer protected against deletion"
+        group = "protection" if many else found[0].name
+        result.append(
+            Change(Risk.ACCESS_WIDENED, _store(type_), group, what, group, (), tuple(step.urn for step in found))
+        )
+    return result
 
 
 def changed_keys(step: Step) -> set[str]:
@@ -133,6 +159,13 @@ def properties(step: Step) -> str:
         tops = {_top(path) for path in step.changed}
         old = dict(_flat({key: value for key, value in step.old.outputs.items() if key in tops}))
         new = dict(_flat({key: value for key, value in step.new.inputs.items() if key in tops}))
+    for key in old.keys() & new.keys():
+        # Text that is JSON differs in a few of its properties.
+        one, other = _json(old[key]), _json(new[key])
+        if one is not None and other is not None and one != other:
+            del old[key], new[key]
+            old |= dict(_flat(one, key))
+            new |= dict(_flat(other, key))
     lines = [f"  {step.op} {step.type.rpartition(':')[2]} {step.name}"]
     secret = {_top(path) for path in step.changed}
     for key in sorted(old.keys() | new.keys()):
@@ -145,9 +178,21 @@ def properties(step: Step) -> str:
         note = " (another one)" if before == after == SECRET else ""
         for sign, value in (("-", before), ("+", after)):
             if value is not None:
-                first, *more = f"{key}: {value}".split("\n")
+                text = value if _json(value) is None else shortened(value)
+                first, *more = f"{key}: {text}".split("\n")
                 lines += [f"{sign} {first}{note if sign == '+' else ''}", *(f"{sign}   {line}" for line in more)]
     return "\n".join(lines)
+
+
+def _json(text: str) -> dict[str, Any] | None:
+    """The object that ``text`` is in JSON, if it is one."""
+    if not text.startswith('{"'):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _lines(key: str, before: str, after: str) -> list[str]:
@@ -164,5 +209,5 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
         for index, item in enumerate(value):
             yield from _flat(item, f"{path}[{index}]")
-    elif value is not None:
+    elif value is not None and path:
         yield path, UNKNOWN if value == UNKNOWN else value if isinstance(value, str) else shown(value)

@@ -8,6 +8,7 @@ from components.postgres.statements import Statement, split
 from review.change import Change
 from review.context import Context
 from review.escape import block, code, codes, folded, shortened
+from review.kinds import tenants
 from review.preview import Step
 from review.risk import Risk
 from review.tokens import MIGRATIONS, SCHEMA
@@ -29,7 +30,8 @@ _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 def changes(context: Context, steps: list[Step]) -> list[Change]:
-    return [change for step in steps if step.op != "same" for change in _told(context, step)]
+    told = [change for step in steps if step.op != "same" for change in _told(context, step)]
+    return told + tenants.changes(context)
 
 
 def _told(context: Context, step: Step) -> list[Change]:
@@ -43,15 +45,15 @@ def _told(context: Context, step: Step) -> list[Change]:
     done = {_file(label) for label in applied} if step.op == "update" else set()
     pending = [label for label in step.new.asked("migrations") or () if _file(label) not in done]
     result = [_pending(context, step, schema, str(label)) for label in pending]
-    result += _marks(step, schema)
-    result += _tenants(step, schema)
+    result += _marks(context, step, schema)
     owner = step.old.asked("owner"), step.new.asked("owner")
     if step.op == "update" and owner[0] != owner[1]:
         what = f"the owner of {code(schema)} is {code(owner[1])} instead of {code(owner[0])}"
         result.append(
             Change(Risk.ACCESS_WIDENED, STORE, schema, what, schema, ("postgres", "schemas", schema), (step.urn,))
         )
-    return result or _mended(step, schema)
+    told = (step.old.asked(key) != step.new.asked(key) for key in ("tenant_tables", "tenant_bypass"))
+    return result or ([] if step.op == "update" and any(told) else _mended(step, schema))
 
 
 def _file(label: object) -> str:
@@ -116,7 +118,7 @@ def _is_destructive(statement: Statement) -> bool:
     return words[:1] in (("DO",), ("WITH",)) and bool(re.search(r"\b(DELETE\s+FROM|DROP\s+TABLE|TRUNCATE)\b", upper))
 
 
-def _marks(step: Step, schema: str) -> list[Change]:
+def _marks(context: Context, step: Step, schema: str) -> list[Change]:
     before, after = (set(state.asked("append_only") or ()) for state in (step.old, step.new))
     result = []
     for table in sorted(before - after):
@@ -126,8 +128,11 @@ def _marks(step: Step, schema: str) -> list[Change]:
     if step.op == "update":
         for table in sorted(after - before):
             name = f"{schema}.{table}"
-            what = f"{code(name)} becomes append-only: rows can no longer be changed or deleted"
-            result.append(Change(Risk.ACCESS_REVOKED, STORE, schema, what, name, _table(schema, table), (step.urn,)))
+            risk, what = Risk.ADDITIVE, f"{code(name)}, which is new, is append-only"
+            if (schema, table) in context.granted or "{" in table:
+                risk = Risk.ACCESS_REVOKED
+                what = f"{code(name)} becomes append-only: rows can no longer be changed or deleted"
+            result.append(Change(risk, STORE, schema, what, name, _table(schema, table), (step.urn,)))
     elif after:
         what = f"append-only in {code(schema)}: {codes(sorted(after))}"
         result.append(Change(Risk.ADDITIVE, STORE, schema, what, schema, ("postgres", "schemas", schema), (step.urn,)))
@@ -137,37 +142,6 @@ def _marks(step: Step, schema: str) -> list[Change]:
 def _table(schema: str, table: str) -> tuple[str, ...]:
     kind = "runtime_tables" if "{" in table else "tables"
     return ("postgres", "schemas", schema, kind, table)
-
-
-def _tenants(step: Step, schema: str) -> list[Change]:
-    """Tables on which tenants are kept apart, and roles that see the rows of all."""
-    if step.op != "update":
-        return []
-    result = []
-    before, after = (_dict(state.asked("tenant_tables")) for state in (step.old, step.new))
-    for risk, what, names in (
-        (Risk.ACCESS_WIDENED, "tenants are **no longer kept apart** on", before.keys() - after.keys()),
-        (Risk.ACCESS_REVOKED, "tenants are kept apart on", after.keys() - before.keys()),
-        (
-            Risk.ACCESS_WIDENED,
-            "what keeps tenants apart changes on",
-            {k for k in before.keys() & after.keys() if before[k] != after[k]},
-        ),
-    ):
-        for name in sorted(f"{schema}.{table}" for table in names):
-            result.append(
-                Change(risk, STORE, schema, f"{what} {code(name)}", name, ("postgres", "schemas", schema), (step.urn,))
-            )
-    had, has = (set(map(str, state.asked("tenant_bypass") or ())) for state in (step.old, step.new))
-    for role in sorted(had ^ has):
-        told = f"{code(role)} {'sees' if role in has else 'no longer sees'} the rows of every tenant in {code(schema)}"
-        risk = Risk.ACCESS_WIDENED if role in has else Risk.ACCESS_REVOKED
-        result.append(Change(risk, STORE, schema, told, role, ("postgres", "schemas", schema), (step.urn,)))
-    return result
-
-
-def _dict(value: object) -> dict[str, object]:
-    return {str(key): item for key, item in value.items()} if isinstance(value, dict) else {}
 
 
 def _mended(step: Step, schema: str) -> list[Change]:

@@ -69,16 +69,18 @@ def _role(context: Context, step: Step) -> list[Change]:
         return Change(risk, STORE, group, sentence, name, where, (step.urn,))
 
     if step.op == "create":
-        found = [change(Risk.ADDITIVE, f"{noun} {code(name)} is made")]
+        made = f"{noun} {code(name)} is made"
+        found = [Change(Risk.ADDITIVE, STORE, group, made, name, origin, (step.urn, *context.inventory))]
         return found + _memberships(context, step, name, group)
     if step.op == "delete":
         if name.endswith("_owner"):
             return [change(Risk.DATA_LOSS, f"owner role {code(name)} is dropped, with what it still owns")]
-        what = f"{noun} {code(name)} is dropped with all that it may do"
+        ended = "; its sessions are ended first" if is_login else ""
+        what = f"{noun} {code(name)} is dropped with all that it may do{ended}"
         grants = (
             grant.urn for grant in context.steps(GRANT) if grant.op == "delete" and grant.old.live("role") == name
         )
-        return [Change(Risk.ACCESS_REVOKED, STORE, group, what, name, origin, (step.urn, *grants))]
+        return [Change(Risk.ACCESS_REVOKED, STORE, group, what, name, origin, (step.urn, *grants, *context.inventory))]
     if step.op == "replace":
         old = str(step.old.live("name", name))
         risk = Risk.DATA_LOSS if old.endswith("_owner") else Risk.ACCESS_REVOKED

@@ -44,7 +44,8 @@ def _told(context: Context, step: Step) -> list[Change]:
         )
         return [] if told else [_defaults(step)]
     if step.type == INVENTORY:
-        return _inventory(step)
+        return _inventory(context, step)
+    fates = _fates(context)
     name = str(step.state.asked("name", step.name))
     noun = "schema" if step.type == SCHEMA else "database"
     origin = ("postgres", "schemas", name) if step.type == SCHEMA else ()
@@ -53,18 +54,27 @@ def _told(context: Context, step: Step) -> list[Change]:
         return Change(risk, STORE, name, sentence, name, origin, urns)
 
     urns = (step.urn, *(_parts(context, name, step.op) if step.type == SCHEMA else ()))
+    if step.op in ("create", "delete"):
+        urns += context.inventory
     if step.op == "create":
-        parts = " with its roles" if len(urns) > 1 else ""
+        parts = " with its roles" if step.type == SCHEMA and len(urns) > 1 + len(context.inventory) else ""
         return [change(Risk.ADDITIVE, f"{noun} {code(name)} is made{parts}")]
     if step.op in ("delete", "replace"):
         old = str(step.old.live("name", name))
+        anew = "" if step.op == "delete" else f"; {code(name)} is made instead, empty"
+        if step.old.retained:
+            kept = "with its tables, as the admin's" if step.type == SCHEMA else "with all that is in it"
+            what = f"{noun} {code(old)} leaves the stack and is kept {kept}: modules lose it{anew}"
+            return [Change(Risk.ACCESS_REVOKED, STORE, old, what, old, origin, urns)]
         verb = "is dropped" if step.op == "delete" else "is dropped and made anew"
         how = "with all its tables"
         if step.type == SCHEMA and not step.old.live("dropCascade"):
-            how += " (refused while it has any: allowDataLoss is off)"
+            how += " (refused while it has any: dropSchemas does not name it)"
         return [Change(Risk.DATA_LOSS, STORE, old, f"{noun} {code(old)} {verb} {how}", old, origin, urns)]
     keys = generic.changed_keys(step)
     result = []
+    if name in fates:
+        keys.discard("dropCascade")
     if "dropCascade" in keys and step.new.asked("dropCascade"):
         keys.discard("dropCascade")
         result.append(change(Risk.ACCESS_WIDENED, f"{noun} {code(name)} may from now on be dropped with its tables"))
@@ -82,23 +92,41 @@ def _told(context: Context, step: Step) -> list[Change]:
     return result
 
 
-def _inventory(step: Step) -> list[Change]:
-    """The list of what the stack answers for. It holds nothing; naming a schema there takes a guard away."""
-    named = sorted(map(str, set(step.new.asked("drop_schemas") or ()) - set(step.old.asked("drop_schemas") or ())))
-    told = [
-        Change(
-            Risk.ACCESS_WIDENED,
-            STORE,
-            name,
-            f"schema {code(name)} goes with its tables when it leaves the mapping (dropSchemas)",
-            name,
-            (),
-            (step.urn,),
-        )
-        for name in named
-    ]
-    what = "the list of logins and schemas is brought up to date"
-    return told or [Change(Risk.NONE, STORE, "inventory", what, step.name, (), (step.urn,))]
+def _fates(context: Context) -> dict[str, tuple[str, ...]]:
+    """Schema whose fate changes -> what says so, and its own step."""
+    found = {}
+    for step in context.steps(INVENTORY):
+        before, after = (dict(state.asked("schemas") or {}) for state in (step.old, step.new))
+        for schema in before.keys() & after.keys():
+            if before[schema] != after[schema] and step.op == "update":
+                own = (item.urn for item in context.steps(SCHEMA) if item.name == schema and item.op == "update")
+                found[str(schema)] = (step.urn, *own)
+    return found
+
+
+def _inventory(context: Context, step: Step) -> list[Change]:
+    """What becomes of schemas that leave the mapping. Logins and schemas that come and go are told where they do."""
+    fates = _fates(context)
+    dropped = [name for name in sorted(fates) if "dropped" in str((step.new.asked("schemas") or {}).get(name))]
+    result = []
+    for names, does, risk in (
+        (dropped, "dropped", Risk.ACCESS_WIDENED),
+        ([name for name in sorted(fates) if name not in dropped], "kept", Risk.NONE),
+    ):
+        if names:
+            many = len(names) > 1
+            what = (
+                f"schema{'s' if many else ''} {codes(names)} {'are' if many else 'is'} from now on {does} with "
+                f"{'their' if many else 'its'} tables when {'they leave' if many else 'it leaves'} the mapping (dropSchemas)"
+            )
+            group = resource = "dropSchemas" if many else names[0]
+            urns = tuple(dict.fromkeys(urn for name in names for urn in fates[name]))
+            result.append(Change(risk, STORE, group, what, resource, (), urns))
+    same = all(set(step.old.asked(key) or ()) == set(step.new.asked(key) or ()) for key in ("logins", "schemas"))
+    if not result and (step.op == "delete" or same):
+        what = "the list of logins and schemas is brought up to date"
+        result.append(Change(Risk.NONE, STORE, "inventory", what, step.name, (), (step.urn,)))
+    return result
 
 
 def _defaults(step: Step) -> Change:

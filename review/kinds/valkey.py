@@ -131,7 +131,7 @@ def _streams(step: Step) -> list[Change]:
     before, after = step.old.live("streams") or {}, step.new.asked("streams") or {}
     if step.op == "delete":
         after = {}
-    deletes = bool(step.old.asked("allow_data_loss"))
+    deletes = bool(step.state.asked("allow_data_loss"))
     result = []
     for stream in sorted(before.keys() | after.keys()):
         origin = ("valkey", "streams", stream)
@@ -149,7 +149,8 @@ def _streams(step: Step) -> list[Change]:
             for group in sorted(set(after[stream]) - set(before[stream])):
                 result.append(change(Risk.ADDITIVE, f"group {code(group)} is made on stream {code(stream)}"))
             for group in sorted(set(before[stream]) - set(after[stream])):
-                told = f"group {code(group)} of stream {code(stream)} is deleted with its position and pending entries"
+                how = "and pending entries" if deletes else "(refused while any is pending: allowDataLoss is off)"
+                told = f"group {code(group)} of stream {code(stream)} is deleted with its position {how}"
                 result.append(change(Risk.DATA_LOSS if deletes else Risk.ACCESS_REVOKED, told, f"{stream}/{group}"))
     if step.old.asked("allow_data_loss") != step.new.asked("allow_data_loss") and step.op == "update":
         opened = bool(step.new.asked("allow_data_loss"))

@@ -17,7 +17,7 @@ def _nothing(_: Any) -> None:
 class Case:
     """``mapping`` changes the mapping's data, ``files`` the files below the project, ``config`` settings of the stack;
     ``sql`` is run in the database by hand and found by a refresh. ``plain`` is the form without events, ``new`` a
-    stack without any resource."""
+    stack without any resource, ``base`` the settings that the stack was brought up with."""
 
     mapping: Edit = _nothing
     files: Files = _nothing
@@ -25,6 +25,12 @@ class Case:
     sql: str = ""
     plain: bool = False
     new: bool = False
+    base: str = "local"
+
+
+# A stack can only lose what it has: what is kept, or kept apart, is brought up so before it is taken away.
+_GUARDED = {"dropSchemas": "", "allowDataLoss": False, "postgres:tenantIsolation": "row-level-security"}
+BASES: dict[str, dict[str, Any]] = {"local": {}, "guarded": _GUARDED, "protected": {**_GUARDED, "protect": True}}
 
 
 def _migration(schema: str, name: str, body: str) -> Files:
@@ -83,7 +89,8 @@ def _new_table(m: dict[str, Any]) -> None:
 
 
 def _remove_stream(m: dict[str, Any]) -> None:
-    del m["valkey"]["streams"]["policy:evaluated"], m["valkey"]["keys"]["policy:evaluated"]
+    for part in ("streams", "keys", "estimates"):
+        del m["valkey"][part]["policy:evaluated"]
     m["modules"]["policy"]["valkey"]["owns"].remove("policy:evaluated")
 
 
@@ -101,6 +108,16 @@ def _remove_bucket(m: dict[str, Any]) -> None:
     m["modules"]["export_center"]["rustfs"]["owns"].remove("offline-kits/")
     m["modules"]["airgap"]["rustfs"]["writes"].remove("offline-kits/")
     m["data_flows"] = [flow for flow in m["data_flows"] if not str(flow.get("rustfs", "")).startswith("offline-kits")]
+
+
+def _no_bypass(m: dict[str, Any]) -> None:
+    indexer = m["modules"]["timeline_indexer"]["postgres"]
+    del indexer["bypass_tenant_isolation"]
+    indexer.setdefault("reads", []).append("notify.rules(rule_id, tenant_id)")
+
+
+def _move_objects(m: dict[str, Any]) -> None:
+    m["modules"]["attestor"]["rustfs"] = {"reads": ["evidence/"]}
 
 
 def _set(*path: str, value: Any) -> Edit:
@@ -144,7 +161,14 @@ CASES: dict[str, Case] = {
     "module-removed": Case(_remove("modules", "vexlens")),
     "schema-added": Case(_new_schema, files=_reports),
     "schema-removed": Case(_drop_schema),
-    "schema-removed-refused": Case(_drop_schema, config={"allowDataLoss": False}),
+    "schema-kept": Case(_drop_schema, base="guarded"),
+    "schema-named": Case(config={"dropSchemas": "symbols"}, base="guarded"),
+    "schema-named-too-late": Case(_drop_schema, config={"dropSchemas": "symbols"}, base="guarded"),
+    "schemas-no-longer-named": Case(config={"dropSchemas": ""}),
+    "tenants-kept-apart": Case(config={"postgres:tenantIsolation": "row-level-security"}),
+    "tenants-no-longer-kept-apart": Case(config={"postgres:tenantIsolation": "off"}, base="guarded"),
+    "bypass-added": Case(_set("modules", "notifier", "postgres", "bypass_tenant_isolation", value="sends for all tenants"), base="guarded"),
+    "bypass-removed": Case(_no_bypass, base="guarded"),
     "table-added": Case(_new_table, files=_migration("scheduler", "locks", "CREATE TABLE locks (\n  lock_id uuid PRIMARY KEY,\n  tenant_id uuid,\n  created_at timestamptz\n);\n")),
     "migration-added": Case(files=_migration("scheduler", "run_state", "CREATE INDEX runs_state ON runs (state);\n")),
     "migration-drops-column": Case(files=_migration("scheduler", "no_error", "-- nobody reads it\nALTER TABLE runs\n  DROP COLUMN error;\n")),
@@ -158,18 +182,36 @@ CASES: dict[str, Case] = {
     "memory-lowered": Case(_set("valkey", "memory", "maxmemory", value="1gb")),
     "stream-nodes-larger": Case(_set("valkey", "memory", "stream_node_max_entries", value=200)),
     "no-append-only-file": Case(_set("backups", "valkey", "strategy", value=["rdb-snapshot"])),
+    "replicas-added": Case(config={"valkeyReplicas": 2}),
+    "tls-on": Case(config={"valkeyTls": True}),
+    "image-raised": Case(config={"valkeyImage": "valkey/valkey:8.1.9"}),
+    "exporter-added": Case(config={"valkeyExporter": True, "valkeyServiceMonitor": True}),
+    "namespaces-named": Case(config={"moduleNamespaces": "scanner,policy"}),
+    "node-passwords-renewed": Case(config={"valkeyRotate": 2}),
+    "trimmed-at-another-time": Case(config={"valkeyTrimSchedule": "17 4 * * *"}),
+    "ttl-shortened": Case(_set("valkey", "keys", "locator:{imageDigest}", "ttl", value="7d")),
+    "stream-trimmed-earlier": Case(_set("valkey", "keys", "notify:delivery", "ttl", value="1d")),
     "key-read-added": Case(_set("modules", "policy", "valkey", "reads", value=["scan:{digest}"])),
     "key-write-removed": Case(lambda m: m["valkey"]["streams"]["concelier:drift"]["consumers"].remove("scheduler")),
     "consumer-added": Case(lambda m: m["valkey"]["streams"]["scheduler:jobs"]["consumers"].append("notifier")),
     "stream-removed": Case(_remove_stream),
+    "stream-removed-guarded": Case(_remove_stream, base="guarded"),
     "password-renewed": Case(_set("modules", "concelier", "rotate", value=2)),
     "bucket-added": Case(_new_bucket),
     "bucket-removed": Case(_remove_bucket),
-    "object-lock-removed": Case(_set("rustfs", "buckets", "evidence", "object_lock", value=False)),
+    "bucket-removed-guarded": Case(_remove_bucket, base="guarded"),
+    "lock-shortened": Case(_set("rustfs", "buckets", "evidence", "object_lock", "retention", value="30d")),
+    "lock-compliance": Case(config={"objectLockMode": "compliance"}),
+    "object-lock-removed": Case(_remove("rustfs", "buckets", "evidence", "object_lock")),
     "objects-read-added": Case(_set("modules", "export_center", "rustfs", "reads", value=["evidence/", "blobs/"])),
     "objects-write-removed": Case(_set("modules", "airgap", "rustfs", "writes", value=[])),
+    "objects-moved": Case(_move_objects),
+    "contract-objects-off": Case(config={"contractObjects": False}),
+    "contract-objects-moved": Case(config={"contractNamespace": "stellaops-{module}"}),
     "data-loss-forbidden": Case(config={"allowDataLoss": False}),
     "protected": Case(config={"protect": True}),
+    "protection-removed": Case(config={"protect": False}, base="protected"),
+    "schema-removed-protected": Case(_drop_schema, base="protected"),
     "server-moved": Case(config={"postgresHost": "localhost"}),
     "secret-in-clear": Case(config={"alertToken": "hunter2-in-clear-text"}),
     "changed-by-hand": Case(sql="GRANT DELETE ON vuln.advisory_raw TO vuln_writer; DROP TRIGGER append_only_row ON vex.vex_raw"),

@@ -8,7 +8,7 @@ from typing import Any
 from review.approval import Approvals
 from review.context import Context
 from review.origin import Origins
-from review.preview import Preview, parse
+from review.preview import STACK_TYPE, Preview, parse
 from review.risk import Risk
 from review.verdict import Verdict
 
@@ -27,6 +27,7 @@ def event(
         if inputs is None:
             return None
         state = {"urn": urn, "type": type_, "inputs": inputs, "outputs": more.get("outputs", {}), **common}
+        state |= {"retainOnDelete": True} if more.get("retained") else {}
         return state if protect is None else {**state, "protect": protect}
 
     detailed = {path: {"diffKind": "update"} for path in more.get("changed", ())}
@@ -37,9 +38,15 @@ def event(
 
 
 def printed(
-    *events: dict[str, Any], config: dict[str, str] | None = None, errors: Iterable[str] = (), result: str = "succeeded"
+    *events: dict[str, Any],
+    config: dict[str, str] | None = None,
+    errors: Iterable[str] = (),
+    result: str = "succeeded",
+    outputs: tuple[dict[str, Any], dict[str, Any]] | None = None,
 ) -> str:
-    """What the engine would print."""
+    """What the engine would print. ``outputs`` are the contract before and after."""
+    if outputs is not None:
+        events = (*events, _stack(*outputs))
     all_events = [
         {"preludeEvent": {"config": config or {}}},
         *events,
@@ -47,6 +54,13 @@ def printed(
         {"summaryEvent": {"resourceChanges": {"same": 3}, "result": result}},
     ]
     return "\n".join(json.dumps(item) for item in all_events) + "\n"
+
+
+def _stack(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    made = event("same", STACK_TYPE, "stellaops-storage-dev", {}, {})
+    for side, contract in (("old", old), ("new", new)):
+        made["resourcePreEvent"]["metadata"][side]["outputs"] = {"contract": contract}
+    return made
 
 
 def preview(*events: dict[str, Any], **more: Any) -> Preview:
@@ -61,6 +75,13 @@ def verdict(
     **more: Any,
 ) -> Verdict:
     return Verdict(Context(preview(*events, **more), ORIGINS, root), threshold, Approvals.read(labels))
+
+
+def only(*events: dict[str, Any], root: Path = ROOT) -> tuple[Risk, str]:
+    """The one sentence that there is."""
+    found = sentences(verdict(*events, root=root))
+    assert len(found) == 1, found
+    return found[0]
 
 
 def sentences(found: Verdict) -> list[tuple[Risk, str]]:

@@ -1,7 +1,7 @@
 """``python -m tests.review.record [CASE...]``: bring up a stack of its own and record the previews of all cases.
 
 Run it after a change of the program that changes its resources; then look at what changed in ``previews/`` and in the
-tests that read them. It takes a quarter of an hour or so.
+tests that read them. It takes half an hour on two busy cores.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from local.engine import tools
 from local.paths import VENV, State
 from review.run import STREAMING
 from tests.review import recording
-from tests.review.cases import CASES, Case
+from tests.review.cases import BASES, CASES, Case
 from tests.stack import PROJECT, LocalStack, temporary_stack
 from tests.watchdog import Watchdog
 
@@ -58,11 +58,15 @@ def _record(directory: Path, watchdog: Watchdog, wanted: list[str]) -> None:
         at_rest = recording.states(rest)
         recording.DIRECTORY.mkdir(exist_ok=True)
         if set(wanted) == CASES.keys() or not (recording.DIRECTORY / f"{recording.AT_REST}.json").exists():
-            recording.write(recording.AT_REST, at_rest)
-        for name in wanted:
-            printed = first if CASES[name].new else recorder.printed(CASES[name])
-            recording.write(name, recording.pack(recorder.documents(printed), at_rest))
-            print(f"recorded {name}", flush=True)
+            recording.write_at_rest(at_rest)
+        for base in BASES:
+            found = [name for name in wanted if CASES[name].base == base]
+            if found and BASES[base]:
+                recorder.up(base)
+            for name in found:
+                printed = first if CASES[name].new else recorder.printed(CASES[name])
+                recording.write(name, recording.pack(recorder.documents(printed), at_rest))
+                print(f"recorded {name}", flush=True)
 
 
 class _Recorder:
@@ -94,9 +98,7 @@ class _Recorder:
         case.mapping(mapping)
         (self._project / MAPPING).write_text(yaml.safe_dump(mapping, sort_keys=False, width=200))
         case.files(self._project)
-        config = yaml.safe_load(self._state.config.read_text())
-        config["config"].update({f"{NAMESPACE}:{key}": value for key, value in case.config.items()})
-        self._config.write_text(yaml.safe_dump(config))
+        self._configure({**BASES[case.base], **case.config})
         if case.sql:
             with self._stack.admin() as connection:
                 connection.execute(case.sql.encode())
@@ -107,15 +109,30 @@ class _Recorder:
             if case.sql:
                 self._stack.must("up")
 
-    def _preview(self, case: Case) -> str:
+    def up(self, base: str) -> None:
+        """Bring the stack to other settings."""
+        self.reset()
+        self._configure(BASES[base])
+        result = self._engine("up", "--yes", "--skip-preview")
+        assert result.returncode == 0, f"{base}:\n{result.stdout}\n{result.stderr}"
+
+    def _configure(self, settings: dict[str, Any]) -> None:
+        config = yaml.safe_load(self._state.config.read_text())
+        config["config"].update({key if ":" in key else f"{NAMESPACE}:{key}": value for key, value in settings.items()})
+        self._config.write_text(yaml.safe_dump(config))
+
+    def _engine(self, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         engine = tools.existing_engine()
         settings = environment.of_engine(self._state, engine)
         settings["PULUMI_OPTION_CONFIG_FILE"] = str(self._config)
-        result = subprocess.run(
-            [engine.pulumi, "--non-interactive", "preview", "--json"],
-            cwd=self._project, env={**settings, **({} if case.plain else STREAMING)}, stdin=subprocess.DEVNULL,
+        return subprocess.run(
+            [engine.pulumi, "--non-interactive", *arguments],
+            cwd=self._project, env={**settings, **environ}, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, check=False,
         )  # fmt: skip
+
+    def _preview(self, case: Case) -> str:
+        result = self._engine("preview", "--json", **({} if case.plain else STREAMING))
         assert "{" in result.stdout, f"the engine printed no preview:\n{result.stdout}\n{result.stderr}"
         return result.stdout
 

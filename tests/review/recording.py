@@ -11,15 +11,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from components.contract import CONTRACT_VARIABLE
+
 DIRECTORY = Path(__file__).parent / "previews"
 AT_REST = "at-rest"
 
 State = dict[str, Any]
+_JSON = "#json"
+_CONFIG = "~config"  # the stack's settings, beside its resources
 # What a preview has of a resource and no reader needs, or what differs with each run.
 _VOLATILE = frozenset(
     {
         "sourcePosition", "stackTrace", "propertyDependencies", "created", "modified", "provider", "additionalSecretOutputs",
-        "sequence", "timestamp", "planning", "custom", "logical", "__provider", "__defaults", "duration", "durationSeconds",
+        "sequence", "timestamp", "planning", "custom", "logical", "duration", "durationSeconds",
     }
 )  # fmt: skip
 
@@ -34,13 +38,24 @@ def text(name: str) -> str:
     states = _at_rest()
     recording = json.loads((DIRECTORY / f"{name}.json").read_text())
     documents = [_unpack(item, states) for item in _scattered(recording)]
-    return "\n".join(json.dumps(document) for document in documents) + "\n"
+    return "\n".join(json.dumps(_written(document)) for document in documents) + "\n"
 
 
 @cache
 def _at_rest() -> dict[str, State]:
     found: dict[str, State] = json.loads((DIRECTORY / f"{AT_REST}.json").read_text())
-    return found
+    return {urn: {**state, "outputs": _applied(state["inputs"], state["outputs"])} for urn, state in found.items()}
+
+
+def write_at_rest(states_: dict[str, State]) -> None:
+    """Outputs repeat inputs: what they have beside them is enough."""
+    write(
+        AT_REST,
+        {
+            urn: {**state, "outputs": list(_difference(state["inputs"], state["outputs"], []))}
+            for urn, state in states_.items()
+        },
+    )
 
 
 def documents(printed: str, places: dict[str, str]) -> list[Any]:
@@ -64,12 +79,23 @@ def states(documents_: list[Any]) -> dict[str, State]:
         data = (document.get("resOutputsEvent") or {}).get("metadata")
         if data and data.get("new"):
             found[data["urn"]] = data["new"]
+        if "preludeEvent" in document:
+            found[_CONFIG] = {"inputs": document["preludeEvent"]["config"], "outputs": {}}
     return dict(sorted(found.items()))
 
 
 def pack(documents_: list[Any], at_rest: dict[str, State]) -> list[Any]:
-    """Documents with each state as its difference from the one at rest."""
-    return _gathered([_pack(document, at_rest) for document in documents_])
+    """Documents with each state as its difference from the one at rest. Of the two events of a resource the second
+    has all that the first has."""
+    ended = {_about(item["resOutputsEvent"]) for item in documents_ if "resOutputsEvent" in item}
+    kept = [
+        item for item in documents_ if not ("resourcePreEvent" in item and _about(item["resourcePreEvent"]) in ended)
+    ]
+    return _gathered([_pack(document, at_rest) for document in kept])
+
+
+def _about(event: dict[str, Any]) -> tuple[str, str]:
+    return event["metadata"]["urn"], event["metadata"]["op"]
 
 
 def write(name: str, content: Any) -> None:
@@ -83,9 +109,22 @@ def write(name: str, content: Any) -> None:
 
 
 def _stripped(value: Any) -> Any:
+    """Without what nobody reads; text that is JSON as such, so that a small difference stays one."""
     if isinstance(value, dict):
-        return {key: _stripped(item) for key, item in value.items() if key not in _VOLATILE}
+        return {
+            key: {_JSON: json.loads(item)} if key == CONTRACT_VARIABLE and isinstance(item, str) else _stripped(item)
+            for key, item in value.items()
+            if key not in _VOLATILE and not key.startswith("__")
+        }
     return [_stripped(item) for item in value] if isinstance(value, list) else value
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {_JSON}:
+            return json.dumps(value[_JSON], separators=(",", ":"), ensure_ascii=False)
+        return {key: _written(item) for key, item in value.items()}
+    return [_written(item) for item in value] if isinstance(value, list) else value
 
 
 _SIDES = ("old", "new", "oldState", "newState")
@@ -105,6 +144,9 @@ def _sides(document: Any) -> Iterator[tuple[dict[str, Any], str, str]]:
 
 def _pack(document: Any, at_rest: dict[str, State]) -> Any:
     urns = list(at_rest)
+    if "preludeEvent" in document:
+        settings = document["preludeEvent"]["config"]
+        return {"preludeEvent": {"but": list(_difference(at_rest[_CONFIG]["inputs"], settings, []))}}
     for holder, side, urn in list(_sides(document)):
         if urn in at_rest:
             holder[side] = {"but": list(_difference(at_rest[urn], holder[side], []))}
@@ -118,6 +160,8 @@ def _pack(document: Any, at_rest: dict[str, State]) -> Any:
 
 def _unpack(document: Any, at_rest: dict[str, State]) -> Any:
     resources, urns = list(at_rest.values()), list(at_rest)
+    if "preludeEvent" in document:
+        return {"preludeEvent": {"config": _applied(at_rest[_CONFIG]["inputs"], document["preludeEvent"]["but"])}}
     for holder in _holders(document):
         if "at_rest" in holder:
             number = holder.pop("at_rest")
@@ -167,7 +211,7 @@ def _ranges(numbers: list[int]) -> list[list[int]]:
 
 def _difference(old: Any, new: Any, path: list[Any]) -> Iterator[list[Any]]:
     """``[path, value]`` for what is new or other, ``[path]`` for what is gone."""
-    if isinstance(old, dict) and isinstance(new, dict):
+    if isinstance(old, dict) and isinstance(new, dict) and (new or not path):
         for key in sorted(old.keys() - new.keys()):
             yield [[*path, key]]
         for key in sorted(new):

@@ -238,7 +238,9 @@ def test_links_lead_to_the_line_of_the_mapping() -> None:
     path = origins.access("issuer_directory", "postgres", "vex.issuer_trust")
     link = origins.link(path)
     assert link == f"[`schema-mapping.yaml:{line}`]({origins.source_url}/schema-mapping.yaml#L{line})"
-    found = verdict(granted(1))
+    grant = {"role": "issuer_directory", "schema": "vex", "objectType": "table", "objects": ["issuer_trust"]}
+    found = verdict(event("create", GRANT, "g", None, {**grant, "privileges": ["SELECT"]}))
     object.__setattr__(found.context, "origins", origins)
     text = write([found], Options(keep=(origins.source_url,)))
     assert f"({origins.source_url}/schema-mapping.yaml#L" in text, "an address of our own is no secret"
+    assert not origins.link(("modules", "gone")), "what is gone has no line among the others"

@@ -1,32 +1,26 @@
 """What a change of a resource means, where no recording shows it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from components.postgres.inventory import DROPPED, KEPT
 from components.postgres.migration_files import checksum
 from review.risk import Risk
 from review.tokens import (
-    AWS_BUCKET,
-    BUCKET,
-    CONFIG_MAP,
+    CREDENTIAL,
     DATABASE,
     DEFAULT_PRIVILEGES,
     GRANT,
     INVENTORY,
-    LIFECYCLE,
     MIGRATIONS,
-    NETWORK_POLICY,
-    OBJECT_LOCK,
-    OBJECT_STORE_USER,
     ROLE,
     SCHEMA,
-    STATEFUL_SET,
     VALKEY_STREAMS,
     VALKEY_USERS,
-    VERSIONING,
 )
-from tests.review.made import ROOT, event, sentences, verdict
+from tests.review.made import event, only, sentences, verdict
 
 GRANTED = {
     "role": "scanner",
@@ -35,13 +29,6 @@ GRANTED = {
     "objects": ["linksets"],
     "privileges": ["SELECT"],
 }
-
-
-def only(*events: dict[str, object], root: Path = ROOT) -> tuple[Risk, str]:
-    """The one sentence that there is."""
-    found = sentences(verdict(*events, root=root))
-    assert len(found) == 1, found
-    return found[0]
 
 
 def test_a_grant_that_is_made_widens_access() -> None:
@@ -143,88 +130,6 @@ def test_a_migration_that_nobody_can_read_may_destroy_data(tmp_path: Path, text:
     assert risk == Risk.DATA_LOSS and why in sentence
 
 
-def test_a_bucket_that_stops_keeping_versions_is_data_loss() -> None:
-    enabled, suspended = (
-        {"bucket": "blobs", "versioningConfiguration": {"status": s}} for s in ("Enabled", "Suspended")
-    )
-    found = verdict(
-        event("update", VERSIONING, "blobs", enabled, suspended),
-        event("same", BUCKET, "blobs", {"bucket": "blobs"}, {"bucket": "blobs"}),
-    )
-    assert found.risk == Risk.DATA_LOSS and found.violations[0].rule == "bucket-versioning"
-    assert only(event("delete", VERSIONING, "blobs", enabled))[0] == Risk.DATA_LOSS
-
-
-def _rules(**days: int) -> dict[str, object]:
-    return {"bucket": "blobs", "rules": {"a": {"Prefix": "", "NoncurrentVersionExpiration": {"NoncurrentDays": days["noncurrent"]}},
-                                         "b": {"Prefix": "", "Expiration": {"Days": days["current"]} if "current" in days else {}}}}  # fmt: skip
-
-
-def test_a_rule_that_deletes_current_objects_is_data_loss() -> None:
-    told = only(event("update", BUCKET, "blobs", _rules(noncurrent=90), _rules(noncurrent=90, current=30)))
-    assert told == (Risk.DATA_LOSS, "`blobs`: **current objects** deleted after 30 days instead of without end")
-
-
-def test_lifecycle_of_the_official_resource_is_read_the_same() -> None:
-    def rules(days: int) -> dict[str, object]:
-        return {
-            "bucket": "blobs",
-            "rules": [{"id": "a", "status": "Enabled", "noncurrentVersionExpiration": {"noncurrentDays": days}}],
-        }
-
-    told = only(event("update", LIFECYCLE, "blobs", rules(90), rules(30)))
-    assert told == (Risk.RETENTION_SHORTENED, "`blobs`: noncurrent versions kept 30 days instead of 90")
-
-
-def test_a_shorter_object_lock_is_shorter_retention() -> None:
-    def lock(days: int) -> dict[str, object]:
-        return {"bucket": "evidence", "rule": {"defaultRetention": {"mode": "GOVERNANCE", "days": days}}}
-
-    assert only(event("update", OBJECT_LOCK, "evidence", lock(90), lock(30)))[0] == Risk.RETENTION_SHORTENED
-
-
-def test_a_bucket_of_the_official_resource_is_a_bucket() -> None:
-    assert only(event("delete", AWS_BUCKET, "blobs", {"bucket": "blobs", "forceDestroy": True}))[0] == Risk.DATA_LOSS
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "risk"),
-    [
-        ("maxmemory-policy volatile-lru", "maxmemory-policy allkeys-lru", Risk.DATA_LOSS),
-        ("appendonly yes", "appendonly no", Risk.DATA_LOSS),
-        ("maxmemory 2gb", "maxmemory 1gb", Risk.RETENTION_SHORTENED),
-        ("maxmemory 2gb", "maxmemory 4gb", Risk.RESTART),
-    ],
-)
-def test_what_a_directive_costs(before: str, after: str, risk: Risk) -> None:
-    found = verdict(
-        event("update", CONFIG_MAP, "valkey-conf", {"data": {"valkey.conf": before}}, {"data": {"valkey.conf": after}}),
-        event(
-            "update",
-            STATEFUL_SET,
-            "valkey",
-            {"spec": {}},
-            {"spec": {"a": 1}},
-            changed=["spec.template.metadata.annotations"],
-        ),
-    )
-    assert found.risk == risk
-    name, old = before.split()
-    assert any(
-        text == f"Valkey restarts once: `{name}` `{old}` to `{after.split()[1]}`" for _, text in sentences(found)
-    )
-
-
-def test_network_policies_are_told_by_whom_they_let_in() -> None:
-    def policy(*modules: str) -> dict[str, object]:
-        peers = [{"podSelector": {"matchLabels": {"app": name}}} for name in modules]
-        return {"spec": {"ingress": [{"from": peers}]}}
-
-    assert only(event("update", NETWORK_POLICY, "valkey", policy("a"), policy("a", "b")))[0] == Risk.ACCESS_WIDENED
-    assert only(event("update", NETWORK_POLICY, "valkey", policy("a", "b"), policy("a")))[0] == Risk.ACCESS_REVOKED
-    assert only(event("delete", NETWORK_POLICY, "valkey", policy("a")))[0] == Risk.ACCESS_WIDENED
-
-
 def test_valkey_users_are_told_by_pattern_and_command() -> None:
     before = {"users": {"scanner": ["resetchannels", "+ping", "(~scan:* +get +set)"]}}
     after = {
@@ -253,7 +158,7 @@ def test_a_stream_without_leave_to_lose_data_is_told_as_refused() -> None:
         ("kubernetes:core/v1:PersistentVolumeClaim", "replace", Risk.DATA_LOSS),
         ("kubernetes:core/v1:Namespace", "delete", Risk.DATA_LOSS),
         ("kubernetes:policy/v1:PodDisruptionBudget", "delete", Risk.RESTART),
-        ("kubernetes:batch/v1:CronJob", "replace", Risk.RESTART),
+        ("kubernetes:core/v1:ServiceAccount", "replace", Risk.RESTART),
         ("some:index/thing:Thing", "update", Risk.RESTART),
         ("some:index/thing:Thing", "create", Risk.ADDITIVE),
     ],
@@ -271,34 +176,84 @@ def test_a_provider_that_points_to_another_server_is_told_with_both() -> None:
     assert risk == Risk.RESTART and "`host` `b` instead of `a`" in sentence
 
 
+TENANTS: dict[str, Any] = {
+    "schema": "policy",
+    "append_only": [],
+    "tenant_tables": {"policies": {"column": "tenant_id"}},
+    "tenant_bypass": [],
+}
+OTHER: dict[str, Any] = {**TENANTS, "schema": "notify", "tenant_tables": {"rules": {"column": "tenant_id"}}}
+
+
+def _migrations(old: dict[str, Any], **more: object) -> dict[str, Any]:
+    return event("update", MIGRATIONS, str(old["schema"]), old, {**old, **more})
+
+
 def test_tenants_that_are_no_longer_kept_apart_widen_access() -> None:
-    old = {
-        "schema": "policy",
-        "append_only": [],
-        "tenant_tables": {"policies": {"column": "tenant_id"}},
-        "tenant_bypass": [],
-    }
-    told = sentences(
-        verdict(event("update", MIGRATIONS, "policy", old, {**old, "tenant_tables": {}, "tenant_bypass": ["scanner"]}))
+    """On one schema of two; switched off altogether it is one sentence."""
+    found = verdict(_migrations(TENANTS, tenant_tables={}), event("same", MIGRATIONS, "notify", OTHER, OTHER))
+    assert sentences(found) == [(Risk.ACCESS_WIDENED, "tenants are **no longer kept apart** on `policy.policies`")]
+    risk, sentence = only(_migrations(TENANTS, tenant_tables={}), _migrations(OTHER, tenant_tables={}))
+    assert risk == Risk.ACCESS_WIDENED and "on 2 tables of 2 schemas" in sentence
+
+
+def test_a_role_that_sees_every_tenant_is_told_once_with_all_schemas() -> None:
+    told = only(_migrations(TENANTS, tenant_bypass=["scanner"]), _migrations(OTHER, tenant_bypass=["scanner"]))
+    assert told == (Risk.ACCESS_WIDENED, "`scanner` sees the rows of every tenant in `notify` and `policy`")
+    back = {**TENANTS, "tenant_bypass": ["scanner"]}
+    assert only(_migrations(back, tenant_bypass=[]))[0] == Risk.ACCESS_REVOKED
+
+
+def test_a_new_table_that_is_kept_apart_takes_nothing_from_anybody() -> None:
+    more = {**TENANTS["tenant_tables"], "drafts": {"column": "tenant_id"}}
+    assert only(_migrations(TENANTS, tenant_tables=more)) == (
+        Risk.ADDITIVE, "tenants are kept apart on the new `policy.drafts`",
+    )  # fmt: skip
+    known = event("same", GRANT, "g", *[{**GRANTED, "schema": "policy", "objects": ["drafts"]}] * 2)
+    assert only(known, _migrations(TENANTS, tenant_tables=more))[0] == Risk.ACCESS_REVOKED
+
+
+def test_a_schema_that_is_retained_is_kept_and_lost_to_its_modules() -> None:
+    old = {"name": "symbols", "dropCascade": False}
+    risk, sentence = only(event("delete", SCHEMA, "symbols", old, retained=True))
+    assert risk == Risk.ACCESS_REVOKED
+    assert sentence == "schema `symbols` leaves the stack and is kept with its tables, as the admin's: modules lose it"
+    risk, sentence = only(event("delete", SCHEMA, "symbols", old))
+    assert risk == Risk.DATA_LOSS and sentence.endswith("(refused while it has any: dropSchemas does not name it)")
+
+
+def test_the_database_that_is_retained_is_no_data_loss() -> None:
+    assert only(event("delete", DATABASE, "stellaops", {"name": "stellaops"}, retained=True))[0] == Risk.ACCESS_REVOKED
+
+
+def test_a_schema_that_the_config_lets_go_is_told_once() -> None:
+    old = {"logins": {}, "schemas": {"symbols": KEPT}, "drop_schemas": []}
+    new = {**old, "schemas": {"symbols": DROPPED}, "drop_schemas": ["symbols"]}
+    cascades = ({"name": "symbols", "dropCascade": value} for value in (False, True))
+    schema = event("update", SCHEMA, "symbols", *cascades)
+    risk, sentence = only(event("update", INVENTORY, "postgres", old, new), schema)
+    assert risk == Risk.ACCESS_WIDENED
+    assert (
+        sentence == "schema `symbols` is from now on dropped with its tables when it leaves the mapping (dropSchemas)"
     )
-    assert (Risk.ACCESS_WIDENED, "tenants are **no longer kept apart** on `policy.policies`") in told
-    assert (Risk.ACCESS_WIDENED, "`scanner` sees the rows of every tenant in `policy`") in told
+    assert only(event("update", INVENTORY, "postgres", new, old))[0] == Risk.NONE
+    assert only(event("delete", INVENTORY, "postgres", old))[0] == Risk.NONE
 
 
-def test_access_keys_are_told_by_their_policy_and_hold_no_data() -> None:
-    old = {"user": "airgap", "rotate": 1, "policy": {"write": {"Action": ["s3:PutObject"]}}}
-    more = {**old, "policy": {**old["policy"], "read": {"Action": ["s3:GetObject"]}}}  # type: ignore[dict-item]
-    assert only(event("update", OBJECT_STORE_USER, "airgap", old, more)) == (
-        Risk.ACCESS_WIDENED,
-        "the policy of `airgap` gets or changes `read`",
-    )
-    assert only(event("update", OBJECT_STORE_USER, "airgap", more, old))[0] == Risk.ACCESS_REVOKED
-    assert only(event("replace", OBJECT_STORE_USER, "airgap", old, {**old, "rotate": 2}))[0] == Risk.RESTART
-    assert only(event("delete", OBJECT_STORE_USER, "airgap", old))[0] == Risk.ACCESS_REVOKED
+def _contract(**ttls: str) -> dict[str, Any]:
+    keys = [{"pattern": "locator:{imageDigest}", "type": "string", "ttl": ttls["key"], "verb": "write"}]
+    streams = [{"name": "notify:delivery", "verb": "consume", "ttl": ttls["stream"], "events": []}]
+    return {"version": "1.1", "modules": {"scanner": {"valkey": {"keys": keys, "streams": streams}}}}
 
 
-def test_a_schema_that_the_config_lets_go_is_told() -> None:
-    old = {"logins": {}, "schemas": {"symbols": "kept"}, "drop_schemas": []}
-    risk, sentence = only(event("update", INVENTORY, "inventory", old, {**old, "drop_schemas": ["symbols"]}))
-    assert risk == Risk.ACCESS_WIDENED and sentence.startswith("schema `symbols` goes with its tables when")
-    assert only(event("delete", INVENTORY, "inventory", old))[0] == Risk.NONE
+def test_keys_and_streams_that_are_kept_for_less_are_shorter_retention() -> None:
+    found = verdict(outputs=(_contract(key="30d", stream="7d"), _contract(key="7d", stream="none")))
+    assert sentences(found) == [
+        (Risk.RETENTION_SHORTENED, "`locator:{imageDigest}` is kept `7d` instead of `30d`"),
+        (Risk.ADDITIVE, "entries of `notify:delivery` are kept until they are worked off instead of `7d`"),
+    ]
+
+
+def test_many_passwords_are_told_in_one_line() -> None:
+    found = verdict(*(event("create", CREDENTIAL, f"m{n}", None, {"user": f"m{n}"}) for n in range(9)))
+    assert sentences(found) == [(Risk.ADDITIVE, "`m0`, `m1`, `m2`, `m3`, `m4` and 4 more get passwords of their own")]

@@ -72,23 +72,22 @@ EXPECTED = {
         (
             "access-widened: `reporter` gains SELECT on all of `policy` (as a member of `policy_reader`)",
             "additive: login `reporter` is made",
-            "restart: Valkey restarts once: its users change",
             "additive: user `reporter` is made, on `events:*` and `queue:*`",
             "access-widened: `reporter` gains reading of `evidence/`",
+            "additive: access key of `reporter` is made",
+            "additive: ConfigMap and Secret of `reporter` are made",
             "additive: `reporter` gets passwords of its own",
         ),
     ),
     "module-removed": Expected(
         Risk.ACCESS_REVOKED,
         (
-            "access-revoked: login `vexlens` is dropped with all that it may do",
+            "access-revoked: login `vexlens` is dropped with all that it may do; its sessions are ended first",
             "access-revoked: user `vexlens` is removed with all that it may do",
-            "restart: Valkey restarts once: its users change",
-            "access-revoked: the passwords of `vexlens` are retired",
         ),
     ),
     "schema-added": Expected(
-        Risk.RESTART,
+        Risk.ADDITIVE,
         (
             "additive: `reporter` gains write access to all of `reports` (as a member of `reports_writer`)",
             "additive: login `reporter` is made",
@@ -96,8 +95,8 @@ EXPECTED = {
             "additive: `reports_reader` gains SELECT on `reports.reports` and `reports.schema_migrations`, which are new",
             "additive: migration `reports 0001` will run (5 lines, shown)",
             "additive: schema `reports` is made with its roles",
-            "restart: Valkey restarts once: its users change",
             "additive: user `reporter` is made, on `events:*` and `queue:*`",
+            "additive: ConfigMap and Secret of `reporter` are made",
             "additive: `reporter` gets passwords of its own",
         ),
     ),
@@ -105,20 +104,53 @@ EXPECTED = {
         Risk.DATA_LOSS,
         (
             "data-loss: schema `symbols` is dropped with all its tables",
-            "access-revoked: login `symbols` is dropped with all that it may do",
+            "access-revoked: login `symbols` is dropped with all that it may do; its sessions are ended first",
             "access-revoked: user `symbols` is removed with all that it may do",
-            "restart: Valkey restarts once: its users change",
-            "access-revoked: the passwords of `symbols` are retired",
         ),
     ),
-    "schema-removed-refused": Expected(
-        Risk.DATA_LOSS,
+    "schema-kept": Expected(
+        Risk.ACCESS_REVOKED,
         (
-            "data-loss: schema `symbols` is dropped with all its tables",
-            "access-revoked: login `symbols` is dropped with all that it may do",
+            "access-revoked: login `symbols` is dropped with all that it may do; its sessions are ended first",
+            "access-revoked: schema `symbols` leaves the stack and is kept with its tables, as the admin's: modules lose it",
             "access-revoked: user `symbols` is removed with all that it may do",
-            "restart: Valkey restarts once: its users change",
-            "access-revoked: the passwords of `symbols` are retired",
+        ),
+    ),
+    "schema-named": Expected(
+        Risk.ACCESS_WIDENED,
+        (
+            "access-widened: schema `symbols` is from now on dropped with its tables when it leaves the mapping (dropSchemas)",
+        ),
+    ),
+    "schema-named-too-late": Expected(
+        Risk.ACCESS_REVOKED,
+        ("access-revoked: user `symbols` is removed with all that it may do",),
+        error="pulumi-python:dynamic/storage:PostgresInventory resource 'postgres': property dr",
+    ),
+    "schemas-no-longer-named": Expected(
+        Risk.NONE,
+    ),
+    "tenants-kept-apart": Expected(
+        Risk.ACCESS_REVOKED,
+        (
+            "access-revoked: tenants are kept apart on 26 tables of 8 schemas (`postgres:tenantIsolation`): sessions that do not set `app.tenant_id` see no rows there; `timeline_indexer` still sees the rows of all",
+        ),
+    ),
+    "tenants-no-longer-kept-apart": Expected(
+        Risk.ACCESS_WIDENED,
+        (
+            "access-widened: tenants are **no longer kept apart** on 26 tables of 8 schemas (`postgres:tenantIsolation`): who may read a table reads the rows of every tenant",
+        ),
+    ),
+    "bypass-added": Expected(
+        Risk.ACCESS_WIDENED,
+        ("access-widened: `notifier` sees the rows of every tenant in `notify`",),
+    ),
+    "bypass-removed": Expected(
+        Risk.ACCESS_WIDENED,
+        (
+            "access-widened: `timeline_indexer` gains SELECT on `notify.rules(rule_id, tenant_id)`",
+            "access-revoked: `timeline_indexer` no longer sees the rows of every tenant in `notify` and `scanner`",
         ),
     ),
     "table-added": Expected(
@@ -188,15 +220,13 @@ EXPECTED = {
     ),
     "memory-raised": Expected(
         Risk.RESTART,
-        (
-            "restart: Valkey is stopped and its StatefulSet made anew; its volumes stay: `maxmemory` `2gb` to `4gb`; memory limit `4096Mi` to `8192Mi`; `volumeClaimTemplates` cannot change in place",
-        ),
+        ("restart: Valkey restarts once: `maxmemory` `2gb` to `4gb`; memory limit `4480Mi` to `8768Mi`",),
     ),
     "memory-lowered": Expected(
         Risk.RETENTION_SHORTENED,
         (
             "retention-shortened: less memory (`1gb` instead of `2gb`): keys with a TTL are evicted earlier",
-            "restart: Valkey is stopped and its StatefulSet made anew; its volumes stay: `maxmemory` `2gb` to `1gb`; memory limit `4096Mi` to `2048Mi`; `volumeClaimTemplates` cannot change in place",
+            "restart: Valkey restarts once: `maxmemory` `2gb` to `1gb`; memory limit `4480Mi` to `2304Mi`",
         ),
     ),
     "stream-nodes-larger": Expected(
@@ -210,26 +240,70 @@ EXPECTED = {
             "restart: Valkey restarts once: `aof-use-rdb-preamble` `yes` to `unset`; `appendfsync` `everysec` to `unset`; `appendonly` `yes` to `no`",
         ),
     ),
-    "key-read-added": Expected(
+    "replicas-added": Expected(
+        Risk.RESTART,
+        (
+            "restart: Valkey restarts once: 3 servers instead of 1; Sentinel runs beside each server, and says who the primary is; memory limit `4480Mi` to `5056Mi`",
+            "additive: network policy `valkey` lets in `namespace stellaops`, `pods valkey` and `pods valkey-maintenance` on port `26379`",
+        ),
+    ),
+    "tls-on": Expected(
+        Risk.RESTART,
+        (
+            "restart: Valkey restarts once: TLS is switched on: services connect with it or not at all",
+            "restart: ConfigMaps of `airgap`, `attestor`, `audit`, `authority`, `concelier` and 22 more are changed: `VALKEY_TLS`; services must be restarted to take it",
+        ),
+    ),
+    "image-raised": Expected(
+        Risk.RESTART,
+        ("restart: Valkey restarts once: image `valkey/valkey:8.1.8` to `valkey/valkey:8.1.9`",),
+    ),
+    "exporter-added": Expected(
+        Risk.RESTART,
+        (
+            "restart: Valkey restarts once: the exporter runs beside each server",
+            "additive: ServiceMonitor `valkey` is made",
+            "additive: network policy `valkey` lets in `namespace monitoring` on port `9121`",
+            "additive: passwords that Valkey's own servers and jobs use are made: `valkey-exporter`",
+        ),
+    ),
+    "namespaces-named": Expected(
         Risk.ACCESS_WIDENED,
         (
-            "access-widened: `policy` gains reading of `scan:*` (11 commands)",
-            "restart: Valkey restarts once: its users change",
+            "access-widened: network policy `valkey` lets in `namespace policy` and `namespace scanner` on port `6379`",
+            "access-revoked: network policy `valkey` no longer lets in `namespace stellaops` on port `6379`",
         ),
+    ),
+    "node-passwords-renewed": Expected(
+        Risk.RESTART,
+        ("restart: Valkey restarts once: the passwords of its own users are renewed",),
+    ),
+    "trimmed-at-another-time": Expected(
+        Risk.NONE,
+    ),
+    "ttl-shortened": Expected(
+        Risk.RETENTION_SHORTENED,
+        ("retention-shortened: `locator:{imageDigest}` is kept `7d` instead of `30d`",),
+    ),
+    "stream-trimmed-earlier": Expected(
+        Risk.RETENTION_SHORTENED,
+        ("retention-shortened: entries of `notify:delivery` are kept `1d` instead of `7d`",),
+    ),
+    "key-read-added": Expected(
+        Risk.ACCESS_WIDENED,
+        ("access-widened: `policy` gains reading of `scan:*` (11 commands)",),
     ),
     "key-write-removed": Expected(
         Risk.DATA_LOSS,
         (
             "data-loss: group `scheduler` of stream `concelier:drift` is deleted with its position and pending entries",
             "access-revoked: `scheduler` loses consuming of `concelier:drift` (21 commands)",
-            "restart: Valkey restarts once: its users change",
         ),
     ),
     "consumer-added": Expected(
         Risk.ACCESS_WIDENED,
         (
             "access-widened: `notifier` gains consuming of `scheduler:jobs` (21 commands)",
-            "restart: Valkey restarts once: its users change",
             "additive: group `notifier` is made on stream `scheduler:jobs`",
         ),
     ),
@@ -241,13 +315,21 @@ EXPECTED = {
             "access-revoked: `findings` loses consuming of `policy:evaluated` (21 commands)",
             "access-revoked: `notifier` loses consuming of `policy:evaluated` (21 commands)",
             "access-revoked: `policy` loses adding to `policy:evaluated` (2 commands)",
-            "restart: Valkey restarts once: its users change",
+        ),
+    ),
+    "stream-removed-guarded": Expected(
+        Risk.DATA_LOSS,
+        (
+            "data-loss: stream `policy:evaluated` is deleted (refused while it holds entries: allowDataLoss is off)",
+            "access-revoked: `export_center` loses consuming of `policy:evaluated` (21 commands)",
+            "access-revoked: `findings` loses consuming of `policy:evaluated` (21 commands)",
+            "access-revoked: `notifier` loses consuming of `policy:evaluated` (21 commands)",
+            "access-revoked: `policy` loses adding to `policy:evaluated` (2 commands)",
         ),
     ),
     "password-renewed": Expected(
         Risk.RESTART,
         (
-            "restart: Valkey restarts once: its users change",
             "restart: the users get the renewed passwords of `concelier`",
             "restart: the passwords of `concelier` are renewed: it must be restarted with the new ones",
         ),
@@ -255,7 +337,7 @@ EXPECTED = {
     "bucket-added": Expected(
         Risk.ADDITIVE,
         (
-            "additive: `export_center` gains writing of `reports/`",
+            "additive: `export_center` gains reading, writing and deleting of `reports/`",
             "additive: `reports` keeps old versions of its objects",
             "additive: bucket `reports` is made",
         ),
@@ -264,13 +346,36 @@ EXPECTED = {
         Risk.DATA_LOSS,
         (
             "data-loss: bucket `offline-kits` is deleted with all its objects",
-            "access-revoked: `airgap` loses writing of `offline-kits/`",
-            "access-revoked: `export_center` loses writing of `offline-kits/`",
+            "access-revoked: `airgap` loses reading, writing and deleting of `offline-kits/`",
+            "access-revoked: access key of `airgap` is deleted",
+            "access-revoked: `export_center` loses reading, writing and deleting of `offline-kits/`",
+        ),
+    ),
+    "bucket-removed-guarded": Expected(
+        Risk.DATA_LOSS,
+        (
+            "data-loss: bucket `offline-kits` is deleted with all its objects (refused while it holds any: allowDataLoss is off)",
+            "access-revoked: `airgap` loses reading, writing and deleting of `offline-kits/`",
+            "access-revoked: access key of `airgap` is deleted",
+            "access-revoked: `export_center` loses reading, writing and deleting of `offline-kits/`",
+        ),
+    ),
+    "lock-shortened": Expected(
+        Risk.RETENTION_SHORTENED,
+        ("retention-shortened: `evidence`: new objects are locked for 30 days instead of 90",),
+    ),
+    "lock-compliance": Expected(
+        Risk.ACCESS_REVOKED,
+        (
+            "access-revoked: `evidence`: new objects are locked so that **nobody can lift or shorten it**, the root key included (COMPLIANCE): this cannot be undone",
         ),
     ),
     "object-lock-removed": Expected(
         Risk.DATA_LOSS,
-        ("data-loss: bucket `evidence` is deleted with all its objects and made anew, without object lock",),
+        (
+            "data-loss: bucket `evidence` is deleted with all its objects and made anew, without object lock",
+            "access-widened: `evidence_locker` gains deleting of `evidence/`",
+        ),
     ),
     "objects-read-added": Expected(
         Risk.ACCESS_WIDENED,
@@ -278,7 +383,29 @@ EXPECTED = {
     ),
     "objects-write-removed": Expected(
         Risk.ACCESS_REVOKED,
-        ("access-revoked: `airgap` loses writing of `offline-kits/`",),
+        (
+            "access-revoked: `airgap` loses reading, writing and deleting of `offline-kits/`",
+            "access-revoked: access key of `airgap` is deleted",
+        ),
+    ),
+    "objects-moved": Expected(
+        Risk.ACCESS_WIDENED,
+        (
+            "access-widened: `attestor` gains reading of `evidence/`",
+            "access-revoked: `attestor` loses reading and writing of `blobs/????/*/attestation.dsse`",
+        ),
+    ),
+    "contract-objects-off": Expected(
+        Risk.ACCESS_REVOKED,
+        (
+            "access-revoked: ConfigMaps and Secrets of `airgap`, `attestor`, `audit`, `authority`, `concelier` and 22 more are deleted: pods that take them with envFrom no longer start",
+        ),
+    ),
+    "contract-objects-moved": Expected(
+        Risk.ACCESS_REVOKED,
+        (
+            "access-revoked: ConfigMaps and Secrets of `airgap`, `attestor`, `audit`, `authority`, `concelier` and 22 more are deleted and made anew in namespaces `stellaops-airgap`, `stellaops-attestor` and 25 more: where they were, pods that take them with envFrom no longer start",
+        ),
     ),
     "data-loss-forbidden": Expected(
         Risk.NONE,
@@ -286,11 +413,29 @@ EXPECTED = {
     "protected": Expected(
         Risk.NONE,
     ),
+    "protection-removed": Expected(
+        Risk.ACCESS_WIDENED,
+        (
+            "access-widened: Roles `authority_owner`, `notify_owner`, `orchestrator_owner`, `policy_owner`, `registry_owner` and 6 more are no longer protected against deletion",
+            "access-widened: Schemas `authority`, `notify`, `orchestrator`, `policy`, `registry` and 6 more are no longer protected against deletion",
+            "access-widened: Database `stellaops` is no longer protected against deletion",
+            "access-widened: Buckets `blobs`, `evidence`, `images` and `offline-kits` are no longer protected against deletion",
+        ),
+    ),
+    "schema-removed-protected": Expected(
+        Risk.ACCESS_REVOKED,
+        (
+            "access-revoked: login `symbols` is dropped with all that it may do; its sessions are ended first",
+            "access-revoked: schema `symbols` leaves the stack and is kept with its tables, as the admin's: modules lose it",
+            "access-revoked: user `symbols` is removed with all that it may do",
+        ),
+        error='Preview failed: resource "urn:pulumi:local::stellaops-storage::stellaops:postgre',
+    ),
     "server-moved": Expected(
         Risk.RESTART,
         (
-            "restart: the postgresql provider `postgres-inside` points elsewhere: `host` `localhost` instead of `127.0.0.1`",
-            "restart: the postgresql provider `postgres-outside` points elsewhere: `host` `localhost` instead of `127.0.0.1`",
+            "restart: ConfigMaps of `airgap`, `attestor`, `authority`, `concelier`, `evidence_locker` and 19 more are changed: `PGHOST`; services must be restarted to take it",
+            "restart: the postgresql providers `postgres-outside` and `postgres-inside` point elsewhere: `host` `localhost` instead of `127.0.0.1`; what is stored stays behind",
         ),
     ),
     "secret-in-clear": Expected(
@@ -328,18 +473,19 @@ EXPECTED = {
             "access-widened: `excititor` (through `vex_writer`) gains DELETE, UPDATE on `vex.vex_raw`",
             "access-widened: `vexhub` gains DELETE, UPDATE on `vex.vex_raw`",
             "access-revoked: `risk_engine` loses SELECT on all of `policy` (no longer in `policy_reader`)",
-            "access-revoked: login `symbols` is dropped with all that it may do",
+            "access-revoked: login `symbols` is dropped with all that it may do; its sessions are ended first",
             "restart: search_path of `risk_engine`: `pg_catalog` instead of `policy`, for new connections",
             "additive: login `reporter` is made",
             "access-revoked: user `symbols` is removed with all that it may do",
-            "restart: Valkey is stopped and its StatefulSet made anew; its volumes stay: `maxmemory` `2gb` to `4gb`; its users change; memory limit `4096Mi` to `8192Mi`; `volumeClaimTemplates` cannot change in place",
+            "restart: Valkey restarts once: `maxmemory` `2gb` to `4gb`; memory limit `4480Mi` to `8768Mi`",
             "additive: user `reporter` is made, on `events:*` and `queue:*`",
             "access-widened: `reporter` gains reading of `evidence/`",
             "retention-shortened: `blobs`: noncurrent versions kept 30 days instead of 90",
             "retention-shortened: `evidence`: noncurrent versions kept 30 days instead of 90",
             "retention-shortened: `images`: noncurrent versions kept 30 days instead of 90",
             "retention-shortened: `offline-kits`: noncurrent versions kept 30 days instead of 90",
-            "access-revoked: the passwords of `symbols` are retired",
+            "additive: access key of `reporter` is made",
+            "additive: ConfigMap and Secret of `reporter` are made",
             "restart: the passwords of `concelier` are renewed: it must be restarted with the new ones",
             "additive: `reporter` gets passwords of its own",
         ),

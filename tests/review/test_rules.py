@@ -230,6 +230,20 @@ def test_fields_that_come_go_or_change_their_type_are_told() -> None:
     assert found.changed == ("endpoints.valkey.host: cache becomes other",)
 
 
+def test_another_bucket_is_no_other_form_of_the_contract() -> None:
+    new = document()
+    layout = new["layout"]
+    layout["reports"] = {"bucket": "reports", "templates": [], "content_types": {".pdf": "application/pdf"}}  # type: ignore[index]
+    assert not compare(DOCUMENT, new).problem and not compare(new, DOCUMENT).problem
+
+
+def test_what_may_be_there_or_not_is_added_and_removed_not_retyped() -> None:
+    sentinel = {"host": "cache", "port": 26379, "primary": "stellaops"}
+    old, new = ({"endpoints": {"valkey": {"sentinel": value}}} for value in (None, sentinel))
+    assert compare(old, new).added == compare(new, old).removed == ("endpoints.valkey.sentinel",)
+    assert not compare(old, new).retyped
+
+
 def _without_field(new: dict[str, object], version: str) -> dict[str, object]:
     new["version"] = version
     for module in new["modules"].values():  # type: ignore[attr-defined]
