@@ -69,8 +69,9 @@ def test_the_manifests_are_rendered_and_hold_the_same_users_as_the_server(live_s
     for path in directory.rglob("*.yaml"):
         for document in yaml.safe_load_all(path.read_text()):
             found[document["kind"], document["metadata"]["name"]] = (path, document)
-    assert set(found) == {
+    assert set(found) >= {
         ("StatefulSet", "valkey"), ("Service", "valkey"), ("Service", "valkey-headless"), ("ConfigMap", "valkey-conf"), ("Secret", "valkey-acl"),
+        ("CronJob", "backup-postgres-dump"), ("CronJob", "backup-postgres-base"), ("CronJob", "backup-valkey"), ("Deployment", "backup-wal"),
     }  # fmt: skip
     path, secret = found["Secret", "valkey-acl"]
     assert path.stat().st_mode & 0o077 == 0, "password hashes would be readable for everyone on this machine"
