@@ -20,9 +20,11 @@ from components.mapping import Mapping
 from components.mapping.names import days
 from components.rustfs import on_aws
 from components.rustfs.bucket_resource import Bucket
-from components.rustfs.lifecycle import Rules
+from components.rustfs.lifecycle import retention_rules
 from components.rustfs.user_resource import ObjectStoreUser
 from components.settings import Settings
+
+NONCURRENT_DAYS = 7  # what was deleted or overwritten by mistake, or on purpose, can be had back for so long
 
 
 @dataclass(frozen=True)
@@ -74,26 +76,28 @@ class Backups(pulumi.ComponentResource):
     def _create_bucket(self) -> pulumi.Output[str]:
         settings, mapping = self._args.settings, self._args.mapping
         physical = settings.object_store.bucket_prefix + names.BUCKET
-        rules: Rules = {
-            "abort-stale-uploads": {
-                "Prefix": "",
-                "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": days(mapping.rustfs.abort_multipart_after)},
-            }
-        }
+        rules = retention_rules(NONCURRENT_DAYS, days(mapping.rustfs.abort_multipart_after))
         protect, force = settings.protect, settings.allow_data_loss
         if settings.object_store.target == "aws":
             bucket, _ = on_aws.bucket(
                 names.BUCKET, physical, rules, object_lock=False, force_destroy=force, protect=protect, opts=self._s3
             )
-            return bucket
-        return Bucket(
+        else:
+            bucket = Bucket(
+                names.BUCKET,
+                bucket=physical,
+                object_lock=False,
+                rules=rules,
+                force_destroy=force,
+                opts=pulumi.ResourceOptions(parent=self, protect=protect),
+            ).bucket
+        versioning = aws.s3.BucketVersioning(
             names.BUCKET,
-            bucket=physical,
-            object_lock=False,
-            rules=rules,
-            force_destroy=force,
-            opts=pulumi.ResourceOptions(parent=self, protect=protect),
-        ).bucket
+            bucket=bucket,
+            versioning_configuration=aws.s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
+            opts=self._s3,
+        )
+        return versioning.bucket
 
     def _create_key(self) -> dict[str, pulumi.Output[str]]:
         """An access key that reaches this bucket and no other."""

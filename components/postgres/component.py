@@ -233,7 +233,7 @@ class Postgres(pulumi.ComponentResource):
         bypass = [self._logins[module].name for module in tenant_bypass(self._args.mapping, schema)]
         return {
             "tenant_tables": {table: _without_none(asdict(rule)) for table, rule in rules.items()},
-            "tenant_bypass": [*bypass, *([self.backup] if self.backup else [])],
+            "tenant_bypass": [*bypass, *([self.backup] if self.backup and rules else [])],
         }
 
 

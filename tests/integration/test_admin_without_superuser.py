@@ -96,6 +96,7 @@ def provisioned(
             "valkeyApply": "none",
             "kubernetesMode": "none",
             "objectStoreEndpoint": object_store.endpoint,
+            "objectStore:target": object_store.target,
             "bucketPrefix": f"admin-{request.param}-",
         }
         passwords = {

@@ -51,7 +51,7 @@ def run(stack: str, monkeypatch: pytest.MonkeyPatch, **changes: str) -> tuple[Re
 def test_every_stack_runs_the_whole_program(stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder, _ = run(stack, monkeypatch)
     assert len(recorder.of("schema:Schema")) == 11 and len(recorder.of("/storage:Bucket")) == 5
-    assert len(recorder.of("bucketVersioning:BucketVersioning")) == 4
+    assert len(recorder.of("bucketVersioning:BucketVersioning")) == 5
     servers = recorder.of("apps/v1:StatefulSet")
     assert list(servers) == ["valkey"]
     assert servers["valkey"]["spec"]["replicas"] == (3 if stack == "prod" else 1)
