@@ -60,7 +60,8 @@ class OtherPostgres(Postgres):
         self.release = release
         self.locale = release.locale
 
-    def _bin(self) -> Path:
+    @property
+    def programs(self) -> Path:
         place = self.home / "install"
         if not place.exists():
             aside = self.home / "install.new"

@@ -95,6 +95,7 @@ def provisioned(
             "valkeyHost": "valkey.example",
             "valkeyApply": "none",
             "kubernetesMode": "none",
+            "backups": "logical",  # what such an admin can give
             "objectStoreEndpoint": object_store.endpoint,
             "objectStore:target": object_store.target,
             "bucketPrefix": f"admin-{request.param}-",
