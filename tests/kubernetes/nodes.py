@@ -61,6 +61,7 @@ class Nodes:
     sentinel_port: int
     authority: trustme.CA | None
     running: dict[tuple[str, str], "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=lambda: dict(SENTINEL_SETTINGS))
 
     @property
     def ca_file(self) -> Path:
@@ -116,7 +117,7 @@ class Nodes:
     def data(self, address: str) -> Path:
         return self.directory / address / "data"
 
-    def environment(self, address: str, **more: str) -> dict[str, str]:
+    def environment(self, address: str) -> dict[str, str]:
         replicated = len(self.addresses) > 1
         return {
             **os.environ,
@@ -134,8 +135,7 @@ class Nodes:
             "PASSWORD_FILE": str(self.directory / "password"),
             "CLI_TLS": f"--tls --cacert {self.ca_file}" if self.authority else "",
             "TLS_DIRECTORY": str(self.ca_file.parent) if self.authority else "",
-            **SENTINEL_SETTINGS,
-            **more,
+            **self.settings,
         }
 
     def script(self, address: str, name: str) -> list[str]:
