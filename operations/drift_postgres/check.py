@@ -7,9 +7,8 @@ import psycopg
 from components.mapping.access import append_only_tables
 from components.postgres import append_only, row_security
 from components.postgres.ownership import foreign_objects
-from components.postgres.problems import MigrationError, error_text
+from components.postgres.server import MissingDatabaseError
 from components.postgres.session import Target, prepare_connection
-from components.provider_errors import ProviderError
 from operations.difference import Difference
 from operations.drift_postgres import objects, privileges, roles
 from operations.drift_postgres.catalog import Catalog
@@ -22,9 +21,7 @@ def check(stack: Stack) -> list[Difference]:
     """Every difference, none twice. Reads only. Raises ``ProviderError`` when the server cannot be asked."""
     server = stack.postgres
     try:
-        if not server.database_exists():
-            return [Difference(STORE, f"database {server.database} does not exist: the mapping needs it")]
-        with server.open(server.database) as connection:
+        with server.connected() as connection:
             prepare_connection(connection)
             connection.read_only = True
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -33,12 +30,8 @@ def check(stack: Stack) -> list[Difference]:
                 connection.execute("SET LOCAL search_path = ''")
                 catalog = Catalog(connection, stack.mapping, server.database, server.user)
                 sentences = set(_sentences(catalog, stack))
-    except MigrationError as error:
-        raise ProviderError(str(error)) from None
-    except psycopg.Error as error:
-        place = f"PostgreSQL at {server.host}:{server.port}, database {server.database}, as {server.user}"
-        todo = "see that the server runs and that the postgres settings of the stack's config are right"
-        raise ProviderError(f"{place}: {error_text(error)}; {todo}") from None
+    except MissingDatabaseError:
+        return [Difference(STORE, f"database {server.database} does not exist: the mapping needs it")]
     return [Difference(STORE, sentence) for sentence in sorted(sentences)]
 
 
