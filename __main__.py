@@ -10,6 +10,7 @@ from components.contract_objects import ContractObjects, ContractObjectsArgs
 from components.credentials import Credential
 from components.mapping import MappingError, load
 from components.postgres.component import Postgres, PostgresArgs
+from components.registration import run
 from components.rustfs.component import ObjectStore, ObjectStoreArgs
 from components.settings import Settings
 from components.valkey.component import Valkey, ValkeyArgs
@@ -22,7 +23,6 @@ def main() -> None:
         mapping = load(settings.mapping)
     except MappingError as error:
         raise pulumi.RunError(f"the mapping has {len(error.problems)} problem(s):\n{error}") from None
-
     credentials = {name: Credential(name, user=name, rotate=user.rotate) for name, user in mapping.users.items()}
     common: dict[str, Any] = {"mapping": mapping, "protect": settings.protect}
     data = {**common, "allow_data_loss": settings.allow_data_loss}
@@ -37,8 +37,7 @@ def main() -> None:
             kubernetes=settings.kubernetes,
             kubernetes_provider=cluster,
             deployment=settings.valkey_deployment,
-            **logins,
-            **data,
+            **(logins | data),
         ),
     )
     store, provider = settings.object_store, providers.object_store(settings.object_store)
@@ -48,13 +47,14 @@ def main() -> None:
         pulumi.export("backups", Backups("backups", args).outputs)
 
     document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)
-    known = {name: credential.clear(name in mapping.modules) for name, credential in credentials.items()}
-    secrets = {name: values | objects.secrets.get(name, {}) for name, values in known.items()}
+    keys, modules = objects.secrets, mapping.modules
+    secrets = {name: item.clear(name in modules) | keys.get(name, {}) for name, item in credentials.items()}
     if cluster is not None and settings.kubernetes.contract_objects:
         namespace = settings.kubernetes.contract_namespace or valkey.namespace
-        ContractObjects("contract", ContractObjectsArgs(document, secrets, namespace, cluster))
+        ready = {name: [*postgres.ready(name), *valkey.ready] for name in secrets}
+        ContractObjects("contract", ContractObjectsArgs(document, secrets, namespace, cluster, ready))
     pulumi.export("contract", document.model_dump(mode="json"))
     pulumi.export("secrets", secrets)
 
 
-main()
+run(main)

@@ -5,7 +5,7 @@ files; ``contract_reader.py`` reads either. One pair a module, since whoever may
 deliberately makes no namespace and restarts no pod: a service reads a renewed password when it starts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 from pulumi_kubernetes import Provider
@@ -19,12 +19,16 @@ PREFIX = "stellaops-storage-"
 
 @dataclass(frozen=True)
 class ContractObjectsArgs:
-    """What the component is made from. ``namespace``, as text, may hold ``{module}``, for modules with their own."""
+    """What the component is made from. ``namespace``, as text, may hold ``{module}``, for modules with their own.
+
+    ``after``: module -> what its objects wait for, so that no pod gets a password before the stores know it.
+    """
 
     contract: Contract
     secrets: dict[str, dict[str, pulumi.Output[str]]]
     namespace: pulumi.Input[str]
     provider: Provider
+    after: dict[str, list[pulumi.Resource]] = field(default_factory=dict)
 
 
 def kubernetes_name(module: str) -> str:
@@ -38,7 +42,6 @@ class ContractObjects(pulumi.ComponentResource):
     def __init__(self, name: str, args: ContractObjectsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellaops:contract:ContractObjects", name, None, opts)
         self._args = args
-        self._options = pulumi.ResourceOptions(parent=self, provider=args.provider)
         self.register_outputs({"names": {module: self._create(module) for module in args.contract.modules}})
 
     def _create(self, module: str) -> str:
@@ -55,12 +58,13 @@ class ContractObjects(pulumi.ComponentResource):
                 "stellaops.io/module": kubernetes_name(module),
             },
         )
-        core.ConfigMap(name, metadata=metadata, data=variables(args.contract, module), opts=self._options)
+        opts = pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=args.after.get(module))
+        core.ConfigMap(name, metadata=metadata, data=variables(args.contract, module), opts=opts)
         core.Secret(
             name,
             metadata=metadata,
             type="Opaque",
             string_data={**secret_variables(args.contract, module, args.secrets[module])},
-            opts=self._options,
+            opts=opts,
         )
         return name

@@ -19,6 +19,7 @@ from components.mapping.access import (
     connect_role,
     group_roles,
     login_limits,
+    schemas_used,
     tenant_bypass,
     tenant_rules,
 )
@@ -82,10 +83,14 @@ class Postgres(pulumi.ComponentResource):
         self.backup = self._create_backup_login(args.backup).name if args.backup else None
         self._close_database()
         self._create_inventory()
-        for schema in args.mapping.postgres.schemas:
-            self._create_schema(schema)
+        self._granted = {schema: self._create_schema(schema) for schema in args.mapping.postgres.schemas}
         self.roles = {module: login.name for module, login in self._logins.items()}
         self.register_outputs({"database": self._database.name, "roles": self.roles})
+
+    def ready(self, module: str) -> list[pulumi.Resource]:
+        """What is there when the module can log in and do all it may; nothing for who has no login."""
+        login = self._logins.get(module)
+        return [login, *(self._granted[schema] for schema in schemas_used(self._args.mapping, module))] if login else []
 
     def _create_provider(self, name: str, database: pulumi.Input[str]) -> postgresql.Provider:
         settings = self._args.settings
@@ -185,7 +190,8 @@ class Postgres(pulumi.ComponentResource):
         chain.grant("public-schema", role="public", object_type="schema", schema="public", privileges=[])
         chain.grant("connect", role=self._connect.name, object_type="database", privileges=["CONNECT"])
 
-    def _create_schema(self, name: str) -> None:
+    def _create_schema(self, name: str) -> pulumi.Resource:
+        """Returns what is there when the schema is."""
         args = self._args
         owner, writer, reader = (self._groups[f"{name}_{group}"] for group in GROUPS)
         schema = postgresql.Schema(
@@ -224,6 +230,7 @@ class Postgres(pulumi.ComponentResource):
         chain = GrantChain(self._options, self._database.name, schema.name, after=migrations)
         logins = {module: login.name for module, login in self._logins.items()}
         grant_schema(chain, args.mapping, name, writer.name, reader.name, logins)
+        return chain.last or migrations
 
     def _isolation(self, schema: str) -> dict[str, Any]:
         """How the schema's tenants are kept apart, as the migrations' inputs."""

@@ -14,7 +14,7 @@ from components.mapping.access import APPEND, CHANGE, READ, VERSION_TABLE, Direc
 
 
 class GrantChain:
-    """Grants that wait for each other, in the order in which they are asked for."""
+    """Grants that wait for each other, in the order in which they are asked for. ``last`` is there when all are."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class GrantChain:
         self._options = options
         self._database = database
         self._schema = schema
-        self._last = after
+        self.last = after
 
     def grant(
         self,
@@ -40,8 +40,8 @@ class GrantChain:
         columns: Collection[str] | None = None,
     ) -> None:
         """Add one grant. Empty ``privileges`` take away what the role has there."""
-        after = pulumi.ResourceOptions(depends_on=[self._last] if self._last else [])
-        self._last = postgresql.Grant(
+        after = pulumi.ResourceOptions(depends_on=[self.last] if self.last else [])
+        self.last = postgresql.Grant(
             name,
             database=self._database,
             schema=None if object_type == "database" else schema or self._schema,

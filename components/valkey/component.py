@@ -56,10 +56,12 @@ def streams_of(mapping: Mapping) -> dict[str, list[str]]:
 class Valkey(pulumi.ComponentResource):
     """Users and streams of the mapping. Output ``users``: their names; ``streams``: stream -> groups.
 
-    ``namespace``: where the deployment is; known when it exists, if it is made here.
+    ``namespace``: where the deployment is; known when it exists, if it is made here. ``ready``: what is there when
+    users can log in, where they are applied directly.
     """
 
     namespace: pulumi.Input[str]
+    ready: list[pulumi.Resource]
 
     def __init__(self, name: str, args: ValkeyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellaops:valkey:Valkey", name, None, opts)
@@ -68,26 +70,26 @@ class Valkey(pulumi.ComponentResource):
         self._passwords = {user: args.credentials[user].valkey_sha256 for user in args.mapping.users}
         if args.backup is not None:
             self._passwords[BACKUP_USER] = args.backup.valkey_sha256
-        if args.settings.apply == "direct":
-            self._apply_directly()
+        self.ready = self._apply_directly() if args.settings.apply == "direct" else []
         if args.kubernetes_provider is not None:
             self._deploy(args.kubernetes_provider)
         self.register_outputs({"users": list(self._passwords), "streams": streams_of(args.mapping)})
 
-    def _apply_directly(self) -> None:
+    def _apply_directly(self) -> list[pulumi.Resource]:
         mapping = self._args.mapping
-        ValkeyUsers(
+        users = ValkeyUsers(
             "valkey-users",
             users={user: list(acl_rules(mapping, user)) for user in self._passwords},
             hashes=dict(self._passwords),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        ValkeyStreams(
+        streams = ValkeyStreams(
             "valkey-streams",
             streams=streams_of(mapping),
             allow_data_loss=self._args.allow_data_loss,
             opts=pulumi.ResourceOptions(parent=self),
         )
+        return [users, streams]
 
     def _deploy(self, provider: Provider) -> None:
         args, mapping = self._args, self._args.mapping

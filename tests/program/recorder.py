@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -50,7 +50,7 @@ class Recorder(mocks.Mocks):
         return {resource.name: resource.inputs for resource in found}
 
 
-def record(program: Callable[[], None], config: dict[str, str] | None = None) -> Recorder:
+def record(program: Callable[[], Awaitable[None] | None], config: dict[str, str] | None = None) -> Recorder:
     """Run ``program`` on mocks to its end and return what it registered."""
     recorder = Recorder()
     loops: list[asyncio.AbstractEventLoop] = []
@@ -61,7 +61,9 @@ def record(program: Callable[[], None], config: dict[str, str] | None = None) ->
         return loops[-1]
 
     async def run() -> None:
-        program()
+        rest = program()
+        if rest is not None:
+            await rest
 
     # The SDK's mocks leave a loop behind in each of their threads.
     with patch("asyncio.new_event_loop", remembered):

@@ -1,6 +1,7 @@
 """The same program for every stack: what differs is config, and prod is protected."""
 
 import runpy
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,18 @@ def run(stack: str, monkeypatch: pytest.MonkeyPatch, **changes: str) -> tuple[Re
     monkeypatch.chdir(ROOT)
     protected: dict[str, bool] = {}
 
-    def program() -> None:
+    entrypoints: list[Callable[[], Awaitable[None]]] = []
+    # The SDK's own works in the engine's process only.
+    monkeypatch.setattr(pulumi, "run", entrypoints.append)
+
+    def program() -> Awaitable[None]:
         def remember(args: pulumi.ResourceTransformationArgs) -> None:
             protected[f"{args.type_}::{args.name}"] = bool(args.opts.protect)
 
         pulumi.runtime.register_stack_transformation(remember)
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+        (entrypoint,) = entrypoints
+        return entrypoint()
 
     config = {**config_of(stack), **{f"stellaops-storage:{key}": value for key, value in changes.items()}}
     return record(program, config), protected
