@@ -6,7 +6,7 @@ LOCAL := $(PYTHON) -m local
 MIGRATIONS = $(LOCAL) operate migrations $(subst migrate-,,$@) $(if $(SCHEMA),--schema $(SCHEMA)) $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
 .PHONY: migrate-status migrate-apply migrate-verify migrate-baseline migrate-repair
-.PHONY: help up down destroy preview review refresh drift streams trim keys size objects undelete backup restore drill env pulumi clean docs docs-open test lint format
+.PHONY: help up down destroy preview review refresh drift streams trim keys size objects undelete backup restore drill env pulumi clean docs docs-open test bench lint format
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ docs-open:  ## The same, and open the site in a browser
 test:  ## Prove it: lint, then all tests, on servers of their own (ARGS goes to pytest)
 	@$(LOCAL) lint
 	@$(LOCAL) test $(ARGS)
+
+bench:  ## Measure speed: a table and a plot (ARGS="--rounds 3 --factors 1,4,40 --write"; --help)
+	@$(LOCAL) bench $(ARGS)
 
 lint:  ## Check style, types, migrations, and that generated files are current
 	@$(LOCAL) lint

@@ -58,7 +58,7 @@ class Measured(Connection):
 def fill(connection: Connection, count: int) -> None:
     """Keys as Scanner writes them: digests, with TTLs where they have one."""
     for start in range(0, count, STEP):
-        commands = []
+        commands: list[tuple[Word, ...]] = []
         for number in range(start, min(start + STEP, count)):
             digest = f"sha256:{number:064x}"
             if number % 2:

@@ -14,7 +14,9 @@ from local.errors import UserError
 from local.paths import ROOT
 
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
-TAKES_ENGINE_ARGUMENTS = ("up", "preview", "refresh", "destroy", "test", "review")
+TAKES_ENGINE_ARGUMENTS = ("up", "preview", "refresh", "destroy", "test", "review", "bench")
+# Whatever follows is for pytest or python -m bench, in its order and with their --help.
+PASS_ALL_ON = ("test", "bench")
 # Their standard output is for machines: progress goes to standard error.
 FOR_MACHINES = ("env", "pulumi", "operate", "review")
 
@@ -25,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
-        engine = name in TAKES_ENGINE_ARGUMENTS and name not in ("test", "review")
+        engine = name in TAKES_ENGINE_ARGUMENTS and name not in ("test", "review", "bench")
         more = "; other arguments go to the engine" if engine else ""
         return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}{more}.")
 
@@ -52,7 +54,8 @@ def parser() -> argparse.ArgumentParser:
     )
     add("kubernetes-plugin", "build the official Kubernetes plugin and install it for pulumi")
     add("review", "turn a stack's preview into a comment for reviewers; arguments go to python -m review")
-    add("test", "run the tests; arguments go to pytest").add_argument("arguments", nargs=argparse.REMAINDER)
+    add("test", "run the tests; arguments go to pytest")
+    add("bench", "measure speed; arguments go to python -m bench").add_argument("arguments", nargs=argparse.REMAINDER)
     add("lint", "check style, types, migrations, and that generated files are current")
     add("format", "put the style right")
     return top
@@ -61,7 +64,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Run a command; its exit code. A user's mistake is one line on standard error and exit code 1."""
     top = parser()
-    options, engine_arguments = top.parse_known_args(arguments)
+    own = arguments[:1] if arguments and arguments[0] in PASS_ALL_ON else arguments
+    options, engine_arguments = top.parse_known_args(own)
+    engine_arguments += arguments[len(own) :]
     if engine_arguments and options.command not in TAKES_ENGINE_ARGUMENTS:
         top.error(f"unrecognized arguments: {' '.join(engine_arguments)}")
     console.use(errors=options.command in FOR_MACHINES)

@@ -55,7 +55,9 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:  # noqa: 
         case "review":
             return _review(state, list(arguments), own)
         case "test":
-            return _test([*options.arguments, *arguments])
+            return _test(list(arguments))
+        case "bench":
+            return _bench(list(arguments))
         case "lint" | "format":
             return _each(LINT if options.command == "lint" else FORMAT)
         case _:
@@ -63,7 +65,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:  # noqa: 
 
 
 @contextmanager
-def _alone(state: State) -> Iterator[None]:
+def alone(state: State) -> Iterator[None]:
     """One command at a time works on a stack."""
     state.make()
     os.umask(0o077)
@@ -87,7 +89,7 @@ def _check_mapping() -> None:
         raise UserError(what, "correct them", str(error)) from None
 
 
-def _ready(state: State) -> tuple[Stack, Fleet]:
+def ready(state: State) -> tuple[Stack, Fleet]:
     """Engine, plugins, servers and stack config: all that the engine needs to begin."""
     from local.plugins import install
 
@@ -125,7 +127,7 @@ def _same_as_last(state: State, name: str, lines: list[str]) -> bool:
 
 def _servers_only(state: State) -> int:
     _check_mapping()
-    with _alone(state):
+    with alone(state):
         fleet = Fleet.ready(state, console)
         fleet.start(console)
         console.say(summary.servers(fleet))
@@ -133,8 +135,8 @@ def _servers_only(state: State) -> int:
 
 
 def _up(state: State, arguments: Sequence[str]) -> int:
-    with _alone(state):
-        stack, fleet = _ready(state)
+    with alone(state):
+        stack, fleet = ready(state)
         again = ["--refresh", "--run-program"] if fleet.created and stack.has_resources() else []
         if again:
             console.line("stack", console.paint("yellow", "a server's data are new: what was there is made again"))
@@ -161,14 +163,14 @@ def _check_exit(code: int, command: str) -> None:
 
 
 def _preview(state: State, arguments: Sequence[str]) -> int:
-    with _alone(state):
-        stack, _ = _ready(state)
+    with alone(state):
+        stack, _ = ready(state)
         return stack.show("preview", *(arguments or ["--diff"]))
 
 
 def _refresh(state: State, arguments: Sequence[str]) -> int:
-    with _alone(state):
-        stack, _ = _ready(state)
+    with alone(state):
+        stack, _ = ready(state)
         _check_exit(stack.run(console, "refresh", "--yes", "--skip-preview", *_moved(state), *arguments), "refresh")
     return 0
 
@@ -179,8 +181,8 @@ def _destroy(state: State, arguments: Sequence[str], *, sure: bool) -> int:
         return 0
     if not sure and sys.stdin.isatty() and not _confirmed("remove every resource of the local stack, with its data?"):
         return 1
-    with _alone(state):
-        stack, fleet = _ready(state)
+    with alone(state):
+        stack, fleet = ready(state)
         _check_exit(stack.run(console, "destroy", "--yes", "--skip-preview", *_moved(state), *arguments), "destroy")
         stopped = fleet.stop()
     console.say(f"all resources removed; stopped {', '.join(stopped) or 'nothing'}. `make up` brings them back.")
@@ -191,7 +193,7 @@ def _down(state: State) -> int:
     if not state.directory.exists():
         console.say("nothing was running")
         return 0
-    with _alone(state):
+    with alone(state):
         stopped = Fleet.as_it_is(state).stop()
     console.say(
         f"stopped {', '.join(stopped)}; data stay, `make up` goes on with them" if stopped else "nothing was running"
@@ -210,7 +212,7 @@ def _clean(state: State, *, sure: bool) -> int:
             )
         if not _confirmed(f"remove {short(state.directory)} with all data of the local stack?"):
             return 1
-    with _alone(state):
+    with alone(state):
         fleet = Fleet.as_it_is(state)
         fleet.stop()
         for server in fleet.servers:
@@ -256,7 +258,7 @@ def _pulumi(state: State, arguments: list[str]) -> int:
 def _operate(state: State, arguments: list[str]) -> int:
     """A day-two command, with the servers running. Other commands may run beside it."""
     stack = _existing(state)
-    with _alone(state):
+    with alone(state):
         fleet = Fleet.ready(state, console)
         fleet.start(console)
     command = [VENV / "bin" / "python", "-m", "operations", *arguments]
@@ -286,7 +288,7 @@ def _review(state: State, arguments: list[str], own: dict[str, str]) -> int:
         settings = {**own, "PATH": os.pathsep.join([str(VENV / "bin"), own.get("PATH", os.defpath)])}
     else:
         stack = _existing(state)
-        with _alone(state):
+        with alone(state):
             Fleet.ready(state, console).start(console)
         settings = stack.environment
         arguments = arguments if chosen else ["--stack", STACK, *arguments]
@@ -304,6 +306,24 @@ def _test(arguments: list[str]) -> int:
     workers = [] if any(part.startswith(("-n", "--pdb")) for part in arguments) else ["-n", str(_workers())]
     command = [VENV / "bin" / "python", "-m", "pytest", *workers, *arguments]
     return subprocess.run([str(part) for part in command], cwd=ROOT, check=False).returncode
+
+
+def _bench(arguments: list[str]) -> int:
+    """What only the plot needs is installed here: nothing else should wait for it."""
+    pip = [VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    with console.step("python") as step:
+        step.update("looking for the packages that draw the plot")
+        needed = [
+            *pip,
+            "--requirement",
+            ROOT / "bench" / "requirements.lock",
+            "--constraint",
+            ROOT / "requirements.lock",
+        ]
+        done = subprocess.run([str(part) for part in needed], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError("pip could not install bench/requirements.lock", "see pip's output above", done.stderr)
+    return subprocess.run([VENV / "bin" / "python", "-m", "bench", *arguments], cwd=ROOT, check=False).returncode
 
 
 def _needs_api_server(arguments: Sequence[str]) -> bool:
