@@ -43,7 +43,8 @@ def main() -> None:
     store, provider = settings.object_store, providers.object_store(settings.object_store)
     objects = ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=provider, **data))
     if backup and postgres.backup:
-        args = BackupsArgs(mapping, settings, backup, postgres.backup, provider, cluster, valkey.namespace)
+        places: Any = provider, cluster, valkey.namespace, [*postgres.granted.values()]
+        args = BackupsArgs(mapping, settings, backup, postgres.backup, *places)
         pulumi.export("backups", Backups("backups", args).outputs)
 
     document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)

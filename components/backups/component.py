@@ -5,6 +5,7 @@ deliberately makes no replication slot, which ``pg_receivewal`` makes when it fi
 deletes a backup: an age alone would delete the last one too; who makes backups deletes old ones.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ NONCURRENT_DAYS = 7  # what was deleted or overwritten by mistake, or on purpose
 @dataclass(frozen=True)
 class BackupsArgs:
     """What the component is made from; ``role`` is the login that reads everything, of ``Postgres``;
-    ``kubernetes_provider`` is None where ``kubernetesMode`` is none."""
+    ``kubernetes_provider`` is None where ``kubernetesMode`` is none. Pods wait for ``after``, to find all schemas."""
 
     mapping: Mapping
     settings: Settings
@@ -39,6 +40,7 @@ class BackupsArgs:
     object_store_provider: aws.Provider
     kubernetes_provider: Provider | None
     namespace: pulumi.Input[str]
+    after: Sequence[pulumi.Resource] = ()
 
 
 def backup_credential(settings: Settings, mapping: Mapping) -> Credential | None:
@@ -70,7 +72,8 @@ class Backups(pulumi.ComponentResource):
             **self._key,
         }
         if args.kubernetes_provider is not None:
-            deploy(self._pods(), pulumi.ResourceOptions(parent=self, provider=args.kubernetes_provider))
+            provider, after = args.kubernetes_provider, list(args.after)
+            deploy(self._pods(), pulumi.ResourceOptions(parent=self, provider=provider, depends_on=after))
         self.register_outputs({"bucket": self._bucket, "role": self._args.role})
 
     def _create_bucket(self) -> pulumi.Output[str]:

@@ -65,11 +65,13 @@ class PostgresArgs:
 class Postgres(pulumi.ComponentResource):
     """Database, roles, schemas, migrations and grants. Output ``roles``: module -> the name of its login.
 
-    ``backup`` is the name of the login for backups, None without ``PostgresArgs.backup``.
+    ``backup`` is the name of the login for backups, None without ``PostgresArgs.backup``. ``granted``: schema -> what is
+    there when it has its tables and grants.
     """
 
     roles: dict[str, pulumi.Output[str]]
     backup: pulumi.Output[str] | None
+    granted: dict[str, pulumi.Resource]
 
     def __init__(self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellaops:postgres:Postgres", name, None, opts)
@@ -83,14 +85,14 @@ class Postgres(pulumi.ComponentResource):
         self.backup = self._create_backup_login(args.backup).name if args.backup else None
         self._close_database()
         self._create_inventory()
-        self._granted = {schema: self._create_schema(schema) for schema in args.mapping.postgres.schemas}
+        self.granted = {schema: self._create_schema(schema) for schema in args.mapping.postgres.schemas}
         self.roles = {module: login.name for module, login in self._logins.items()}
         self.register_outputs({"database": self._database.name, "roles": self.roles})
 
     def ready(self, module: str) -> list[pulumi.Resource]:
         """What is there when the module can log in and do all it may; nothing for who has no login."""
         login = self._logins.get(module)
-        return [login, *(self._granted[schema] for schema in schemas_used(self._args.mapping, module))] if login else []
+        return [login, *(self.granted[schema] for schema in schemas_used(self._args.mapping, module))] if login else []
 
     def _create_provider(self, name: str, database: pulumi.Input[str]) -> postgresql.Provider:
         settings = self._args.settings
