@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
         "--saved", type=int, default=4, help="largest factor for a first up with checkpoints, whose time grows with the"
         " square of the resources (default 4)",
     )  # fmt: skip
-    parser.add_argument("--write", action="store_true", help="write the table and the plot to docs/, too")
+    parser.add_argument("--write", action="store_true", help="write the table and the plot to docs/ and README.md")
     options = parser.parse_args(arguments)
     try:
         factors = [int(part) for part in options.factors.split(",")]
@@ -50,10 +50,12 @@ def main(arguments: list[str]) -> int:
     text = f"{_machine()}\n\n{report.table(results)}"
     print(text)
     target = ROOT / "docs" if options.write else Path(tempfile.mkdtemp(prefix="bench-"))
-    (target / "bench.md").write_text(f"# How fast it is\n\n{text}\n![plot](bench.svg)\n", encoding="utf-8")
-    (target / "bench.json").write_text(results.dump(), encoding="utf-8")
+    (target / "bench.md").write_text(f"# Measurements\n\n{text}\n![plot](bench.svg)\n", encoding="utf-8")
     report.plot(results, target / "bench.svg")
-    print(f"plot and table in {target}")
+    if options.write:
+        readme = ROOT / "README.md"
+        readme.write_text(report.into_readme(readme.read_text(encoding="utf-8"), results), encoding="utf-8")
+    print(f"table and plot are in {target}")
     return 0
 
 

@@ -5,7 +5,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +76,6 @@ class Results:
     imports: dict[str, float] = field(default_factory=dict)
     change: Change | None = None
     growth: list[Growth] = field(default_factory=list)
-
-    def dump(self) -> str:
-        return json.dumps(asdict(self), indent=1)
 
 
 def cost(runs: Sequence[Run]) -> Cost:

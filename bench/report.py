@@ -7,6 +7,7 @@ from bench.measure import Change, Cost, Growth, Results
 TARGET_NO_OP, TARGET_FIRST, TARGET_ADDED = 2.0, 4.0, 1.5
 KINDS = ("engine", "program", "plugins", "other")
 MEGABYTE = 1024 * 1024
+README_START, README_END = "<!-- make bench ARGS=--write -->", "<!-- end of measurements -->"
 
 
 def table(results: Results) -> str:
@@ -17,6 +18,17 @@ def table(results: Results) -> str:
     if results.growth:
         parts.append(_growth(results.growth))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def into_readme(text: str, results: Results) -> str:
+    """README.md with the main table and the plot between its two marks. Raises ``ValueError`` without them."""
+    before, start, rest = text.partition(README_START)
+    _, end, after = rest.partition(README_END)
+    if not start or not end:
+        raise ValueError(f"README.md has no {README_START} and {README_END}")
+    tables = [_costs(results), _growth(results.growth) if results.growth else ""]
+    shown = "\n\n".join(table for table in tables if table)
+    return f"{before}{start}\n{shown}\n\n![processor time of each part, and growth](docs/bench.svg)\n{end}{after}"
 
 
 def _rows(head: list[str], rows: list[list[str]]) -> str:

@@ -30,6 +30,8 @@ SHIP_SECONDS = 60
 # Unready when nothing could be shipped for that long.
 SHIP_LATE_SECONDS = 300
 DEADLINE_SECONDS = {DUMP_SCHEDULE: 6 * 3600, BASE_SCHEDULE: 24 * 3600, VALKEY_SCHEDULE: 3000}
+# What each script is told besides libpq's variables: one schema more must not restart who receives WAL.
+NEEDED = {"dump.sh": "SCHEMAS", "base.sh": "SCHEMAS", "wal.sh": "SLOT"}
 MEMORY, CPU = {"agent": "256Mi", "postgres": "256Mi"}, "100m"
 
 
@@ -141,7 +143,7 @@ class _Pods:
         """A script on PostgreSQL's own programs."""
         return self._container(
             name, self._args.postgres_image, ["sh", f"{PROGRAM}/scripts/{script}"], {"SCRIPTS": f"{PROGRAM}/scripts"},
-            MEMORY["postgres"], "PG",
+            MEMORY["postgres"], "PG", NEEDED[script],
         )  # fmt: skip
 
     def publish(self, kind: str) -> core.ContainerArgs:
@@ -172,11 +174,10 @@ class _Pods:
         plain = {
             **{key: value for key, value in self._args.environment.items() if key.startswith(prefixes)},
             **settings,
-            **({"SCHEMAS": self._args.environment["SCHEMAS"], "SLOT": self._args.environment["SLOT"]} if "PG" in prefixes else {}),
             "WORK": WORK,
             "SPOOL": WORK,
             "CA_FILE": f"{CA}/ca.crt",
-        }  # fmt: skip
+        }
         hidden = [key for key in self._args.secrets if key.startswith(prefixes)]
         return core.ContainerArgs(
             name=name,

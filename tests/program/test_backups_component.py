@@ -93,6 +93,12 @@ def test_jobs_do_not_overlap_keep_failures_and_end(continuous: Recorder) -> None
         assert job["backoffLimit"] <= 3 and job["activeDeadlineSeconds"] > 0
 
 
+def test_one_schema_more_does_not_restart_who_receives_wal(continuous: Recorder) -> None:
+    (receive,) = [item for pod in pods(continuous).values() for item in containers(pod) if item["name"] == "receive"]
+    names = {item["name"] for item in receive["env"]}
+    assert "SLOT" in names and "SCHEMAS" not in names
+
+
 def test_each_container_knows_only_the_secrets_of_its_own_store(continuous: Recorder) -> None:
     secrets = {"PGPASSWORD", "VALKEY_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY"}
     wanted = {

@@ -32,9 +32,14 @@ def config_of(stack: str) -> dict[str, str]:
     return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in merged.items()}
 
 
-def run(stack: str, monkeypatch: pytest.MonkeyPatch, **changes: str) -> tuple[Recorder, dict[str, bool]]:
-    """The program on mocks: what it registered, and for each resource (type and name) whether it is protected."""
-    monkeypatch.chdir(ROOT)
+def run(
+    stack: str, monkeypatch: pytest.MonkeyPatch, directory: Path = ROOT, **changes: str
+) -> tuple[Recorder, dict[str, bool]]:
+    """The program on mocks: what it registered, and for each resource (type and name) whether it is protected.
+
+    ``directory`` has the mapping and its migrations.
+    """
+    monkeypatch.chdir(directory)
     protected: dict[str, bool] = {}
 
     entrypoints: list[Callable[[], Awaitable[None]]] = []
