@@ -57,14 +57,30 @@ def group_roles(mapping: Mapping, module: str) -> tuple[str, ...]:
 
 
 def direct_grants(mapping: Mapping, module: str) -> tuple[DirectGrant, ...]:
-    """The table and column grants that go to a module's login itself, one per table, column set and verb."""
+    """The table and column grants that go to a module's login itself: whole tables first, then for each table one a
+    set of columns.
+
+    In that order, because a grant on a table takes away what the role had on its columns before.
+    """
     access = mapping.modules[module].postgres
-    grants = []
+    whole: dict[tuple[str, str], set[str]] = {}
+    columns: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
     for verb, targets in (("writes", access.writes), ("reads", access.reads)):
         for target in map(parse_target, targets):
-            if target.table is not None:
-                privileges = _direct_privileges(mapping, verb, target)
-                grants.append(DirectGrant(target.schema, target.table, privileges, target.columns))
+            if target.table is None:
+                continue
+            table, privileges = (target.schema, target.table), _direct_privileges(mapping, verb, target)
+            if not target.columns:
+                whole.setdefault(table, set()).update(privileges)
+            for privilege in privileges if target.columns else ():
+                columns.setdefault(table, {}).setdefault(privilege, {}).update(dict.fromkeys(target.columns))
+    grants = [DirectGrant(*table, frozenset(privileges)) for table, privileges in whole.items()]
+    for table, by_privilege in columns.items():
+        sets: dict[tuple[str, ...], set[str]] = {}
+        for privilege, names in by_privilege.items():
+            if privilege not in whole.get(table, ()):
+                sets.setdefault(tuple(names), set()).add(privilege)
+        grants += [DirectGrant(*table, frozenset(privileges), names) for names, privileges in sets.items()]
     return tuple(grants)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from components.mapping.access import TENANT_COLUMN, TENANT_TYPE, TableAccess, schemas_used, table_access, tenant_rules
-from components.mapping.model import Mapping, Table
-from components.mapping.names import NO_TTL, days, key_glob, parse_target
+from components.mapping.model import Mapping, Schema, Table
+from components.mapping.names import NO_TTL, PLACEHOLDER, TableTarget, days, key_glob, parse_target
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ def cross_check(mapping: Mapping) -> list[Finding]:
         *first,
         *([] if first else _tenants_of_parents(mapping)),
         *_names(mapping),
+        *_twice(mapping),
         *_functions(mapping),
         *_keys(mapping),
         *_streams(mapping),
@@ -56,7 +57,7 @@ def _owners(mapping: Mapping) -> Iterator[Finding]:
             path = ("modules", name, "postgres", "owns", index)
             if schema not in mapping.postgres.schemas:
                 yield Finding(path, f"no schema {schema!r}", schema, known)
-            elif schema in owners:
+            elif owners.get(schema, name) != name:
                 yield Finding(
                     path, f"schema {schema!r} has two owners: {owners[schema]} and {name}; one may only write"
                 )
@@ -73,41 +74,83 @@ def _postgres_targets(mapping: Mapping) -> Iterator[Finding]:
     schemas = mapping.postgres.schemas
     for name, module in mapping.modules.items():
         access = module.postgres
-        whole: set[str] = set(access.owns)
+        covered = {*access.owns, *(text for text in access.writes if text in schemas)}
+        seen: list[TableTarget] = []
         for verb, targets in (("writes", access.writes), ("reads", access.reads)):
+            if verb == "reads":
+                covered |= {text for text in access.reads if text in schemas}
             for index, text in enumerate(targets):
                 path = ("modules", name, "postgres", verb, index)
                 target = parse_target(text)
                 if target.schema not in schemas:
                     yield Finding(path, f"no schema {target.schema!r}", target.schema, tuple(schemas))
                     continue
-                if target.schema in whole:
+                whole = target.table is None
+                if (target.schema in access.owns) or (not whole and target.schema in covered) or _covered(target, seen):
                     yield Finding(
                         path, f"{text!r} is already covered by what {name} owns, writes or reads; leave it out"
                     )
                     continue
-                if target.table is None:
-                    whole.add(target.schema)
-                    continue
-                tables = schemas[target.schema].tables
-                if target.table not in tables:
-                    yield Finding(
-                        path, f"no table {target.table!r} in schema {target.schema}", target.table, tuple(tables)
-                    )
-                    continue
-                table = tables[target.table]
-                for column in target.columns:
-                    if column not in table.columns:
-                        where = f"{target.schema}.{target.table}"
-                        yield Finding(path, f"no column {column!r} in {where}", column, tuple(table.columns))
-                if verb == "writes" and target.columns and table.append_only:
-                    yield Finding(
-                        path, f"{text!r}: columns of an append-only table cannot be written to; its rows never change"
-                    )
+                seen.append(target)
+                if target.table is not None:
+                    yield from _table_target(schemas[target.schema], verb, target, path)
         for index, schema in enumerate(access.search_path or ()):
             if schema not in schemas:
                 path = ("modules", name, "postgres", "search_path", index)
                 yield Finding(path, f"no schema {schema!r}", schema, tuple(schemas))
+
+
+def _covered(target: TableTarget, others: list[TableTarget]) -> bool:
+    """Whether one of the others is the same schema, or the same table with no fewer columns."""
+    return any(
+        other.schema == target.schema
+        and other.table == target.table
+        and (not other.columns or (bool(target.columns) and set(target.columns) <= set(other.columns)))
+        for other in others
+    )
+
+
+def _table_target(schema: Schema, verb: str, target: TableTarget, path: tuple[str | int, ...]) -> Iterator[Finding]:
+    assert target.table is not None
+    where = f"{target.schema}.{target.table}"
+    if target.table not in schema.tables:
+        message = f"no table {target.table!r} in schema {target.schema}"
+        yield Finding(path, message, target.table, tuple(schema.tables))
+        return
+    table = schema.tables[target.table]
+    for column in target.columns:
+        if column not in table.columns:
+            yield Finding(path, f"no column {column!r} in {where}", column, tuple(table.columns))
+        if target.columns.count(column) > 1:
+            yield Finding(path, f"column {column!r} of {where} stands there more than once")
+    if verb == "writes" and target.columns and table.append_only:
+        message = "columns of an append-only table cannot be written to; its rows never change"
+        yield Finding(path, f"{str(target)!r}: {message}")
+
+
+def _twice(mapping: Mapping) -> Iterator[Finding]:
+    """Lists in which an entry stands more than once: what follows from it would be made twice."""
+    lists: list[tuple[tuple[str | int, ...], tuple[str, ...]]] = []
+    for kind, users in (("modules", mapping.modules), ("services", mapping.services)):
+        for name, user in users.items():
+            for verb in ("owns", "writes", "reads"):
+                lists.append(((kind, name, "valkey", verb), getattr(user.valkey, verb)))
+    for name, module in mapping.modules.items():
+        lists.append((("modules", name, "postgres", "owns"), module.postgres.owns))
+        lists.append((("modules", name, "postgres", "search_path"), module.postgres.search_path or ()))
+        lists += [(("modules", name, "rustfs", verb), getattr(module.rustfs, verb)) for verb in ("writes", "reads")]
+    for schema, definition in mapping.postgres.schemas.items():
+        for function, item in definition.functions.items():
+            lists.append((("postgres", "schemas", schema, "functions", function, "execute"), item.execute))
+    for stream, parts in mapping.valkey.streams.items():
+        for part in ("producers", "consumers", "events"):
+            lists.append((("valkey", "streams", stream, part), getattr(parts, part)))
+    for store in ("postgres", "valkey", "rustfs"):
+        lists.append((("backups", store, "strategy"), getattr(mapping.backups, store).strategy))
+    for path, entries in lists:
+        for index, entry in enumerate(entries):
+            if entry in entries[:index]:
+                yield Finding((*path, index), f"{entry!r} stands in the list already; leave it out")
 
 
 def _functions(mapping: Mapping) -> Iterator[Finding]:
@@ -199,7 +242,7 @@ def _keys(mapping: Mapping) -> Iterator[Finding]:
                         yield Finding(path, f"{pattern!r} is a stream; name {name} among its producers or consumers")
                     elif keys[pattern].shared:
                         yield Finding(path, f"{pattern!r} is shared by all; leave it out here")
-                    elif verb == "owns" and pattern in owners:
+                    elif verb == "owns" and owners.get(pattern, name) != name:
                         yield Finding(path, f"key pattern {pattern!r} has two owners: {owners[pattern]} and {name}")
                     elif verb == "owns":
                         owners[pattern] = name
@@ -225,6 +268,10 @@ def _key_overlaps(mapping: Mapping, owners: dict[str, str]) -> Iterator[Finding]
 
 def globs_overlap(first: str, second: str) -> bool:
     """Whether some text matches both globs, of which ``*`` is the only special character."""
+    # Nearly all pairs differ before the first star.
+    plain, other = first.partition("*")[0], second.partition("*")[0]
+    if not (plain.startswith(other) or other.startswith(plain)):
+        return False
     reachable = {(0, 0)}
     pending = [(0, 0)]
     while pending:
@@ -299,6 +346,8 @@ def _paths(mapping: Mapping) -> Iterator[Finding]:
                     yield Finding(where, f"no bucket {bucket!r}", bucket, tuple(buckets))
                 elif not slash:
                     yield Finding(where, f"{path!r} names no prefix; write {path}/ for the whole bucket")
+                elif "{" in path:
+                    yield Finding(where, f"{path!r} has a placeholder, which no key has; write * for whatever may be there")
                 elif verb == "owns":
                     for other, other_path in owned:
                         if globs_overlap(_below(path), _below(other_path)):
@@ -318,7 +367,15 @@ def _below(path: str) -> str:
 def _layout(mapping: Mapping) -> Iterator[Finding]:
     types = tuple(mapping.rustfs.content_types)
     for bucket, definition in mapping.rustfs.buckets.items():
+        if not definition.root.endswith("/"):
+            yield Finding(("rustfs", "buckets", bucket, "root"), f"root {definition.root!r} must end in /")
         for name in definition.objects:
+            template, here = definition.root + name, ("rustfs", "buckets", bucket, "objects", name)
+            placeholders = PLACEHOLDER.findall(template)
+            if len(set(placeholders)) < len(placeholders):
+                yield Finding(here, f"{template!r} has one placeholder twice; what stands for it would not be clear")
+            if "*" in template:
+                yield Finding(here, f"{template!r} has a *; name what stands there, like {{digest}}")
             if not name.endswith("/") and not name.endswith(types):
                 path = ("rustfs", "buckets", bucket, "objects", name)
                 yield Finding(path, f"{name!r} has no content type; add its extension under rustfs.content_types")
