@@ -13,6 +13,7 @@ LARGEST_FILE = 2 * 1024 * 1024  # bytes; a mapping with 40 times the reference's
 MOST_NODES = 300_000  # keys and values; they need some 500 bytes each while they are read
 DEEPEST_NESTING = 20
 LARGEST_NUMBER = 2**63 - 1
+LONGEST_NUMBER = 100  # characters; the time for reading one grows with its square
 LONGEST_MESSAGE = 600
 LONGEST_PATH = 200
 
@@ -126,6 +127,9 @@ class Document:
             return self._plain_mapping(node, path, constructor)
         if isinstance(node, yaml.SequenceNode):
             return [self._plain(item, (*path, index), constructor) for index, item in enumerate(node.value)]
+        if len(node.value) > LONGEST_NUMBER and node.tag == "tag:yaml.org,2002:int":
+            self.report(path, "is too large a number")
+            return None
         try:
             value = constructor.construct_object(node)
         except (yaml.YAMLError, ValueError, OverflowError):

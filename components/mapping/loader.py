@@ -73,11 +73,11 @@ def _report_shape(document: Document, item: dict[str, Any]) -> None:
         if kind == "missing":
             document.report(tuple(above), f"{name!r} is missing; add it")
         else:
-            document.report(tuple(path), f"unknown key {name!r}{_nearest(str(name), _field_names(above))}")
+            document.report(tuple(path), f"unknown key {name!r}{_nearest(document, str(name), _field_names(above))}")
         return
     if kind == "literal_error":
         expected = [choice.strip("'\"") for choice in str(item["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
-        message = f"{item['input']!r} is not one of {', '.join(expected)}{_nearest(str(item['input']), expected)}"
+        message = f"{item['input']!r} is not one of {', '.join(expected)}{_nearest(document, str(item['input']), expected)}"
     elif kind in _KINDS:
         message = f"must be {_KINDS[kind]}, not {_shown(item['input'])}"
     document.report(tuple(path), message)
@@ -104,11 +104,12 @@ def _shown(value: Any) -> str:
 
 
 def _report_finding(document: Document, finding: Finding) -> None:
-    document.report(finding.path, finding.message + _nearest(finding.wrong, finding.known))
+    document.report(finding.path, finding.message + _nearest(document, finding.wrong, finding.known))
 
 
-def _nearest(wrong: str | None, known: list[str] | tuple[str, ...]) -> str:
-    if wrong is None or not known or len(wrong) > LONGEST_GUESS:
+def _nearest(document: Document, wrong: str | None, known: list[str] | tuple[str, ...]) -> str:
+    # A guess takes longer than all the rest: none for what nobody will see.
+    if wrong is None or not known or len(wrong) > LONGEST_GUESS or len(document.problems) > MOST_LINES:
         return ""
     close = difflib.get_close_matches(wrong.lower(), known, n=1, cutoff=0.6)
     if close:
