@@ -22,6 +22,7 @@ def main() -> None:
         mapping = load(settings.mapping)
     except MappingError as error:
         raise pulumi.RunError(f"the mapping has {len(error.problems)} problem(s):\n{error}") from None
+    settings.check(mapping)
 
     credentials = {name: Credential(name, user=name, rotate=user.rotate) for name, user in mapping.users.items()}
     common: dict[str, Any] = {"mapping": mapping, "protect": settings.protect}

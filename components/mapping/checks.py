@@ -347,7 +347,9 @@ def _paths(mapping: Mapping) -> Iterator[Finding]:
                 elif not slash:
                     yield Finding(where, f"{path!r} names no prefix; write {path}/ for the whole bucket")
                 elif "{" in path:
-                    yield Finding(where, f"{path!r} has a placeholder, which no key has; write * for whatever may be there")
+                    yield Finding(
+                        where, f"{path!r} has a placeholder, which no key has; write * for whatever may be there"
+                    )
                 elif verb == "owns":
                     for other, other_path in owned:
                         if globs_overlap(_below(path), _below(other_path)):

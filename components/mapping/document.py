@@ -41,8 +41,8 @@ class Problem:
 
 
 def visible(text: str, longest: int) -> str:
-    """``text`` for a terminal: in one line, without control characters, cut where it is longer than ``longest``."""
-    cut = text if len(text) <= longest else f"{text[:longest]}..."
+    """``text`` for a terminal: in one line, without control characters, without its middle if longer than ``longest``."""
+    cut = text if len(text) <= longest else f"{text[: longest // 2]} ... {text[-longest // 2 :]}"
     return "".join(part if part.isprintable() else part.encode("unicode_escape").decode() for part in cut)
 
 

@@ -77,7 +77,9 @@ def _report_shape(document: Document, item: dict[str, Any]) -> None:
         return
     if kind == "literal_error":
         expected = [choice.strip("'\"") for choice in str(item["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
-        message = f"{item['input']!r} is not one of {', '.join(expected)}{_nearest(document, str(item['input']), expected)}"
+        message = (
+            f"{item['input']!r} is not one of {', '.join(expected)}{_nearest(document, str(item['input']), expected)}"
+        )
     elif kind in _KINDS:
         message = f"must be {_KINDS[kind]}, not {_shown(item['input'])}"
     document.report(tuple(path), message)

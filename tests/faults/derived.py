@@ -39,7 +39,9 @@ SHA256 = "0" * 64
 KUBERNETES_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,251}[a-z0-9])?")
 KUBERNETES_LABEL = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?")
 # One word of an ACL file: nothing in it can end it, begin a rule of its own or hold another.
-ACL_WORD = re.compile(r"reset|on|off|nopass|resetchannels|#[0-9a-f]{64}|[+][a-z|-]+|all(keys|commands|channels)|(%[RW])?~[\w:.*-]+")
+ACL_WORD = re.compile(
+    r"reset|on|off|nopass|resetchannels|#[0-9a-f]{64}|[+][a-z|-]+|all(keys|commands|channels)|(%[RW])?~[\w:.*-]+"
+)
 PATTERN = re.compile(r"[\w./*?-]+")  # of keys and buckets, in a policy
 
 

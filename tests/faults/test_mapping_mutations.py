@@ -32,7 +32,6 @@ LOCATED = re.compile(r"schema-mapping\.yaml:[1-9]\d*:[1-9]\d*(?: \S.*)?: \S")
 COUNTS = {"text": 300, "tree": 350, "renamed": 250, "shipped": 100}
 
 
-
 def thousandth(count: int) -> Callable[[Any], Any]:
     return settings(
         max_examples=count, deadline=None, database=None, derandomize=True, print_blob=True,
@@ -42,18 +41,20 @@ def thousandth(count: int) -> Callable[[Any], Any]:
 
 def judge(raw: bytes) -> None:
     """Every exception but ``MappingError`` fails the test by itself."""
+    last = sum(raw.count(end) for end in (b"\n", b"\r", b"\xc2\x85", b"\xe2\x80")) + 2
     try:
         mapping = loads(raw, FILE)
     except MappingError as error:
-        last = sum(raw.count(end) for end in (b"\n", b"\r", b"\xc2\x85", b"\xe2\x80")) + 2
-        assert error.problems
-        for problem in error.problems:
-            assert 1 <= problem.line <= last and problem.column >= 1, problem
-            assert problem.message.strip() and LOCATED.match(str(problem)), f"without a place: {problem}"
-            assert str(problem).isprintable(), "it would lead a terminal astray, or be cut into lines without a place"
-            assert len(str(problem)) < 1000, "nobody finds the error in that"
+        problems = error.problems
+    else:
+        derive(mapping)
         return
-    derive(mapping)
+    assert problems
+    for problem in problems:
+        assert 1 <= problem.line <= last and problem.column >= 1, problem
+        assert problem.message.strip() and LOCATED.match(str(problem)), f"without a place: {problem}"
+        assert str(problem).isprintable(), "it would lead a terminal astray, or be cut into lines without a place"
+        assert len(str(problem)) < 1000, "nobody finds the error in that"
 
 
 @thousandth(COUNTS["text"])
@@ -124,14 +125,16 @@ def test_the_program_takes_every_mapping_that_is_valid(raw: bytes) -> None:
         try:
             recorder, _ = run("prod", monkeypatch, mapping=str(file))
         except pulumi.RunError as error:
-            assert "each schema of the mapping needs a directory of migrations" in str(error), error
-            return
+            if "each schema of the mapping needs a directory of migrations" in str(error):
+                return
+            raise
     names = Counter((resource.type, resource.name) for resource in recorder.resources)
     assert not [name for name, count in names.items() if count > 1], "the engine stops at two resources of one name"
 
 
 @pytest.mark.parametrize(
-    "mutation", [b"a: &a [x]\nb: *a\n", b"version: !!python/object/apply:os.system [id]\n", b"\xff\xfe", b"x: \x1b[2J\n"]
+    "mutation",
+    [b"a: &a [x]\nb: *a\n", b"version: !!python/object/apply:os.system [id]\n", b"\xff\xfe", b"x: \x1b[2J\n"],
 )
 def test_the_command_line_tells_it_in_lines_with_places(mutation: bytes, tmp_path: Path) -> None:
     file = tmp_path / FILE
