@@ -84,7 +84,8 @@ ColumnName = Annotated[StrictStr, _identifier("column name", POSTGRES_NAME_BYTES
 FunctionName = Annotated[StrictStr, _identifier("function name", POSTGRES_NAME_BYTES, TAKEN_FUNCTION_NAMES), _NAME]
 
 _TYPE = re.compile(
-    r"([a-z][a-z0-9_]*\.)?[a-z][a-z0-9_]*( [a-z]+)*(\([0-9]{1,7}(, ?-?[0-9]{1,4})?\))?( with(out)? time zone)?(\[\])*"
+    r"(double precision|(character|bit) varying|([a-z][a-z0-9_]*\.)?[a-z][a-z0-9_]*)"
+    r"(\([0-9]{1,7}(, ?-?[0-9]{1,4})?\))?( with(out)? time zone)?(\[\])*"
 )
 
 
