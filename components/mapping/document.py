@@ -110,8 +110,8 @@ class Document:
                 if nodes > MOST_NODES:
                     self.report_at(place, f"has more than {MOST_NODES} keys and values")
                     return
-                if getattr(event, "tag", None) is not None:
-                    self.report_at(place, f"tag {event.tag}: leave it out, tags are not read; put text in quotes")
+                if (tag := getattr(event, "tag", None)) is not None:
+                    self.report_at(place, f"tag {tag}: leave it out, tags are not read; put text in quotes")
                     return
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1

@@ -26,7 +26,7 @@ HOSTILE = (
     "1kb", "2gb", "9" * 14 + "gb", "none", "infinite", "until-utc-midnight", "uuid", "numeric(3,2)", "text[]", "text; --",
     "stream", "string", "various", ".json", ".a.b", "id", "created", "minio", "xn--a", "sthree-a", "timestamp(3) with time zone",
 )  # fmt: skip
-OTHER = (
+OTHER: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2**31, 2**63, -(2**63), 10**30, 1.5, float("inf"), float("nan"), b"\xff", [], {}, [[]], [{}],
     {"": ""}, {"a": {}}, ["a", "a"],
 )  # fmt: skip
@@ -180,7 +180,7 @@ def change_text(draw: Draw, text: str) -> str:
     if kind == "cut":
         return text[: draw(st.integers(0, len(text)))]
     if kind == "end":
-        return text + draw(st.sampled_from(SNIPPETS))
+        return text + str(draw(st.sampled_from(SNIPPETS)))
     if kind == "drop":
         del lines[number]
     elif kind == "double":

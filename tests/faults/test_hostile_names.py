@@ -117,7 +117,11 @@ def settings(changes: dict[str, str]) -> None:
         if name.rpartition(":")[2] == key and ":" in name
     }
     config |= {f"stellaops-storage:{key}": value for key, value in changes.items()}
-    record(lambda: Settings.load() and None, config)  # type: ignore[func-returns-value]
+
+    def program() -> None:
+        Settings.load()
+
+    record(program, config)
 
 
 def test_the_settings_of_prod_are_well() -> None:

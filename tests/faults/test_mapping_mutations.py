@@ -95,7 +95,7 @@ def fields(model: type[BaseModel], here: str = "") -> dict[str, type[BaseModel]]
 def _models(annotation: Any) -> list[tuple[str, type[BaseModel]]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [("", annotation)]
-    step = {dict: ".*", tuple: ".*"}.get(getattr(annotation, "__origin__", None) or object, "")
+    step = ".*" if getattr(annotation, "__origin__", None) in (dict, tuple) else ""
     return [(step + kind, model) for part in getattr(annotation, "__args__", ()) for kind, model in _models(part)]
 
 
