@@ -255,11 +255,11 @@ def _keys(mapping: Mapping) -> Iterator[Finding]:
 
 
 def _key_overlaps(mapping: Mapping, owners: dict[str, str]) -> Iterator[Finding]:
-    patterns = list(mapping.valkey.keys)
-    for index, second in enumerate(patterns):
-        for first in patterns[:index]:
-            if owners.get(first) != owners.get(second) and globs_overlap(key_glob(first), key_glob(second)):
-                holders = f"{owners.get(first, 'all')} and {owners.get(second, 'all')}"
+    patterns = [(pattern, key_glob(pattern), owners.get(pattern)) for pattern in mapping.valkey.keys]
+    for index, (second, second_glob, second_owner) in enumerate(patterns):
+        for first, first_glob, first_owner in patterns[:index]:
+            if first_owner != second_owner and globs_overlap(first_glob, second_glob):
+                holders = f"{first_owner or 'all'} and {second_owner or 'all'}"
                 yield Finding(
                     ("valkey", "keys", second),
                     f"key pattern {second!r} overlaps {first!r}: keys would belong to {holders}",
