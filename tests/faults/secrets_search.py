@@ -2,15 +2,18 @@
 
 import base64
 import json
+import os
 import subprocess
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, quote_plus
 
 PAUSE_SECONDS = 0.02
+LOOKS = 50  # at each process
 SHORTEST = 12  # characters of what counts as a secret
 
 
@@ -70,6 +73,7 @@ class Watcher:
     """Records command line and environment of every process of the machine while it runs."""
 
     seen: dict[tuple[str, bytes], bytes] = field(default_factory=dict)
+    _looks: dict[str, int] = field(default_factory=dict)
     _end: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
@@ -86,15 +90,15 @@ class Watcher:
             self.look()
 
     def look(self) -> None:
-        for place in Path("/proc").iterdir():
-            if place.name.isdigit():
-                try:
-                    line = (place / "cmdline").read_bytes()
-                    key = place.name, line
-                    if line and key not in self.seen:
-                        self.seen[key] = (place / "environ").read_bytes()
-                except OSError:
-                    continue  # ended meanwhile, or another user's
+        """A process becomes another program soon after it began, if at all: old ones are not looked at again."""
+        running = {name for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208 - fifty times a second
+        self._looks = {pid: self._looks.get(pid, 0) + 1 for pid in running}
+        for pid, looks in self._looks.items():
+            if looks <= LOOKS:
+                with suppress(OSError):  # ended meanwhile, or another user's
+                    line = Path(f"/proc/{pid}/cmdline").read_bytes()
+                    if line and (pid, line) not in self.seen:
+                        self.seen[pid, line] = Path(f"/proc/{pid}/environ").read_bytes()
 
     def command_lines(self, secrets: Secrets) -> list[tuple[str, list[str]]]:
         """(command line, secrets in it)."""
