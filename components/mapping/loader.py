@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from components.mapping.checks import Finding, cross_check
+from components.mapping.checks import cross_check
 from components.mapping.document import Document, Path_, Problem
+from components.mapping.findings import Finding
 from components.mapping.model import Mapping
 
 MOST_LINES = 200  # of one message

@@ -36,6 +36,16 @@ def test_nothing_is_left_to_do_and_nothing_drifts(stack: LocalStack) -> None:
     assert drift.returncode == 0, drift.stdout + drift.stderr
 
 
+def test_a_preview_tells_a_schema_in_drop_schemas_that_nobody_knows(stack: LocalStack) -> None:
+    stack.must("pulumi", "config", "set", "dropSchemas", "user,usr")
+    try:
+        preview = stack.run("preview")
+        said = preview.stdout + preview.stderr
+    finally:
+        stack.must("pulumi", "config", "set", "dropSchemas", "user")
+    assert "dropSchemas names 'usr', which is no schema of the mapping (did you mean \"user\"?)" in said, said
+
+
 def test_postgresql_lets_each_login_do_its_own_and_no_more(stack: LocalStack) -> None:
     key = uuid.uuid4()
     with stack.login("select") as owner, stack.login("all") as reader, stack.login(LONGEST) as longest:
