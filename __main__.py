@@ -1,5 +1,10 @@
 """The program: one mapping -> PostgreSQL, Valkey and the object store -> the contract that services use."""
 
+import gc
+
+# It ends in seconds: what the collector frees is not worth a sixth of the program's time.
+gc.disable()
+
 from typing import Any
 
 import pulumi
@@ -8,7 +13,6 @@ from components import contract, providers
 from components.backups.component import Backups, BackupsArgs, backup_credential
 from components.contract_objects import ContractObjects, ContractObjectsArgs
 from components.credentials import Credential
-from components.mapping import MappingError, load
 from components.postgres.component import Postgres, PostgresArgs
 from components.registration import run
 from components.rustfs.component import ObjectStore, ObjectStoreArgs
@@ -19,10 +23,8 @@ from components.valkey.component import Valkey, ValkeyArgs
 def main() -> None:
     """Everything of one stack. A broken mapping stops here, before any store is touched."""
     settings = Settings.load()
-    try:
-        mapping = load(settings.mapping)
-    except MappingError as error:
-        raise pulumi.RunError(f"the mapping has {len(error.problems)} problem(s):\n{error}") from None
+    mapping = settings.load_mapping()
+
     credentials = {name: Credential(name, user=name, rotate=user.rotate) for name, user in mapping.users.items()}
     common: dict[str, Any] = {"mapping": mapping, "protect": settings.protect}
     data = {**common, "allow_data_loss": settings.allow_data_loss}
@@ -30,21 +32,14 @@ def main() -> None:
     logins: dict[str, Any] = {"credentials": credentials, "backup": backup}
     wal = settings.backups.mode == "continuous"
     postgres = Postgres("postgres", PostgresArgs(settings=settings.postgres, replicates=wal, **logins, **common))
-    valkey = Valkey(
-        "valkey",
-        ValkeyArgs(
-            settings=settings.valkey,
-            kubernetes=settings.kubernetes,
-            kubernetes_provider=cluster,
-            deployment=settings.valkey_deployment,
-            **(logins | data),
-        ),
-    )
+    pods: dict[str, Any] = {"kubernetes": settings.kubernetes, "deployment": settings.valkey_deployment}
+    pods |= {"kubernetes_provider": cluster}
+    valkey = Valkey("valkey", ValkeyArgs(settings=settings.valkey, **pods, **logins, **data))
     store, provider = settings.object_store, providers.object_store(settings.object_store)
     objects = ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=provider, **data))
     if backup and postgres.backup:
-        places: Any = provider, cluster, valkey.namespace, [*postgres.granted.values()]
-        args = BackupsArgs(mapping, settings, backup, postgres.backup, *places)
+        after = [*postgres.granted.values()]
+        args = BackupsArgs(mapping, settings, backup, postgres.backup, provider, cluster, valkey.namespace, after)
         pulumi.export("backups", Backups("backups", args).outputs)
 
     document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)

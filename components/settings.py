@@ -11,8 +11,10 @@ from typing import Literal, TypeVar
 
 import pulumi
 
+from components.mapping import Mapping, MappingError, load
 from components.provider_config import NAMESPACE
 from components.rustfs.servers import Target
+from components.settings_rules import clashes, wrong_texts
 
 POSTGRES_IMAGE = "postgres:18.6"
 
@@ -142,10 +144,22 @@ class Settings:
     object_store: ObjectStoreSettings
     backups: BackupSettings
 
+    def load_mapping(self) -> Mapping:
+        """The mapping. Raises ``SettingsError`` with all that is wrong in it, or clashes with the stack's config."""
+        try:
+            mapping = load(self.mapping)
+        except MappingError as error:
+            raise SettingsError(f"the mapping has {len(error.problems)} problem(s):\n{error}") from None
+        if problems := clashes(self, mapping):
+            raise SettingsError("\n".join(problems))
+        return mapping
+
     @staticmethod
     def load() -> "Settings":
         """Read the stack's config. Raises ``SettingsError``."""
         config = pulumi.Config(NAMESPACE)
+        if wrong := wrong_texts(config.get):
+            raise SettingsError("\n".join(wrong))
         return Settings(
             mapping=Path(config.get("mapping") or "schema-mapping.yaml"),
             protect=config.get_bool("protect") or False,

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -112,6 +113,19 @@ class LocalStack:
             "s3", endpoint_url=config["objectStoreEndpoint"], region_name=config.get("objectStoreRegion", "us-east-1"),
             aws_access_key_id=config["objectStoreAccessKey"], aws_secret_access_key=config["objectStoreSecretKey"],
         )  # fmt: skip
+
+
+def copy_project(project: Path) -> None:
+    """The project as somebody has it who just cloned it, but for the packages, which are there."""
+    files = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, files.split("\0")):
+        if (PROJECT / name).is_file():
+            (project / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(PROJECT / name, project / name)
+    (project / ".venv").symlink_to(PROJECT / ".venv")
 
 
 @contextmanager

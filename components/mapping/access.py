@@ -57,14 +57,30 @@ def group_roles(mapping: Mapping, module: str) -> tuple[str, ...]:
 
 
 def direct_grants(mapping: Mapping, module: str) -> tuple[DirectGrant, ...]:
-    """The table and column grants that go to a module's login itself, one per table, column set and verb."""
+    """The table and column grants that go to a module's login itself: whole tables first, then for each table one a
+    set of columns.
+
+    In that order, because a grant on a table takes away what the role had on its columns before.
+    """
     access = mapping.modules[module].postgres
-    grants = []
+    whole: dict[tuple[str, str], set[str]] = {}
+    columns: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
     for verb, targets in (("writes", access.writes), ("reads", access.reads)):
         for target in map(parse_target, targets):
-            if target.table is not None:
-                privileges = _direct_privileges(mapping, verb, target)
-                grants.append(DirectGrant(target.schema, target.table, privileges, target.columns))
+            if target.table is None:
+                continue
+            table, privileges = (target.schema, target.table), _direct_privileges(mapping, verb, target)
+            if not target.columns:
+                whole.setdefault(table, set()).update(privileges)
+            for privilege in privileges if target.columns else ():
+                columns.setdefault(table, {}).setdefault(privilege, {}).update(dict.fromkeys(target.columns))
+    grants = [DirectGrant(*table, frozenset(privileges)) for table, privileges in whole.items()]
+    for table, by_privilege in columns.items():
+        sets: dict[tuple[str, ...], set[str]] = {}
+        for privilege, names in by_privilege.items():
+            if privilege not in whole.get(table, ()):
+                sets.setdefault(tuple(names), set()).add(privilege)
+        grants += [DirectGrant(*table, frozenset(privileges), names) for names, privileges in sets.items()]
     return tuple(grants)
 
 
@@ -82,6 +98,14 @@ def granted(mapping: Mapping, schema: str) -> dict[str, dict[str, TableAccess]]:
 
     Tables made at run time stand there by their pattern; ``schema_migrations`` is among the tables.
     """
+    result = _group_access(mapping, schema)
+    for module in mapping.modules:
+        for table, access in _direct_access(mapping, module, schema).items():
+            result.setdefault(module, {})[table] = access
+    return result
+
+
+def _group_access(mapping: Mapping, schema: str) -> dict[str, dict[str, TableAccess]]:
     definition = mapping.postgres.schemas[schema]
     writer: dict[str, TableAccess] = {}
     reader: dict[str, TableAccess] = {}
@@ -91,13 +115,17 @@ def granted(mapping: Mapping, schema: str) -> dict[str, dict[str, TableAccess]]:
     result = {f"{schema}_writer": writer, f"{schema}_reader": reader}
     for access in result.values():
         access[VERSION_TABLE] = TableAccess(set(READ))
-    for module in mapping.modules:
-        for grant in direct_grants(mapping, module):
-            if grant.schema == schema:
-                access_ = result.setdefault(module, {}).setdefault(grant.table, TableAccess())
-                access_.privileges.update(() if grant.columns else grant.privileges)
-                for column in grant.columns:
-                    access_.columns.setdefault(column, set()).update(grant.privileges)
+    return result
+
+
+def _direct_access(mapping: Mapping, module: str, schema: str) -> dict[str, TableAccess]:
+    result: dict[str, TableAccess] = {}
+    for grant in direct_grants(mapping, module):
+        if grant.schema == schema:
+            access = result.setdefault(grant.table, TableAccess())
+            access.privileges.update(() if grant.columns else grant.privileges)
+            for column in grant.columns:
+                access.columns.setdefault(column, set()).update(grant.privileges)
     return result
 
 
@@ -107,10 +135,11 @@ def table_access(mapping: Mapping, module: str) -> dict[tuple[str, str], TableAc
     ``schema_migrations`` of each schema that the module is a group member of is included, with SELECT.
     """
     result: dict[tuple[str, str], TableAccess] = {}
+    member_of = group_roles(mapping, module)
     for schema in schemas_used(mapping, module):
-        roles = granted(mapping, schema)
-        for role in (*group_roles(mapping, module), module):
-            for table, has in roles.get(role, {}).items():
+        groups = _group_access(mapping, schema)
+        for held in (*(groups.get(role, {}) for role in member_of), _direct_access(mapping, module, schema)):
+            for table, has in held.items():
                 access = result.setdefault((schema, table), TableAccess())
                 access.privileges.update(has.privileges)
                 for column, privileges in has.columns.items():

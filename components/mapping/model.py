@@ -4,9 +4,20 @@ Shapes only. What depends on two places at once (owners exist, patterns do not o
 do what, worked out per module, is in ``access``.
 """
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
 
 from components.mapping.names import (
     INFINITE,
@@ -26,10 +37,29 @@ from components.mapping.names import (
     SchemaName,
     TableName,
     Target,
+    Timeout,
     Ttl,
+    TypeName,
 )
 
-Text = Annotated[StrictStr, Field(min_length=1, max_length=500)]
+# What could lead a terminal, a page or a log astray: control characters, line ends but \n, changes of direction.
+_MISLEADING = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def _text(value: str) -> str:
+    if found := _MISLEADING.search(value):
+        raise ValueError(f"has the control character U+{ord(found.group()):04X}; take it out")
+    if not value.strip():
+        raise ValueError("is empty; say something, or leave the key out where it may be")
+    return value
+
+
+Text = Annotated[StrictStr, Field(min_length=1, max_length=500), AfterValidator(_text)]
+FieldName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+# Another number renews passwords.
+Rotate = Annotated[StrictInt, Field(ge=0, le=2**31 - 1)]
+# Sizes and numbers of elements, as servers hold them.
+Amount = Annotated[StrictInt, Field(ge=1, le=2**50)]
 
 
 class Strict(BaseModel):
@@ -49,8 +79,8 @@ class PostgresAccess(Strict):
     reads: tuple[Target, ...] = ()
     search_path: tuple[SchemaName, ...] | None = None
     connection_limit: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
-    statement_timeout: Duration | None = None
-    idle_in_transaction_timeout: Duration | None = None
+    statement_timeout: Timeout | None = None
+    idle_in_transaction_timeout: Timeout | None = None
     bypass_tenant_isolation: Text | None = None
 
 
@@ -75,7 +105,7 @@ class Service(Strict):
 
     name: Text
     purpose: Text
-    rotate: StrictInt = 1
+    rotate: Rotate = 1
     valkey: ValkeyAccess = ValkeyAccess()
 
 
@@ -113,14 +143,14 @@ class Table(Strict):
     purpose: Text
     append_only: Text | None = None
     tenant: Tenant | None = None
-    columns: Annotated[dict[ColumnName, Text], Field(min_length=1)]
+    columns: Annotated[dict[ColumnName, TypeName], Field(min_length=1)]
 
 
 class Function(Strict):
     """A function that modules call; EXECUTE goes to these logins and to nobody else."""
 
     purpose: Text
-    arguments: tuple[Text, ...] = ()
+    arguments: tuple[TypeName, ...] = ()
     execute: Annotated[tuple[ModuleName, ...], Field(min_length=1)]
 
 
@@ -137,8 +167,8 @@ class LoginDefaults(Strict):
     """Limits of every login that does not state its own."""
 
     connection_limit: Annotated[StrictInt, Field(ge=1, le=1000)]
-    statement_timeout: Duration
-    idle_in_transaction_timeout: Duration
+    statement_timeout: Timeout
+    idle_in_transaction_timeout: Timeout
 
 
 class Postgres(Strict):
@@ -160,8 +190,8 @@ class MemoryPolicy(Strict):
         "volatile-random",
         "volatile-ttl",
     ]
-    stream_node_max_bytes: Annotated[StrictInt, Field(ge=0)]
-    stream_node_max_entries: Annotated[StrictInt, Field(ge=0)]
+    stream_node_max_bytes: Annotated[StrictInt, Field(ge=0, le=2**31 - 1)]
+    stream_node_max_entries: Annotated[StrictInt, Field(ge=0, le=2**31 - 1)]
 
 
 class Key(Strict):
@@ -189,10 +219,10 @@ class Estimate(Strict):
     """How much a pattern is expected to hold: ``keys`` that exist at a time, each of one value of ``bytes`` or of so
     many elements (``members``; of a stream, ``entries_per_day``) of ``bytes`` each. Names and overhead come on top."""
 
-    keys: Annotated[StrictInt, Field(ge=1)]
-    bytes: Annotated[StrictInt, Field(ge=1)]
-    members: Annotated[StrictInt, Field(ge=1)] | None = None
-    entries_per_day: Annotated[StrictInt, Field(ge=1)] | None = None
+    keys: Amount
+    bytes: Amount
+    members: Amount | None = None
+    entries_per_day: Amount | None = None
 
 
 class Group(Strict):
@@ -257,7 +287,7 @@ class Bucket(Strict):
 
 
 class ContentType(Strict):
-    type: Annotated[StrictStr, Field(pattern=r"^[a-z]+/[a-z0-9.+-]+$")]
+    type: Annotated[StrictStr, Field(max_length=127, pattern=r"^[a-z]+/[a-z0-9.+-]+$")]
     description: Text
 
 
@@ -265,8 +295,8 @@ class Envelope(Strict):
     """The wrapper document that describes an SBOM: where it lies and what each field holds."""
 
     path: ObjectPath
-    fields: Annotated[dict[StrictStr, Literal["string", "timestamp", "boolean", "string[]"]], Field(min_length=1)]
-    example: dict[StrictStr, Any]
+    fields: Annotated[dict[FieldName, Literal["string", "timestamp", "boolean", "string[]"]], Field(min_length=1)]
+    example: dict[FieldName, JsonValue]
 
 
 class Rustfs(Strict):
@@ -301,7 +331,7 @@ class Backup(Strict):
 class Backups(Strict):
     """Strategy and retention, by store; another ``rotate`` renews the passwords of who makes backups."""
 
-    rotate: StrictInt = 1
+    rotate: Rotate = 1
     postgres: Backup
     valkey: Backup
     rustfs: Backup

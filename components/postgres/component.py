@@ -4,6 +4,7 @@ Made from the mapping's ``modules.*.postgres`` and ``postgres.schemas``. It deli
 do), no server, and nothing for PUBLIC.
 """
 
+import difflib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ class Postgres(pulumi.ComponentResource):
     def __init__(self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellaops:postgres:Postgres", name, None, opts)
         self._args = args
+        self._warn_of_unknown_schemas()
         self._database = self._create_database()
         self._provider = self._create_provider("inside", self._database.name)
         self._options = pulumi.ResourceOptions(parent=self, provider=self._provider)
@@ -93,6 +95,18 @@ class Postgres(pulumi.ComponentResource):
         """What is there when the module can log in and do all it may; nothing for who has no login."""
         login = self._logins.get(module)
         return [login, *(self.granted[schema] for schema in schemas_used(self._args.mapping, module))] if login else []
+
+    def _warn_of_unknown_schemas(self) -> None:
+        """Only a warning: a schema that left the mapping is named rightly in the run that drops it."""
+        known = self._args.mapping.postgres.schemas
+        for name in sorted(self._args.settings.drop_schemas - {"*", *known}):
+            close = difflib.get_close_matches(name, known, n=1)
+            guess = f' (did you mean "{close[0]}"?)' if close else ""
+            pulumi.log.warn(
+                f"dropSchemas names {name!r}, which is no schema of the mapping{guess}: nothing is dropped for it, unless"
+                " a schema of that name leaves the mapping in this very run; then, or else, take it out of dropSchemas",
+                self,
+            )
 
     def _create_provider(self, name: str, database: pulumi.Input[str]) -> postgresql.Provider:
         settings = self._args.settings

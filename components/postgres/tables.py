@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 
+from psycopg import errors
+
 from components.mapping.model import Table
 from components.postgres.migration_files import Script
 from components.postgres.problems import Problem
@@ -66,9 +68,12 @@ def _mentioned(statements: Iterable[str], table: str, column: str) -> bool:
 
 def _same_type(connection: Connection, has: str, wanted: str) -> bool:
     """``has`` as the catalog prints it, ``wanted`` as the mapping writes it: ``varchar(255)``, ``uuid[]``."""
-    row = connection.execute(
-        "SELECT pg_catalog.to_regtype(%s) = pg_catalog.to_regtype(%s)", (_base(has), _base(wanted))
-    ).fetchone()
+    query = "SELECT pg_catalog.to_regtype(%s) = pg_catalog.to_regtype(%s)"
+    try:
+        with connection.transaction():
+            row = connection.execute(query, (_base(has), _base(wanted))).fetchone()
+    except errors.SyntaxError:
+        return False  # a word of SQL is no type
     return bool(row and row[0]) and _modifier(has) == _modifier(wanted)
 
 

@@ -163,6 +163,7 @@ def _holdings(catalog: Catalog) -> Iterator[str]:
             continue
         compared = kind == "o" or type_ in ("table", "view", "materialized view", "foreign table", "sequence", "function",
                                             "procedure", "aggregate", "table column")  # fmt: skip
-        if name in ours or (schema in catalog.schemas and compared):
+        # The server quotes what is a word of SQL; no name of ours holds a quote.
+        if name in ours or ((schema or "").strip('"') in catalog.schemas and compared):
             continue
         yield f"role {role} {does} {name}: {EXTRA}"

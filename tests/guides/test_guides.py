@@ -14,7 +14,7 @@ from documentation.site import WRITTEN
 from local.engine import tools
 from local.paths import cache_directory
 from tests.guides.guide import Block, blocks, edit, missing
-from tests.stack import PROJECT, LocalStack
+from tests.stack import PROJECT, LocalStack, copy_project
 from tests.watchdog import Watchdog
 
 pytestmark = pytest.mark.xdist_group("guides")
@@ -32,15 +32,7 @@ def copy(watchdog: Watchdog) -> Iterator[Path]:
     place.chmod(0o711)
     project = place / "stellaops-storage"
     watchdog.watch(project)
-    files = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=PROJECT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    for name in filter(None, files.split("\0")):
-        if (PROJECT / name).is_file():
-            (project / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(PROJECT / name, project / name)
-    (project / ".venv").symlink_to(PROJECT / ".venv")
+    copy_project(project)
     stack = LocalStack(project / ".state", project)
     try:
         yield project

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench import generated
-from tests.program.test_stacks import run
+from tests.program.test_stacks import run_in
 
 # Who lists every user of Valkey, every login, or every schema.
 LISTS = {
@@ -21,7 +21,7 @@ LISTS = {
 
 
 def registered(project: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    recorder, _ = run("local", monkeypatch, project)
+    recorder, _ = run_in(project, "local", monkeypatch)
     return {f"{resource.type}::{resource.name}": resource.inputs for resource in recorder.resources}
 
 

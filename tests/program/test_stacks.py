@@ -1,5 +1,6 @@
 """The same program for every stack: what differs is config, and prod is protected."""
 
+import gc
 import runpy
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -32,13 +33,15 @@ def config_of(stack: str) -> dict[str, str]:
     return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in merged.items()}
 
 
-def run(
-    stack: str, monkeypatch: pytest.MonkeyPatch, directory: Path = ROOT, **changes: str
-) -> tuple[Recorder, dict[str, bool]]:
-    """The program on mocks: what it registered, and for each resource (type and name) whether it is protected.
+def run(stack: str, monkeypatch: pytest.MonkeyPatch, **changes: str) -> tuple[Recorder, dict[str, bool]]:
+    """The program on mocks: what it registered, and for each resource (type and name) whether it is protected."""
+    return run_in(ROOT, stack, monkeypatch, **changes)
 
-    ``directory`` has the mapping and its migrations.
-    """
+
+def run_in(
+    directory: Path, stack: str, monkeypatch: pytest.MonkeyPatch, **changes: str
+) -> tuple[Recorder, dict[str, bool]]:
+    """``run`` with the mapping and the migrations of ``directory``."""
     monkeypatch.chdir(directory)
     protected: dict[str, bool] = {}
 
@@ -51,7 +54,10 @@ def run(
             protected[f"{args.type_}::{args.name}"] = bool(args.opts.protect)
 
         pulumi.runtime.register_stack_transformation(remember)
-        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+        try:
+            runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+        finally:
+            gc.enable()
         (entrypoint,) = entrypoints
         return entrypoint()
 

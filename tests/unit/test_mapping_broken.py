@@ -269,6 +269,65 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
         "modules.vexhub.postgres.writes[0]",
         "its rows never change",
     ),
+    "a table that is written and read": (
+        swap("writes: [vex.vex_raw]\n      reads: [vex]", "writes: [vex.vex_raw]\n      reads: [vex.vex_raw(status)]"),
+        "modules.vexhub.postgres.reads[0]",
+        "already covered",
+    ),
+    "a table twice": (
+        swap("reads: [vex.issuer_trust]", "reads: [vex.issuer_trust, vex.issuer_trust]"),
+        "modules.issuer_directory.postgres.reads[1]",
+        "already covered",
+    ),
+    "a column twice": (
+        swap("reads: [vex.issuer_trust]", "reads: ['vex.issuer_trust(priority, priority)']"),
+        "modules.issuer_directory.postgres.reads[0]",
+        "more than once",
+    ),
+    "a consumer twice": (
+        swap("consumers: [audit, timeline_indexer]", "consumers: [audit, timeline_indexer, audit]"),
+        'valkey.streams["notify:delivery"].consumers[2]',
+        "stands in the list already",
+    ),
+    "a path with a placeholder": (
+        swap("reads: [evidence/]", "reads: ['evidence/{bundleId}/']"),
+        "modules.export_center.rustfs.reads[0]",
+        "write * for whatever may be there",
+    ),
+    "a placeholder twice": (
+        swap('root: "{kitId}/"', 'root: "{kitId}/{kitId}/"'),
+        'rustfs.buckets["offline-kits"].objects["manifest.json"]',
+        "one placeholder twice",
+    ),
+    "a root that is no folder": (
+        swap('root: "{kitId}/"', 'root: "{kitId}"'),
+        'rustfs.buckets["offline-kits"].root',
+        "must end in /",
+    ),
+    "a timeout longer than PostgreSQL's": (
+        swap("statement_timeout: 60s", "statement_timeout: 25d"),
+        "postgres.defaults.statement_timeout",
+        "longer than PostgreSQL's timeouts can be",
+    ),
+    "a retention of centuries": (
+        swap("object_lock: {retention: 90d}", "object_lock: {retention: 999999d}"),
+        "rustfs.buckets.evidence.object_lock.retention",
+        "longer than 10000d",
+    ),
+    "no type": (swap("client_id: uuid\n", "client_id: uuid; --\n"), "columns.client_id", "is not a type of PostgreSQL"),
+    "the stack's own table": (
+        swap("        symbols:\n          purpose", "        schema_migrations:\n          purpose"),
+        "postgres.schemas.symbols.tables.schema_migrations",
+        "reserved name",
+    ),
+    "the stack's own bucket": (
+        swap("    offline-kits:\n", "    backups:\n"),
+        "rustfs.buckets.backups",
+        "reserved name",
+    ),
+    "a name that Kubernetes refuses": (swap("  gateway:\n", "  gateway_:\n"), "modules.gateway_", "ends in _"),
+    "a number without end": (swap("version: 1\n", f"version: 0x{'f' * 5000}\n"), "version", "too large a number"),
+    "a tag": (swap("version: 1\n", "version: !!python/name:os.system x\n"), "", "tags are not read"),
     "unknown module in a data flow": (
         swap("{source: excititor, postgres: vex}", "{source: excitor, postgres: vex}"),
         "data_flows",

@@ -13,7 +13,7 @@ from components.mapping.access import (
     schema_owners,
     stream_groups,
 )
-from components.mapping.checks import globs_overlap
+from components.mapping.findings import globs_overlap
 from components.mapping.model import Module
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,107 @@
+"""Cross-checks of the object store's part: owners of prefixes, overlaps, layouts, retention."""
+
+from collections.abc import Iterator
+
+from components.mapping.findings import Finding, globs_overlap
+from components.mapping.model import Mapping
+from components.mapping.names import PLACEHOLDER, days
+
+
+def check(mapping: Mapping) -> list[Finding]:
+    """All findings, in no order that matters."""
+    return [*_paths(mapping), *_layout(mapping)]
+
+
+def _paths(mapping: Mapping) -> Iterator[Finding]:
+    buckets = mapping.rustfs.buckets
+    owned: list[tuple[str, str]] = []
+    for name, module in mapping.modules.items():
+        for verb in ("owns", "writes", "reads"):
+            for index, path in enumerate(getattr(module.rustfs, verb)):
+                where = ("modules", name, "rustfs", verb, index)
+                bucket, slash, _ = path.partition("/")
+                if bucket not in buckets:
+                    yield Finding(where, f"no bucket {bucket!r}", bucket, tuple(buckets))
+                elif not slash:
+                    yield Finding(where, f"{path!r} names no prefix; write {path}/ for the whole bucket")
+                elif "{" in path:
+                    yield Finding(
+                        where, f"{path!r} has a placeholder, which no key has; write * for whatever may be there"
+                    )
+                elif verb == "owns":
+                    for other, other_path in owned:
+                        if globs_overlap(_below(path), _below(other_path)):
+                            yield Finding(where, f"prefix {path!r} of {name} overlaps {other_path!r} of {other}")
+                    owned.append((name, path))
+    for bucket in buckets:
+        if not any(path.partition("/")[0] == bucket for _, path in owned):
+            yield Finding(
+                ("rustfs", "buckets", bucket), f"bucket {bucket!r} has no owner; list it under owns of one module"
+            )
+
+
+def _below(path: str) -> str:
+    return f"{path}*" if path.endswith("/") else path
+
+
+def _layout(mapping: Mapping) -> Iterator[Finding]:
+    types = tuple(mapping.rustfs.content_types)
+    for bucket, definition in mapping.rustfs.buckets.items():
+        if not definition.root.endswith("/"):
+            yield Finding(("rustfs", "buckets", bucket, "root"), f"root {definition.root!r} must end in /")
+        for name in definition.objects:
+            template, here = definition.root + name, ("rustfs", "buckets", bucket, "objects", name)
+            placeholders = PLACEHOLDER.findall(template)
+            if len(set(placeholders)) < len(placeholders):
+                yield Finding(here, f"{template!r} has one placeholder twice; what stands for it would not be clear")
+            if "*" in template:
+                yield Finding(here, f"{template!r} has a *; name what stands there, like {{digest}}")
+            if not name.endswith("/") and not name.endswith(types):
+                path = ("rustfs", "buckets", bucket, "objects", name)
+                yield Finding(path, f"{name!r} has no content type; add its extension under rustfs.content_types")
+        yield from _retention(mapping, bucket)
+    envelope = mapping.rustfs.envelope
+    known = buckets_objects(mapping)
+    if envelope.path not in known:
+        yield Finding(
+            ("rustfs", "envelope", "path"), f"no object {envelope.path!r} in the layout", envelope.path, known
+        )
+    for field in envelope.example:
+        if field not in envelope.fields:
+            yield Finding(
+                ("rustfs", "envelope", "example", field),
+                f"no field {field!r} in the envelope",
+                field,
+                tuple(envelope.fields),
+            )
+
+
+def _retention(mapping: Mapping, bucket: str) -> Iterator[Finding]:
+    definition = mapping.rustfs.buckets[bucket]
+    here = ("rustfs", "buckets", bucket)
+    addressed = [name for name, item in definition.objects.items() if item.addressed]
+    if definition.content_addressed != (len(addressed) == 1):
+        wanted = "one object that is addressed" if definition.content_addressed else "no object that is addressed"
+        yield Finding(
+            (*here, "objects"), f"a bucket with content_addressed: {definition.content_addressed} has {wanted}"
+        )
+    if definition.content_addressed and "{full_digest}" not in definition.root:
+        yield Finding((*here, "root"), "a content-addressed root must hold {full_digest}")
+    longest = mapping.backups.rustfs.retention
+    for prefix, kept in definition.noncurrent_versions.items():
+        path = (*here, "noncurrent_versions", prefix)
+        if days(kept) >= days(longest):
+            yield Finding(
+                path, f"{kept} is not shorter than backups.rustfs.retention ({longest}), which ends it all the same"
+            )
+        if not prefix.endswith("/") or "*" in prefix or "{" in prefix:
+            yield Finding(path, f"{prefix!r} must be a prefix as it stands in keys, and end in /")
+
+
+def buckets_objects(mapping: Mapping) -> tuple[str, ...]:
+    """Every object template with its bucket in front: ``blobs/{sha256_prefix}/{full_digest}/sbom.json``."""
+    return tuple(
+        f"{bucket}/{definition.root}{name}"
+        for bucket, definition in mapping.rustfs.buckets.items()
+        for name in definition.objects
+    )

@@ -1,0 +1,176 @@
+"""YAML as plain data with the place of every key and value in it. Knows nothing of what the mapping means.
+
+Only plain YAML is read: no aliases (a few lines of them make gigabytes), no tags, no second document. What is refused
+is refused before anything is built from it.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+LARGEST_FILE = 2 * 1024 * 1024  # bytes; a mapping with 40 times the reference's modules has 1.3 MB
+MOST_NODES = 300_000  # keys and values; they need some 500 bytes each while they are read
+DEEPEST_NESTING = 20
+LARGEST_NUMBER = 2**63 - 1
+LONGEST_NUMBER = 100  # characters; the time for reading one grows with its square
+LONGEST_MESSAGE = 600
+LONGEST_PATH = 200
+
+# libyaml, which all wheels of PyYAML have, is some 15 times as fast; both keep lines and columns.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NOT_ALLOWED = yaml.reader.Reader.NON_PRINTABLE
+
+Path_ = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing wrong at one place. Lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}"
+        message = visible(self.message, LONGEST_MESSAGE)
+        return f"{where} {visible(self.path, LONGEST_PATH)}: {message}" if self.path else f"{where}: {message}"
+
+
+def visible(text: str, longest: int) -> str:
+    """``text`` for a terminal: in one line, without control characters, without its middle if longer than ``longest``."""
+    cut = text if len(text) <= longest else f"{text[: longest // 2]} ... {text[-longest // 2 :]}"
+    return "".join(part if part.isprintable() else part.encode("unicode_escape").decode() for part in cut)
+
+
+@dataclass
+class Document:
+    """Plain data with the place of every key and value."""
+
+    file: str
+    places: dict[Path_, tuple[int, int]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def report(self, path: Path_, message: str) -> None:
+        self.report_at(self.place(path), message, path)
+
+    def report_at(self, place: tuple[int, int], message: str, path: Path_ = ()) -> None:
+        """At (line, column), for what has no path of its own."""
+        self.problems.append(Problem(self.file, *place, dotted(path), message))
+
+    def place(self, path: Path_) -> tuple[int, int]:
+        """The nearest known place: of the path, or of what encloses it."""
+        while path and path not in self.places:
+            path = path[:-1]
+        return self.places.get(path, (1, 1))
+
+    def parse(self, raw: bytes) -> Any:
+        """The data in ``raw``; where something is wrong with it, ``problems`` says so and the data are of no use."""
+        if len(raw) > LARGEST_FILE:
+            self.report((), f"is {len(raw)} bytes long; a mapping has at most {LARGEST_FILE}")
+            return None
+        try:
+            text = raw.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = raw.count(b"\n", 0, error.start) + 1
+            self.report_at((line, 1), "is not UTF-8 text; save it as UTF-8")
+            return None
+        if strange := _NOT_ALLOWED.search(text):
+            before = text[: strange.start()]
+            place = before.count("\n") + 1, len(before) - before.rfind("\n")
+            self.report_at(place, f"has a character that YAML does not allow: U+{ord(strange.group()):04X}")
+            return None
+        try:
+            self._refuse(text)
+            node = None if self.problems else yaml.compose(text, Loader=_LOADER)
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+            what = f"{getattr(error, 'context', None) or ''} {getattr(error, 'problem', None) or error}".strip()
+            self.report_at(_place(mark), f"is not valid YAML: {what}")
+            return None
+        if node is None:
+            if not self.problems:
+                self.report((), "is empty; it must hold the mapping")
+            return None
+        return self._plain(node, (), yaml.SafeLoader(""))
+
+    def _refuse(self, text: str) -> None:
+        """What would cost memory or the stack without bound, and what would mean something else than it says."""
+        depth = nodes = 0
+        for event in yaml.parse(text, Loader=_LOADER):
+            place = _place(event.start_mark)
+            if isinstance(event, yaml.AliasEvent):
+                self.report_at(place, f"alias *{event.anchor}: write the value out, aliases are not read")
+                return
+            if isinstance(event, yaml.NodeEvent):
+                nodes += 1
+                if nodes > MOST_NODES:
+                    self.report_at(place, f"has more than {MOST_NODES} keys and values")
+                    return
+                if (tag := getattr(event, "tag", None)) is not None:
+                    self.report_at(place, f"tag {tag}: leave it out, tags are not read; put text in quotes")
+                    return
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > DEEPEST_NESTING:
+                    self.report_at(place, f"is nested deeper than {DEEPEST_NESTING} levels")
+                    return
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+
+    def _plain(self, node: yaml.Node, path: Path_, constructor: yaml.SafeLoader) -> Any:
+        self.places.setdefault(path, _place(node.start_mark))
+        if isinstance(node, yaml.MappingNode):
+            return self._plain_mapping(node, path, constructor)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._plain(item, (*path, index), constructor) for index, item in enumerate(node.value)]
+        if len(node.value) > LONGEST_NUMBER and node.tag == "tag:yaml.org,2002:int":
+            self.report(path, "is too large a number")
+            return None
+        try:
+            value = constructor.construct_object(node)
+        except (yaml.YAMLError, ValueError, OverflowError):
+            kind = node.tag.rpartition(":")[2]
+            self.report(path, f"{visible(node.value, 80)!r} cannot be read as {kind}; put it in quotes")
+            return None
+        if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+            self.report(path, "is too large a number")
+            return None
+        return value
+
+    def _plain_mapping(self, node: yaml.MappingNode, path: Path_, constructor: yaml.SafeLoader) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            place = _place(key_node.start_mark)
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != "tag:yaml.org,2002:str":
+                shown = visible(key_node.value, 80) if isinstance(key_node, yaml.ScalarNode) else "a list or mapping"
+                self.report_at(place, f"key {shown!r} is not text; put it in quotes", path)
+                continue
+            where = (*path, key_node.value)
+            if key_node.value in result:
+                first = self.places[where][0]
+                self.report_at(place, f"duplicate key; it stands already in line {first}", where)
+                continue
+            self.places[where] = place
+            result[key_node.value] = self._plain(value_node, where, constructor)
+        return result
+
+
+def _place(mark: Any) -> tuple[int, int]:
+    return (mark.line + 1, mark.column + 1) if mark else (1, 1)
+
+
+def dotted(path: Path_) -> str:
+    """``("modules", "vexlens", "reads", 2)`` as ``modules.vexlens.reads[2]``; odd keys are quoted."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif part.replace("_", "").isalnum():
+            text += f".{part}" if text else part
+        else:
+            text += f'["{part}"]'
+    return text
