@@ -96,9 +96,13 @@ class Watcher:
         for pid, looks in self._looks.items():
             if looks <= LOOKS:
                 with suppress(OSError):  # ended meanwhile, or another user's
-                    line = Path(f"/proc/{pid}/cmdline").read_bytes()
+                    place = Path(f"/proc/{pid}")
+                    line = (place / "cmdline").read_bytes()
                     if line and (pid, line) not in self.seen:
-                        self.seen[pid, line] = Path(f"/proc/{pid}/environ").read_bytes()
+                        environment = (place / "environ").read_bytes()
+                        # Not if it became another program in between: that one's environment is not this one's.
+                        if (place / "cmdline").read_bytes() == line:
+                            self.seen[pid, line] = environment
 
     def command_lines(self, secrets: Secrets) -> list[tuple[str, list[str]]]:
         """(command line, secrets in it)."""

@@ -34,11 +34,11 @@ HOLDERS = {
 
 # Program -> the variable in which it has a secret, and the beginnings of the names of those it may have: there is no
 # other way in. The engine hands the stack's config to our own program so; PostgreSQL's programs take no password by a
-# command line; MinIO knows no file.
+# command line, and what their scripts call inherits it; MinIO knows no file.
 ENVIRONMENTS = {
     r"^\S*minio server": ("MINIO_ROOT_PASSWORD", ("objectStore",)),
     r"pulumi-language-python-exec": ("PULUMI_CONFIG", ADMINS),
-    r"^(psql|pg_dump|sh( -c sh)? \S*dump(_schemas)?\.sh)": (
+    r"^(psql|pg_dump|sh( -c sh)? \S*dump(_schemas)?\.sh|(rm|wc|mv) )": (
         "PGPASSWORD",
         ("first backup-agent", "second backup-agent"),
     ),
