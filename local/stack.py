@@ -7,6 +7,7 @@ import secrets
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from local.paths import PROJECT, ROOT, STACK, State, read_json, write_private
 from local.progress import Progress
 
 PASSPHRASE_BYTES = 32
+POLL_SECONDS = 0.2
 # Their create fails when the object is there already; their id is their name.
 NOT_CREATED_TWICE = frozenset({"postgresql:index/role:Role", "postgresql:index/database:Database"})
 
@@ -72,7 +74,8 @@ class Stack:
     def heal(self, console: Console) -> None:
         """Clear away what a killed engine left: its lock, and operations that it did not finish.
 
-        Raises ``UserError`` when the lock's holder is still at work.
+        Waits for one that is still at work, as when its ``make`` alone was killed. Raises ``UserError`` when the lock's
+        holder is on another host.
         """
         for file in (self.state.backend / ".pulumi" / "locks").rglob("*.json"):
             holder = read_json(file)
@@ -82,9 +85,9 @@ class Stack:
                 todo = 'if it is not, `make pulumi ARGS="cancel --yes"` removes its lock'
                 raise UserError(f"the engine on {host} (pid {pid}) may be at work on this stack", todo)
             if _is_engine(pid):
-                raise UserError(
-                    f"another engine (pid {pid}) is at work on this stack", "wait for it, or stop it with Ctrl-C"
-                )
+                _wait_for(pid, console)
+            if not file.exists():
+                continue
             file.unlink(missing_ok=True)
             console.line("engine", f"removed the lock of an engine that was killed (pid {pid})")
         self._take_up_pending(console)
@@ -197,6 +200,14 @@ def _guarded(process: "subprocess.Popen[Any]") -> Iterator[None]:
             signal.signal(number, handler)
     if asked:
         raise KeyboardInterrupt
+
+
+def _wait_for(pid: int, console: Console) -> None:
+    with console.step("engine") as step:
+        step.update(f"another engine (pid {pid}) is at work on this stack; waiting for it, `kill {pid}` would stop it")
+        while _is_engine(pid):
+            time.sleep(POLL_SECONDS)
+        step.done(f"another engine (pid {pid}) was at work on this stack; it has ended")
 
 
 def _is_engine(pid: int) -> bool:
