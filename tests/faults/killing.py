@@ -5,8 +5,10 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psutil
@@ -88,6 +90,22 @@ def run(stack: LocalStack, verb: list[str], at: Moment) -> Killed:
     assert process.stdout is not None
     process.stdout.close()
     return Killed(killed.is_set(), _count(lines), code, "".join(lines))
+
+
+def watched(stack: LocalStack, verb: list[str], see: Callable[[str], None]) -> "subprocess.CompletedProcess[str]":
+    """Run ``make <verb>`` and show ``see`` each line as it comes."""
+    with tempfile.TemporaryFile("w+") as errors, subprocess.Popen(
+        [sys.executable, "-m", "local", *verb],
+        env=stack.environment, cwd=stack.project, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            see(line)
+        code = process.wait(timeout=RUN_TIMEOUT_SECONDS)
+        errors.seek(0)
+        return subprocess.CompletedProcess(verb, code, "".join(lines), errors.read())
 
 
 def _count(lines: list[str]) -> int:

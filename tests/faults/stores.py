@@ -69,7 +69,7 @@ def _lines(dump: str) -> list[str]:
 
 
 def _valkey(stack: LocalStack) -> dict[str, Any]:
-    client = stack.valkey_admin()
+    client: Any = stack.valkey_admin()
     lines = [re.sub(r" #[0-9a-f]{64}", "", line) for line in client.execute_command("ACL LIST")]
     keys = sorted(client.scan_iter())
     groups = {
@@ -81,7 +81,7 @@ def _valkey(stack: LocalStack) -> dict[str, Any]:
 
 
 def _objects(stack: LocalStack) -> dict[str, Any]:
-    s3, server = stack.s3(), admin.connect(_store(stack))
+    s3, server = stack.s3(), admin.connect(store(stack))
     names = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
     ask = {
         "versioning": s3.get_bucket_versioning,
@@ -119,7 +119,8 @@ def _answer(call: Any, bucket: str) -> Any:
     return _sorted({key: value for key, value in answer.items() if key != "ResponseMetadata"})
 
 
-def _store(stack: LocalStack) -> Store:
+def store(stack: LocalStack) -> Store:
+    """The object store as its root user."""
     config = stack.config
     return Store(
         config["objectStoreEndpoint"], config.get("objectStoreRegion", "us-east-1"), config["objectStoreAccessKey"],
@@ -136,7 +137,7 @@ def refused_logins(stack: LocalStack) -> list[str]:
             refused.append(f"{name} at PostgreSQL")
         if not _works(lambda name=name: _ping(stack, name)):
             refused.append(f"{name} at Valkey")
-        if "object_store_secret_key" in secrets and not _store(stack).accepts(
+        if "object_store_secret_key" in secrets and not store(stack).accepts(
             secrets["object_store_access_key"], secrets["object_store_secret_key"]
         ):
             refused.append(f"{name} at the object store")
@@ -144,7 +145,7 @@ def refused_logins(stack: LocalStack) -> list[str]:
 
 
 def _ping(stack: LocalStack, name: str) -> None:
-    client = stack.valkey(name)
+    client: Any = stack.valkey(name)
     try:
         client.execute_command("ACL WHOAMI")
     finally:

@@ -4,12 +4,12 @@
 comes again when it is looked at, and tomorrow other moments are tried. ``FAULTS_MOMENTS`` is how many there are.
 """
 
-import datetime
 import itertools
 import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from tests.faults import killing, small, stores
 from tests.stack import LocalStack, temporary_stack
 from tests.watchdog import Watchdog
 
-SEED = int(os.environ.get("FAULTS_SEED") or datetime.datetime.now(datetime.UTC).strftime("%Y%m%d"))
+SEED = int(os.environ.get("FAULTS_SEED") or datetime.now(UTC).strftime("%Y%m%d"))
 MOMENTS = int(os.environ.get("FAULTS_MOMENTS") or 20)
 SHARE = 7  # of one kind of run, one after the other
 # About as many resources as each kind of run of the small mapping finishes.

@@ -1,0 +1,88 @@
+"""A server that is killed with -9 while ``up`` works on it, and two runs at once."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from tests.faults import killing
+from tests.faults.conftest import SmallStack, clear
+
+# When the run has begun with that server, or is just about to.
+CASES = (
+    ("postgres", "created Role", "PostgreSQL"),
+    ("valkey", "provisioning", "Valkey"),
+    ("objects", "provisioning", "object store"),
+)
+
+
+def pid(stack: SmallStack, server: str) -> int:
+    return int(json.loads((stack.state / "servers" / server / "server.json").read_text())["pid"])
+
+
+@pytest.mark.parametrize(("server", "moment", "title"), CASES)
+def test_a_server_that_is_killed_during_up_is_named_and_the_next_up_starts_it_and_goes_on(
+    small_stack: SmallStack, server: str, moment: str, title: str
+) -> None:
+    if server == "objects" and small_stack.shares_object_store:
+        pytest.skip("the object store is somebody else's")
+    small_stack.change()
+    killed = pid(small_stack, server)
+
+    def kill(line: str) -> None:
+        if moment in line:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                psutil.Process(killed).kill()
+
+    said = clear(killing.watched(small_stack, ["up"], kill))
+    line = said.splitlines()[-1]
+    assert title in line and f"pid {killed}" in line and "run make up again" in line, said
+    shown = small_stack.whole()
+    assert pid(small_stack, server) != killed, shown
+    small_stack.at_rest()
+
+
+def test_of_two_ups_at_once_one_stops_with_a_line_and_the_stack_is_whole(small_stack: SmallStack) -> None:
+    small_stack.change()
+    command = [sys.executable, "-m", "local", "up"]
+    processes = [
+        subprocess.Popen(
+            command, cwd=small_stack.project, env=small_stack.environment, text=True, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    ended = [(process, *process.communicate(timeout=killing.RUN_TIMEOUT_SECONDS)) for process in processes]
+    done, stopped = sorted(ended, key=lambda run: run[0].returncode)
+    assert done[0].returncode == 0, done
+    assert stopped[0].returncode == 1 and f"another make (pid {done[0].pid}) is at work" in stopped[2], stopped
+    assert len(stopped[2].splitlines()) == 1 and not stopped[1], "one line, not more"
+    small_stack.whole()
+    small_stack.at_rest()
+
+
+def test_up_waits_for_an_engine_whose_make_was_killed(small_stack: SmallStack) -> None:
+    small_stack.change()
+    engines: list[psutil.Process] = []
+
+    def leave_engine(line: str) -> None:
+        if "created" in line and not engines:
+            make = next(process for process in psutil.Process().children() if "local" in process.cmdline())
+            engines.extend(child for child in make.children() if child.name() == "pulumi")
+            engines[0].suspend()
+            make.kill()
+
+    assert killing.watched(small_stack, ["up"], leave_engine).returncode == -signal.SIGKILL
+
+    def go_on(line: str) -> None:
+        if "waiting for it" in line:
+            engines[0].resume()
+
+    second = killing.watched(small_stack, ["up"], go_on)
+    assert f"another engine (pid {engines[0].pid}) was at work on this stack; it has ended" in second.stdout, second
+    assert second.returncode == 0, second
+    small_stack.whole()
