@@ -141,7 +141,7 @@ def _up(state: State, arguments: Sequence[str]) -> int:
             console.line("stack", console.paint("yellow", "a server's data are new: what was there is made again"))
         console.line("stack", "provisioning")
         code = stack.run(console, "up", "--yes", "--skip-preview", *again, *arguments)
-        _check_exit(code, "up", fleet)
+        _check_exit(code, "up", state, fleet)
         config.applied(state)
         console.say(summary.after_up(stack, fleet))
     return 0
@@ -152,7 +152,7 @@ def _moved(state: State) -> list[str]:
     return [] if config.is_applied(state) else ["--run-program"]
 
 
-def _check_exit(code: int, command: str, fleet: Fleet) -> None:
+def _check_exit(code: int, command: str, state: State, fleet: Fleet) -> None:
     if not code:
         return
     again = f"run make {command} again: it goes on where it stopped"
@@ -160,9 +160,9 @@ def _check_exit(code: int, command: str, fleet: Fleet) -> None:
     if gone := [server for server in fleet.servers if server.status == "died"]:
         names = ", ".join(server.ended for server in gone)
         raise UserError(f"{names} ended during the run", f"run make {command} again: it starts it and goes on")
-    for place in fleet.places:
+    for place in (state.directory, fleet.postgres.home):
         if shutil.disk_usage(place).free < FULL_BYTES:
-            raise UserError(f"the disk is full at {place}", f"make room, then {again}")
+            raise UserError(f"the disk is full at {short(place)}", f"make room, then {again}")
     if code < 0:
         raise UserError(f"the engine was killed (signal {-code})", again)
     raise UserError("the engine stopped, see its messages above", f"put that right, then run make {command} again")
@@ -178,7 +178,7 @@ def _refresh(state: State, arguments: Sequence[str]) -> int:
     with _alone(state):
         stack, fleet = _ready(state)
         code = stack.run(console, "refresh", "--yes", "--skip-preview", *_moved(state), *arguments)
-        _check_exit(code, "refresh", fleet)
+        _check_exit(code, "refresh", state, fleet)
     return 0
 
 
@@ -191,7 +191,7 @@ def _destroy(state: State, arguments: Sequence[str], *, sure: bool) -> int:
     with _alone(state):
         stack, fleet = _ready(state)
         code = stack.run(console, "destroy", "--yes", "--skip-preview", *_moved(state), *arguments)
-        _check_exit(code, "destroy", fleet)
+        _check_exit(code, "destroy", state, fleet)
         stopped = fleet.stop()
     console.say(f"all resources removed; stopped {', '.join(stopped) or 'nothing'}. `make up` brings them back.")
     return 0

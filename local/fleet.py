@@ -36,11 +36,6 @@ class Fleet:
         return self.postgres, self.valkey, self.objects
 
     @property
-    def places(self) -> tuple[Path, ...]:
-        """Directories in which the servers and the engine write."""
-        return self.valkey.directory, self.postgres.home
-
-    @property
     def created(self) -> bool:
         """Whether a server's data were made anew by ``start``: then the engine's state knows of what is not there."""
         return any(server.created for server in self.servers)

@@ -77,7 +77,8 @@ class Stack:
         Waits for one that is still at work, as when its ``make`` alone was killed. Raises ``UserError`` when the lock's
         holder is on another host.
         """
-        for file in (self.state.backend / ".pulumi" / "locks").rglob("*.json"):
+        kept = self.state.backend / ".pulumi"
+        for file in (kept / "locks").rglob("*.json"):
             holder = read_json(file)
             pid = int(holder.get("pid", 0))
             host = holder.get("hostname", "")
@@ -90,6 +91,9 @@ class Stack:
                 continue
             file.unlink(missing_ok=True)
             console.line("engine", f"removed the lock of an engine that was killed (pid {pid})")
+        # Written aside and not renamed any more, by a kill or a full disk: among the locks it would stop every later run.
+        for file in kept.rglob("*.tmp"):
+            file.unlink(missing_ok=True)
         self._take_up_pending(console)
 
     def _take_up_pending(self, console: Console) -> None:

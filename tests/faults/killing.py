@@ -48,9 +48,9 @@ class Killed:
     said: str
 
 
-def moment(chance: random.Random, victim: str, resources: int) -> Moment:
-    """Anywhere in a run that has ``resources`` to finish."""
-    finished = chance.randint(0, max(resources, 1))
+def moment(chance: random.Random, victim: str, resources: int, times: int) -> Moment:
+    """In a run that has ``resources`` to finish and will be killed so many times: any, and on average evenly spread."""
+    finished = chance.randint(0, max(2 * resources // (times + 1), 1))
     return Moment(victim, finished, chance.uniform(0, WORKING_SECONDS if finished else STARTING_SECONDS))
 
 

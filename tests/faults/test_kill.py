@@ -70,8 +70,8 @@ class Disturbed:
 
     def run(self, verb: list[str], resources: int, most: int) -> bool:
         """Killed again and again, at most so many times; whether a run got to its end before."""
-        for _ in range(min(most, self.left)):
-            at = killing.moment(self.chance, next(self._victims), resources)
+        for times in range(min(most, self.left), 0, -1):
+            at = killing.moment(self.chance, next(self._victims), resources, times)
             killed = killing.run(self.stack, verb, at)
             self.told.append(f"{' '.join(verb)}: {at}: {'killed' if killed.in_time else 'had ended'}")
             print(self.told[-1], flush=True)
