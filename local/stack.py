@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,10 +18,11 @@ from typing import Any
 import psutil
 
 from local import environment
+from local.ballast import Ballast
 from local.console import Console
 from local.engine.tools import Engine
 from local.errors import UserError
-from local.paths import PROJECT, ROOT, STACK, State, read_json, write_private
+from local.paths import PROJECT, ROOT, STACK, State, read_json, short, write_private
 from local.progress import Progress
 
 PASSPHRASE_BYTES = 32
@@ -46,12 +48,26 @@ class Stack:
                     "put it back, or `make clean` and `make up` for a new stack",
                 )
             write_private(self.state.passphrase, secrets.token_urlsafe(PASSPHRASE_BYTES))
+        self._mend_checkpoint()
         if not self.state.checkpoint.exists():
             # In a directory of its own: `stack init` writes into the stack's file, and that one is committed.
             place = self.state.directory / "project"
             place.mkdir(mode=0o700, exist_ok=True)
             (place / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n", encoding="utf-8")
             self.capture("stack", "init", STACK, "--no-select", cwd=place)
+
+    def _mend_checkpoint(self) -> None:
+        """On a disk that stays full the engine replaces its state by a part of it; its copies may be whole."""
+        damaged = self.state.checkpoint
+        if not damaged.exists() or "checkpoint" in read_json(damaged):
+            return
+        copies = sorted((self.state.backend / ".pulumi" / "backups" / PROJECT / STACK).glob("*.json"), reverse=True)
+        for copy in (damaged.with_suffix(".json.bak"), *copies):
+            if "checkpoint" in read_json(copy):
+                write_private(damaged, copy.read_text(encoding="utf-8"))
+                return
+        what = f"the engine's state {short(damaged)} is damaged, and so are its copies"
+        raise UserError(what, "`make clean`, then `make up` for a new stack")
 
     @property
     def latest(self) -> dict[str, Any]:
@@ -164,7 +180,7 @@ class Stack:
             return process.wait()
 
     def run(self, console: Console, *arguments: str) -> int:
-        """Run a long command with progress; its exit code."""
+        """Run a long command with progress; its exit code. Raises ``UserError`` when the disk filled up meanwhile."""
         colour = "always" if console.coloured else "never"
         with subprocess.Popen(
             [self.engine.pulumi, "--non-interactive", f"--color={colour}", *arguments, "--suppress-outputs"],
@@ -172,11 +188,16 @@ class Stack:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1,
         ) as process:  # fmt: skip
             progress = Progress(console)
-            with _guarded(process):
+            stop = partial(_ask_to_end, process, "the disk is full")
+            with _guarded(process), Ballast(self.state.directory, self.state.checkpoint, stop) as ballast:
                 for line in process.stdout or ():
                     progress.feed(line)
                 console.clear()
-                return process.wait()
+                code = process.wait()
+        if code and ballast.released:
+            what = f"the disk is full at {short(self.state.directory)}"
+            raise UserError(what, "make room, then run make up again: it goes on where it stopped")
+        return code
 
 
 @contextmanager
@@ -187,13 +208,11 @@ def _guarded(process: "subprocess.Popen[Any]") -> Iterator[None]:
     def ask(_signal: int, _frame: FrameType | None) -> None:
         nonlocal asked
         asked += 1
-        # The engine has a process group of its own: it gets this one signal and not two, which would end it at once.
-        with contextlib.suppress(ProcessLookupError):
-            if asked > 1:
+        if asked > 1:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            else:
-                os.kill(process.pid, signal.SIGINT)
-                print("\nthe engine finishes what it has begun; Ctrl-C again ends it at once", flush=True)
+        else:
+            _ask_to_end(process, "interrupted")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -204,6 +223,13 @@ def _guarded(process: "subprocess.Popen[Any]") -> Iterator[None]:
             signal.signal(number, handler)
     if asked:
         raise KeyboardInterrupt
+
+
+def _ask_to_end(process: "subprocess.Popen[Any]", why: str) -> None:
+    # The engine has a process group of its own: it gets this one signal and not two, which would end it at once.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGINT)
+        print(f"\n{why}: the engine finishes what it has begun; Ctrl-C again ends it at once", flush=True)
 
 
 def _wait_for(pid: int, console: Console) -> None:
