@@ -11,6 +11,7 @@ from pulumi.dynamic import ConfigureRequest
 
 from components.provider_config import setting
 from components.provider_errors import ProviderError
+from components.rustfs import timeouts
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -90,7 +91,7 @@ class Store:
             )
         except ValueError as error:
             raise ProviderError(f"object store at {self.endpoint}: {error}; {todo}") from None
-        client.meta.events.register_first("needs-retry.s3", _give_up_after_timeout)
+        timeouts.never_ask_again_after_one(client)
         try:
             yield client
         except ClientError as error:
@@ -122,14 +123,6 @@ def clock_remedy(date: str) -> str:
     return (
         f"this machine's clock is {minutes} minutes {word} the server's, and it refuses what is signed so: set it right"
     )
-
-
-def _give_up_after_timeout(caught_exception: Exception | None = None, **_: Any) -> None:
-    """Botocore would take a time-out for a lost connection, and ask a silent server again and again."""
-    from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
-
-    if isinstance(caught_exception, ConnectTimeoutError | ReadTimeoutError):
-        raise caught_exception
 
 
 def _text(error: "ClientError") -> str:
