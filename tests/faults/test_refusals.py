@@ -15,8 +15,11 @@ import yaml
 
 from components.backups.agent import repository, s3
 from components.backups.agent.errors import BackupError
+from components.postgres.server import Server
+from components.provider_errors import ProviderError
 from components.rustfs import admin
 from local.servers.objects import ObjectStore
+from local.servers.postgres import Postgres
 from tests.faults import stores
 from tests.faults.conftest import SmallStack, clear
 from tests.faults.silence import silent_server
@@ -102,6 +105,16 @@ def test_credentials_that_expired_or_were_changed_or_removed_are_named_and_up_co
     assert "refuses the admin password" in make and "VALID UNTIL" in make, make
     small_stack.whole()
     small_stack.at_rest()
+
+
+def test_an_admin_that_expired_is_told_how_it_is_renewed(postgres_server: Postgres) -> None:
+    user = f"expired_{secrets.token_hex(4)}"
+    with postgres_server.connect() as connection:
+        connection.execute(f"CREATE ROLE {user} LOGIN PASSWORD 'known' VALID UNTIL '2000-01-01'".encode())
+    host, port = postgres_server.host, postgres_server.port
+    server = Server(host, port, user, "known", "postgres", "postgres", "disable")
+    with pytest.raises(ProviderError, match=f"expired.* ALTER ROLE {user} VALID UNTIL 'infinity'"), server.connected():
+        pass
 
 
 @pytest.mark.parametrize(
