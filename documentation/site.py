@@ -39,6 +39,7 @@ WRITTEN = {
         "docs/object-storage.md",
         "docs/backups.md",
         "docs/drift.md",
+        "docs/faults.md",
         "docs/review.md",
     ),
     "About": ("ARCHITECTURE.md", "docs/why.md", "CONTRIBUTING.md", "CHANGELOG.md"),

@@ -19,6 +19,7 @@ from local.paths import ROOT, STACK, VENV, State, short
 from local.servers import restored
 from local.stack import Stack
 
+FULL_BYTES = 2**20  # less than the engine needs to write its state
 TEST_WORKERS = 4  # each may start servers of its own
 
 
@@ -142,7 +143,7 @@ def _up(state: State, arguments: Sequence[str]) -> int:
             console.line("stack", console.paint("yellow", "a server's data are new: what was there is made again"))
         console.line("stack", "provisioning")
         code = stack.run(console, "up", "--yes", "--skip-preview", *again, *arguments)
-        _check_exit(code, "up")
+        _check_exit(code, "up", state, fleet)
         config.applied(state)
         console.say(summary.after_up(stack, fleet))
     return 0
@@ -153,13 +154,20 @@ def _moved(state: State) -> list[str]:
     return [] if config.is_applied(state) else ["--run-program"]
 
 
-def _check_exit(code: int, command: str) -> None:
+def _check_exit(code: int, command: str, state: State, fleet: Fleet) -> None:
+    if not code:
+        return
+    again = f"run make {command} again: it goes on where it stopped"
+    # What the engine says of it stands above, once for each resource.
+    if gone := [server for server in fleet.servers if server.status == "died"]:
+        names = ", ".join(server.ended for server in gone)
+        raise UserError(f"{names} ended during the run", f"run make {command} again: it starts it and goes on")
+    for place in (state.directory, fleet.postgres.home):
+        if shutil.disk_usage(place).free < FULL_BYTES:
+            raise UserError(f"the disk is full at {short(place)}", f"make room, then {again}")
     if code < 0:
-        raise UserError(
-            f"the engine was killed (signal {-code})", f"run make {command} again: it goes on where it stopped"
-        )
-    if code:
-        raise UserError("the engine stopped, see its messages above", f"put that right, then run make {command} again")
+        raise UserError(f"the engine was killed (signal {-code})", again)
+    raise UserError("the engine stopped, see its messages above", f"put that right, then run make {command} again")
 
 
 def _preview(state: State, arguments: Sequence[str]) -> int:
@@ -170,8 +178,9 @@ def _preview(state: State, arguments: Sequence[str]) -> int:
 
 def _refresh(state: State, arguments: Sequence[str]) -> int:
     with alone(state):
-        stack, _ = ready(state)
-        _check_exit(stack.run(console, "refresh", "--yes", "--skip-preview", *_moved(state), *arguments), "refresh")
+        stack, fleet = ready(state)
+        code = stack.run(console, "refresh", "--yes", "--skip-preview", *_moved(state), *arguments)
+        _check_exit(code, "refresh", state, fleet)
     return 0
 
 
@@ -183,7 +192,8 @@ def _destroy(state: State, arguments: Sequence[str], *, sure: bool) -> int:
         return 1
     with alone(state):
         stack, fleet = ready(state)
-        _check_exit(stack.run(console, "destroy", "--yes", "--skip-preview", *_moved(state), *arguments), "destroy")
+        code = stack.run(console, "destroy", "--yes", "--skip-preview", *_moved(state), *arguments)
+        _check_exit(code, "destroy", state, fleet)
         stopped = fleet.stop()
     console.say(f"all resources removed; stopped {', '.join(stopped) or 'nothing'}. `make up` brings them back.")
     return 0

@@ -7,8 +7,10 @@ import secrets
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,13 +18,15 @@ from typing import Any
 import psutil
 
 from local import environment
+from local.ballast import Ballast
 from local.console import Console
 from local.engine.tools import Engine
 from local.errors import UserError
-from local.paths import PROJECT, ROOT, STACK, State, read_json, write_private
+from local.paths import PROJECT, ROOT, STACK, State, read_json, short, write_private
 from local.progress import Progress
 
 PASSPHRASE_BYTES = 32
+POLL_SECONDS = 0.2
 # Their create fails when the object is there already; their id is their name.
 NOT_CREATED_TWICE = frozenset({"postgresql:index/role:Role", "postgresql:index/database:Database"})
 
@@ -44,12 +48,26 @@ class Stack:
                     "put it back, or `make clean` and `make up` for a new stack",
                 )
             write_private(self.state.passphrase, secrets.token_urlsafe(PASSPHRASE_BYTES))
+        self._mend_checkpoint()
         if not self.state.checkpoint.exists():
             # In a directory of its own: `stack init` writes into the stack's file, and that one is committed.
             place = self.state.directory / "project"
             place.mkdir(mode=0o700, exist_ok=True)
             (place / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n", encoding="utf-8")
             self.capture("stack", "init", STACK, "--no-select", cwd=place)
+
+    def _mend_checkpoint(self) -> None:
+        """On a disk that stays full the engine replaces its state by a part of it; its copies may be whole."""
+        damaged = self.state.checkpoint
+        if not damaged.exists() or "checkpoint" in read_json(damaged):
+            return
+        copies = sorted((self.state.backend / ".pulumi" / "backups" / PROJECT / STACK).glob("*.json"), reverse=True)
+        for copy in (damaged.with_suffix(".json.bak"), *copies):
+            if "checkpoint" in read_json(copy):
+                write_private(damaged, copy.read_text(encoding="utf-8"))
+                return
+        what = f"the engine's state {short(damaged)} is damaged, and so are its copies"
+        raise UserError(what, "`make clean`, then `make up` for a new stack")
 
     @property
     def latest(self) -> dict[str, Any]:
@@ -72,9 +90,11 @@ class Stack:
     def heal(self, console: Console) -> None:
         """Clear away what a killed engine left: its lock, and operations that it did not finish.
 
-        Raises ``UserError`` when the lock's holder is still at work.
+        Waits for one that is still at work, as when its ``make`` alone was killed. Raises ``UserError`` when the lock's
+        holder is on another host.
         """
-        for file in (self.state.backend / ".pulumi" / "locks").rglob("*.json"):
+        kept = self.state.backend / ".pulumi"
+        for file in (kept / "locks").rglob("*.json"):
             holder = read_json(file)
             pid = int(holder.get("pid", 0))
             host = holder.get("hostname", "")
@@ -82,11 +102,14 @@ class Stack:
                 todo = 'if it is not, `make pulumi ARGS="cancel --yes"` removes its lock'
                 raise UserError(f"the engine on {host} (pid {pid}) may be at work on this stack", todo)
             if _is_engine(pid):
-                raise UserError(
-                    f"another engine (pid {pid}) is at work on this stack", "wait for it, or stop it with Ctrl-C"
-                )
+                _wait_for(pid, console)
+            if not file.exists():
+                continue
             file.unlink(missing_ok=True)
             console.line("engine", f"removed the lock of an engine that was killed (pid {pid})")
+        # Written aside and not renamed any more, by a kill or a full disk: among the locks it would stop every later run.
+        for file in kept.rglob("*.tmp"):
+            file.unlink(missing_ok=True)
         self._take_up_pending(console)
 
     def _take_up_pending(self, console: Console) -> None:
@@ -157,7 +180,7 @@ class Stack:
             return process.wait()
 
     def run(self, console: Console, *arguments: str) -> int:
-        """Run a long command with progress; its exit code."""
+        """Run a long command with progress; its exit code. Raises ``UserError`` when the disk filled up meanwhile."""
         colour = "always" if console.coloured else "never"
         with subprocess.Popen(
             [self.engine.pulumi, "--non-interactive", f"--color={colour}", *arguments, "--suppress-outputs"],
@@ -165,11 +188,16 @@ class Stack:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1,
         ) as process:  # fmt: skip
             progress = Progress(console)
-            with _guarded(process):
+            stop = partial(_ask_to_end, process, "the disk is full")
+            with _guarded(process), Ballast(self.state.directory, self.state.checkpoint, stop) as ballast:
                 for line in process.stdout or ():
                     progress.feed(line)
                 console.clear()
-                return process.wait()
+                code = process.wait()
+        if code and ballast.released:
+            what = f"the disk is full at {short(self.state.directory)}"
+            raise UserError(what, "make room, then run make up again: it goes on where it stopped")
+        return code
 
 
 @contextmanager
@@ -180,13 +208,11 @@ def _guarded(process: "subprocess.Popen[Any]") -> Iterator[None]:
     def ask(_signal: int, _frame: FrameType | None) -> None:
         nonlocal asked
         asked += 1
-        # The engine has a process group of its own: it gets this one signal and not two, which would end it at once.
-        with contextlib.suppress(ProcessLookupError):
-            if asked > 1:
+        if asked > 1:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            else:
-                os.kill(process.pid, signal.SIGINT)
-                print("\nthe engine finishes what it has begun; Ctrl-C again ends it at once", flush=True)
+        else:
+            _ask_to_end(process, "interrupted")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -197,6 +223,21 @@ def _guarded(process: "subprocess.Popen[Any]") -> Iterator[None]:
             signal.signal(number, handler)
     if asked:
         raise KeyboardInterrupt
+
+
+def _ask_to_end(process: "subprocess.Popen[Any]", why: str) -> None:
+    # The engine has a process group of its own: it gets this one signal and not two, which would end it at once.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGINT)
+        print(f"\n{why}: the engine finishes what it has begun; Ctrl-C again ends it at once", flush=True)
+
+
+def _wait_for(pid: int, console: Console) -> None:
+    with console.step("engine") as step:
+        step.update(f"another engine (pid {pid}) is at work on this stack; waiting for it, `kill {pid}` would stop it")
+        while _is_engine(pid):
+            time.sleep(POLL_SECONDS)
+        step.done(f"another engine (pid {pid}) was at work on this stack; it has ended")
 
 
 def _is_engine(pid: int) -> bool:

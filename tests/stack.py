@@ -129,10 +129,10 @@ def copy_project(project: Path) -> None:
 
 
 @contextmanager
-def temporary_stack(directory: Path, watchdog: Watchdog) -> Iterator[LocalStack]:
+def temporary_stack(directory: Path, watchdog: Watchdog, project: Path = PROJECT) -> Iterator[LocalStack]:
     """A stack in ``directory``, removed afterwards with its servers and data, also when pytest is killed."""
     watchdog.watch(directory)
-    stack = LocalStack(directory)
+    stack = LocalStack(directory, project)
     try:
         yield stack
     finally:

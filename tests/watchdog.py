@@ -15,6 +15,7 @@ from local import locks, processes
 from local.paths import read_json
 from local.servers import accounts, restored
 from local.servers.postgres import Postgres
+from tests.faults import disks
 
 PROJECT = Path(__file__).parents[1]
 # All three servers understand it as "end now and keep the data".
@@ -56,6 +57,7 @@ def clean(directory: Path) -> None:
                 home = accounts.shared_home(record.parent)
                 restored.stop_all(home if home.exists() else record.parent)
                 shutil.rmtree(accounts.shared_home(record.parent), ignore_errors=True)
+    disks.unmount(directory.parent)
 
 
 def main() -> None:

@@ -33,6 +33,7 @@ from components.settings import PostgresSettings
 GROUPS = ("owner", "writer", "reader")
 # Two connections or more, or the plugin waits for itself; few enough for a small server.
 MAX_CONNECTIONS = 8
+CONNECT_TIMEOUT_SECONDS = 20  # the plugin's default is three minutes
 BACKUP_CONNECTIONS = 8  # a dump, a base backup with its WAL, the WAL receiver, and a run by hand beside them
 
 
@@ -120,6 +121,7 @@ class Postgres(pulumi.ComponentResource):
             sslmode=settings.ssl_mode,
             superuser=settings.superuser,
             max_connections=MAX_CONNECTIONS,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
             opts=pulumi.ResourceOptions(parent=self),
         )
 

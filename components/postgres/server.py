@@ -13,6 +13,7 @@ from components.provider_config import number, setting
 from components.provider_errors import ProviderError
 
 CONNECT_TIMEOUT_SECONDS = 10
+LOGIN_FAILED = "password authentication failed"
 
 
 class MissingDatabaseError(ProviderError):
@@ -82,8 +83,15 @@ class Server:
 
     def _complaint(self, error: psycopg.Error) -> str:
         place = f"PostgreSQL at {self.host}:{self.port}, database {self.database}, as {self.user}"
+        said = error_text(error)
         todo = "see that the server runs and that the postgres settings of the stack's config are right"
-        return f"{place}: {error_text(error)}; {todo}"
+        if LOGIN_FAILED in said:
+            # The server tells its log alone which of the two it is.
+            todo = (
+                "set stellaops-storage:postgresAdminPassword to the right one or, if the server's log calls it expired, let an"
+                f" administrator run: ALTER ROLE {self.user} VALID UNTIL 'infinity'"
+            )
+        return f"{place}: {said}; {todo}"
 
     def database_exists(self) -> bool:
         """Asked elsewhere, since the text of a failed connection depends on the server's language."""

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from components.provider_errors import ProviderError
 from components.rustfs.policies import Document
-from components.rustfs.store import ATTEMPTS, TIMEOUT_SECONDS, Store
+from components.rustfs.store import ATTEMPTS, TIMEOUT_SECONDS, Store, clock_remedy
 
 FIRST_WAIT_SECONDS = 0.05  # doubles each time, as in ``store``
 UNKNOWN_PATH = ("NoSuchBucket", "NoSuchKey", "NotImplemented", "MethodNotAllowed")
@@ -22,12 +22,13 @@ NO_SUCH = ("NoSuchUser", "NoSuchPolicy", "XMinioAdminNoSuchUser", "XMinioAdminNo
 
 
 class RefusedError(Exception):
-    """The server's answer to a command: HTTP ``status``, S3-style ``code``, and what it says."""
+    """The server's answer to a command: HTTP ``status``, S3-style ``code``, what it says, and its ``Date`` header."""
 
-    def __init__(self, status: int, code: str, text: str) -> None:
+    def __init__(self, status: int, code: str, text: str, date: str = "") -> None:
         super().__init__(f"{code or status} {text}".strip())
         self.status = status
         self.code = code
+        self.date = date
 
 
 class Admin(Protocol):
@@ -138,7 +139,7 @@ class RustfsAdmin(_Commands):
         finally:
             session.close()
         if answer.status_code not in (200, 204):
-            raise _refused(answer.status_code, answer.text)
+            raise _refused(answer.status_code, answer.text, answer.headers.get("date", ""))
         return json.loads(answer.content) if answer.content.strip() else None
 
 
@@ -215,13 +216,15 @@ def _pool() -> Any:
 
 
 def _steadily(send: Callable[[], Any], status: Callable[[Any], int]) -> Any:
-    """Ask again on 5xx and lost connections, with waits that double, as often as the S3 client does."""
-    from botocore.exceptions import BotoCoreError
+    """Ask again on 5xx and lost connections, never after a time-out, with waits that double; as the S3 client does."""
+    from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
 
     for attempt in range(ATTEMPTS):
         last = attempt == ATTEMPTS - 1
         try:
             answer = send()
+        except (ConnectTimeoutError, ReadTimeoutError):
+            raise
         except BotoCoreError:
             if last:
                 raise
@@ -232,7 +235,7 @@ def _steadily(send: Callable[[], Any], status: Callable[[Any], int]) -> Any:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _refused(status: int, body: str) -> RefusedError:
+def _refused(status: int, body: str, date: str = "") -> RefusedError:
     """From an error's body: XML in S3's form, or JSON with the same names."""
     try:
         fields = json.loads(body)
@@ -240,7 +243,7 @@ def _refused(status: int, body: str) -> RefusedError:
     except (ValueError, AttributeError):
         found = [re.search(rf"<{name}>(.*?)</{name}>", body, re.DOTALL) for name in ("Code", "Message")]
         code, text = (match[1] if match else "" for match in found)
-    return RefusedError(status, code, " ".join(text.split()))
+    return RefusedError(status, code, " ".join(text.split()), date)
 
 
 def _unreachable(store: Store, error: Exception) -> ProviderError:
@@ -252,6 +255,8 @@ def _unreachable(store: Store, error: Exception) -> ProviderError:
 
 def _error(store: Store, command: str, refused: RefusedError) -> ProviderError:
     where = f"admin API of the object store at {store.endpoint}: {command} failed: {refused}"
+    if clock := clock_remedy(refused.date):
+        return ProviderError(f"{where}; {clock}")
     if refused.status in (401, 403):
         keys = "stellaops-storage:objectStoreAccessKey and objectStoreSecretKey"
         return ProviderError(f"{where}; set {keys} to a key that may manage users and policies")

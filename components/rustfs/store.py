@@ -3,19 +3,25 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from pulumi.dynamic import ConfigureRequest
 
 from components.provider_config import setting
 from components.provider_errors import ProviderError
+from components.rustfs import timeouts
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
 # On 5xx, throttling and lost connections, with waits that double from 50 ms: some 3 s in all, a server's restart.
+# Never after a time-out: a server that is silent for that long is not about to start.
 ATTEMPTS = 8
 TIMEOUT_SECONDS = 20
+# Servers refuse a signature whose time is further from theirs; less than the 15 minutes, as seconds pass on the way.
+CLOCK_TOLERANCE = timedelta(minutes=14)
 
 # The library's clients are made at run time and have no static type.
 Client = Any
@@ -85,6 +91,7 @@ class Store:
             )
         except ValueError as error:
             raise ProviderError(f"object store at {self.endpoint}: {error}; {todo}") from None
+        timeouts.never_ask_again_after_one(client)
         try:
             yield client
         except ClientError as error:
@@ -104,12 +111,29 @@ def is_gone(error: "ClientError") -> bool:
     return code(error) in _GONE
 
 
+def clock_remedy(date: str) -> str:
+    """What to do when a request was refused for its time; empty when that can't be, by the answer's ``Date`` header."""
+    try:
+        ahead = datetime.now(UTC) - parsedate_to_datetime(date)
+    except (TypeError, ValueError):
+        return ""
+    if abs(ahead) < CLOCK_TOLERANCE:
+        return ""
+    minutes, word = abs(ahead) // timedelta(minutes=1), "ahead of" if ahead > timedelta() else "behind"
+    return (
+        f"this machine's clock is {minutes} minutes {word} the server's, and it refuses what is signed so: set it right"
+    )
+
+
 def _text(error: "ClientError") -> str:
     message = error.response.get("Error", {}).get("Message", "") or str(error)
     return f"{error.operation_name} failed: {code(error)}, {' '.join(message.split())}"
 
 
 def _remedy(error: "ClientError") -> str:
+    # Asked by the clocks and not by the code: an answer to HEAD has none.
+    if clock := clock_remedy(error.response["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "")):
+        return clock
     if code(error) in _DENIED:
         keys = "stellaops-storage:objectStoreAccessKey and objectStoreSecretKey"
         return f"set {keys} to a key that may manage buckets; a bucket of that name may also be somebody else's"

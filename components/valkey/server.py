@@ -20,7 +20,7 @@ from components.provider_errors import ProviderError
 Client = Any
 
 TIMEOUT_SECONDS = 10
-RETRIES = 3  # after 0.1, 0.2 and 0.4 s: bridges a server that restarts, not one that is gone
+RETRIES = 3  # after 0.1, 0.2 and 0.4 s: bridges a server that restarts, not one that is gone; never after a time-out
 
 CHECK_USER = "set stellaops-storage:valkeyAdminUser and valkeyAdminPassword to a user that the server knows"
 CHECK_RIGHTS = "the admin user needs allkeys and allcommands"
@@ -63,8 +63,8 @@ class Server:
             ssl=self.tls,
             socket_timeout=TIMEOUT_SECONDS,
             socket_connect_timeout=TIMEOUT_SECONDS,
-            retry=Retry(ExponentialBackoff(cap=1, base=0.05), RETRIES),
-            retry_on_error=[ValkeyConnectionError, ValkeyTimeoutError],
+            retry=Retry(ExponentialBackoff(cap=1, base=0.05), RETRIES, supported_errors=(ValkeyConnectionError,)),
+            retry_on_error=[ValkeyConnectionError],
             decode_responses=True,
             client_name="stellaops-storage",
         )

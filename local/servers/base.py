@@ -106,6 +106,11 @@ class Server(ABC):
             return "running"
         return "died" if read_json(self._record).get("pid") else "stopped"
 
+    @property
+    def ended(self) -> str:
+        """Who it was, when ``status`` is ``died``, and where to see why."""
+        return f"{self.title} (pid {read_json(self._record).get('pid')} is gone, see {short(self.log)})"
+
     def start(self, report: Report = _ignore) -> bool:
         """Have it run and answer; whether it was started now. Tells ``report`` what the user did not expect.
 

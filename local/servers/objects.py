@@ -102,6 +102,7 @@ class ExternalObjectStore:
     title = "object store (external)"
     created = False
     status = "external"
+    ended = ""  # nobody can tell
     target = "rustfs"  # the stack's ``objectStore:target``; ``start`` asks who it is
 
     def __init__(self, endpoint: str, access_key: str, secret_key: str, bucket_prefix: str = "") -> None:

@@ -145,7 +145,8 @@ class Postgres(Server):
                 path = short(self.directory / "password")
                 raise UserError(
                     f"PostgreSQL on port {self.port} refuses the admin password in {path}",
-                    "put the right one there, or `make clean` and `make up` for new data",
+                    f"put the right one there or, if {short(self.log)} calls it expired, let another superuser run: ALTER ROLE"
+                    f" {self.user} VALID UNTIL 'infinity'; `make clean` and `make up` for new data",
                 ) from None
             raise NotReady(str(error).strip().splitlines()[-1]) from None
 

@@ -1,61 +1,121 @@
-"""``pulumi up`` killed with -9 at five points: each next ``make up`` goes on, and the last one converges."""
+"""``make up`` and ``make destroy`` killed with -9 at random moments: the next ``make up`` needs no manual step.
 
-import re
-import subprocess
-import sys
+``FAULTS_SEED`` repeats the moments of a run that failed; without it each day has its own, so that a failure of today
+comes again when it is looked at, and tomorrow other moments are tried. ``FAULTS_MOMENTS`` is how many there are.
+"""
+
+import itertools
+import os
+import random
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
-import psutil
 import pytest
 
+from tests.faults import killing, small, stores
 from tests.stack import LocalStack, temporary_stack
 from tests.watchdog import Watchdog
 
-# After so many created resources: group roles, logins, migrations, grants, streams.
-POINTS = (5, 25, 40, 60, 60)
-FINISHED = re.compile(r"\b(created|updated)\b")
+SEED = int(os.environ.get("FAULTS_SEED") or datetime.now(UTC).strftime("%Y%m%d"))
+MOMENTS = int(os.environ.get("FAULTS_MOMENTS") or 20)
+SHARE = 7  # of one kind of run, one after the other
+# About as many resources as each kind of run of the small mapping finishes.
+CREATED, CHANGED, DELETED = 75, 55, 70
+
+pytestmark = pytest.mark.xdist_group("killed")
+
+Contents = dict[str, Any]
 
 
 @pytest.fixture
-def stack(tmp_path_factory: pytest.TempPathFactory, watchdog: Watchdog) -> Iterator[LocalStack]:
-    with temporary_stack(tmp_path_factory.mktemp("killed"), watchdog) as stack:
-        yield stack
+def project(tmp_path: Path) -> Path:
+    return small.project(tmp_path / "project")
 
 
-def kill_after(stack: LocalStack, finished: int) -> bool:
-    """Start ``make up`` and kill the engine and its plugins after ``finished`` resources; False if it ended before."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "local", "up"], env=stack.environment, cwd=stack.project, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    seen = 0
-    killed = False
-    with process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            seen += bool(FINISHED.search(line))
-            if seen >= finished and not killed:
-                killed = True
-                _kill_engine(process.pid)
-    return killed
+@pytest.fixture
+def undisturbed(project: Path, tmp_path: Path, watchdog: Watchdog) -> tuple[Contents, Contents]:
+    """What the stores hold after the first mapping, and after the change to the second one."""
+    with temporary_stack(tmp_path / "undisturbed", watchdog, project) as stack:
+        stack.must("up")
+        first = stores.contents(stack)
+        small.write(project, small.second())
+        stack.must("up")
+        second = stores.contents(stack)
+    small.write(project, small.first())
+    return first, second
 
 
-def _kill_engine(pid: int) -> None:
-    for child in psutil.Process(pid).children(recursive=True):
-        if child.name().startswith(("pulumi", "pulumi-")):
-            for process in [child, *child.children(recursive=True)]:
-                try:
-                    process.kill()
-                except psutil.NoSuchProcess:
-                    continue
-            return
+@pytest.fixture
+def stack(project: Path, tmp_path: Path, watchdog: Watchdog) -> Iterator[LocalStack]:
+    with temporary_stack(tmp_path / "killed", watchdog, project) as made:
+        yield made
 
 
-@pytest.mark.xdist_group("killed")
-def test_up_converges_after_the_engine_was_killed_at_five_points(stack: LocalStack) -> None:
-    killed = [kill_after(stack, point) for point in POINTS]
-    assert sum(killed) >= 4, f"the engine must have been killed while it worked, or this shows nothing: {killed}"
-    up = stack.run("up")
-    assert up.returncode == 0, f"a killed run must need no manual step:\n{up.stdout}\n{up.stderr}"
+@dataclass
+class Disturbed:
+    """A stack whose runs are killed. ``left`` is how many times more."""
+
+    stack: LocalStack
+    chance: random.Random = field(default_factory=lambda: random.Random(SEED))
+    left: int = MOMENTS
+    told: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        order = list(killing.VICTIMS)
+        self.chance.shuffle(order)
+        self._victims = itertools.cycle(order)
+
+    def run(self, verb: list[str], resources: int, most: int) -> bool:
+        """Killed again and again, at most so many times; whether a run got to its end before."""
+        for times in range(min(most, self.left), 0, -1):
+            at = killing.moment(self.chance, next(self._victims), resources, times)
+            killed = killing.run(self.stack, verb, at)
+            self.told.append(f"{' '.join(verb)}: {at}: {'killed' if killed.in_time else 'had ended'}")
+            print(self.told[-1], flush=True)
+            assert "Traceback" not in killed.said, f"{self.story}\n{killed.said}"
+            if not killed.in_time:
+                assert killed.code == 0, f"a run after a killed one failed by itself:\n{self.story}\n{killed.said}"
+                return True
+            self.left -= 1
+            resources -= killed.finished
+        return False
+
+    @property
+    def story(self) -> str:
+        return "\n".join([f"FAULTS_SEED={SEED} FAULTS_MOMENTS={MOMENTS} repeats this:", *self.told])
+
+    def converges(self, wanted: Contents) -> None:
+        """The next ``make up``, undisturbed, and nothing more."""
+        up = self.stack.run("up")
+        said = up.stdout + up.stderr
+        assert up.returncode == 0, f"a killed run must need no manual step:\n{self.story}\n{said}"
+        difference = stores.differences(wanted, stores.contents(self.stack))
+        assert not difference, (
+            f"the stores are not as an undisturbed run leaves them:\n{self.story}\n{difference}\n{said}"
+        )
+        refused = stores.refused_logins(self.stack)
+        assert not refused, f"passwords in the outputs are stale: {refused}\n{self.story}"
+        self.told.append("up: converged")
+
+
+def test_up_converges_after_it_was_killed_at_random_moments_of_create_update_and_destroy(
+    undisturbed: tuple[Contents, Contents], stack: LocalStack
+) -> None:
+    first, second = undisturbed
+    disturbed = Disturbed(stack)
+    print(f"\nFAULTS_SEED={SEED}", flush=True)
+    while disturbed.left:
+        afterwards = disturbed.left - min(disturbed.left, 3 * SHARE)
+        small.write(stack.project, small.first())
+        disturbed.run(["up"], CREATED, SHARE)
+        disturbed.converges(first)
+        small.write(stack.project, small.second())
+        disturbed.run(["up"], CHANGED, SHARE)
+        disturbed.converges(second)
+        disturbed.run(["destroy", "--yes"], DELETED, disturbed.left - afterwards)
+        disturbed.converges(second)
     preview = stack.run("preview", "--expect-no-changes")
-    assert preview.returncode == 0, f"up left something undone:\n{preview.stdout}"
+    assert preview.returncode == 0, f"up left something undone:\n{disturbed.story}\n{preview.stdout}"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from components.rustfs import timeouts
 from local.plugins.base import PluginError
 from local.plugins.schema import Property
 
@@ -33,7 +34,7 @@ CONFIGURATION = {
 }
 
 CONNECT_SECONDS = 10
-READ_SECONDS = 60
+READ_SECONDS = 20
 MAX_ATTEMPTS = 6  # with botocore's back-off about half a minute of a store that answers 5xx
 NO_BUCKET = frozenset({"NoSuchBucket"})
 
@@ -70,7 +71,7 @@ class Store:
         configuration = self._configuration
         style = "path" if configuration["s3UsePathStyle"] else "auto"
         verify = configuration.get("customCaBundle") or (False if configuration["insecure"] else None)
-        return boto3.client(
+        client = boto3.client(
             "s3",
             endpoint_url=self.endpoint or None,
             region_name=region,
@@ -85,6 +86,8 @@ class Store:
                 retries={"mode": "standard", "total_max_attempts": min(configuration["maxRetries"] + 1, MAX_ATTEMPTS)},
             ),
         )
+        timeouts.never_ask_again_after_one(client)
+        return client
 
     @contextmanager
     def asking(self, what: str) -> Iterator[None]:

@@ -233,7 +233,7 @@ class _Pool:
 
 def _only_line(error: psycopg.OperationalError) -> str:
     """libpq's own words, without the address that they begin with."""
-    lines = [line.split("failed: ", 1)[-1].strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.rsplit("failed: ", 1)[-1].strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].removeprefix("FATAL:").removeprefix("ERROR:").strip() if lines else "no answer"
 
 

@@ -1,0 +1,151 @@
+"""``make up`` and ``make destroy`` killed with -9 at a random moment."""
+
+import contextlib
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+
+from tests.stack import LocalStack
+
+RUN_TIMEOUT_SECONDS = 300
+# From the start of `make` until the engine begins with resources, and a while of work on one.
+STARTING_SECONDS = 3.0
+WORKING_SECONDS = 0.4
+FINISHED = re.compile(r"^  stack +(created|updated|deleted|replaced) ")
+
+# Who dies: the engine alone, with all that it started, with all that make started and make itself; or make alone.
+VICTIMS = ("engine", "engine and plugins", "make and all", "make alone")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """``seconds`` after ``finished`` resources; with none finished, after the start of the run."""
+
+    victim: str
+    finished: int
+    seconds: float
+
+    def __str__(self) -> str:
+        after = f"{self.finished} finished resources" if self.finished else "the start"
+        return f"kill -9 {self.victim} {self.seconds:.2f} s after {after}"
+
+
+@dataclass(frozen=True)
+class Killed:
+    """``in_time``: the run had not ended before. ``finished`` is how many resources it finished."""
+
+    in_time: bool
+    finished: int
+    code: int
+    said: str
+
+
+def moment(chance: random.Random, victim: str, resources: int, times: int) -> Moment:
+    """In a run that has ``resources`` to finish and will be killed so many times: any, and on average evenly spread."""
+    finished = chance.randint(0, max(2 * resources // (times + 1), 1))
+    return Moment(victim, finished, chance.uniform(0, WORKING_SECONDS if finished else STARTING_SECONDS))
+
+
+def run(stack: LocalStack, verb: list[str], at: Moment) -> Killed:
+    """Start ``make <verb>`` and kill at the moment."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local", *verb],
+        env=stack.environment, cwd=stack.project, text=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    lines: list[str] = []
+    reached = threading.Event()
+    killed = threading.Event()
+    if not at.finished:
+        reached.set()
+
+    def read() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if _count(lines) >= at.finished:
+                reached.set()
+        reached.set()
+
+    def kill() -> None:
+        reached.wait()
+        time.sleep(at.seconds)
+        if process.poll() is None and _kill(process.pid, at.victim):
+            killed.set()
+
+    threads = [threading.Thread(target=target) for target in (read, kill)]
+    for thread in threads:
+        thread.start()
+    code = process.wait(timeout=RUN_TIMEOUT_SECONDS)
+    for thread in threads:
+        thread.join(timeout=RUN_TIMEOUT_SECONDS)
+    assert process.stdout is not None
+    process.stdout.close()
+    return Killed(killed.is_set(), _count(lines), code, "".join(lines))
+
+
+def watched(stack: LocalStack, verb: list[str], see: Callable[[str], None]) -> "subprocess.CompletedProcess[str]":
+    """Run ``make <verb>`` and show ``see`` each line as it comes."""
+    with tempfile.TemporaryFile("w+") as errors, subprocess.Popen(
+        [sys.executable, "-m", "local", *verb],
+        env=stack.environment, cwd=stack.project, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            see(line)
+        code = process.wait(timeout=RUN_TIMEOUT_SECONDS)
+        errors.seek(0)
+        return subprocess.CompletedProcess(verb, code, "".join(lines), errors.read())
+
+
+def _count(lines: list[str]) -> int:
+    return sum(bool(FINISHED.search(line)) for line in lines)
+
+
+def _kill(pid: int, victim: str) -> bool:
+    """False when nobody was there to be killed any more."""
+    try:
+        make = psutil.Process(pid)
+        below = _below(make)
+    except psutil.NoSuchProcess:
+        return False
+    engines = [process for process in below if _name(process) == "pulumi"]
+    if victim == "make alone":
+        chosen = [make]
+    elif victim == "make and all" or not engines:
+        # The servers are in sessions of their own and outlive a run, as they outlive its end.
+        chosen = [make, *below]
+    elif victim == "engine":
+        chosen = engines[:1]
+    else:
+        chosen = [engines[0], *_below(engines[0])]
+    for process in chosen:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    return True
+
+
+def _below(process: psutil.Process) -> list[psutil.Process]:
+    """What a run started and what goes with it: not the servers."""
+    return [child for child in process.children(recursive=True) if not _is_server(child)]
+
+
+def _is_server(process: psutil.Process) -> bool:
+    return _name(process).startswith(("postgres", "valkey-server", "minio", "rustfs"))
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return str(process.name())
+    except psutil.NoSuchProcess:
+        return ""

@@ -1,0 +1,81 @@
+"""A copy of the project with a small mapping: every kind of resource, few of each, so that a run takes seconds."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.stack import PROJECT
+
+COPIED = ("__main__.py", "Pulumi.yaml", "requirements.lock", "components", "local", "sql", "stacks", "valkey-config")
+# What is only rendered is left out, and what backups add.
+SETTINGS = {"kubernetesMode": "none", "backups": "none"}
+
+MODULES = ("authority", "signer", "scanner", "symbols", "evidence_locker")
+SCHEMAS = ("authority", "scanner", "symbols")
+KEYS = ("dpop:{jti}", "scan:{digest}", "scanner:events", "scanner:jobs", "quota:{token}")
+BUCKETS = ("blobs", "images", "evidence")
+
+Mapping = dict[str, Any]
+
+
+def project(directory: Path) -> Path:
+    """The copy, with ``first()`` as its mapping. It uses this project's virtual environment."""
+    directory.mkdir(parents=True)
+    for name in COPIED:
+        source = PROJECT / name
+        if source.is_dir():
+            shutil.copytree(source, directory / name, ignore=shutil.ignore_patterns("__pycache__", "site"))
+        else:
+            shutil.copy2(source, directory / name)
+    (directory / ".venv").symlink_to(PROJECT / ".venv")
+    committed = directory / "stacks" / "Pulumi.local.yaml"
+    config = yaml.safe_load(committed.read_text())
+    config["config"] |= {f"stellaops-storage:{key}": value for key, value in SETTINGS.items()}
+    committed.write_text(yaml.safe_dump(config))
+    write(directory, first())
+    return directory
+
+
+def write(directory: Path, mapping: Mapping) -> None:
+    (directory / "schema-mapping.yaml").write_text(yaml.safe_dump(mapping, sort_keys=False))
+
+
+def first() -> Mapping:
+    """Append-only tables, a privilege on columns, streams with groups, versioned and locked buckets."""
+    return _part(MODULES, SCHEMAS)
+
+
+def second() -> Mapping:
+    """After changes of each kind: modules and a schema come and go, passwords are renewed, privileges move."""
+    mapping = _part(
+        (*(name for name in MODULES if name != "symbols"), "excititor", "vexhub"), ("authority", "scanner", "vex")
+    )
+    modules = mapping["modules"]
+    modules["scanner"]["rotate"] = 2
+    modules["evidence_locker"]["rotate"] = 2
+    modules["signer"]["postgres"]["reads"] = ["authority.clients(client_id, tenant_id)", "scanner.scans"]
+    modules["signer"]["rustfs"] = {"reads": ["evidence/"]}
+    mapping["valkey"]["streams"]["scanner:events"]["consumers"] = ["vexhub", "audit"]
+    mapping["rustfs"]["buckets"]["evidence"]["object_lock"] = {"retention": "30d"}
+    mapping["rustfs"]["abort_multipart_after"] = "2d"
+    del mapping["rustfs"]["buckets"]["images"]
+    modules["scanner"]["rustfs"]["owns"] = ["blobs/"]
+    return mapping
+
+
+def _part(modules: tuple[str, ...], schemas: tuple[str, ...]) -> Mapping:
+    mapping: Mapping = yaml.safe_load((PROJECT / "schema-mapping.yaml").read_text())
+    mapping["modules"] = {name: mapping["modules"][name] for name in modules}
+    mapping["modules"]["scanner"]["valkey"]["owns"] = [key for key in KEYS if not key.startswith("dpop")]
+    mapping["services"] = {"audit": mapping["services"]["audit"]}
+    mapping["postgres"]["schemas"] = {name: mapping["postgres"]["schemas"][name] for name in schemas}
+    valkey = mapping["valkey"]
+    for part in ("keys", "estimates"):
+        valkey[part] = {key: valkey[part][key] for key in KEYS}
+    valkey["streams"] = {key: valkey["streams"][key] for key in ("scanner:events", "scanner:jobs")}
+    valkey["streams"]["scanner:events"]["consumers"] = ["signer", "audit"]
+    mapping["rustfs"]["buckets"] = {name: mapping["rustfs"]["buckets"][name] for name in BUCKETS}
+    mapping["data_flows"] = []
+    return mapping
