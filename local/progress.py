@@ -9,12 +9,15 @@ _RESOURCE = r"[\s~+\-=@*<>]*(?P<type>[\w-]+:\S+) (?P<name>\S+)"
 _FINISHED = re.compile(
     _RESOURCE + r" (?P<what>(created|updated|deleted|replaced|imported|discarded)( original| replacement)?)\b"
 )
+_BEGUN = r"((\w+ing|refresh)( original| replacement)? \([\d.ms]+\)|running)"
+# Which properties change; a preview shows them better.
+_DIFF = r"\[diff: [^\]]*\]"
 # What only says that it goes on: headings, operations that begin, resources that stay as they are.
-_UNDERWAY = re.compile(rf"@ \w+( \w+)?\.+$|\w+ \(local\):$|{_RESOURCE} *((\w+ing|refresh) \([\d.ms]+\)|running)?\s*$")
+_UNDERWAY = re.compile(rf"@ \w+( \w+)?\.+$|\w+ \(local\):$|{_RESOURCE} *{_BEGUN}?\s*({_DIFF})?\s*$")
 # Errors stand in the diagnostics, whole and with the resource that they belong to.
 _FAILED = re.compile(rf"{_RESOURCE} .*(\*\*.*failed\*\*|\berror: )")
 # What a resource says of itself while it is worked on: ` ~  type name updating (3s) the text`.
-_SAYS = re.compile(rf"{_RESOURCE} (\w+ing \([\d.ms]+\)|running) (?P<text>\S.*)$")
+_SAYS = re.compile(rf"{_RESOURCE} {_BEGUN}\s+({_DIFF};?\s*)?(?P<text>(?!\[diff: )\S.*)$")
 # What goes from the state and stays in the store: ` -  type name deleting (0s)[retain]`.
 _KEPT = re.compile(rf"{_RESOURCE} deleting \([\d.ms]+\)\[retain\]")
 # A heading of the diagnostics, which repeat what was said on the way.

@@ -29,6 +29,26 @@ def test_a_finished_resource_is_one_line(capsys: pytest.CaptureFixture[str]) -> 
     ], "a user would look for what happened between lines that say nothing"
 
 
+def test_what_has_begun_and_what_differs_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(
+        capsys,
+        " ++ pulumi-python:dynamic/storage:Credential scanner creating replacement (0s) [diff: ~rotate]",
+        " ++ pulumi-python:dynamic/storage:Credential scanner created replacement (0.01s) [diff: ~rotate]",
+        " +- pulumi-python:dynamic/storage:Credential scanner replacing (0s) [diff: ~rotate]",
+        " +- pulumi-python:dynamic/storage:Credential scanner replaced (0.01s) [diff: ~rotate]",
+        " ~  postgresql:index:Role scanner updating (0s) [diff: ~password]",
+        " ~  postgresql:index:Role scanner updating (0s) [diff: ~password]; a word of its own",
+        " ~  postgresql:index:Role scanner updated (0.02s) [diff: ~password]",
+        " -- pulumi-python:dynamic/storage:Credential scanner deleting original (0s) [diff: ~rotate]",
+    )
+    assert [" ".join(line.split()) for line in lines] == [
+        "stack created replacement Credential scanner",
+        "stack replaced Credential scanner",
+        "stack a word of its own",
+        "stack updated Role scanner",
+    ]
+
+
 def test_what_is_retained_is_not_called_deleted(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(
         capsys,
