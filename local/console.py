@@ -98,7 +98,7 @@ class Console:
 
     def line(self, name: str, text: str) -> None:
         """A line of progress."""
-        self.say(f"  {name:<{NAME_WIDTH}}{text}")
+        self.say(f"  {name:<{NAME_WIDTH - 1}} {text}")
 
     def live(self, name: str, text: str) -> None:
         """Overwrite the current line of a terminal."""
@@ -106,7 +106,7 @@ class Console:
             width = os.get_terminal_size(self._stream.fileno()).columns or 80
         except OSError:
             width = 80
-        self._stream.write("\r\033[K" + f"  {name:<{NAME_WIDTH}}{text}"[: width - 1])
+        self._stream.write("\r\033[K" + f"  {name:<{NAME_WIDTH - 1}} {text}"[: width - 1])
         self._stream.flush()
 
     def clear(self) -> None:
