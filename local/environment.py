@@ -32,6 +32,9 @@ def of_engine(state: State, engine: Engine) -> dict[str, str]:
         "PATH": os.pathsep.join(str(part) for part in path),
         "VIRTUAL_ENV": str(VENV),
         "PULUMI_HOME": str(state.pulumi_home),
+        # The engine writes its whole state after each resource: collecting that garbage less often saves a seventh of a
+        # first up, and takes 200 MB.
+        "GOGC": os.environ.get("GOGC", "400"),
         # Without side-car files, which are not replaced in one step: killed while it writes one, the engine could not
         # read its state any more.
         "PULUMI_BACKEND_URL": f"file://{quote(str(state.backend))}?metadata=skip",

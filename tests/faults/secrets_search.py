@@ -106,12 +106,12 @@ class Watcher:
 
     def command_lines(self, secrets: Secrets) -> list[tuple[str, list[str]]]:
         """(command line, secrets in it)."""
-        return [(_shown(line), found) for _, line in self.seen if (found := secrets.in_text(line))]
+        return [(_shown(line), found) for _, line in self.seen.copy() if (found := secrets.in_text(line))]
 
     def environments(self, secrets: Secrets) -> list[tuple[str, str, list[str]]]:
         """(command line, variable, secrets in it)."""
         result = []
-        for (_, line), environment in self.seen.items():
+        for (_, line), environment in self.seen.copy().items():  # it goes on watching
             for variable in environment.split(b"\0") if secrets.in_text(environment) else ():
                 if found := secrets.in_text(variable):
                     result.append((_shown(line), variable.partition(b"=")[0].decode(errors="replace"), found))

@@ -121,11 +121,11 @@ def test_memberships_are_part_of_the_role_and_never_a_grant_beside_it(resources:
 
 
 def test_default_privileges_are_deleted_before_they_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    options = []
+    options = {}
 
     def remember(args: pulumi.ResourceTransformationArgs) -> None:
         if args.type_.endswith(":DefaultPrivileges"):
-            options.append(args.opts.delete_before_replace)
+            options[args.name] = args.opts.delete_before_replace
 
     original = pulumi.runtime.register_stack_transformation
 
@@ -135,7 +135,9 @@ def test_default_privileges_are_deleted_before_they_are_replaced(monkeypatch: py
 
     monkeypatch.setattr(pulumi.runtime, "register_stack_transformation", register)
     run_program("local", monkeypatch)
-    assert options == [True] * len(MAPPING.postgres.schemas), "the new one would be deleted with the old one"
+    assert list(options.values()) == [True] * len(MAPPING.postgres.schemas), (
+        "the new one would be deleted with the old one"
+    )
 
 
 def test_the_deletion_of_a_login_leaves_nothing_to_the_admin(admin: "psycopg.Connection[Any]") -> None:
