@@ -8,7 +8,9 @@ import yaml
 
 from tests.stack import PROJECT
 
-COPIED = ("__main__.py", "Pulumi.yaml", "requirements.lock", "components", "local", "sql", "stacks", "valkey-config")
+COPIED = (
+    "__main__.py", "Pulumi.yaml", "requirements.lock", "components", "local", "operations", "sql", "stacks", "valkey-config",
+)  # fmt: skip
 # What is only rendered is left out, and what backups add.
 SETTINGS = {"kubernetesMode": "none", "backups": "none"}
 
@@ -20,7 +22,7 @@ BUCKETS = ("blobs", "images", "evidence")
 Mapping = dict[str, Any]
 
 
-def project(directory: Path) -> Path:
+def project(directory: Path, settings: dict[str, str] = SETTINGS) -> Path:
     """The copy, with ``first()`` as its mapping. It uses this project's virtual environment."""
     directory.mkdir(parents=True)
     for name in COPIED:
@@ -32,7 +34,7 @@ def project(directory: Path) -> Path:
     (directory / ".venv").symlink_to(PROJECT / ".venv")
     committed = directory / "stacks" / "Pulumi.local.yaml"
     config = yaml.safe_load(committed.read_text())
-    config["config"] |= {f"stellaops-storage:{key}": value for key, value in SETTINGS.items()}
+    config["config"] |= {f"stellaops-storage:{key}": value for key, value in settings.items()}
     committed.write_text(yaml.safe_dump(config))
     write(directory, first())
     return directory

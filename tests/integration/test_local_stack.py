@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from tests.faults import small
 from tests.stack import LocalStack, temporary_stack
 from tests.watchdog import Watchdog
 
@@ -21,7 +22,9 @@ pytestmark = pytest.mark.xdist_group("local_stack")
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, watchdog: Watchdog) -> Iterator[LocalStack]:
     """A stack of these tests' own: they stop its servers and interrupt it."""
-    with temporary_stack(tmp_path_factory.mktemp("local-stack"), watchdog) as made:
+    directory = tmp_path_factory.mktemp("local-stack")
+    project = small.project(directory / "project", {"backups": "none"})
+    with temporary_stack(directory / "state", watchdog, project) as made:
         made.must("up")
         yield made
 
