@@ -14,12 +14,9 @@ from bench.processes import Run, measured
 from local import commands, environment
 from local.console import Console, console
 from local.engine import tools
+from local.first_run import STATE_AT_THE_END
 from local.fleet import Fleet
 from local.paths import State, write_private
-
-# The engine then writes its state at the end only. A killed run would forget what it made, so that it is for
-# measuring what the checkpoints cost, and for stacks that have nothing to lose.
-WITHOUT_CHECKPOINTS = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
 
 EMPTY = "import pulumi\n"
 # Built in, so that no plugin takes part: what is left is the engine and the SDK.
@@ -41,7 +38,7 @@ class Program:
 
     def run(self, *arguments: str, checkpoints: bool = True) -> Run:
         """Measure one command of the engine. Raises ``CommandError``."""
-        settings = self.environment if checkpoints else {**self.environment, **WITHOUT_CHECKPOINTS}
+        settings = self.environment if checkpoints else {**self.environment, **STATE_AT_THE_END}
         return measured([self.pulumi, "--non-interactive", *arguments], settings, self.directory)
 
     def preview(self) -> Run:

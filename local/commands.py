@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from local import config, environment, locks, summary
+from local import config, environment, first_run, locks, summary
 from local.console import console
 from local.engine import tools
 from local.errors import UserError
@@ -107,13 +107,21 @@ def ready(state: State) -> tuple[Stack, Fleet]:
         # Worth a line when it is not as in every other environment, or when it took time.
         if not _same_as_last(state, "plugins", lines):
             step.done("; ".join(line.removeprefix("plugins: ") for line in lines))
+    _start(state, stack, fleet)
+    stack.heal(console)
+    if first_run.start_over(state, stack, fleet, console):
+        fleet = Fleet.ready(state, console)
+        _start(state, stack, fleet)
+    return stack, fleet
+
+
+def _start(state: State, stack: Stack, fleet: Fleet) -> None:
+    """Servers, and the stack with the config for them."""
     fleet.start(console)
     with console.step("config") as step:
         stack.ensure()
         if config.write(stack, fleet.settings(state), fleet.secrets()):
             step.done(f"endpoints and encrypted secrets written to {short(state.config)}")
-    stack.heal(console)
-    return stack, fleet
 
 
 def _same_as_last(state: State, name: str, lines: list[str]) -> bool:
@@ -142,7 +150,11 @@ def _up(state: State, arguments: Sequence[str]) -> int:
         if again:
             console.line("stack", console.paint("yellow", "a server's data are new: what was there is made again"))
         console.line("stack", "provisioning")
-        code = stack.run(console, "up", "--yes", "--skip-preview", *again, *arguments)
+        settings = first_run.begin(state, stack, fleet)
+        try:
+            code = stack.run(console, "up", "--yes", "--skip-preview", *again, *arguments, settings=settings)
+        finally:
+            first_run.end(state, stack)
         _check_exit(code, "up", state, fleet)
         config.applied(state)
         console.say(summary.after_up(stack, fleet))

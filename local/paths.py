@@ -54,6 +54,11 @@ class State:
         return self.directory / "rendered"
 
     @property
+    def first_run(self) -> Path:
+        """There while a first run is under way: ``local/first_run.py``."""
+        return self.directory / "first-run"
+
+    @property
     def lock(self) -> Path:
         return self.directory / "lock"
 

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -179,13 +179,13 @@ class Stack:
         with _guarded(process):
             return process.wait()
 
-    def run(self, console: Console, *arguments: str) -> int:
+    def run(self, console: Console, *arguments: str, settings: Mapping[str, str] | None = None) -> int:
         """Run a long command with progress; its exit code. Raises ``UserError`` when the disk filled up meanwhile."""
         colour = "always" if console.coloured else "never"
         with subprocess.Popen(
             [self.engine.pulumi, "--non-interactive", f"--color={colour}", *arguments, "--suppress-outputs"],
-            cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, process_group=0, text=True, errors="replace",
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1,
+            cwd=ROOT, env={**self.environment, **(settings or {})}, stdin=subprocess.DEVNULL, process_group=0, text=True,
+            errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1,
         ) as process:  # fmt: skip
             progress = Progress(console)
             stop = partial(_ask_to_end, process, "the disk is full")

@@ -54,6 +54,13 @@ def stack(project: Path, tmp_path: Path, watchdog: Watchdog) -> Iterator[LocalSt
         yield made
 
 
+@pytest.fixture
+def begun(stack: LocalStack) -> LocalStack:
+    """On servers that were there before, so that the engine writes its state after each resource and goes on with it."""
+    stack.must("up", "--servers-only")
+    return stack
+
+
 @dataclass
 class Disturbed:
     """A stack whose runs are killed. ``left`` is how many times more."""
@@ -102,9 +109,10 @@ class Disturbed:
 
 
 def test_up_converges_after_it_was_killed_at_random_moments_of_create_update_and_destroy(
-    undisturbed: tuple[Contents, Contents], stack: LocalStack
+    undisturbed: tuple[Contents, Contents], begun: LocalStack
 ) -> None:
     first, second = undisturbed
+    stack = begun
     disturbed = Disturbed(stack)
     print(f"\nFAULTS_SEED={SEED}", flush=True)
     while disturbed.left:
@@ -119,3 +127,14 @@ def test_up_converges_after_it_was_killed_at_random_moments_of_create_update_and
         disturbed.converges(second)
     preview = stack.run("preview", "--expect-no-changes")
     assert preview.returncode == 0, f"up left something undone:\n{disturbed.story}\n{preview.stdout}"
+
+
+def test_a_first_run_that_was_killed_begins_anew_on_new_servers(stack: LocalStack) -> None:
+    killed = killing.run(stack, ["up"], killing.Moment("engine and plugins", CREATED // 2, 0.1))
+    assert killed.in_time, killed.said
+    shown = stack.must("up")
+    assert "begins anew" in shown, shown
+    assert not stores.refused_logins(stack), shown
+    preview = stack.run("preview", "--expect-no-changes")
+    assert preview.returncode == 0, preview.stdout
+    assert not list(stack.state.glob("first-run")), "the next run that is killed would lose its servers' data"
