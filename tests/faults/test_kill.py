@@ -7,6 +7,7 @@ comes again when it is looked at, and tomorrow other moments are tried. ``FAULTS
 import itertools
 import os
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -138,3 +139,15 @@ def test_a_first_run_that_was_killed_begins_anew_on_new_servers(stack: LocalStac
     preview = stack.run("preview", "--expect-no-changes")
     assert preview.returncode == 0, preview.stdout
     assert not list(stack.state.glob("first-run")), "the next run that is killed would lose its servers' data"
+
+
+def test_a_first_run_that_fails_is_gone_on_with(stack: LocalStack) -> None:
+    broken = stack.project / "sql" / "scanner" / "0003_broken.sql.j2"
+    broken.write_text("SELECT no_such_function();\n")
+    failed = stack.run("up")
+    assert failed.returncode == 1 and "no_such_function" in failed.stdout, failed
+    made = int(re.findall(r"\+ (\d+) created", failed.stdout)[0])
+    broken.unlink()
+    shown = stack.must("up")
+    assert "begins anew" not in shown and f"{made} unchanged" in shown, "what was made would be made a second time"
+    assert not stores.refused_logins(stack), shown
