@@ -6,6 +6,7 @@ before it begins, one round is enough.
 """
 
 import asyncio
+import signal
 from collections.abc import Callable
 
 import pulumi
@@ -13,6 +14,8 @@ import pulumi
 
 def run(program: Callable[[], None]) -> None:
     """Call ``program``, and wait for everything that it registers. What goes wrong there is reported by the SDK."""
+    # So the engine ends the program when a resource failed. Python would answer with a traceback of its event loop.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     registered: list[pulumi.Resource] = []
 
     async def main() -> None:

@@ -42,6 +42,8 @@ ENVIRONMENTS = {
         "PGPASSWORD",
         ("first backup-agent", "second backup-agent"),
     ),
+    # A restore, beside the running database and as the admin, that other tests of this stack make.
+    r"^\S*/bin/(pg_restore|psql|sh) ": ("PGPASSWORD", ("postgresAdminPassword",)),
 }
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import runpy
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def run_in(
             runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
         finally:
             gc.enable()
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         (entrypoint,) = entrypoints
         return entrypoint()
 
