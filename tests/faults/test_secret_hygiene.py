@@ -42,8 +42,11 @@ ENVIRONMENTS = {
         "PGPASSWORD",
         ("first backup-agent", "second backup-agent"),
     ),
-    # A restore, beside the running database and as the admin, that other tests of this stack make.
-    r"^\S*/bin/(pg_restore|psql|sh) ": ("PGPASSWORD", ("postgresAdminPassword",)),
+    # The same by their paths, in backups and restores that other tests of this stack make; who restores is the admin.
+    r"^\S*/bin/(pg_\w+|psql|sh) ": (
+        "PGPASSWORD",
+        ("first backup-agent", "second backup-agent", "postgresAdminPassword"),
+    ),
 }
 
 
