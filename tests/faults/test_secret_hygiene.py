@@ -38,7 +38,7 @@ HOLDERS = {
 ENVIRONMENTS = {
     r"^\S*minio server": ("MINIO_ROOT_PASSWORD", ("objectStore",)),
     r"pulumi-language-python-exec": ("PULUMI_CONFIG", ADMINS),
-    r"^(psql|pg_dump|sh( -c sh)? \S*dump(_schemas)?\.sh|(rm|wc|mv) )": (
+    r"^(psql|pg_dump|sh( -c sh)? \S*dump(_schemas)?\.sh|(rm|rmdir|wc|mv|sleep) )": (
         "PGPASSWORD",
         ("first backup-agent", "second backup-agent"),
     ),
