@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from components.backups.names import BUCKET, OBJECT_STORE_USER
 from components.backups.names import VALKEY_USER as BACKUP_USER
 from components.mapping import Mapping
-from components.mapping.access import backup_role, connect_role, object_access
+from components.mapping.access import backup_role, connect_role, object_access, schema_roles
 from components.provider_config import NAMESPACE
 
 if TYPE_CHECKING:
@@ -108,13 +108,12 @@ def _roles(settings: "Settings", mapping: Mapping) -> Iterator[str]:
     if postgres.database == postgres.maintenance_database and not postgres.adopt_database:
         yield f"config {NAMESPACE}:postgresDatabase is {postgres.database!r}, as postgresMaintenanceDatabase is; name another"
     own = {connect_role(postgres.database), backup_role(postgres.database)}
-    groups = {f"{schema}_{group}" for schema in mapping.postgres.schemas for group in ("owner", "writer", "reader")}
     for module in mapping.modules:
         if module in own:
             yield (
                 f"module {module!r} has the name of a role of database {postgres.database!r}; rename it, or set {NAMESPACE}:postgresDatabase"
             )
-    if postgres.admin_user in {*mapping.modules, *groups, *own}:
+    if postgres.admin_user in {*mapping.modules, *schema_roles(mapping), *own}:
         yield f"config {NAMESPACE}:postgresAdminUser is {postgres.admin_user!r}, a role that this stack makes; use another admin"
 
 

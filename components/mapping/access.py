@@ -11,6 +11,7 @@ from components.mapping.names import TableTarget, duration_ms, key_glob, parse_t
 READ = frozenset({"SELECT"})
 CHANGE = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 APPEND = frozenset({"SELECT", "INSERT"})
+GROUPS = ("owner", "writer", "reader")  # of each schema
 VERSION_TABLE = "schema_migrations"
 TENANT_COLUMN = "tenant_id"
 TENANT_TYPE = "uuid"
@@ -45,6 +46,11 @@ def schema_owners(mapping: Mapping) -> dict[str, str]:
 def write_privileges(table: Table) -> frozenset[str]:
     """What a writer may do on a table: append-only tables take new rows only."""
     return APPEND if table.append_only else CHANGE
+
+
+def schema_roles(mapping: Mapping) -> tuple[str, ...]:
+    """The group roles of every schema."""
+    return tuple(f"{schema}_{group}" for schema in mapping.postgres.schemas for group in GROUPS)
 
 
 def group_roles(mapping: Mapping, module: str) -> tuple[str, ...]:

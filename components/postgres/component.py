@@ -15,6 +15,7 @@ import pulumi_postgresql as postgresql
 from components.credentials import Credential
 from components.mapping import Mapping
 from components.mapping.access import (
+    GROUPS,
     append_only_tables,
     backup_role,
     connect_role,
@@ -30,7 +31,6 @@ from components.postgres.migration_files import SQL_DIRECTORY
 from components.postgres.migrations_resource import SchemaMigrations, migration_files
 from components.settings import PostgresSettings
 
-GROUPS = ("owner", "writer", "reader")
 # Two connections or more, or the plugin waits for itself; few enough for a small server.
 MAX_CONNECTIONS = 8
 CONNECT_TIMEOUT_SECONDS = 20  # the plugin's default is three minutes

@@ -6,13 +6,12 @@ from functools import cached_property
 from typing import Any
 
 from components.mapping import Mapping as SchemaMapping
-from components.mapping.access import TableAccess, connect_role, granted
+from components.mapping.access import TableAccess, connect_role, granted, schema_roles
 from components.postgres.session import Connection
 
 EXTRA = "not in the mapping"
 MISSING = "the mapping says it may"
 OBJECT_MISSING = "the mapping has it"
-GROUPS = ("owner", "writer", "reader")
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,7 @@ class Catalog:
     @cached_property
     def groups(self) -> frozenset[str]:
         """Every role that nobody logs in as."""
-        groups = {f"{schema}_{group}" for schema in self.mapping.postgres.schemas for group in GROUPS}
-        return frozenset({*groups, connect_role(self.database)})
+        return frozenset({*schema_roles(self.mapping), connect_role(self.database)})
 
     @cached_property
     def roles(self) -> frozenset[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from components.backups.agent import facts
 from components.backups.agent.repository import Backup
 from components.mapping import Mapping
-from components.mapping.access import append_only_tables, backup_role
+from components.mapping.access import append_only_tables, backup_role, connect_role, schema_roles
 from components.postgres import append_only
 from components.postgres.problems import MigrationError
 from components.postgres.server import Server
@@ -99,8 +99,7 @@ def append_only_everywhere(mapping: Mapping) -> list[tuple[str, str]]:
 def roles_of(context: Context) -> frozenset[str]:
     """The stack's own: a shared server has others, which are none of a backup's business."""
     mapping, database = context.stack.mapping, context.stack.postgres.database
-    groups = {f"{schema}_{group}" for schema in mapping.postgres.schemas for group in ("owner", "writer", "reader")}
-    return frozenset({*mapping.modules, *groups, f"{database}_connect", backup_role(database)})
+    return frozenset({*mapping.modules, *schema_roles(mapping), connect_role(database), backup_role(database)})
 
 
 def catalog_checks(wanted: frozenset[str], found: frozenset[str], roles: frozenset[str]) -> list[Check]:
