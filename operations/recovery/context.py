@@ -17,12 +17,15 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 
+import psycopg
+
 from components.backups import names
 from components.backups.agent.errors import BackupError
 from components.backups.agent.rdb import Valkey
 from components.backups.agent.s3 import Bucket
 from components.mapping.names import days
 from components.postgres.server import Server
+from components.postgres.session import Connection
 from components.provider_errors import ProviderError
 from operations.stack import Stack
 
@@ -48,6 +51,17 @@ def as_provider_errors() -> Iterator[None]:
         yield
     except BackupError as error:
         raise ProviderError(str(error)) from None
+
+
+@contextmanager
+def connected(server: Server, database: str = "") -> Iterator[Connection]:
+    """A session in a database of the server, by default its own. Raises ``ProviderError``."""
+    try:
+        with server.open(database or server.database) as session:
+            yield session
+    except psycopg.Error as error:
+        said = " ".join(str(error).split())
+        raise ProviderError(f"PostgreSQL at {server.host}:{server.port}, as {server.user}: {said}") from None
 
 
 @dataclass(frozen=True)

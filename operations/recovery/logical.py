@@ -1,7 +1,6 @@
 """A dump back into a new database beside the running one, on the same server."""
 
 import contextlib
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from components.postgres.server import Server
 from components.postgres.session import Connection
 from components.provider_errors import ProviderError
 from operations.recovery import verify
-from operations.recovery.context import Context, Say, as_provider_errors
+from operations.recovery.context import Context, Say, as_provider_errors, connected
 from operations.recovery.verify import Check
 
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
@@ -35,7 +34,7 @@ def restore(context: Context, backup: Backup, say: Say, *, even_expired: bool = 
             say(f"{DUMP}: downloading {backup.name}, {jobs.megabytes(backup.size)}")
             repository.download(context.bucket, backup, work)
         context.programs.need("pg_restore", backup.manifest["server"])
-        with _maintenance(admin) as session:
+        with connected(admin, admin.maintenance_database) as session:
             _create(session, database, backup.manifest["locale"])
             try:
                 _fill(context, backup, work, verify.of_database(admin, database), say)
@@ -98,15 +97,6 @@ def drop(session: Connection, database: str) -> None:
 
 def discard(context: Context, database: str) -> None:
     """Drop a database that was restored. Raises ``ProviderError``."""
-    with _maintenance(context.stack.postgres) as session:
+    admin = context.stack.postgres
+    with connected(admin, admin.maintenance_database) as session:
         drop(session, database)
-
-
-@contextlib.contextmanager
-def _maintenance(admin: Server) -> Iterator[Connection]:
-    try:
-        with admin.open(admin.maintenance_database) as session:
-            yield session
-    except psycopg.Error as error:
-        said = " ".join(str(error).split())
-        raise ProviderError(f"PostgreSQL at {admin.host}:{admin.port}, as {admin.user}: {said}") from None

@@ -2,17 +2,14 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Self
 
 from components.backups.agent import jobs, wal
 from components.backups.agent.errors import BackupError
 from components.backups.agent.repository import BASE, DUMP, WAL, Backup
-from components.postgres.session import Connection
 from components.provider_errors import ProviderError
-from operations.recovery.context import SCRIPTS, Context, Say, as_provider_errors
+from operations.recovery.context import SCRIPTS, Context, Say, as_provider_errors, connected
 
 STARTS_SECONDS = 15  # for a receiver to hold the slot
 
@@ -30,26 +27,12 @@ def base(context: Context, say: Say) -> Backup:
 def _by_script(context: Context, kind: str, script: str, program: str, say: Say) -> Backup:
     reader = context.reader
     with context.scratch() as work:
-        with connection(context) as session:
+        with connected(context.reader) as session:
             context.programs.need(program, str(session.info.server_version // 10_000))
         say(f"{kind}: {program} of {reader.database} at {reader.host}:{reader.port}")
         context.run(kind, ["sh", str(SCRIPTS / script)], context.environment(reader, WORK=str(work)))
         with as_provider_errors():
             return jobs.publish(context.bucket, kind, work, context.stack.name, context.retention(kind), say)
-
-
-@contextmanager
-def connection(context: Context, *, admin: bool = False) -> Iterator[Connection]:
-    """To the database. Raises ``ProviderError``."""
-    import psycopg
-
-    server = context.stack.postgres if admin else context.reader
-    try:
-        with server.open(server.database) as session:
-            yield session
-    except psycopg.Error as error:
-        said = " ".join(str(error).split())
-        raise ProviderError(f"PostgreSQL at {server.host}:{server.port}, as {server.user}: {said}") from None
 
 
 def need_continuous(context: Context) -> None:
@@ -65,7 +48,7 @@ def slot_is_held(context: Context) -> bool:
     """Whether somebody receives WAL already, like the Deployment on Kubernetes. Raises ``ProviderError`` when the
     server gave up on the slot."""
     query = "SELECT active, wal_status FROM pg_catalog.pg_replication_slots WHERE slot_name = %s"
-    with connection(context) as session:
+    with connected(context.reader) as session:
         row = session.execute(query, (context.slot,)).fetchone()
     if row and row[1] == "lost":
         raise ProviderError(
@@ -79,7 +62,7 @@ def drop_slot(context: Context) -> bool:
     """Let the server forget what it keeps for us; whether there was such a slot."""
     query = """SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots
                WHERE slot_name = %s"""
-    with connection(context) as session:
+    with connected(context.reader) as session:
         return session.execute(query, (context.slot,)).fetchone() is not None
 
 
@@ -88,7 +71,7 @@ def wal_so_far(context: Context, say: Say) -> list[str]:
     if slot_is_held(context):
         say(f"{WAL}: slot {context.slot} is held by another receiver, which ships by itself")
         return []
-    with connection(context) as session:
+    with connected(context.reader) as session:
         # A commit, so that recovery to a moment before now finds an end to stop at.
         session.execute("SELECT pg_catalog.pg_current_xact_id()")
         row = session.execute("SELECT pg_catalog.pg_current_wal_flush_lsn()").fetchone()
