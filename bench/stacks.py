@@ -80,9 +80,7 @@ def small(directory: Path, name: str, source: str) -> Program:
     state = State(directory / "state")
     state.make()
     write_private(state.passphrase, "nothing to hide")
-    settings = environment.of_engine(state, engine)
-    del settings["PULUMI_OPTION_CONFIG_FILE"]
-    settings["PULUMI_STACK"] = "bench"
+    settings = {**environment.of_program(state, engine), "PULUMI_STACK": "bench"}
     checkpoint = state.backend / ".pulumi" / "stacks" / name / "bench.json"
     program = Program(engine.pulumi, directory, settings, checkpoint)
     program.output("stack", "init", "bench", "--no-select")
@@ -119,10 +117,7 @@ def servers(directory: Path) -> Iterator[Fleet]:
 
 
 def _remove(state: State) -> None:
-    fleet = Fleet.as_it_is(state)
-    fleet.stop()
-    for server in fleet.servers:
-        server.remove()
+    Fleet.as_it_is(state).remove()
     shutil.rmtree(state.directory, ignore_errors=True)
 
 

@@ -235,10 +235,7 @@ def _clean(state: State, *, sure: bool) -> int:
         if not _confirmed(f"remove {short(state.directory)} with all data of the local stack?"):
             return 1
     with alone(state):
-        fleet = Fleet.as_it_is(state)
-        fleet.stop()
-        for server in fleet.servers:
-            server.remove()
+        Fleet.as_it_is(state).remove()
         shutil.rmtree(state.directory)
     console.say(f"removed {short(state.directory)}")
     return 0

@@ -25,7 +25,17 @@ def scrub() -> None:
 
 
 def of_engine(state: State, engine: Engine) -> dict[str, str]:
-    """What ``pulumi`` runs with: this stack, its backend and home, the virtual environment first on the PATH."""
+    """What ``pulumi`` runs with for the local stack."""
+    return {
+        **of_program(state, engine),
+        "PULUMI_STACK": STACK,
+        # The committed file has no endpoints and no secrets; this one has.
+        "PULUMI_OPTION_CONFIG_FILE": str(state.config),
+    }
+
+
+def of_program(state: State, engine: Engine) -> dict[str, str]:
+    """What ``pulumi`` runs with for any program: backend and home, the virtual environment first on the PATH."""
     path = [VENV / "bin", engine.pulumi.parent, Path(os.environ.get("PATH", os.defpath))]
     return {
         **os.environ,
@@ -39,9 +49,6 @@ def of_engine(state: State, engine: Engine) -> dict[str, str]:
         # read its state any more.
         "PULUMI_BACKEND_URL": f"file://{quote(str(state.backend))}?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(state.passphrase),
-        "PULUMI_STACK": STACK,
-        # The committed file has no endpoints and no secrets; this one has.
-        "PULUMI_OPTION_CONFIG_FILE": str(state.config),
         # Without internet each start would lose seconds over it; local/plugins/install.py asks once a day.
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",

@@ -33,9 +33,7 @@ def start_over(state: State, stack: Stack, fleet: Fleet, console: Console) -> bo
     end(state, stack)
     if not state.first_run.exists():
         return False
-    for server in fleet.servers:
-        server.stop()
-        server.remove()
+    fleet.remove()
     state.first_run.unlink()
     console.line("stack", console.paint("yellow", "the first run was killed before it wrote its state: it begins anew"))
     return True

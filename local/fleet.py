@@ -57,6 +57,12 @@ class Fleet:
         also = [f"{count} restored server{'s' if count > 1 else ''}"] if count else []
         return [server.title for server in self.servers if server.stop()] + also
 
+    def remove(self) -> None:
+        """Stop all of them and delete their data."""
+        self.stop()
+        for server in self.servers:
+            server.remove()
+
     def settings(self, state: State) -> dict[str, str | int]:
         """The stack's config: endpoints."""
         return {

@@ -108,11 +108,7 @@ def pulumi_env(tmp_path: Path, engine: Engine) -> dict[str, str]:
     state = State(tmp_path / "state")
     state.make()
     write_private(state.passphrase, "for tests")
-    settings = environment.of_engine(state, engine)
-    # These belong to the stack of the project.
-    return {
-        name: value for name, value in settings.items() if name not in ("PULUMI_STACK", "PULUMI_OPTION_CONFIG_FILE")
-    }
+    return environment.of_program(state, engine)
 
 
 @pytest.fixture(scope="session")
