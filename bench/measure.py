@@ -36,7 +36,6 @@ class Cost:
     """Medians of some runs of one command: seconds, bytes. ``parts``: processor seconds of each kind of process."""
 
     wall: float
-    processor: float
     parts: dict[str, float]
     peak: int
 
@@ -52,7 +51,7 @@ class Change:
 
 @dataclass
 class Growth:
-    """One size. ``up`` is None where a first ``up`` with checkpoints was left out as too long."""
+    """One size. ``first_up_with_checkpoints`` is None where that was left out as too long."""
 
     factor: int
     modules: int
@@ -83,7 +82,6 @@ def cost(runs: Sequence[Run]) -> Cost:
     kinds = sorted({kind for run in runs for kind in run.seconds})
     return Cost(
         wall=statistics.median(run.wall for run in runs),
-        processor=statistics.median(run.processor for run in runs),
         parts={kind: statistics.median(run.seconds.get(kind, 0.0) for run in runs) for kind in kinds},
         peak=int(statistics.median(run.peak for run in runs)),
     )

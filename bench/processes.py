@@ -9,13 +9,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 SAMPLE_SECONDS = 0.02
-ENGINE, PROGRAM, PLUGINS, OTHER = "engine", "program", "plugins", "other"
+KINDS = ENGINE, PROGRAM, PLUGINS, OTHER = "engine", "program", "plugins", "other"
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,6 @@ class Run:
     wall: float
     seconds: dict[str, float]
     peak: int
-    peak_by_kind: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def processor(self) -> float:
-        """Processor seconds of all kinds together."""
-        return sum(self.seconds.values())
 
 
 class CommandError(Exception):
@@ -52,7 +46,7 @@ def measured(command: Sequence[str | Path], environment: Mapping[str, str], dire
     """Run ``command`` to its end. Raises ``CommandError``."""
     kinds: dict[int, str] = {}
     used: dict[int, float] = {}
-    peak, peaks = 0, dict[str, int]()
+    peak = 0
     with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
         with subprocess.Popen(
@@ -61,7 +55,7 @@ def measured(command: Sequence[str | Path], environment: Mapping[str, str], dire
         ) as child:  # fmt: skip
             top = psutil.Process(child.pid)
             while child.poll() is None:
-                now: dict[str, int] = {}
+                now = 0
                 for process in _family(top):
                     try:
                         with process.oneshot():
@@ -69,13 +63,10 @@ def measured(command: Sequence[str | Path], environment: Mapping[str, str], dire
                                 kinds[process.pid] = _kind(process)
                             times = process.cpu_times()
                             used[process.pid] = times.user + times.system
-                            kind = kinds[process.pid]
-                            now[kind] = now.get(kind, 0) + process.memory_info().rss
+                            now += process.memory_info().rss
                     except (psutil.NoSuchProcess, IndexError):
                         continue
-                peak = max(peak, sum(now.values()))
-                for kind, size in now.items():
-                    peaks[kind] = max(peaks.get(kind, 0), size)
+                peak = max(peak, now)
                 time.sleep(SAMPLE_SECONDS)
         wall = time.perf_counter() - began
         if child.returncode:
@@ -84,7 +75,7 @@ def measured(command: Sequence[str | Path], environment: Mapping[str, str], dire
     seconds: dict[str, float] = {}
     for pid, taken in used.items():
         seconds[kinds[pid]] = seconds.get(kinds[pid], 0.0) + taken
-    return Run(wall, seconds, peak, peaks)
+    return Run(wall, seconds, peak)
 
 
 def _family(top: psutil.Process) -> list[psutil.Process]:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from bench.measure import Change, Cost, Growth, Results
+from bench.processes import KINDS
 
 TARGET_NO_OP, TARGET_FIRST, TARGET_ADDED = 2.0, 4.0, 1.5
-KINDS = ("engine", "program", "plugins", "other")
 MEGABYTE = 1024 * 1024
 README_START, README_END = "<!-- make bench ARGS=--write -->", "<!-- end of measurements -->"
 
