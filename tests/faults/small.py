@@ -1,16 +1,12 @@
 """A copy of the project with a small mapping: every kind of resource, few of each, so that a run takes seconds."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.stack import PROJECT
+from tests.stack import PROJECT, copy_project
 
-COPIED = (
-    "__main__.py", "Pulumi.yaml", "requirements.lock", "components", "local", "operations", "sql", "stacks", "valkey-config",
-)  # fmt: skip
 # What is only rendered is left out, and what backups add.
 SETTINGS = {"kubernetesMode": "none", "backups": "none"}
 
@@ -24,14 +20,7 @@ Mapping = dict[str, Any]
 
 def project(directory: Path, settings: dict[str, str] = SETTINGS) -> Path:
     """The copy, with ``first()`` as its mapping. It uses this project's virtual environment."""
-    directory.mkdir(parents=True)
-    for name in COPIED:
-        source = PROJECT / name
-        if source.is_dir():
-            shutil.copytree(source, directory / name, ignore=shutil.ignore_patterns("__pycache__", "site"))
-        else:
-            shutil.copy2(source, directory / name)
-    (directory / ".venv").symlink_to(PROJECT / ".venv")
+    copy_project(directory)
     committed = directory / "stacks" / "Pulumi.local.yaml"
     config = yaml.safe_load(committed.read_text())
     config["config"] |= {f"stellaops-storage:{key}": value for key, value in settings.items()}
