@@ -1,6 +1,6 @@
-# `make` lists the targets. Everything they do is in local/ (`python3 -m local COMMAND --help`).
+# `make` lists the targets. Everything they do is in tools/ (`python3 -m tools COMMAND --help`).
 PYTHON ?= python3
-LOCAL := $(PYTHON) -m local
+LOCAL := $(PYTHON) -m tools
 
 .DEFAULT_GOAL := help
 MIGRATIONS = $(LOCAL) operate migrations $(subst migrate-,,$@) $(if $(SCHEMA),--schema $(SCHEMA)) $(if $(VERSION),--version $(VERSION)) $(ARGS)

@@ -9,14 +9,15 @@ from typing import Any
 
 import pulumi
 
-from components import contract, providers
+from components import providers
 from components.backups.component import Backups, BackupsArgs, backup_credential
-from components.contract_objects import ContractObjects, ContractObjectsArgs
+from components.config.settings import Settings
+from components.contract import document as contract
+from components.contract.objects import ContractObjects, ContractObjectsArgs
 from components.credentials import Credential
 from components.postgres.component import Postgres, PostgresArgs
 from components.registration import run
 from components.rustfs.component import ObjectStore, ObjectStoreArgs
-from components.settings import Settings
 from components.valkey.component import Valkey, ValkeyArgs
 
 

@@ -8,17 +8,19 @@ from typing import TypeVar
 
 import pytest
 
-from local import environment
-from local.console import Console
-from local.engine import tools
-from local.engine.tools import Engine
-from local.paths import State, write_private
-from local.servers.base import Server
-from local.servers.objects import ExternalObjectStore, ObjectStore
-from local.servers.postgres import Postgres
-from local.servers.valkey import Valkey
-from tests.stack import LocalStack, temporary_stack
-from tests.watchdog import Watchdog
+from tests.support.stack import LocalStack, temporary_stack
+from tests.support.watchdog import Watchdog
+from tools.local import environment
+from tools.local.console import Console
+from tools.local.engine import tools
+from tools.local.engine.tools import Engine
+from tools.local.paths import State, write_private
+from tools.local.servers.base import Server
+from tools.local.servers.objects import ExternalObjectStore, ObjectStore
+from tools.local.servers.postgres import Postgres
+from tools.local.servers.valkey import Valkey
+
+pytest_plugins = ["tests.support.edit"]
 
 LIVE_STACK = "live_stack"
 API_SERVER = "api_server"

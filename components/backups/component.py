@@ -13,17 +13,17 @@ import pulumi
 import pulumi_aws as aws
 from pulumi_kubernetes import Provider
 
-from components.backups import names
-from components.backups.agent import repository
 from components.backups.kubernetes import PodsArgs, deploy
+from components.config.settings import Settings
 from components.credentials import Credential
 from components.mapping import Mapping
+from components.mapping import backup_names as names
 from components.mapping.names import days
 from components.rustfs import on_aws
-from components.rustfs.bucket_resource import Bucket
 from components.rustfs.lifecycle import retention_rules
-from components.rustfs.user_resource import ObjectStoreUser
-from components.settings import Settings
+from pods.backup_agent import repository
+from provider.rustfs.bucket_resource import Bucket
+from provider.rustfs.user_resource import ObjectStoreUser
 
 NONCURRENT_DAYS = 7  # what was deleted or overwritten by mistake, or on purpose, can be had back for so long
 

@@ -14,11 +14,11 @@ from pulumi_kubernetes.batch import v1 as batch
 from pulumi_kubernetes.core import v1 as core
 from pulumi_kubernetes.meta import v1 as meta
 
-from components.backups.agent import repository
-from components.backups.names import POD_LABELS as LABELS
+from components.mapping.backup_names import POD_LABELS as LABELS
 from components.valkey.deployment.arguments import SKIP_AWAIT, container_security, pod_security
+from pods.backup_agent import repository
 
-HERE = Path(__file__).parent
+PODS = Path(__file__).parents[2] / "pods"
 NAME = "backup"
 # Where things are in a container. The agent is a package below PROGRAM.
 PROGRAM, WORK, CA = "/program", "/work", "/ca"
@@ -53,7 +53,7 @@ class PodsArgs:
 
 def files() -> dict[str, str]:
     """ConfigMap key -> content: the agent's modules and the scripts."""
-    paths = [*sorted((HERE / "agent").glob("*.py")), *sorted((HERE / "scripts").iterdir())]
+    paths = [*sorted((PODS / "backup_agent").glob("*.py")), *sorted((PODS / "scripts" / "backups").iterdir())]
     return {path.name: path.read_text(encoding="utf-8") for path in paths}
 
 

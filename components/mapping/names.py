@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, StrictStr, WithJsonSchema
 
-from components.backups.names import BUCKET as BACKUPS_BUCKET
+from components.mapping.backup_names import BUCKET as BACKUPS_BUCKET
 
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 POSTGRES_NAME_BYTES = 63  # NAMEDATALEN - 1

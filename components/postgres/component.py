@@ -12,6 +12,7 @@ from typing import Any
 import pulumi
 import pulumi_postgresql as postgresql
 
+from components.config.settings import PostgresSettings
 from components.credentials import Credential
 from components.mapping import Mapping
 from components.mapping.access import (
@@ -26,10 +27,9 @@ from components.mapping.access import (
     tenant_rules,
 )
 from components.postgres.grants import GrantChain, grant_schema
-from components.postgres.inventory import DROPPED, KEPT, Inventory
-from components.postgres.migration_files import SQL_DIRECTORY
-from components.postgres.migrations_resource import SchemaMigrations, migration_files
-from components.settings import PostgresSettings
+from provider.postgres.inventory import DROPPED, KEPT, Inventory
+from provider.postgres.migration_files import SQL_DIRECTORY
+from provider.postgres.migrations_resource import SchemaMigrations, migration_files
 
 # Two connections or more, or the plugin waits for itself; few enough for a small server.
 MAX_CONNECTIONS = 8

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.config.settings import ObjectStoreSettings
 from components.mapping import Mapping
 from components.mapping.names import days
 from components.rustfs import on_aws
-from components.rustfs.bucket_resource import Bucket
 from components.rustfs.lifecycle import Rules, retention_rules
 from components.rustfs.policies import guard_policy, identity_policy
 from components.rustfs.servers import KINDS
-from components.rustfs.user_resource import ObjectStoreUser
-from components.settings import ObjectStoreSettings
+from provider.rustfs.bucket_resource import Bucket
+from provider.rustfs.user_resource import ObjectStoreUser
 
 ModuleSecrets = dict[str, pulumi.Output[str]]
 

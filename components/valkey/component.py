@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes import Provider
 
-from components.backups.names import VALKEY_USER as BACKUP_USER
+from components.config.settings import KubernetesSettings, ValkeyDeploymentSettings, ValkeySettings
 from components.credentials import Credential
 from components.mapping import Mapping
 from components.mapping.access import stream_groups
+from components.mapping.backup_names import VALKEY_USER as BACKUP_USER
 from components.mapping.names import memory_bytes
-from components.settings import KubernetesSettings, ValkeyDeploymentSettings, ValkeySettings
 from components.valkey.deployment.arguments import DeploymentArgs, digest
 from components.valkey.deployment.deploy import deploy, namespace
 from components.valkey.deployment.files import configuration
@@ -24,8 +24,8 @@ from components.valkey.deployment.sizing import sizing
 from components.valkey.deployment.users import EXPORTER_USER, NODE_USER, acl_file, exporter_rules, node_rules
 from components.valkey.plan import maintenance_files
 from components.valkey.render import MAINTENANCE_USER, acl_mark, acl_rules, maintenance_rules, render_acl
-from components.valkey.streams_resource import ValkeyStreams
-from components.valkey.users_resource import ValkeyUsers
+from provider.valkey.streams_resource import ValkeyStreams
+from provider.valkey.users_resource import ValkeyUsers
 
 
 @dataclass(frozen=True)

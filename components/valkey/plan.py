@@ -10,7 +10,7 @@ from components.mapping.model import Key
 from components.mapping.names import INFINITE, NO_TTL, UNTIL_UTC_MIDNIGHT, duration_ms
 from components.valkey.commands import VARIOUS
 
-SCRIPTS = Path(__file__).parent / "maintenance"
+SCRIPTS = Path(__file__).parents[2] / "pods" / "valkey_upkeep"
 PLAN_FILE = "plan.json"
 # Keys whose names tell a secret to whoever sees them in a report.
 SECRET_PLACEHOLDERS = ("{token}", "{jti}")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import jinja2
 
-from components.backups.names import VALKEY_USER as BACKUP_USER
 from components.mapping import Mapping
 from components.mapping.access import KeyAccess, key_access
+from components.mapping.backup_names import VALKEY_USER as BACKUP_USER
 from components.mapping.names import key_glob
 from components.valkey.commands import CONNECTION, MAINTENANCE, commands
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults import disks, reserved, small, stores
-from tests.stack import LocalStack
-from tests.watchdog import Watchdog
+from tests.support.stack import LocalStack
+from tests.support.watchdog import Watchdog
 
 SHARED = "small_stack"
 

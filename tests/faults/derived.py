@@ -8,8 +8,8 @@ from pathlib import Path
 
 from psycopg import sql
 
-from components import contract
-from components.contract_objects import PREFIX, kubernetes_name
+from components.contract import document as contract
+from components.contract.objects import PREFIX, kubernetes_name
 from components.mapping import Mapping
 from components.mapping.access import (
     append_only_tables,
@@ -23,7 +23,6 @@ from components.mapping.access import (
     tenant_rules,
 )
 from components.mapping.names import days, memory_bytes
-from components.postgres.append_only import matches
 from components.rustfs.layout import Layout
 from components.rustfs.lifecycle import retention_rules, to_s3
 from components.rustfs.policies import by_name, guard_policy, identity_policy
@@ -31,8 +30,9 @@ from components.valkey.deployment import sizing as pods
 from components.valkey.plan import maintenance_plan
 from components.valkey.render import acl_rules, maintenance_rules, render_acl, render_conf
 from components.valkey.sizing import sizing
-from documentation.facts import Facts
-from documentation.pages import flows, modules, object_store, retention, valkey
+from provider.postgres.append_only import matches
+from tools.reference.facts import Facts
+from tools.reference.pages import flows, modules, object_store, retention, valkey
 
 SHA256 = "0" * 64
 # RFC 1123: a name of an object, and what may stand in a label.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from tests.stack import LocalStack
+from tests.support.stack import LocalStack
 
 RUN_TIMEOUT_SECONDS = 300
 # From the start of `make` until the engine begins with resources, and a while of work on one.
@@ -57,7 +57,7 @@ def moment(chance: random.Random, victim: str, resources: int, times: int) -> Mo
 def run(stack: LocalStack, verb: list[str], at: Moment) -> Killed:
     """Start ``make <verb>`` and kill at the moment."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "local", *verb],
+        [sys.executable, "-m", "tools", *verb],
         env=stack.environment, cwd=stack.project, text=True, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
@@ -95,7 +95,7 @@ def run(stack: LocalStack, verb: list[str], at: Moment) -> Killed:
 def watched(stack: LocalStack, verb: list[str], see: Callable[[str], None]) -> "subprocess.CompletedProcess[str]":
     """Run ``make <verb>`` and show ``see`` each line as it comes."""
     with tempfile.TemporaryFile("w+") as errors, subprocess.Popen(
-        [sys.executable, "-m", "local", *verb],
+        [sys.executable, "-m", "tools", *verb],
         env=stack.environment, cwd=stack.project, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
     ) as process:  # fmt: skip
         assert process.stdout is not None

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.secrets_search import Watcher
-from tests.stack import LocalStack, copy_project, temporary_stack
-from tests.watchdog import Watchdog
+from tests.support.stack import LocalStack, copy_project, temporary_stack
+from tests.support.watchdog import Watchdog
 
 LONGEST, LONGEST_SCHEMA = "r" * 63, "s" * 56
 MAPPING = (Path(__file__).parent / "reserved.yaml").read_text().replace("RRR", LONGEST).replace("SSS", LONGEST_SCHEMA)

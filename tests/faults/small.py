@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from tests.stack import PROJECT, copy_project
+from tests.support.stack import PROJECT, copy_project
 
 # What is only rendered is left out, and what backups add.
 SETTINGS = {"kubernetesMode": "none", "backups": "none"}

@@ -9,10 +9,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from components.rustfs import admin
-from components.rustfs.store import Store
-from local.servers.postgres import installation
-from tests.stack import LocalStack
+from provider.rustfs import admin
+from provider.rustfs.store import Store
+from tests.support.stack import LocalStack
+from tools.local.servers.postgres import installation
 
 DATABASE = "stellaops"
 # Random in each dump, to keep psql from running what somebody put into names.

@@ -9,10 +9,10 @@ import pulumi
 import pytest
 import yaml
 
+from components.config.rules import LISTS, RULES
+from components.config.settings import Settings, SettingsError
 from components.mapping import Mapping, MappingError, loads
 from components.mapping.loader import _inner
-from components.settings import Settings, SettingsError
-from components.settings_rules import LISTS, RULES
 from tests.faults import mutations
 from tests.faults.derived import derive
 from tests.faults.test_mapping_mutations import FILE, SMALL, fields

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from tests.faults import killing, small, stores
-from tests.stack import LocalStack, temporary_stack
-from tests.watchdog import Watchdog
+from tests.support.stack import LocalStack, temporary_stack
+from tests.support.watchdog import Watchdog
 
 SEED = int(os.environ.get("FAULTS_SEED") or datetime.now(UTC).strftime("%Y%m%d"))
 MOMENTS = int(os.environ.get("FAULTS_MOMENTS") or 20)

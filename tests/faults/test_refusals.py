@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 import yaml
 
-from components.backups.agent import repository, s3
-from components.backups.agent.errors import BackupError
-from components.postgres.server import Server
-from components.provider_errors import ProviderError
-from components.rustfs import admin
-from local.servers.objects import ObjectStore
-from local.servers.postgres import Postgres
+from pods.backup_agent import repository, s3
+from pods.backup_agent.errors import BackupError
+from provider.errors import ProviderError
+from provider.postgres.server import Server
+from provider.rustfs import admin
 from tests.faults import stores
 from tests.faults.conftest import SmallStack, clear
 from tests.faults.silence import silent_server
+from tools.local.servers.objects import ObjectStore
+from tools.local.servers.postgres import Postgres
 
 # One resource in each store, so that each is asked before the first refusal ends the run.
 TARGETS = ("**pulumi:providers:**", "**:Role::signer", "**:ValkeyStreams::**", "**:Bucket::evidence")

@@ -14,10 +14,10 @@ from botocore.exceptions import ClientError
 from valkey.exceptions import NoPermissionError
 
 from components.mapping.model import Table, Tenant
-from components.postgres.session import Target
-from components.postgres.tables import table_problems
+from provider.postgres.session import Target
+from provider.postgres.tables import table_problems
 from tests.faults import reserved
-from tests.stack import LocalStack
+from tests.support.stack import LocalStack
 
 pytestmark = pytest.mark.xdist_group("reserved words")
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from local.paths import State
-from local.servers.postgres import Postgres
 from tests.faults import reserved
 from tests.faults.secrets_search import SHORTEST, Secrets, Watcher, of_deployment
-from tests.stack import LocalStack
+from tests.support.stack import LocalStack
+from tools.local.paths import State
+from tools.local.servers.postgres import Postgres
 
 pytestmark = pytest.mark.xdist_group("reserved words")
 

@@ -18,7 +18,7 @@ CASES = (
     ("valkey", "provisioning", "Valkey"),
     ("objects", "provisioning", "object store"),
 )
-LOCAL = (sys.executable, "-m", "local")
+LOCAL = (sys.executable, "-m", "tools")
 
 
 def pid(stack: SmallStack, server: str) -> int:

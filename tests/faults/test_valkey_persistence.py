@@ -16,7 +16,7 @@ import valkey
 
 from components.mapping import load
 from tests.faults.page_cache import unsynced_pages
-from tests.integration.own_valkey import OwnValkey, own_valkey
+from tests.support.own_valkey import OwnValkey, own_valkey
 
 ROOT = Path(__file__).parents[2]
 MAPPING = load(ROOT / "schema-mapping.yaml")

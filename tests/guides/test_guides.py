@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from documentation.site import WRITTEN
-from local.engine import tools
-from local.paths import cache_directory
 from tests.guides.guide import Block, blocks, edit, missing
-from tests.stack import PROJECT, LocalStack, copy_project
-from tests.watchdog import Watchdog
+from tests.support.stack import PROJECT, LocalStack, copy_project
+from tests.support.watchdog import Watchdog
+from tools.local.engine import tools
+from tools.local.paths import cache_directory
+from tools.reference.site import WRITTEN
 
 pytestmark = pytest.mark.xdist_group("guides")
 

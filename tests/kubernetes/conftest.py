@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from local import environment
-from local.console import Console
-from local.engine import tools
-from local.engine.tools import Engine
-from local.paths import State, write_private
-from local.plugins import install
 from tests.kubernetes.cluster import Cluster, cluster
 from tests.kubernetes.stack import KubernetesStack
+from tools.local import environment
+from tools.local.console import Console
+from tools.local.engine import tools
+from tools.local.engine.tools import Engine
+from tools.local.paths import State, write_private
+from tools.offline_plugins import install
 
 NewStack = Callable[..., KubernetesStack]
 

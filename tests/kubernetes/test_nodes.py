@@ -178,6 +178,6 @@ def test_sentinel_ends_for_renewed_certificates_and_comes_back_with_them(tmp_pat
 
 
 def test_scripts_are_plain_sh() -> None:
-    for script in sorted((ROOT / "valkey-config" / "scripts").glob("*.sh")):
+    for script in sorted((ROOT / "pods" / "scripts" / "valkey").glob("*.sh")):
         done = subprocess.run(["sh", "-n", script], capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{script.name}: {done.stderr}"

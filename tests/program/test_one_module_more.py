@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import generated
 from tests.program.test_stacks import run_in
+from tools.bench import generated
 
 # Who lists every user of Valkey, every login, or every schema.
 LISTS = {

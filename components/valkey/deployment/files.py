@@ -1,4 +1,7 @@
-"""The files that the deployment's pods read, as text: configuration and scripts from ``valkey-config/``."""
+"""The files that the deployment's pods read, as text: configuration from ``valkey-config/``, scripts from
+``pods/scripts/valkey``."""
+
+from pathlib import Path
 
 from components.mapping import Mapping
 from components.valkey.deployment.names import (
@@ -10,9 +13,10 @@ from components.valkey.deployment.names import (
 )
 from components.valkey.deployment.sizing import BACKLOG_MIB, REPLICA_BUFFER_MIB
 from components.valkey.deployment.users import NODE_USER
-from components.valkey.render import TEMPLATES, render_conf, template
+from components.valkey.render import render_conf, template
 
 ANY_ADDRESS = "* -::*"
+SCRIPTS = Path(__file__).parents[3] / "pods" / "scripts" / "valkey"
 
 
 def configuration(
@@ -54,4 +58,4 @@ def configuration(
 
 
 def script(name: str) -> str:
-    return (TEMPLATES / "scripts" / name).read_text(encoding="utf-8")
+    return (SCRIPTS / name).read_text(encoding="utf-8")

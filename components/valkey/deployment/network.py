@@ -7,7 +7,7 @@ from pulumi_kubernetes.meta import v1 as meta
 from pulumi_kubernetes.networking import v1 as networking
 from pulumi_kubernetes.policy import v1 as policy
 
-from components.backups.names import POD_LABELS as BACKUP_LABELS
+from components.mapping.backup_names import POD_LABELS as BACKUP_LABELS
 from components.valkey.deployment.arguments import DeploymentArgs, metadata
 from components.valkey.deployment.names import (
     EXPORTER_PORT,

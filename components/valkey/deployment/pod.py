@@ -119,7 +119,7 @@ def _server(args: DeploymentArgs) -> core.ContainerArgs:
 
 
 def _environment(args: DeploymentArgs) -> list[core.EnvVarArgs]:
-    """What the scripts of ``valkey-config/scripts`` read."""
+    """What the scripts of ``pods/scripts/valkey`` read."""
     pod_name = core.EnvVarArgs(
         name="POD_NAME",
         value_from=core.EnvVarSourceArgs(

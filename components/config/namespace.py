@@ -1,0 +1,3 @@
+"""The namespace of this project's stack config keys."""
+
+NAMESPACE = "stellaops-storage"

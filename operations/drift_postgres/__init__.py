@@ -1,5 +1,0 @@
-"""PostgreSQL's catalog against the mapping: what ``pulumi refresh`` sees and what it cannot, each difference in words."""
-
-from operations.drift_postgres.check import check
-
-__all__ = ["check"]

@@ -1,0 +1,167 @@
+"""The base of every plugin: resource types in Python, served to the engine over gRPC.
+
+A ``Plugin`` has resource types; a ``ResourceType`` declares its properties and says how to create, read, update and
+delete. Everything that must hold for all of them is here: no server is asked during a preview, secrets stay secret,
+what a program must not say is refused, and an error is one line.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from provider.base.schema import (
+    DEFAULTS,
+    Change,
+    Checker,
+    Failure,
+    Properties,
+    changes,
+    refreshed_inputs,
+    with_defaults,
+)
+from provider.base.values import UNKNOWN, Secret, conceal_like, has_unknown, reveal
+
+
+class PluginError(Exception):
+    """What went wrong and what to do, in one line for the user. Never holds a secret."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A resource as its store has it. ``outputs`` by property name, without secret marks."""
+
+    id: str
+    outputs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an update would do. ``replaces``: top-level properties that need a new resource."""
+
+    changes: list[Change]
+    delete_before_replace: bool
+
+    @property
+    def replaces(self) -> list[str]:
+        return sorted({_top(change.path) for change in self.changes if change.replace})
+
+    @property
+    def differing(self) -> list[str]:
+        return sorted({_top(change.path) for change in self.changes})
+
+
+def _top(path: str) -> str:
+    return path.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
+
+
+class ResourceType(ABC):
+    """One type of resource. Its methods get plain values: no unknowns, no secret marks, no ``__`` keys."""
+
+    token: str
+    properties: Properties
+    # Whether the engine deletes the old one first when it must replace it.
+    delete_before_replace = False
+    # Whether a missing name is made from the resource's name.
+    autoname = False
+
+    def validate(self, inputs: Mapping[str, Any]) -> Iterator[Failure]:
+        """What types cannot say. Only properties that are known during a preview are there."""
+        yield from ()
+
+    @abstractmethod
+    def create(self, inputs: dict[str, Any]) -> Found: ...
+
+    @abstractmethod
+    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+        """The resource now, None when it is gone. ``state`` is empty for an import."""
+
+    @abstractmethod
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found: ...
+
+    @abstractmethod
+    def delete(self, id_: str, state: dict[str, Any]) -> None:
+        """Leave nothing behind. What is gone already is no error."""
+
+    # From here on: what the engine asks, with secret marks and unknowns.
+
+    def check(
+        self, name: str, given: Mapping[str, Any], old: Mapping[str, Any], seed: bytes
+    ) -> tuple[dict[str, Any], list[Failure]]:
+        checker = Checker(self.properties)
+        inputs = checker.check(given, reveal(old), name if self.autoname else "", seed)
+        if not checker.failures:
+            known = {key: value for key, value in plain(inputs).items() if not has_unknown(value)}
+            checker.failures.extend(self.validate(known))
+        return inputs, checker.failures
+
+    def plan(self, state: Mapping[str, Any], inputs: Mapping[str, Any], ignore: Iterable[str]) -> Plan:
+        ignored = set(ignore)
+        found = [
+            change
+            for change in changes(self.properties, plain(state), plain(inputs))
+            if change.path not in ignored and _top(change.path) not in ignored
+        ]
+        # Two of the same name cannot stand side by side.
+        same_name = self.autoname and "name" not in inputs.get(DEFAULTS, []) and state.get("name") == inputs.get("name")
+        return Plan(found, self.delete_before_replace or same_name)
+
+    def preview(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The outputs as far as they are known before anything is done."""
+        outputs = {key: value for key, value in inputs.items() if not key.startswith("__")}
+        for name, property_ in self.properties.items():
+            if (property_.computed or property_.output) and outputs.get(name) is None:
+                outputs[name] = UNKNOWN if state is None else state.get(name)
+        return outputs
+
+    def conceal(self, outputs: Mapping[str, Any], examples: Mapping[str, Any]) -> dict[str, Any]:
+        """Outputs with secret marks: declared ones, and those whose input or earlier state was secret."""
+        return {
+            name: Secret(value)
+            if value is not None and name in self.properties and self.properties[name].secret
+            else conceal_like(value, examples.get(name))
+            for name, value in outputs.items()
+        }
+
+    def inputs_of(self, outputs: Mapping[str, Any], old_inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs that go with what was read; ``old_inputs`` is empty for an import."""
+        if old_inputs:
+            return refreshed_inputs(self.properties, old_inputs, outputs)
+        return with_defaults(self.properties, outputs)
+
+
+def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Properties without secret marks and without ``__`` keys, at any depth."""
+    return {key: _plain(reveal(value)) for key, value in properties.items() if not key.startswith("__")}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items() if key != DEFAULTS}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+@dataclass
+class Plugin(ABC):
+    """A provider: its name, its configuration and its resource types."""
+
+    name: str
+    configuration: Properties
+    types: dict[str, ResourceType] = field(default_factory=dict)
+
+    @abstractmethod
+    def configure(self, configuration: dict[str, Any]) -> None:
+        """Take the provider's configuration: plain values by property name. Connects to nothing."""
+
+    def cancel(self) -> None:  # noqa: B027 - most have nothing that takes long
+        """Stop what is under way; called once, from another thread."""
+
+    def resource_type(self, token: str) -> ResourceType:
+        try:
+            return self.types[token]
+        except KeyError:
+            known = ", ".join(sorted(self.types))
+            raise PluginError(
+                f"the offline {self.name} plugin does not have {token} (it has {known}); "
+                f"use the official plugin for it: STELLAOPS_PLUGINS=official"
+            ) from None

@@ -1,0 +1,236 @@
+"""What a resource type takes: names, types, defaults, and what a change of each property means.
+
+``check`` turns a program's properties into the inputs that are kept in the state, in the form in which the official
+plugins keep them: defaults filled in, their names under ``__defaults``.
+"""
+
+import difflib
+import hashlib
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from provider.base.values import Secret, Unknown, reveal
+
+DEFAULTS = "__defaults"
+AUTONAME_LENGTH = 7  # hexadecimal digits, as the official plugins append
+
+# "object": with ``fields``, or any where it has none.
+Kind = Literal["string", "integer", "boolean", "list", "set", "object"]
+
+_ZERO: dict[Kind, Any] = {"string": "", "integer": 0, "boolean": False, "list": [], "set": [], "object": {}}
+_PYTHON: dict[Kind, type] = {"string": str, "integer": int, "boolean": bool, "list": list, "set": list, "object": dict}
+
+
+@dataclass(frozen=True)
+class Property:
+    """One property. ``computed``: the store fills it in where the program says nothing. ``output``: never an input.
+    ``force_new``: a change replaces the resource. ``item``: what a list or set holds. ``unsupported``: known to the
+    official plugin, refused here, with the reason."""
+
+    kind: Kind = "string"
+    required: bool = False
+    default: Any = None
+    force_new: bool = False
+    secret: bool = False
+    computed: bool = False
+    output: bool = False
+    choices: tuple[str, ...] = ()
+    minimum: int | None = None
+    item: "Property | None" = None
+    fields: Mapping[str, "Property"] = field(default_factory=dict)
+    unsupported: str = ""
+
+    def normal(self, value: Any) -> Any:
+        """A form in which equal values compare equal: nothing is the type's zero, a set has no order."""
+        if value is None:
+            return _ZERO[self.kind]
+        if self.kind == "set" and isinstance(value, list):
+            return sorted(map(repr, value))
+        if self.kind == "object" and self.fields and isinstance(value, Mapping):
+            return {name: property_.normal(value.get(name)) for name, property_ in self.fields.items()}
+        if self.kind == "list" and isinstance(value, list) and self.item is not None:
+            return [self.item.normal(item) for item in value]
+        return value
+
+
+Properties = Mapping[str, Property]
+
+
+def strings(kind: Kind, **options: Any) -> Property:
+    """A list or set of strings."""
+    return Property(kind, item=Property(), **options)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a property cannot be accepted; ``property`` is its path."""
+
+    property: str
+    reason: str
+
+
+class Checker:
+    """Checks one resource's properties. ``failures`` is complete: it does not stop at the first."""
+
+    def __init__(self, properties: Properties) -> None:
+        self._properties = properties
+        self.failures: list[Failure] = []
+
+    def check(self, given: Mapping[str, Any], old: Mapping[str, Any], autoname: str = "", seed: bytes = b"") -> Any:
+        """The inputs to keep. ``autoname``: the resource's name, from which a missing ``name`` is made."""
+        inputs = self._object("", self._properties, given)
+        if autoname and inputs.get("name") is None:
+            inputs["name"] = _kept_name(old) or _new_name(autoname, seed)
+            inputs[DEFAULTS] = sorted([*inputs[DEFAULTS], "name"])
+        return inputs
+
+    def _object(self, path: str, properties: Properties, given: Mapping[str, Any]) -> dict[str, Any]:
+        inputs: dict[str, Any] = {}
+        for name, value in given.items():
+            if name.startswith("__") or value is None:
+                continue
+            at = f"{path}{name}"
+            property_ = properties.get(name)
+            if property_ is None or property_.output:
+                self._unknown(at, name, properties)
+            elif property_.unsupported:
+                self.failures.append(Failure(at, property_.unsupported))
+            else:
+                inputs[name] = self._value(at, property_, value)
+        defaults = []
+        for name, property_ in properties.items():
+            if inputs.get(name) is not None:
+                continue
+            if property_.required and given.get(name) is None:
+                self.failures.append(Failure(f"{path}{name}", f"missing required property '{name}'"))
+            if property_.default is not None and given.get(name) is None:
+                inputs[name] = property_.default
+                defaults.append(name)
+        inputs[DEFAULTS] = sorted(defaults)
+        return inputs
+
+    def _unknown(self, at: str, name: str, properties: Properties) -> None:
+        accepted = [known for known, property_ in properties.items() if not property_.output]
+        near = difflib.get_close_matches(name, accepted, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(sorted(accepted))}"
+        self.failures.append(Failure(at, f"unknown property '{name}'{hint}"))
+
+    def _value(self, at: str, property_: Property, value: Any) -> Any:
+        if isinstance(value, Secret):
+            return Secret(self._value(at, property_, value.value))
+        if isinstance(value, Unknown):
+            return value
+        expected: Any = _PYTHON[property_.kind]
+        # In Python a bool is an int.
+        if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+            self.failures.append(Failure(at, f"expected {_called(property_)}, got {_describe(value)}"))
+            return value
+        if property_.kind == "object":
+            return self._object(f"{at}.", property_.fields, value) if property_.fields else value
+        if property_.kind in {"list", "set"} and property_.item is not None:
+            return [self._value(f"{at}[{index}]", property_.item, item) for index, item in enumerate(value)]
+        if property_.choices and value not in property_.choices:
+            near = difflib.get_close_matches(str(value), property_.choices, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            self.failures.append(Failure(at, f"expected one of {', '.join(property_.choices)}, got {value!r}{hint}"))
+        if property_.minimum is not None and value < property_.minimum:
+            self.failures.append(Failure(at, f"expected {property_.minimum} or more, got {value}"))
+        return value
+
+
+def _called(property_: Property) -> str:
+    if property_.kind in {"list", "set"}:
+        return "a list"
+    return {"integer": "a whole number", "boolean": "true or false", "string": "a string"}.get(
+        property_.kind, "an object"
+    )
+
+
+def _describe(value: Any) -> str:
+    """What the value is, without showing it: it may be a secret in the wrong place."""
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+    return names.get(type(value), type(value).__name__)
+
+
+def _kept_name(old: Mapping[str, Any]) -> Any:
+    return old.get("name") if "name" in (old.get(DEFAULTS) or []) else None
+
+
+def _new_name(autoname: str, seed: bytes) -> str:
+    digits = hashlib.sha256(seed).hexdigest() if seed else secrets.token_hex(AUTONAME_LENGTH)
+    return f"{autoname}-{digits[:AUTONAME_LENGTH]}"
+
+
+def with_defaults(properties: Properties, outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs that describe what an import found: whatever a program could have said, empty values left out."""
+    inputs: dict[str, Any] = {}
+    defaults = []
+    for name, property_ in properties.items():
+        value = reveal(outputs.get(name))
+        if property_.output or property_.unsupported or value is None:
+            continue
+        if property_.default is not None and value == property_.default:
+            defaults.append(name)
+        elif value == _ZERO[property_.kind] and not property_.required:
+            continue
+        if property_.kind == "object":
+            value = with_defaults(property_.fields, value)
+        inputs[name] = Secret(value) if property_.secret else value
+    inputs[DEFAULTS] = sorted(defaults)
+    return inputs
+
+
+def refreshed_inputs(properties: Properties, old: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The old inputs with the values that the store has now. An unchanged value keeps the form it was given in."""
+    inputs: dict[str, Any] = {}
+    for name, before in old.items():
+        property_ = properties.get(name)
+        if name.startswith("__") or property_ is None:
+            inputs[name] = before
+            continue
+        now = reveal(outputs.get(name))
+        if property_.normal(reveal(before)) == property_.normal(now):
+            inputs[name] = before
+        elif property_.kind == "object" and isinstance(reveal(before), Mapping) and isinstance(now, Mapping):
+            inputs[name] = refreshed_inputs(property_.fields, reveal(before), now)
+        else:
+            inputs[name] = Secret(now) if isinstance(before, Secret) or property_.secret else now
+    return {name: value for name, value in inputs.items() if value is not None}
+
+
+def changes(
+    properties: Properties, old: Mapping[str, Any], new: Mapping[str, Any], path: str = ""
+) -> Iterator["Change"]:
+    """What differs between the state and new inputs. A property that only the store fills in does not."""
+    for name, property_ in properties.items():
+        before, after = old.get(name), new.get(name)
+        if property_.output or property_.unsupported or (after is None and property_.computed):
+            continue
+        if isinstance(after, Unknown) or _holds_unknown(after):
+            yield Change(f"{path}{name}", "update" if before is not None else "add", property_.force_new)
+        elif property_.kind == "object" and isinstance(before, Mapping) and isinstance(after, Mapping):
+            for change in changes(property_.fields, before, after, f"{path}{name}."):
+                yield Change(change.path, change.kind, change.replace or property_.force_new)
+        elif property_.normal(before) != property_.normal(after):
+            yield Change(f"{path}{name}", _kind(property_, before, after), property_.force_new)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One property that differs. ``replace``: only a new resource can have the new value."""
+
+    path: str
+    kind: Literal["add", "delete", "update"]
+    replace: bool
+
+
+def _holds_unknown(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(item, Unknown) for item in value)
+
+
+def _kind(property_: Property, before: Any, after: Any) -> Literal["add", "delete", "update"]:
+    if property_.normal(before) == property_.normal(None):
+        return "add"
+    return "delete" if property_.normal(after) == property_.normal(None) and after is None else "update"

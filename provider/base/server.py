@@ -1,0 +1,266 @@
+"""Serves a ``Plugin`` to the engine: ``pulumirpc.ResourceProvider`` over gRPC, one thread a request.
+
+An expected failure reaches the user as its one line; any other as one line that names the log with the traceback.
+"""
+
+# ruff: noqa: N802 - the protocol names its methods
+
+import functools
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf import empty_pb2
+
+from provider.base import configuration
+from provider.base.document import describe
+from provider.base.plugin import Found, Plan, Plugin, PluginError, ResourceType, plain
+from provider.base.protocol import messages, plugin_messages, services
+from provider.base.schema import Failure
+from provider.base.values import decode, encode, has_unknown
+
+WORKERS = 32  # above the engine's usual parallelism; a plugin's own pool limits what reaches the server
+MESSAGE_BYTES = 400 * 1024 * 1024  # the engine's own limit
+PARENT_POLL_SECONDS = 1.0
+LOG_BYTES = 1_000_000
+
+_KINDS = {
+    ("add", False): "ADD",
+    ("add", True): "ADD_REPLACE",
+    ("delete", False): "DELETE",
+    ("delete", True): "DELETE_REPLACE",
+    ("update", False): "UPDATE",
+    ("update", True): "UPDATE_REPLACE",
+}
+
+
+def _reported(method: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+    @functools.wraps(method)
+    def wrapper(self: "Servicer", request: Any, context: Any) -> Any:
+        try:
+            return method(self, request, context)
+        except PluginError as error:
+            text = " ".join(str(error).split())
+        except Exception as error:
+            text = self.log_fault(error)
+        return context.abort(grpc.StatusCode.UNKNOWN, text)
+
+    return wrapper
+
+
+def _type_of(urn: str) -> str:
+    return urn.split("::")[2].rsplit("$", 1)[-1]
+
+
+def _name_of(urn: str) -> str:
+    return urn.split("::", 3)[3]
+
+
+class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
+    """The protocol's methods, in terms of the plugin's resource types."""
+
+    def __init__(self, plugin: Plugin, version: str) -> None:
+        self._plugin = plugin
+        self._version = version
+        self._cancelled = threading.Event()
+
+    def log_fault(self, error: Exception) -> str:
+        """Keep the traceback of a fault of the plugin itself, and say in one line where."""
+        log = (
+            Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi") / "logs" / f"offline-{self._plugin.name}.log"
+        )
+        where = f"; details in {log}"
+        try:
+            log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            if log.exists() and log.stat().st_size > LOG_BYTES:
+                flags |= os.O_TRUNC
+            with os.fdopen(os.open(log, flags, 0o600), "a", encoding="utf-8") as file:
+                stack = "".join(traceback.format_exception(error))
+                file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {self._version}\n{stack}\n")
+        except OSError:
+            where = ""
+        text = " ".join(str(error).split())
+        return f"internal error in the offline {self._plugin.name} plugin: {type(error).__name__}: {text}{where}"
+
+    # Life of the process
+
+    def GetPluginInfo(self, request: Any, context: Any) -> Any:
+        return plugin_messages.PluginInfo(version=self._version)
+
+    def Handshake(self, request: Any, context: Any) -> Any:
+        return messages.ProviderHandshakeResponse(accept_secrets=True)
+
+    def Attach(self, request: Any, context: Any) -> Any:
+        return empty_pb2.Empty()
+
+    @_reported
+    def Cancel(self, request: Any, context: Any) -> Any:
+        self._cancelled.set()
+        self._plugin.cancel()
+        return empty_pb2.Empty()
+
+    # The provider itself
+
+    @_reported
+    def GetSchema(self, request: Any, context: Any) -> Any:
+        return messages.GetSchemaResponse(schema=json.dumps(describe(self._plugin, self._version)))
+
+    def GetMapping(self, request: Any, context: Any) -> Any:
+        return messages.GetMappingResponse()
+
+    def GetMappings(self, request: Any, context: Any) -> Any:
+        return messages.GetMappingsResponse()
+
+    @_reported
+    def CheckConfig(self, request: Any, context: Any) -> Any:
+        kept, failures = configuration.check(self._plugin.configuration, decode(request.news))
+        return messages.CheckResponse(inputs=encode(kept), failures=_failures(failures))
+
+    @_reported
+    def DiffConfig(self, request: Any, context: Any) -> Any:
+        old, _ = configuration.parse(self._plugin.configuration, decode(request.olds))
+        new, _ = configuration.parse(self._plugin.configuration, decode(request.news))
+        differing = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+        # A replacement of the provider would replace all of its resources: not for a changed port.
+        replaces = [name for name in differing if self._plugin.configuration[name].force_new]
+        some = messages.DiffResponse.DIFF_SOME if differing else messages.DiffResponse.DIFF_NONE
+        return messages.DiffResponse(changes=some, diffs=differing, replaces=replaces)
+
+    @_reported
+    def Configure(self, request: Any, context: Any) -> Any:
+        values, failures = configuration.parse(self._plugin.configuration, decode(request.args))
+        if failures:
+            raise PluginError(
+                "; ".join(f"provider {self._plugin.name}: {item.property}: {item.reason}" for item in failures)
+            )
+        self._plugin.configure(values)
+        return messages.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
+
+    # Resources
+
+    @_reported
+    def Check(self, request: Any, context: Any) -> Any:
+        type_ = self._type(request)
+        inputs, failures = type_.check(
+            _name_of(request.urn), decode(request.news), decode(request.olds), request.randomSeed
+        )
+        return messages.CheckResponse(inputs=encode(inputs), failures=_failures(failures))
+
+    @_reported
+    def Diff(self, request: Any, context: Any) -> Any:
+        plan = self._type(request).plan(decode(request.olds), decode(request.news), request.ignoreChanges)
+        return _diff_response(plan)
+
+    @_reported
+    def Create(self, request: Any, context: Any) -> Any:
+        type_ = self._type(request)
+        inputs = decode(request.properties)
+        if request.preview:
+            return messages.CreateResponse(properties=encode(type_.preview(inputs)))
+        found = type_.create(_known(inputs))
+        return messages.CreateResponse(id=found.id, properties=self._outputs(type_, found, inputs))
+
+    @_reported
+    def Update(self, request: Any, context: Any) -> Any:
+        type_ = self._type(request)
+        state, inputs = decode(request.olds), decode(request.news)
+        if request.preview:
+            return messages.UpdateResponse(properties=encode(type_.preview(inputs, state)))
+        found = type_.update(request.id, plain(state), _known(inputs))
+        return messages.UpdateResponse(properties=self._outputs(type_, found, inputs))
+
+    @_reported
+    def Read(self, request: Any, context: Any) -> Any:
+        type_ = self._type(request)
+        state, old_inputs = decode(request.properties), decode(request.inputs)
+        self._stop_if_cancelled()
+        found = type_.read(request.id, plain(state))
+        if found is None:
+            return messages.ReadResponse()
+        inputs = type_.inputs_of(found.outputs, old_inputs)
+        outputs = self._outputs(type_, found, {**state, **old_inputs})
+        return messages.ReadResponse(id=found.id, properties=outputs, inputs=encode(inputs))
+
+    @_reported
+    def Delete(self, request: Any, context: Any) -> Any:
+        self._stop_if_cancelled()
+        self._type(request).delete(request.id, plain(decode(request.properties)))
+        return empty_pb2.Empty()
+
+    @_reported
+    def Invoke(self, request: Any, context: Any) -> Any:
+        raise PluginError(
+            f"the offline {self._plugin.name} plugin has no functions; {request.tok} needs the official one"
+        )
+
+    def _type(self, request: Any) -> ResourceType:
+        return self._plugin.resource_type(_type_of(request.urn))
+
+    def _stop_if_cancelled(self) -> None:
+        if self._cancelled.is_set():
+            raise PluginError("cancelled")
+
+    def _outputs(self, type_: ResourceType, found: Found, examples: Mapping[str, Any]) -> Any:
+        return encode(type_.conceal({"id": found.id, **found.outputs}, examples))
+
+
+def _known(inputs: dict[str, Any]) -> dict[str, Any]:
+    if has_unknown(inputs):
+        raise PluginError("a property is still unknown; the engine should not have asked")
+    return plain(inputs)
+
+
+def _failures(failures: Iterable[Failure]) -> list[Any]:
+    return [messages.CheckFailure(property=item.property, reason=item.reason) for item in failures]
+
+
+def _diff_response(plan: Plan) -> Any:
+    kinds = messages.PropertyDiff
+    return messages.DiffResponse(
+        changes=messages.DiffResponse.DIFF_SOME if plan.changes else messages.DiffResponse.DIFF_NONE,
+        replaces=plan.replaces,
+        diffs=plan.differing,
+        deleteBeforeReplace=bool(plan.replaces) and plan.delete_before_replace,
+        detailedDiff={
+            change.path: kinds(kind=kinds.Kind.Value(_KINDS[change.kind, change.replace])) for change in plan.changes
+        },
+        hasDetailedDiff=True,
+    )
+
+
+def serve(plugin: Plugin, version: str) -> None:
+    """Listen on a free loopback port, say which on standard output, and run until the engine goes."""
+    parent = os.getppid()  # asked before anybody knows of us
+    options = [("grpc.max_receive_message_length", MESSAGE_BYTES), ("grpc.max_send_message_length", MESSAGE_BYTES)]
+    server = grpc.server(ThreadPoolExecutor(max_workers=WORKERS), options=options)
+    services.add_ResourceProviderServicer_to_server(Servicer(plugin, version), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    threading.Thread(target=_end_with_parent, args=[parent], daemon=True).start()
+    try:
+        server.wait_for_termination()
+    except KeyboardInterrupt:
+        server.stop(grace=None)
+
+
+def _end_with_parent(parent: int) -> None:
+    """A killed engine cannot tell its plugins to end."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_POLL_SECONDS)
+    os._exit(1)
+
+
+def main(plugin: Plugin) -> None:
+    """What a plugin's launcher runs. The version is the SDK's that the launcher was installed for."""
+    serve(plugin, os.environ.get("STELLAOPS_PLUGIN_VERSION", "0.0.0"))

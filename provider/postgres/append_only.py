@@ -1,0 +1,196 @@
+"""Append-only tables: triggers that refuse UPDATE, DELETE and TRUNCATE for everyone, owner and superuser included.
+
+The mapping says which tables; ``reconcile`` makes the database agree. Both triggers are ENABLE ALWAYS, or
+``session_replication_role = replica`` would get round them.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from provider.postgres.problems import MigrationError, Problem
+from provider.postgres.session import Connection, Target
+
+FUNCTION = "refuse_change"
+ROW_TRIGGER = "append_only_row"
+TRUNCATE_TRIGGER = "append_only_truncate"
+
+_BODY = """
+BEGIN
+  RAISE EXCEPTION 'append-only: % on %.% is refused (schema-mapping.yaml marks it append_only)',
+    TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME USING ERRCODE = '55000';
+END
+"""
+# pg_trigger.tgtype: row 1, before 2, delete 8, update 16, truncate 32.
+_TYPES = {ROW_TRIGGER: 1 | 2 | 8 | 16, TRUNCATE_TRIGGER: 2 | 32}
+_EVENTS = {
+    ROW_TRIGGER: sql.SQL("BEFORE UPDATE OR DELETE ON {} FOR EACH ROW"),
+    TRUNCATE_TRIGGER: sql.SQL("BEFORE TRUNCATE ON {} FOR EACH STATEMENT"),
+}
+
+
+@dataclass(frozen=True)
+class _Found:
+    table: str
+    name: str
+    right: bool
+    enabled: bool
+    cloned: bool
+
+
+def is_pattern(name: str) -> bool:
+    """Whether the entry stands for tables made at run time, like ``effective_finding_{policyId}_history``."""
+    return "{" in name
+
+
+def matches(pattern: str, table: str) -> bool:
+    """Whether a table made at run time has a name of that pattern."""
+    parts = re.split(r"\{[^}]*\}", pattern)
+    return re.fullmatch(".+".join(re.escape(part) for part in parts), table) is not None
+
+
+def wanted_tables(connection: Connection, schema: str, entries: Collection[str]) -> tuple[list[str], list[str]]:
+    """(tables that must have the triggers, entries that no table answers to); parents come before their children.
+
+    Partitions and other children in the schema are among the tables: a parent's TRUNCATE trigger does not fire for a
+    TRUNCATE of its partition. A pattern without a table is no problem: its tables come at run time.
+    """
+    rows = connection.execute(
+        """SELECT c.relname FROM pg_catalog.pg_class c WHERE c.relnamespace =
+             (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = %s) AND c.relkind IN ('r', 'p')""",
+        (schema,),
+    ).fetchall()
+    existing = {str(row[0]) for row in rows}
+    found = {table for table in existing for entry in entries if is_pattern(entry) and matches(entry, table)}
+    named = {entry for entry in entries if not is_pattern(entry)}
+    roots = sorted(found | (named & existing))
+    family = connection.execute(
+        """WITH RECURSIVE family AS (
+             SELECT c.oid, 0 AS depth FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname = %s AND c.relname = ANY (%s)
+             UNION SELECT i.inhrelid, f.depth + 1 FROM pg_catalog.pg_inherits i JOIN family f ON f.oid = i.inhparent)
+           SELECT c.relname FROM family JOIN pg_catalog.pg_class c USING (oid)
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+           WHERE n.nspname = %s AND c.relkind IN ('r', 'p')
+           GROUP BY c.relname ORDER BY max(family.depth), c.relname""",
+        (schema, roots, schema),
+    ).fetchall()
+    return [str(row[0]) for row in family], sorted(named - existing)
+
+
+def drift(connection: Connection, schema: str, entries: Collection[str]) -> list[str]:
+    """What differs from the mapping, a sentence each, sorted. Reads the catalog only."""
+    tables, missing = wanted_tables(connection, schema, entries)
+    found = _triggers(connection, schema)
+    sentences = [f"{schema}.{table} is append-only and does not exist" for table in missing]
+    if tables and not _function_is_right(connection, schema):
+        sentences.append(f"function {schema}.{FUNCTION}() is missing, changed or open to PUBLIC")
+    for table in tables:
+        for name in _TYPES:
+            trigger = next((item for item in found if item.table == table and item.name == name), None)
+            if trigger is None:
+                sentences.append(f"trigger {name} on {schema}.{table} is missing")
+            elif not trigger.right:
+                sentences.append(f"trigger {name} on {schema}.{table} is not ours any more")
+            elif not trigger.enabled:
+                sentences.append(f"trigger {name} on {schema}.{table} is not enabled always")
+    for trigger in found:
+        if trigger.table not in tables and not trigger.cloned:
+            sentences.append(f"trigger {trigger.name} on {schema}.{trigger.table}: the table is not append-only")
+    return sorted(sentences)
+
+
+def reconcile(connection: Connection, target: Target, entries: Collection[str], *, complete: bool = True) -> list[str]:
+    """Make triggers and function as the mapping has them; call it in a transaction as the owner. Returns what it did.
+
+    Touches nothing, and so locks nothing, where all is right. Tables made at run time get their triggers from
+    whoever makes them; here they are only put right. Without ``complete`` a named table may not exist yet; with it
+    that raises ``MigrationError``.
+    """
+    schema = target.schema
+    tables, missing = wanted_tables(connection, schema, entries)
+    if missing and complete:
+        todo = "add a migration that creates it, or mend the mapping"
+        what = "schema-mapping.yaml marks it append_only, but no migration creates it"
+        raise MigrationError(*(Problem(f"{schema}.{table}", None, what, todo) for table in missing))
+    done = _make_function(connection, target) if tables else []
+    good = _good(connection, schema)
+    for table in tables:
+        for name in _TYPES:
+            if (table, name) not in good:
+                _make_trigger(connection, schema, table, name)
+                # A parent's row trigger comes with clones on its partitions.
+                good = _good(connection, schema)
+                done.append(f"made trigger {name} on {schema}.{table}")
+    for trigger in _triggers(connection, schema):
+        if trigger.table not in tables and not trigger.cloned:
+            relation = sql.Identifier(schema, trigger.table)
+            connection.execute(sql.SQL("DROP TRIGGER {} ON {}").format(sql.Identifier(trigger.name), relation))
+            done.append(f"dropped trigger {trigger.name} on {schema}.{trigger.table}: it is not append-only any more")
+    return done
+
+
+def _good(connection: Connection, schema: str) -> set[tuple[str, str]]:
+    return {(item.table, item.name) for item in _triggers(connection, schema) if item.right and item.enabled}
+
+
+def _triggers(connection: Connection, schema: str) -> Sequence[_Found]:
+    """Triggers with our names on tables of the schema; ``cloned`` ones belong to the trigger of a parent."""
+    rows = connection.execute(
+        """SELECT c.relname, t.tgname, t.tgtype, t.tgenabled = 'A', t.tgparentid <> 0,
+                  t.tgqual IS NULL AND t.tgattr::text = '' AND t.tgnargs = 0 AND p.proname = %s
+                    AND p.pronamespace = c.relnamespace
+           FROM pg_catalog.pg_trigger t
+           JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+           JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+           WHERE n.nspname = %s AND t.tgname = ANY (%s)
+           ORDER BY c.relname, t.tgname""",
+        (FUNCTION, schema, list(_TYPES)),
+    ).fetchall()
+    return [
+        _Found(table, name, bool(ours) and kind == _TYPES[name], enabled, cloned)
+        for table, name, kind, enabled, cloned, ours in rows
+    ]
+
+
+def _make_trigger(connection: Connection, schema: str, table: str, name: str) -> None:
+    relation, trigger = sql.Identifier(schema, table), sql.Identifier(name)
+    connection.execute(
+        sql.SQL("CREATE OR REPLACE TRIGGER {} {} EXECUTE FUNCTION {}()").format(
+            trigger, _EVENTS[name].format(relation), sql.Identifier(schema, FUNCTION)
+        )
+    )
+    connection.execute(sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(relation, trigger))
+
+
+def _function_is_right(connection: Connection, schema: str) -> bool:
+    row = connection.execute(
+        """SELECT p.prosrc = %s AND NOT p.prosecdef AND l.lanname = 'plpgsql'
+                  AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(
+                    coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a WHERE a.grantee = 0)
+           FROM pg_catalog.pg_proc p
+           JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+           JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+           WHERE n.nspname = %s AND p.proname = %s AND p.pronargs = 0""",
+        (_BODY, schema, FUNCTION),
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def _make_function(connection: Connection, target: Target) -> list[str]:
+    if _function_is_right(connection, target.schema):
+        return []
+    function = sql.Identifier(target.schema, FUNCTION)
+    connection.execute(
+        sql.SQL(
+            "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql SECURITY INVOKER"
+            " SET search_path = pg_catalog, pg_temp AS {}"
+        ).format(function, sql.Literal(_BODY))
+    )
+    connection.execute(sql.SQL("REVOKE ALL ON FUNCTION {}() FROM PUBLIC").format(function))
+    comment = sql.Literal("Refuses every change of rows that are evidence; the triggers of append-only tables call it.")
+    connection.execute(sql.SQL("COMMENT ON FUNCTION {}() IS {}").format(function, comment))
+    return [f"made function {target.schema}.{FUNCTION}()"]

@@ -1,0 +1,163 @@
+"""Bodies of functions and DO blocks: the statements in them, also those that are put together from a constant.
+
+``EXECUTE format('GRANT SELECT ON %1$s TO x', name)`` is read with ``name`` in the place of ``%1$s``, as a table of
+that name. Text that is no constant cannot be read, and is a finding.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pglast
+from pglast import ast
+from pglast.stream import RawStream
+
+from provider.postgres.lint import Finding
+from provider.postgres.lint.tree import PLACEHOLDER, option, parse, strings
+
+_FORMAT = re.compile(r"%(?:(?P<position>\d+)\$)?-?\d*(?P<kind>[sIL%])")
+
+
+@dataclass(frozen=True)
+class Inner:
+    """A statement inside a body, at a line of the file."""
+
+    tree: Any
+    line: int
+    dynamic: bool
+
+
+def body_of(statement: Any) -> str | None:
+    """The text of a function's or DO block's body; None for a statement without one."""
+    if not isinstance(statement, ast.CreateFunctionStmt | ast.DoStmt):
+        return None
+    clauses = statement.options if isinstance(statement, ast.CreateFunctionStmt) else statement.args
+    for item in clauses or ():
+        if item.defname == "as":
+            part = item.arg[0] if isinstance(item.arg, tuple) else item.arg
+            return str(part.sval)
+    return None
+
+
+def language_of(statement: Any) -> str:
+    if isinstance(statement, ast.CreateFunctionStmt):
+        return str(getattr(option(statement, "language"), "sval", "sql")).lower()
+    names = [str(item.arg.sval).lower() for item in statement.args or () if item.defname == "language"]
+    return names[0] if names else "plpgsql"
+
+
+def inner_statements(statement: Any, text: str, line: int) -> Iterator[Inner | Finding]:
+    """What runs inside a body; ``text`` is the whole statement, which begins at ``line``."""
+    body = body_of(statement)
+    if body is None:
+        return
+    # The body stands in the text as it is, unless it is quoted with '.
+    begin = text.find(body)
+    first = line + text.count("\n", 0, begin) if begin >= 0 else line
+    language = language_of(statement)
+    if language == "sql":
+        yield from _read(body, first, dynamic=False)
+    elif language == "plpgsql":
+        yield from _plpgsql(text, first)
+
+
+def _plpgsql(text: str, first: int) -> Iterator[Inner | Finding]:
+    try:
+        tree = pglast.parse_plpgsql(text)
+    except pglast.parser.ParseError as error:
+        yield Finding(first, "syntax", f"PL/pgSQL: {error.args[0]}", "mend it")
+        return
+    for kind, content in _parts(tree):
+        line = first + int(content.get("lineno", 1)) - 1
+        match kind:
+            case "PLpgSQL_stmt_execsql":
+                yield from _read(_query(content["sqlstmt"]), line, dynamic=False)
+            case "PLpgSQL_stmt_perform":
+                yield from _read(_query(content["expr"]), line, dynamic=False)
+            case "PLpgSQL_stmt_fors" | "PLpgSQL_stmt_return_query" if content.get("query"):
+                yield from _read(_query(content["query"]), line, dynamic=False)
+            case "PLpgSQL_stmt_dynexecute":
+                yield from _execute(_query(content["query"]), line)
+            case "PLpgSQL_stmt_dynfors":
+                yield from _execute(_query(content["query"]), line)
+            case "PLpgSQL_stmt_return_query" | "PLpgSQL_stmt_open" if content.get("dynquery"):
+                yield from _execute(_query(content["dynquery"]), line)
+
+
+def _parts(tree: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(tree, list):
+        for item in tree:
+            yield from _parts(item)
+    elif isinstance(tree, dict):
+        for key, value in tree.items():
+            if key.startswith("PLpgSQL_stmt_") and isinstance(value, dict):
+                yield key, value
+            yield from _parts(value)
+
+
+def _query(expression: dict[str, Any]) -> str:
+    return str(expression["PLpgSQL_expr"]["query"])
+
+
+def _read(text: str, line: int, *, dynamic: bool) -> Iterator[Inner | Finding]:
+    try:
+        for tree in parse(text):
+            yield Inner(tree, line, dynamic)
+    except SyntaxError as error:
+        yield Finding(line, "syntax", f"{error.msg} in `{' '.join(text.split())[:60]}`", "mend it")
+
+
+def _execute(expression: str, line: int) -> Iterator[Inner | Finding]:
+    """The statement that EXECUTE gets, if it can be known."""
+    text = _constant(expression)
+    if text is None:
+        what = f"EXECUTE {' '.join(expression.split())[:60]} is put together at run time"
+        todo = "EXECUTE a constant, or format() of one; or say in a waiver what it may be"
+        yield Finding(line, "dynamic-sql", what, todo)
+        return
+    yield from _read(text, line, dynamic=True)
+
+
+def _constant(expression: str) -> str | None:
+    try:
+        value = parse(f"SELECT {expression}")[0].targetList[0].val
+    except SyntaxError:
+        return None
+    if (text := _text(value)) is not None:
+        return text
+    if (
+        isinstance(value, ast.FuncCall)
+        and (strings(value.funcname) or [""])[-1] == "format"
+        and not value.func_variadic
+    ):
+        template = _text(value.args[0])
+        return None if template is None else _filled(template, [_shown(argument) for argument in value.args[1:]])
+    return None
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, ast.A_Const) and isinstance(value.val, ast.String):
+        return str(value.val.sval)
+    return None
+
+
+def _shown(argument: Any) -> str:
+    return " ".join(RawStream()(argument).split()).replace('"', "")
+
+
+def _filled(template: str, arguments: list[str]) -> str:
+    """``template`` with a quoted name in the place of each %I and %s, and a string in that of each %L."""
+    used = 0
+
+    def fill(match: re.Match[str]) -> str:
+        nonlocal used
+        if match["kind"] == "%":
+            return "%"
+        used = int(match["position"]) if match["position"] else used + 1
+        if match["kind"] == "L":
+            return "''"
+        shown = arguments[used - 1] if used <= len(arguments) else str(used)
+        return f'"{PLACEHOLDER}{shown}"'
+
+    return _FORMAT.sub(fill, template)

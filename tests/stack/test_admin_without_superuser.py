@@ -1,0 +1,147 @@
+"""The whole stack with an admin that has CREATEROLE and CREATEDB and owns the database, on each PostgreSQL there is.
+
+Tenants are kept apart from the first ``up`` on, so that policies are made and compared on each version too. The oldest
+one gets the whole mapping, the others a small one with a resource of each kind.
+"""
+
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.faults import small
+from tests.support.other_postgres import RELEASES, OtherPostgres
+from tests.support.watchdog import Watchdog
+from tools.local import config
+from tools.local.engine.tools import Engine
+from tools.local.paths import ROOT, State
+from tools.local.servers.objects import ObjectStore
+from tools.local.servers.postgres import Postgres
+from tools.local.stack import Stack
+from tools.offline_plugins import install
+
+ADMIN = "provisioner"
+MINE = "rolname IN ('signer', 'scanner_owner', 'stellaops_connect')"
+TIMEOUT_SECONDS = 300
+
+# One worker: each starts an object store for them.
+pytestmark = pytest.mark.xdist_group("admin_without_superuser")
+
+
+@dataclass(frozen=True)
+class Provisioned:
+    """A stack whose admin is no superuser."""
+
+    server: Postgres
+    stack: Stack
+    password: str
+    project: Path
+
+    def run(self, *command: str) -> str:
+        """``pulumi`` or another program in the stack's environment; it must succeed."""
+        result = subprocess.run(
+            command,
+            cwd=self.project, env=self.stack.environment, stdin=subprocess.DEVNULL, text=True, capture_output=True, check=False,
+            timeout=TIMEOUT_SECONDS,
+        )  # fmt: skip
+        assert result.returncode == 0, f"`{' '.join(command)}` failed:\n{result.stdout}\n{result.stderr}"
+        return result.stdout
+
+    def pulumi(self, *arguments: str) -> str:
+        return self.run(str(self.stack.engine.pulumi), "--non-interactive", "--color=never", *arguments)
+
+    def login(self, module: str) -> "psycopg.Connection[Any]":
+        secret = json.loads(self.pulumi("stack", "output", "secrets", "--json", "--show-secrets"))
+        password = secret[module]["postgres_password"]
+        return self.server.connect("stellaops", user=module, password=password)
+
+
+def _server(major: int, directory: Path) -> Postgres:
+    for release in RELEASES:
+        if release.major == major:
+            return OtherPostgres(directory, release)
+    return Postgres(directory)
+
+
+@pytest.fixture(params=[16, 17, 18], ids="PostgreSQL {}".format)
+def provisioned(
+    request: pytest.FixtureRequest, tmp_path: Path, watchdog: Watchdog, engine: Engine, object_store: ObjectStore
+) -> Iterator[Provisioned]:
+    """A server of that version with the admin, and the stack's config for it; nothing is provisioned yet."""
+    watchdog.watch(tmp_path)
+    state = State(tmp_path / "state")
+    state.make()
+    server = _server(request.param, state.servers / Postgres.name)
+    try:
+        server.start()
+        password = secrets.token_urlsafe()
+        with server.connect() as connection:
+            assert connection.info.server_version // 10_000 == request.param
+            connection.execute(f"CREATE ROLE {ADMIN} LOGIN CREATEROLE CREATEDB PASSWORD '{password}'".encode())
+            if request.param != 17:  # with it and without it
+                connection.execute(f"ALTER ROLE {ADMIN} SET createrole_self_grant = 'set, inherit'".encode())
+        stack = Stack(state, engine)
+        install.ensure(state.pulumi_home, engine.pulumi, stack.environment)
+        stack.ensure()
+        settings: dict[str, str | int] = {
+            "postgresHost": server.host,
+            "postgresPort": server.port,
+            "postgresAdminUser": ADMIN,
+            "postgresSuperuser": False,
+            "valkeyHost": "valkey.example",
+            "valkeyApply": "none",
+            "kubernetesMode": "none",
+            "backups": "logical",  # what such an admin can give
+            "objectStoreEndpoint": object_store.endpoint,
+            "objectStore:target": object_store.target,
+            "bucketPrefix": f"admin-{request.param}-",
+        }
+        passwords = {
+            "postgresAdminPassword": password,
+            "valkeyAdminPassword": "none",
+            "objectStoreAccessKey": object_store.access_key,
+            "objectStoreSecretKey": object_store.secret_key,
+        }
+        config.write(stack, settings, passwords)
+        project = ROOT if request.param == RELEASES[0].major else small.project(tmp_path / "project")
+        made = Provisioned(server, stack, password, project)
+        made.pulumi(
+            "config", "set", "postgres:tenantIsolation", "row-level-security", "--config-file", str(state.config)
+        )
+        yield made
+    finally:
+        server.remove()
+
+
+def test_up_refresh_drift_and_destroy_need_no_superuser(provisioned: Provisioned) -> None:
+    provisioned.pulumi("up", "--yes", "--skip-preview")
+    provisioned.pulumi("preview", "--expect-no-changes")
+    provisioned.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    shown = provisioned.run(
+        sys.executable, "-m", "tools.operations", "drift", "--stack", "local", "--store", "postgres"
+    )
+    assert shown == "no drift in postgres: as the mapping says\n"
+
+    with provisioned.login("scanner") as scanner:
+        assert scanner.execute("SELECT count(*) FROM scanner.scans").fetchone() == (0,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            scanner.execute("SELECT count(*) FROM authority.tokens")
+    with provisioned.server.connect() as superuser:
+        owner = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'stellaops'"
+        assert superuser.execute(owner).fetchone() == (ADMIN,)
+        assert superuser.execute(f"SELECT count(*) FROM pg_roles WHERE {MINE}").fetchone() == (3,)
+
+    provisioned.pulumi("destroy", "--yes", "--skip-preview")
+    with provisioned.server.connect() as superuser:
+        left = superuser.execute(
+            "SELECT rolname FROM pg_roles WHERE oid >= 16384 AND rolname <> %s", (ADMIN,)
+        ).fetchall()
+        assert left == [], "the next up would find roles that it did not make"
+        assert superuser.execute("SELECT FROM pg_database WHERE datname = 'stellaops'").fetchone() is None

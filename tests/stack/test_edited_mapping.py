@@ -1,0 +1,153 @@
+"""What a user does: edit the mapping, look at a preview, run up. And what a mistake in it does: nothing."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import boto3
+import psycopg
+from botocore.exceptions import ClientError
+
+from tests.support.edit import Edit
+from tests.support.stack import LocalStack
+
+
+def may(live_stack: LocalStack, module: str, query: str, password: str | None = None) -> bool:
+    try:
+        with live_stack.login(module, password) as connection:
+            connection.execute(query.encode())
+    except psycopg.OperationalError as error:
+        assert "password authentication failed" in str(error), error  # noqa: PT017
+        return False
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+    return True
+
+
+def lists_blobs(live_stack: LocalStack, secrets: dict[str, str]) -> bool:
+    s3 = boto3.client(
+        "s3", endpoint_url=live_stack.config["objectStoreEndpoint"], region_name="us-east-1",
+        aws_access_key_id=secrets["object_store_access_key"], aws_secret_access_key=secrets["object_store_secret_key"],
+    )  # fmt: skip
+    try:
+        s3.list_objects_v2(Bucket=live_stack.bucket_prefix + "blobs")
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("SignatureDoesNotMatch", "InvalidAccessKeyId", "AccessDenied"):
+            return False
+        raise
+    return True
+
+
+def test_a_read_that_is_added_shows_in_the_preview_and_works_after_up(live_stack: LocalStack, edit: Edit) -> None:
+    query = "SELECT * FROM vuln.linksets"
+    assert not may(live_stack, "vexlens", query)
+    edit("reads: [vex]", "reads: [vex, vuln.linksets]")
+    preview = live_stack.must("preview")
+    assert "vexlens-vuln.linksets" in preview and "2 to create" in preview, "usage of the schema, and the table"
+    assert not may(live_stack, "vexlens", query), "a preview gives nothing"
+    live_stack.must("up")
+    assert may(live_stack, "vexlens", query)
+    assert not may(live_stack, "vexlens", "SELECT * FROM vuln.advisory_raw"), "one table was asked for"
+
+
+def test_a_bucket_that_a_module_may_read_since_is_named_in_the_preview_and_works_after_up(
+    live_stack: LocalStack, edit: Edit
+) -> None:
+    assert "object_store_secret_key" not in live_stack.outputs["secrets"]["policy"]
+    purpose = "    purpose: Policies, exceptions and findings\n"
+    edit(purpose, f"{purpose}    rustfs:\n      reads: [blobs/]\n")
+    shown = live_stack.must("preview", "--diff")
+    assert "ObjectStoreUser: (create)" in shown and "Allow blobs/*" in shown.replace(live_stack.bucket_prefix, "")
+    live_stack.must("up")
+    live_stack.forget()
+    assert lists_blobs(live_stack, live_stack.outputs["secrets"]["policy"])
+
+
+def test_a_read_that_is_taken_away_is_refused_after_up(live_stack: LocalStack, edit: Edit) -> None:
+    query = "SELECT * FROM policy.policies"
+    assert may(live_stack, "risk_engine", query)
+    edit("      reads: [policy]", "      reads: []")
+    live_stack.must("up")
+    assert not may(live_stack, "risk_engine", query)
+
+
+@contextmanager
+def everything_logged(live_stack: LocalStack) -> Iterator[None]:
+    """PostgreSQL writes each statement into its log."""
+    with live_stack.admin() as connection:
+        try:
+            connection.execute("ALTER SYSTEM SET log_statement = 'all'")
+            connection.execute("SELECT pg_reload_conf()")
+            yield
+        finally:
+            connection.execute("ALTER SYSTEM RESET log_statement")
+            connection.execute("SELECT pg_reload_conf()")
+
+
+def postgres_changes(live_stack: LocalStack) -> set[str]:
+    """Type and name of everything of PostgreSQL's that a preview would change."""
+    steps = json.loads(live_stack.must("pulumi", "preview", "--json"))["steps"]
+    changed = [step["urn"] for step in steps if step["op"] != "same"]
+    return {
+        "::".join(urn.rsplit("::", 2)[1:]).rpartition("$")[2]
+        for urn in changed
+        if "postgres:Postgres$" in urn or "Credential" in urn
+    }
+
+
+def test_rotate_renews_the_passwords_of_one_module_and_of_no_other(live_stack: LocalStack, edit: Edit) -> None:
+    before = live_stack.outputs["secrets"]
+    edit("    name: Scanner\n", "    name: Scanner\n    rotate: 2\n")
+    assert postgres_changes(live_stack) == {
+        "pulumi-python:dynamic/storage:Credential::scanner",
+        "postgresql:index/role:Role::scanner",
+    }, "the rotation of one module would touch another"
+    shown = live_stack.must("preview")
+    assert "Credential" in shown and "ObjectStoreUser" in shown
+    with live_stack.login("policy") as bystander, everything_logged(live_stack):
+        shown += live_stack.must("up")
+        assert bystander.execute("SELECT 1").fetchone() == (1,), "a session of another module was ended"
+    live_stack.forget()
+    after = live_stack.outputs["secrets"]
+    assert {name for name in after if after[name] != before[name]} == {"scanner"}
+    assert may(live_stack, "scanner", "SELECT 1")
+    old = before["scanner"]["postgres_password"]
+    assert not may(live_stack, "scanner", "SELECT 1", password=old)
+    for module, secrets in before.items():
+        if "postgres_password" in secrets and module != "scanner":
+            assert may(live_stack, module, "SELECT 1", password=secrets["postgres_password"]), module
+    assert live_stack.valkey("scanner").ping()
+    assert lists_blobs(live_stack, after["scanner"])
+    assert not lists_blobs(live_stack, before["scanner"]), "the old secret key would still do"
+    log = (live_stack.state / "servers" / "postgres" / "log").read_text()
+    assert 'ALTER ROLE "scanner" PASSWORD \'SCRAM-SHA-256$' in log, "the log would not show a clear password either"
+    new = after["scanner"]["postgres_password"]
+    for secret, name in ((old, "old"), (new, "new")):
+        assert secret not in log, f"the {name} clear password stands in the server's log"
+        assert secret not in shown, f"the {name} clear password is printed"
+
+
+def test_a_broken_mapping_is_told_with_its_places_and_changes_nothing(live_stack: LocalStack, edit: Edit) -> None:
+    checkpoint = live_stack.must("pulumi", "stack", "export")
+    edit("reads: [vex]", "reads: [vexx]")
+    for command in ("preview", "up"):
+        result = live_stack.run(command)
+        said = result.stdout + result.stderr
+        assert result.returncode != 0
+        assert "modules.vexlens.postgres.reads[0]: no schema 'vexx'; did you mean \"vex\"?" in said, said
+        assert "schema-mapping.yaml:" in said and "Traceback" not in said
+    resources = [line for line in checkpoint.splitlines() if '"urn"' in line]
+    after = [line for line in live_stack.must("pulumi", "stack", "export").splitlines() if '"urn"' in line]
+    assert after == resources
+
+
+def test_a_privilege_given_by_hand_is_found_by_refresh_and_taken_away_by_up(live_stack: LocalStack) -> None:
+    with live_stack.admin() as connection:
+        connection.execute("GRANT DELETE ON vuln.advisory_raw TO vuln_writer")
+    live_stack.must("refresh")
+    preview = live_stack.run("preview", "--expect-no-changes")
+    assert preview.returncode != 0, "a reviewer must see what somebody did by hand"
+    live_stack.must("up")
+    with live_stack.admin() as connection:
+        row = connection.execute("SELECT has_table_privilege('vuln_writer', 'vuln.advisory_raw', 'DELETE')").fetchone()
+    assert row == (False,)

@@ -1,0 +1,88 @@
+"""Backups of the live stack, for the tests that restore, spoil and list them."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from tests.support.stack import LocalStack
+from tools.local.paths import State
+from tools.local.servers import restored
+from tools.local.servers.postgres import Postgres
+from tools.operations.__main__ import main
+from tools.operations.recovery.context import Context
+from tools.operations.stack import Stack
+
+TENANT = uuid.UUID(int=7)
+
+
+def context_of(live: LocalStack) -> Context:
+    """As `make backup` would have it, in this process."""
+    config = {f"stellaops-storage:{key}": value for key, value in live.config.items()}
+    stack = Stack("local", config)
+    stack.__dict__["outputs"] = live.outputs
+    with patch.dict(os.environ, variables(live)):
+        return Context.of(stack)
+
+
+def variables(live: LocalStack) -> dict[str, str]:
+    return restored.environment(Postgres(State(live.state).servers / Postgres.name))
+
+
+def run(live: LocalStack, *arguments: str) -> int:
+    """`make COMMAND`, in this process; its exit code. Output goes where the process prints."""
+    stack = context_of(live).stack
+    with patch.dict(os.environ, variables(live)), patch.object(Stack, "load", lambda _name: stack):
+        return main(arguments)
+
+
+def files(context: Context, prefix: str) -> dict[str, bytes]:
+    """Every object below a prefix of the bucket."""
+    return {item.key: context.bucket.read(item.key) for item in context.bucket.objects(prefix)}
+
+
+@contextmanager
+def spoiled(context: Context, prefix: str) -> Iterator[dict[str, bytes]]:
+    """What lies below ``prefix``; whatever the test does to it is undone."""
+    before = files(context, prefix)
+    metadata = {key: context.bucket.metadata(key) for key in before}
+    try:
+        yield dict(before)
+    finally:
+        for key in files(context, prefix).keys() - before.keys():
+            context.bucket.delete(key)
+        for key, content in before.items():
+            context.bucket.put(key, [content], metadata[key])
+
+
+def add_scan(live: LocalStack, state: str) -> uuid.UUID:
+    """A row of Scanner's, as Scanner."""
+    scan = uuid.uuid4()
+    with live.login("scanner") as scanner:
+        scanner.execute(
+            "INSERT INTO scanner.scans (scan_id, tenant_id, image_digest, state, created_at)"
+            " VALUES (%s, %s, 'sha256:' || repeat('a', 64), %s, now())",
+            (scan, TENANT, state),
+        )
+    return scan
+
+
+def scans(connection: Any) -> set[uuid.UUID]:
+    return {row[0] for row in connection.execute("SELECT scan_id FROM scanner.scans WHERE tenant_id = %s", (TENANT,))}
+
+
+def clear(live: LocalStack, context: Context) -> None:
+    """Leave stack, bucket and slot as they were."""
+    with live.admin() as admin:
+        admin.execute("DELETE FROM scanner.scans WHERE tenant_id = %s", (TENANT,))
+        admin.execute(
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s AND NOT active",
+            (context.slot,),
+        )
+    for item in context.bucket.objects(""):
+        context.bucket.delete(item.key)
+    for path in Path(context.spool).iterdir():
+        path.unlink()

@@ -1,0 +1,28 @@
+"""Day-two commands on a stack of tests, in this process."""
+
+from typing import Any
+
+from tests.support.stack import LocalStack
+from tools.operations.stack import Stack
+
+
+def stack_of(live: LocalStack) -> Stack:
+    """The stack as ``python -m tools.operations --stack local`` reads it; outputs are those that the tests have already."""
+    config = {
+        key if ":" in key else f"stellaops-storage:{key}": value
+        for key, value in {**live.config, "objectStore:target": live.config["target"]}.items()
+    }
+    stack = Stack("local", config)
+    stack.__dict__["outputs"] = live.outputs
+    return stack
+
+
+def stack_on(object_store: Any, bucket_prefix: str) -> Stack:
+    """A stack that has nothing but an object store."""
+    plain = {
+        "objectStoreEndpoint": object_store.endpoint,
+        "objectStoreAccessKey": object_store.access_key,
+        "objectStoreSecretKey": object_store.secret_key,
+        "bucketPrefix": bucket_prefix,
+    }
+    return Stack("test", {f"stellaops-storage:{key}": value for key, value in plain.items()})

@@ -1,0 +1,73 @@
+"""Stops what a test run started, also when pytest is killed: it waits for the end of its standard input.
+
+``python -m tests.support.watchdog``; each line names a directory below which servers keep their ``server.json``.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.faults import disks
+from tools.local import locks, processes
+from tools.local.paths import read_json
+from tools.local.servers import accounts, restored
+from tools.local.servers.postgres import Postgres
+
+PROJECT = Path(__file__).parents[2]
+# All three servers understand it as "end now and keep the data".
+SIGNALS = ((signal.SIGINT, 20.0), (signal.SIGKILL, 5.0))
+
+
+class Watchdog:
+    """Tell it the directories; ``close`` has it clean up now."""
+
+    def __init__(self) -> None:
+        # A session of its own: a Ctrl-C that ends pytest must not end it as well.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.watchdog"],
+            cwd=PROJECT, stdin=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+
+    def watch(self, directory: Path) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{directory}\n")
+        self._process.stdin.flush()
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.wait()
+
+
+def clean(directory: Path) -> None:
+    """Stop every server that has its record below ``directory``, and remove what PostgreSQL keeps elsewhere."""
+    lock = directory / "lock"
+    # A `make up` that outlived its test starts servers until it has finished.
+    with locks.lock(lock, lambda _pid: None) if lock.exists() else contextlib.nullcontext():
+        for record in directory.rglob("server.json"):
+            known = read_json(record)
+            if known.get("pid") and known.get("mark"):
+                processes.stop(known["pid"], known["mark"], SIGNALS)
+            if record.parent.name == Postgres.name:
+                home = accounts.shared_home(record.parent)
+                restored.stop_all(home if home.exists() else record.parent)
+                shutil.rmtree(accounts.shared_home(record.parent), ignore_errors=True)
+    disks.unmount(directory.parent)
+
+
+def main() -> None:
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, signal.SIG_IGN)
+    directories = [Path(line.rstrip("\n")) for line in sys.stdin]
+    os.chdir(PROJECT)
+    for directory in directories:
+        clean(directory)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""A plugin process as the engine starts it, and its protocol with plain Python values."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
+
+from provider.base.schema import DEFAULTS
+from provider.base.values import Secret, decode, encode, reveal
+from tests.support.stack import PROJECT
+
+Props = dict[str, Any]
+KINDS = {value: name for name, value in provider_pb2.PropertyDiff.Kind.items()}
+
+
+@dataclass(frozen=True)
+class Diff:
+    """Property path -> kind, the properties that need a replacement, and whether the old one goes first."""
+
+    detailed: dict[str, str]
+    replaces: list[str]
+    delete_before_replace: bool
+
+
+@dataclass(frozen=True)
+class Resource:
+    """What a plugin answers of one resource. ``outputs`` without, ``secret`` the names with a secret mark."""
+
+    token: str
+    id: str
+    inputs: Props
+    outputs: Props
+    secret: set[str] = field(default_factory=set)
+
+
+class PluginClient:
+    """A running plugin. Methods give what the engine would keep, and take it back the way the engine does."""
+
+    def __init__(self, stub: Any) -> None:
+        self.stub = stub
+
+    def configure(self, **settings: Any) -> None:
+        self.stub.Configure(provider_pb2.ConfigureRequest(args=encode(settings), acceptSecrets=True))
+
+    def check_config(self, **settings: Any) -> tuple[Props, list[str]]:
+        request = provider_pb2.CheckRequest(urn="urn:pulumi:s::p::pulumi:providers:x::x", news=encode(settings))
+        answer = self.stub.CheckConfig(request)
+        return decode(answer.inputs), [f"{failure.property}: {failure.reason}" for failure in answer.failures]
+
+    def check(self, token: str, inputs: Props, old: Props | None = None, name: str = "name") -> tuple[Props, list[str]]:
+        request = provider_pb2.CheckRequest(urn=urn(token, name), news=encode(inputs), olds=encode(old or {}))
+        answer = self.stub.Check(request)
+        return decode(answer.inputs), [f"{failure.property}: {failure.reason}" for failure in answer.failures]
+
+    def checked(self, token: str, inputs: Props) -> Props:
+        checked, failures = self.check(token, inputs)
+        assert not failures, failures
+        return checked
+
+    def create(self, token: str, inputs: Props, *, preview: bool = False) -> Resource:
+        checked = self.checked(token, inputs)
+        request = provider_pb2.CreateRequest(urn=urn(token), properties=encode(checked), preview=preview)
+        answer = self.stub.Create(request)
+        return _resource(token, answer.id, checked, decode(answer.properties))
+
+    def diff(self, resource: Resource, inputs: Props | None = None, ignore: tuple[str, ...] = ()) -> Diff:
+        """``inputs`` as a program gives them; the resource's own by default."""
+        news = resource.inputs if inputs is None else self.checked(resource.token, inputs)
+        answer = self.stub.Diff(
+            provider_pb2.DiffRequest(
+                urn=urn(resource.token),
+                id=resource.id,
+                olds=encode(resource.outputs),
+                news=encode(news),
+                old_inputs=encode(resource.inputs),
+                ignoreChanges=ignore,
+            )
+        )
+        detailed = {path: KINDS[detail.kind] for path, detail in answer.detailedDiff.items()}
+        assert (answer.changes == provider_pb2.DiffResponse.DIFF_SOME) == bool(detailed)
+        return Diff(detailed, list(answer.replaces), answer.deleteBeforeReplace)
+
+    def update(self, resource: Resource, inputs: Props, *, preview: bool = False) -> Resource:
+        checked = self.checked(resource.token, inputs)
+        request = provider_pb2.UpdateRequest(
+            urn=urn(resource.token),
+            id=resource.id,
+            olds=encode(resource.outputs),
+            news=encode(checked),
+            preview=preview,
+        )
+        answer = self.stub.Update(request)
+        return _resource(resource.token, resource.id, checked, decode(answer.properties))
+
+    def refresh(self, resource: Resource) -> Resource | None:
+        """The resource as it is now, None when it is gone."""
+        return self._read(resource.token, resource.id, resource.outputs, resource.inputs)
+
+    def imported(self, token: str, id_: str) -> Resource | None:
+        return self._read(token, id_, {}, {})
+
+    def _read(self, token: str, id_: str, state: Props, inputs: Props) -> Resource | None:
+        request = provider_pb2.ReadRequest(urn=urn(token), id=id_, properties=encode(state), inputs=encode(inputs))
+        answer = self.stub.Read(request)
+        return _resource(token, answer.id, decode(answer.inputs), decode(answer.properties)) if answer.id else None
+
+    def delete(self, resource: Resource) -> None:
+        request = provider_pb2.DeleteRequest(
+            urn=urn(resource.token), id=resource.id, properties=encode(resource.outputs)
+        )
+        self.stub.Delete(request)
+
+
+def _resource(token: str, id_: str, inputs: Props, outputs: Props) -> Resource:
+    secret = {name for name, value in outputs.items() if isinstance(value, Secret)}
+    return Resource(token, id_, inputs, reveal(outputs), secret)
+
+
+def said_by(inputs: Mapping[str, Any]) -> Props:
+    """Inputs without what the plugin filled in."""
+    return {name: value for name, value in inputs.items() if name != DEFAULTS and name not in inputs[DEFAULTS]}
+
+
+def urn(token: str, name: str = "name") -> str:
+    return f"urn:pulumi:stack::project::stellaops:x:X${token}::{name}"
+
+
+def said(error: grpc.RpcError) -> str:
+    """What the engine shows of a failed call; it must be one line without a traceback."""
+    text = str(error.details())
+    assert "Traceback" not in text and "\n" not in text, f"a user would read this: {text}"
+    return text
+
+
+@contextmanager
+def plugin(name: str, **environment: str) -> Iterator[PluginClient]:
+    """A running plugin, not configured yet."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"tools.offline_plugins.{name}", "127.0.0.1:1"],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment or None,
+    )
+    try:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield PluginClient(provider_pb2_grpc.ResourceProviderStub(channel))
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()

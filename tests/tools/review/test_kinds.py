@@ -1,0 +1,259 @@
+"""What a change of a resource means, where no recording shows it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provider.postgres.inventory import DROPPED, KEPT
+from provider.postgres.migration_files import checksum
+from tests.tools.review.made import event, only, sentences, verdict
+from tools.review.risk import Risk
+from tools.review.tokens import (
+    CREDENTIAL,
+    DATABASE,
+    DEFAULT_PRIVILEGES,
+    GRANT,
+    INVENTORY,
+    MIGRATIONS,
+    ROLE,
+    SCHEMA,
+    VALKEY_STREAMS,
+    VALKEY_USERS,
+)
+
+GRANTED = {
+    "role": "scanner",
+    "schema": "vuln",
+    "objectType": "table",
+    "objects": ["linksets"],
+    "privileges": ["SELECT"],
+}
+
+
+def test_a_grant_that_is_made_widens_access() -> None:
+    told = only(event("create", GRANT, "scanner-vuln.linksets", None, GRANTED))
+    assert told == (Risk.ACCESS_WIDENED, "`scanner` gains SELECT on `vuln.linksets`")
+
+
+def test_a_privilege_that_moves_from_one_grant_to_another_is_no_change_of_access() -> None:
+    found = sentences(verdict(event("delete", GRANT, "one", GRANTED), event("create", GRANT, "other", None, GRANTED)))
+    assert {risk for risk, _ in found} == {Risk.NONE}, found
+
+
+def test_a_grant_to_everyone_is_told_as_such_and_breaks_a_rule() -> None:
+    found = verdict(event("create", GRANT, "public-vuln", None, {**GRANTED, "role": "public"}))
+    assert sentences(found) == [(Risk.ACCESS_WIDENED, "**everyone** (PUBLIC) gains SELECT on `vuln.linksets`")]
+    assert [item.rule for item in found.violations] == ["no-public-grant"] and found.blocked
+
+
+def test_default_privileges_for_everyone_break_the_same_rule() -> None:
+    new = {"role": "public", "objectType": "function", "privileges": ["EXECUTE"], "owner": "vuln_owner"}
+    found = verdict(event("update", DEFAULT_PRIVILEGES, "vuln-functions", {**new, "privileges": []}, new))
+    assert sentences(found)[0][0] == Risk.ACCESS_WIDENED and found.violations[0].rule == "no-public-grant"
+
+
+@pytest.mark.parametrize(
+    "power", ["superuser", "createRole", "bypassRowLevelSecurity", "replication", "createDatabase"]
+)
+def test_a_login_that_becomes_powerful_widens_access(power: str) -> None:
+    risk, sentence = only(event("update", ROLE, "scanner", {"login": True, power: False}, {"login": True, power: True}))
+    assert risk == Risk.ACCESS_WIDENED and sentence.startswith("`scanner` from now on ")
+
+
+def test_dropping_an_owner_role_loses_what_it_owns() -> None:
+    assert only(event("delete", ROLE, "vex_owner", {"login": False, "name": "vex_owner"}))[0] == Risk.DATA_LOSS
+
+
+def test_dropping_the_database_is_data_loss() -> None:
+    assert only(event("delete", DATABASE, "stellaops", {"name": "stellaops"}))[0] == Risk.DATA_LOSS
+
+
+def test_a_renamed_schema_is_dropped_and_made_anew() -> None:
+    risk, sentence = only(event("replace", SCHEMA, "vex", {"name": "vex", "dropCascade": True}, {"name": "vexes"}))
+    assert risk == Risk.DATA_LOSS and sentence == "schema `vex` is dropped and made anew with all its tables"
+
+
+def test_protection_that_is_taken_away_is_told_though_the_engine_calls_it_unchanged() -> None:
+    found = verdict(event("same", SCHEMA, "vex", {"name": "vex"}, {"name": "vex"}, was_protected=True))
+    assert sentences(found) == [(Risk.ACCESS_WIDENED, "Schema `vex` is no longer protected against deletion")]
+
+
+@pytest.mark.parametrize(
+    ("sql", "destroys"),
+    [
+        ("CREATE TABLE a (id uuid);", False),
+        ("DROP TABLE runs;", True),
+        ("-- DROP TABLE runs;\nSELECT 1;", False),
+        ("ALTER TABLE runs DROP COLUMN error;", True),
+        ("alter table runs\n  drop error;", True),
+        ("ALTER TABLE runs DROP CONSTRAINT runs_key;", False),
+        ("ALTER TABLE runs ALTER COLUMN error DROP NOT NULL;", False),
+        ("ALTER TABLE runs ALTER COLUMN error TYPE varchar(10);", True),
+        ("ALTER TABLE runs ADD COLUMN type text;", False),
+        ("TRUNCATE runs;", True),
+        ("DELETE FROM runs WHERE state = 'old';", True),
+        ("WITH old AS (DELETE FROM runs RETURNING *) SELECT 1;", True),
+        ("DO $$ BEGIN DROP TABLE runs; END $$;", True),
+        ("DROP INDEX runs_state;", False),
+        ("SELECT 'unfinished", False),
+    ],
+)
+def test_migrations_are_read_for_what_they_take_away(tmp_path: Path, sql: str, destroys: bool) -> None:
+    (tmp_path / "sql" / "scheduler").mkdir(parents=True)
+    (tmp_path / "sql" / "scheduler" / "0002_x.sql.j2").write_text(sql)
+    old = {
+        "schema": "scheduler",
+        "directory": "sql/scheduler",
+        "migrations": ["0001_a.sql.j2 sha256:1"],
+        "append_only": [],
+    }
+    new = {**old, "migrations": [*old["migrations"], f"0002_x.sql.j2 sha256:{checksum(sql)}"]}
+    risk, sentence = only(event("update", MIGRATIONS, "scheduler", old, new), root=tmp_path)
+    assert risk == (Risk.DATA_LOSS if destroys else Risk.ADDITIVE), sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [(None, "its text is not here"), ("SELECT 2;", "its text here is another one")]
+)
+def test_a_migration_that_nobody_can_read_may_destroy_data(tmp_path: Path, text: str | None, why: str) -> None:
+    (tmp_path / "sql" / "vex").mkdir(parents=True)
+    if text is not None:
+        (tmp_path / "sql" / "vex" / "0001_x.sql.j2").write_text(text)
+    new = {
+        "schema": "vex",
+        "directory": "sql/vex",
+        "migrations": [f"0001_x.sql.j2 sha256:{checksum('SELECT 1;')}"],
+        "append_only": [],
+    }
+    risk, sentence = only(event("create", MIGRATIONS, "vex", None, new), root=tmp_path)
+    assert risk == Risk.DATA_LOSS and why in sentence
+
+
+def test_valkey_users_are_told_by_pattern_and_command() -> None:
+    before = {"users": {"scanner": ["resetchannels", "+ping", "(~scan:* +get +set)"]}}
+    after = {
+        "users": {"scanner": ["resetchannels", "+ping", "(~scan:* +get +set +del)", "(%R~policy:* +get)", "+flushall"]}
+    }
+    told = sentences(verdict(event("update", VALKEY_USERS, "valkey-users", before, after)))
+    assert (Risk.ACCESS_WIDENED, "`scanner` gains `DEL` on `scan:*`") in told
+    assert (Risk.ACCESS_WIDENED, "`scanner` gains reading of `policy:*` (1 command)") in told
+    assert (Risk.ACCESS_WIDENED, "`scanner` gains `FLUSHALL`") in told
+
+
+def test_a_stream_without_leave_to_lose_data_is_told_as_refused() -> None:
+    old, new = (
+        {"streams": {"a": ["g"], "b": []}, "allow_data_loss": False},
+        {"streams": {"a": []}, "allow_data_loss": False},
+    )
+    told = sentences(verdict(event("update", VALKEY_STREAMS, "valkey-streams", old, new)))
+    assert told[0] == (Risk.DATA_LOSS, "stream `b` is deleted (refused while it holds entries: allowDataLoss is off)")
+    assert told[1][0] == Risk.ACCESS_REVOKED and "group `g`" in told[1][1]
+
+
+@pytest.mark.parametrize(
+    ("type_", "op", "risk"),
+    [
+        ("some:index/database:Database", "delete", Risk.DATA_LOSS),
+        ("kubernetes:core/v1:PersistentVolumeClaim", "replace", Risk.DATA_LOSS),
+        ("kubernetes:core/v1:Namespace", "delete", Risk.DATA_LOSS),
+        ("kubernetes:policy/v1:PodDisruptionBudget", "delete", Risk.RESTART),
+        ("kubernetes:core/v1:ServiceAccount", "replace", Risk.RESTART),
+        ("some:index/thing:Thing", "update", Risk.RESTART),
+        ("some:index/thing:Thing", "create", Risk.ADDITIVE),
+    ],
+)
+def test_what_the_review_does_not_know_counts_as_what_it_may_be(type_: str, op: str, risk: Risk) -> None:
+    old, new = (None if op == "create" else {"a": 1}), (None if op == "delete" else {"a": 2})
+    assert only(event(op, type_, "thing", old, new))[0] == risk
+
+
+def test_a_provider_that_points_to_another_server_is_told_with_both() -> None:
+    type_ = "pulumi:providers:postgresql"
+    risk, sentence = only(
+        event("update", type_, "postgres-inside", {"host": "a", "version": "1"}, {"host": "b", "version": "2"})
+    )
+    assert risk == Risk.RESTART and "`host` `b` instead of `a`" in sentence
+
+
+TENANTS: dict[str, Any] = {
+    "schema": "policy",
+    "append_only": [],
+    "tenant_tables": {"policies": {"column": "tenant_id"}},
+    "tenant_bypass": [],
+}
+OTHER: dict[str, Any] = {**TENANTS, "schema": "notify", "tenant_tables": {"rules": {"column": "tenant_id"}}}
+
+
+def _migrations(old: dict[str, Any], **more: object) -> dict[str, Any]:
+    return event("update", MIGRATIONS, str(old["schema"]), old, {**old, **more})
+
+
+def test_tenants_that_are_no_longer_kept_apart_widen_access() -> None:
+    """On one schema of two; switched off altogether it is one sentence."""
+    found = verdict(_migrations(TENANTS, tenant_tables={}), event("same", MIGRATIONS, "notify", OTHER, OTHER))
+    assert sentences(found) == [(Risk.ACCESS_WIDENED, "tenants are **no longer kept apart** on `policy.policies`")]
+    risk, sentence = only(_migrations(TENANTS, tenant_tables={}), _migrations(OTHER, tenant_tables={}))
+    assert risk == Risk.ACCESS_WIDENED and "on 2 tables of 2 schemas" in sentence
+
+
+def test_a_role_that_sees_every_tenant_is_told_once_with_all_schemas() -> None:
+    told = only(_migrations(TENANTS, tenant_bypass=["scanner"]), _migrations(OTHER, tenant_bypass=["scanner"]))
+    assert told == (Risk.ACCESS_WIDENED, "`scanner` sees the rows of every tenant in `notify` and `policy`")
+    back = {**TENANTS, "tenant_bypass": ["scanner"]}
+    assert only(_migrations(back, tenant_bypass=[]))[0] == Risk.ACCESS_REVOKED
+
+
+def test_a_new_table_that_is_kept_apart_takes_nothing_from_anybody() -> None:
+    more = {**TENANTS["tenant_tables"], "drafts": {"column": "tenant_id"}}
+    assert only(_migrations(TENANTS, tenant_tables=more)) == (
+        Risk.ADDITIVE, "tenants are kept apart on the new `policy.drafts`",
+    )  # fmt: skip
+    known = event("same", GRANT, "g", *[{**GRANTED, "schema": "policy", "objects": ["drafts"]}] * 2)
+    assert only(known, _migrations(TENANTS, tenant_tables=more))[0] == Risk.ACCESS_REVOKED
+
+
+def test_a_schema_that_is_retained_is_kept_and_lost_to_its_modules() -> None:
+    old = {"name": "symbols", "dropCascade": False}
+    risk, sentence = only(event("delete", SCHEMA, "symbols", old, retained=True))
+    assert risk == Risk.ACCESS_REVOKED
+    assert sentence == "schema `symbols` leaves the stack and is kept with its tables, as the admin's: modules lose it"
+    risk, sentence = only(event("delete", SCHEMA, "symbols", old))
+    assert risk == Risk.DATA_LOSS and sentence.endswith("(refused while it has any: dropSchemas does not name it)")
+
+
+def test_the_database_that_is_retained_is_no_data_loss() -> None:
+    assert only(event("delete", DATABASE, "stellaops", {"name": "stellaops"}, retained=True))[0] == Risk.ACCESS_REVOKED
+
+
+def test_a_schema_that_the_config_lets_go_is_told_once() -> None:
+    old = {"logins": {}, "schemas": {"symbols": KEPT}, "drop_schemas": []}
+    new = {**old, "schemas": {"symbols": DROPPED}, "drop_schemas": ["symbols"]}
+    cascades = ({"name": "symbols", "dropCascade": value} for value in (False, True))
+    schema = event("update", SCHEMA, "symbols", *cascades)
+    risk, sentence = only(event("update", INVENTORY, "postgres", old, new), schema)
+    assert risk == Risk.ACCESS_WIDENED
+    assert (
+        sentence == "schema `symbols` is from now on dropped with its tables when it leaves the mapping (dropSchemas)"
+    )
+    assert only(event("update", INVENTORY, "postgres", new, old))[0] == Risk.NONE
+    assert only(event("delete", INVENTORY, "postgres", old))[0] == Risk.NONE
+
+
+def _contract(**ttls: str) -> dict[str, Any]:
+    keys = [{"pattern": "locator:{imageDigest}", "type": "string", "ttl": ttls["key"], "verb": "write"}]
+    streams = [{"name": "notify:delivery", "verb": "consume", "ttl": ttls["stream"], "events": []}]
+    return {"version": "1.1", "modules": {"scanner": {"valkey": {"keys": keys, "streams": streams}}}}
+
+
+def test_keys_and_streams_that_are_kept_for_less_are_shorter_retention() -> None:
+    found = verdict(outputs=(_contract(key="30d", stream="7d"), _contract(key="7d", stream="none")))
+    assert sentences(found) == [
+        (Risk.RETENTION_SHORTENED, "`locator:{imageDigest}` is kept `7d` instead of `30d`"),
+        (Risk.ADDITIVE, "entries of `notify:delivery` are kept until they are worked off instead of `7d`"),
+    ]
+
+
+def test_many_passwords_are_told_in_one_line() -> None:
+    found = verdict(*(event("create", CREDENTIAL, f"m{n}", None, {"user": f"m{n}"}) for n in range(9)))
+    assert sentences(found) == [(Risk.ADDITIVE, "`m0`, `m1`, `m2`, `m3`, `m4` and 4 more get passwords of their own")]

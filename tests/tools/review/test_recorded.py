@@ -1,0 +1,565 @@
+"""Every recorded preview with its verdict and all that a reviewer is told.
+
+``EXPECTED`` is a table to be read: a change of it is a change of what people see. Sentences of no risk are left out.
+"""
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.tools.review import recorded, recording
+from tests.tools.review.cases import CASES
+from tools.review import comment, layout
+from tools.review.kinds import generic
+from tools.review.risk import Risk
+
+
+@dataclass(frozen=True)
+class Expected:
+    """``rules`` are those that are broken, ``error`` is part of what a failed preview says."""
+
+    risk: Risk
+    sentences: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    error: str = ""
+
+
+EXPECTED = {
+    "unchanged": Expected(
+        Risk.NONE,
+    ),
+    "unchanged-plain": Expected(
+        Risk.NONE,
+    ),
+    "read-added": Expected(
+        Risk.ACCESS_WIDENED,
+        (
+            "access-widened: `vexlens` gains SELECT on `vuln.linksets`",
+            "restart: search_path of `vexlens`: `vex, vuln` instead of `vex`, for new connections",
+        ),
+    ),
+    "read-added-plain": Expected(
+        Risk.ACCESS_WIDENED,
+        (
+            "access-widened: `vexlens` gains SELECT on `vuln.linksets`",
+            "restart: search_path of `vexlens`: `vex, vuln` instead of `vex`, for new connections",
+        ),
+    ),
+    "read-removed": Expected(
+        Risk.ACCESS_REVOKED,
+        (
+            "access-revoked: `risk_engine` loses SELECT on all of `policy` (no longer in `policy_reader`)",
+            "restart: search_path of `risk_engine`: `pg_catalog` instead of `policy`, for new connections",
+        ),
+    ),
+    "read-of-schema-added": Expected(
+        Risk.ACCESS_WIDENED,
+        (
+            "access-widened: `airgap` gains SELECT on all of `scanner` (as a member of `scanner_reader`)",
+            "restart: search_path of `airgap`: `scanner` instead of `pg_catalog`, for new connections",
+        ),
+    ),
+    "column-read-widened": Expected(
+        Risk.ACCESS_WIDENED,
+        ("access-widened: `signer` gains SELECT on `authority.clients(redirect_uris)`",),
+    ),
+    "write-added": Expected(
+        Risk.ACCESS_WIDENED,
+        ("access-widened: `vexhub` gains DELETE, INSERT, SELECT, UPDATE on `vex.consensus`",),
+    ),
+    "module-added": Expected(
+        Risk.ACCESS_WIDENED,
+        (
+            "access-widened: `reporter` gains SELECT on all of `policy` (as a member of `policy_reader`)",
+            "additive: login `reporter` is made",
+            "additive: user `reporter` is made, on `events:*` and `queue:*`",
+            "access-widened: `reporter` gains reading of `evidence/`",
+            "additive: access key of `reporter` is made",
+            "additive: ConfigMap and Secret of `reporter` are made",
+            "additive: `reporter` gets passwords of its own",
+        ),
+    ),
+    "module-removed": Expected(
+        Risk.ACCESS_REVOKED,
+        (
+            "access-revoked: login `vexlens` is dropped with all that it may do; its sessions are ended first",
+            "access-revoked: user `vexlens` is removed with all that it may do",
+        ),
+    ),
+    "schema-added": Expected(
+        Risk.ADDITIVE,
+        (
+            "additive: `reporter` gains write access to all of `reports` (as a member of `reports_writer`)",
+            "additive: login `reporter` is made",
+            "additive: `reporter` (through `reports_writer`) gains DELETE, INSERT, SELECT, UPDATE on `reports.reports`, which is new",
+            "additive: `reports_reader` gains SELECT on `reports.reports` and `reports.schema_migrations`, which are new",
+            "additive: migration `reports 0001` will run (5 lines, shown)",
+            "additive: schema `reports` is made with its roles",
+            "additive: user `reporter` is made, on `events:*` and `queue:*`",
+            "additive: ConfigMap and Secret of `reporter` are made",
+            "additive: `reporter` gets passwords of its own",
+        ),
+    ),
+    "schema-removed": Expected(
+        Risk.DATA_LOSS,
+        (
+            "data-loss: schema `symbols` is dropped with all its tables",
+            "access-revoked: login `symbols` is dropped with all that it may do; its sessions are ended first",
+            "access-revoked: user `symbols` is removed with all that it may do",
+        ),
+    ),
+    "schema-kept": Expected(
+        Risk.ACCESS_REVOKED,
+        (
+            "access-revoked: login `symbols` is dropped with all that it may do; its sessions are ended first",
+            "access-revoked: schema `symbols` leaves the stack and is kept with its tables, as the admin's: modules lose it",
+            "access-revoked: user `symbols` is removed with all that it may do",
+        ),
+    ),
+    "schema-named": Expected(
+        Risk.ACCESS_WIDENED,
+        (
+            "access-widened: schema `symbols` is from now on dropped with its tables when it leaves the mapping (dropSchemas)",
+        ),
+    ),
+    "schema-named-too-late": Expected(
+        Risk.ACCESS_REVOKED,
+        ("access-revoked: user `symbols` is removed with all that it may do",),
+        error="pulumi-python:dynamic/storage:PostgresInventory resource 'postgres': property dr",
+    ),
+    "schemas-no-longer-named": Expected(
+        Risk.NONE,
+    ),
+    "tenants-kept-apart": Expected(
+        Risk.ACCESS_REVOKED,
+        (
+            "access-revoked: tenants are kept apart on 26 tables of 8 schemas (`postgres:tenantIsolation`): sessions that do not set `app.tenant_id` see no rows there; `timeline_indexer` still sees the rows of all",
+        ),
+    ),
+    "tenants-no-longer-kept-apart": Expected(
+        Risk.ACCESS_WIDENED,
+        (
+            "access-widened: tenants are **no longer kept apart** on 26 tables of 8 schemas (`postgres:tenantIsolation`): who may read a table reads the rows of every tenant",
+        ),
+    ),
+    "bypass-added": Expected(
+        Risk.ACCESS_WIDENED,
+        ("access-widened: `notifier` sees the rows of every tenant in `notify`",),
+    ),
+    "bypass-removed": Expected(
+        Risk.ACCESS_WIDENED,
+        (
+            "access-widened: `timeline_indexer` gains SELECT on `notify.rules(rule_id, tenant_id)`",
+            "access-revoked: `timeline_indexer` no longer sees the rows of every tenant in `notify` and `scanner`",
+        ),
+    ),
+    "table-added": Expected(
+        Risk.ADDITIVE,
+        (
+            "additive: `scheduler_reader` gains SELECT on `scheduler.locks`, which is new",
+            "additive: `scheduler` (through `scheduler_writer`) gains DELETE, INSERT, SELECT, UPDATE on `scheduler.locks`, which is new",
+            "additive: migration `scheduler 0003` will run (5 lines, shown)",
+        ),
+    ),
+    "migration-added": Expected(
+        Risk.ADDITIVE,
+        ("additive: migration `scheduler 0003` will run (1 line, shown)",),
+    ),
+    "migration-drops-column": Expected(
+        Risk.DATA_LOSS,
+        (
+            "data-loss: migration `scheduler 0003` **destroys data**: `ALTER TABLE runs DROP COLUMN error` (3 lines, shown)",
+        ),
+    ),
+    "append-only-removed": Expected(
+        Risk.DATA_LOSS,
+        (
+            "data-loss: `vex.vex_raw` is **no longer append-only**: its rows can be changed and deleted from now on",
+            "access-widened: `excititor` (through `vex_writer`) gains DELETE, UPDATE on `vex.vex_raw`",
+            "access-widened: `vexhub` gains DELETE, UPDATE on `vex.vex_raw`",
+        ),
+        rules=("evidence-triggers",),
+    ),
+    "append-only-added": Expected(
+        Risk.ACCESS_REVOKED,
+        (
+            "access-revoked: `concelier` (through `vuln_writer`) loses DELETE, UPDATE on `vuln.linksets`",
+            "access-revoked: `vuln.linksets` becomes append-only: rows can no longer be changed or deleted",
+        ),
+    ),
+    "limits-lowered": Expected(
+        Risk.RESTART,
+        ("restart: connection limit of `scanner`: `5` instead of `40`, for new connections",),
+    ),
+    "retention-shortened": Expected(
+        Risk.RETENTION_SHORTENED,
+        (
+            "retention-shortened: `blobs`: noncurrent versions kept 30 days instead of 90",
+            "retention-shortened: `evidence`: noncurrent versions kept 30 days instead of 90",
+            "retention-shortened: `images`: noncurrent versions kept 30 days instead of 90",
+            "retention-shortened: `offline-kits`: noncurrent versions kept 30 days instead of 90",
+        ),
+    ),
+    "retention-lengthened": Expected(
+        Risk.ADDITIVE,
+        (
+            "additive: `blobs`: noncurrent versions kept 180 days instead of 90",
+            "additive: `evidence`: noncurrent versions kept 180 days instead of 90",
+            "additive: `images`: noncurrent versions kept 180 days instead of 90",
+            "additive: `offline-kits`: noncurrent versions kept 180 days instead of 90",
+        ),
+    ),
+    "uploads-kept-longer": Expected(
+        Risk.ADDITIVE,
+        (
+            "additive: `blobs`: unfinished uploads kept 3 days instead of 1 day",
+            "additive: `evidence`: unfinished uploads kept 3 days instead of 1 day",
+            "additive: `images`: unfinished uploads kept 3 days instead of 1 day",
+            "additive: `offline-kits`: unfinished uploads kept 3 days instead of 1 day",
+        ),
+    ),
+    "memory-raised": Expected(
+        Risk.RESTART,
+        ("restart: Valkey restarts once: `maxmemory` `2gb` to `4gb`; memory limit `4480Mi` to `8768Mi`",),
+    ),
+    "memory-lowered": Expected(
+        Risk.RETENTION_SHORTENED,
+        (
+            "retention-shortened: less memory (`1gb` instead of `2gb`): keys with a TTL are evicted earlier",
+            "restart: Valkey restarts once: `maxmemory` `2gb` to `1gb`; memory limit `4480Mi` to `2304Mi`",
+        ),
+    ),
+    "stream-nodes-larger": Expected(
+        Risk.RESTART,
+        ("restart: Valkey restarts once: `stream-node-max-entries` `100` to `200`",),
+    ),
+    "no-append-only-file": Expected(
+        Risk.DATA_LOSS,
+        (
+            "data-loss: without the append-only file a crash **loses every write** since the last snapshot",
+            "restart: Valkey restarts once: `aof-use-rdb-preamble` `yes` to `unset`; `appendfsync` `everysec` to `unset`; `appendonly` `yes` to `no`",
+        ),
+    ),
+    "replicas-added": Expected(
+        Risk.RESTART,
+        (
+            "restart: Valkey restarts once: 3 servers instead of 1; Sentinel runs beside each server, and says who the primary is; memory limit `4480Mi` to `5056Mi`",
+            "additive: network policy `valkey` lets in `namespace stellaops`, `pods valkey` and `pods valkey-maintenance` on port `26379`",
+        ),
+    ),
+    "tls-on": Expected(
+        Risk.RESTART,
+        (
+            "restart: Valkey restarts once: TLS is switched on: services connect with it or not at all",
+            "restart: ConfigMaps of `airgap`, `attestor`, `audit`, `authority`, `concelier` and 22 more are changed: `VALKEY_TLS`; services must be restarted to take it",
+        ),
+    ),
+    "image-raised": Expected(
+        Risk.RESTART,
+        ("restart: Valkey restarts once: image `valkey/valkey:8.1.8` to `valkey/valkey:8.1.9`",),
+    ),
+    "exporter-added": Expected(
+        Risk.RESTART,
+        (
+            "restart: Valkey restarts once: the exporter runs beside each server",
+            "additive: ServiceMonitor `valkey` is made",
+            "additive: network policy `valkey` lets in `namespace monitoring` on port `9121`",
+            "additive: passwords that Valkey's own servers and jobs use are made: `valkey-exporter`",
+        ),
+    ),
+    "namespaces-named": Expected(
+        Risk.ACCESS_WIDENED,
+        (
+            "access-widened: network policy `valkey` lets in `namespace policy` and `namespace scanner` on port `6379`",
+            "access-revoked: network policy `valkey` no longer lets in `namespace stellaops` on port `6379`",
+        ),
+    ),
+    "node-passwords-renewed": Expected(
+        Risk.RESTART,
+        ("restart: Valkey restarts once: the passwords of its own users are renewed",),
+    ),
+    "trimmed-at-another-time": Expected(
+        Risk.NONE,
+    ),
+    "ttl-shortened": Expected(
+        Risk.RETENTION_SHORTENED,
+        ("retention-shortened: `locator:{imageDigest}` is kept `7d` instead of `30d`",),
+    ),
+    "stream-trimmed-earlier": Expected(
+        Risk.RETENTION_SHORTENED,
+        ("retention-shortened: entries of `notify:delivery` are kept `1d` instead of `7d`",),
+    ),
+    "key-read-added": Expected(
+        Risk.ACCESS_WIDENED,
+        ("access-widened: `policy` gains reading of `scan:*` (11 commands)",),
+    ),
+    "key-write-removed": Expected(
+        Risk.DATA_LOSS,
+        (
+            "data-loss: group `scheduler` of stream `concelier:drift` is deleted with its position and pending entries",
+            "access-revoked: `scheduler` loses consuming of `concelier:drift` (21 commands)",
+        ),
+    ),
+    "consumer-added": Expected(
+        Risk.ACCESS_WIDENED,
+        (
+            "access-widened: `notifier` gains consuming of `scheduler:jobs` (21 commands)",
+            "additive: group `notifier` is made on stream `scheduler:jobs`",
+        ),
+    ),
+    "stream-removed": Expected(
+        Risk.DATA_LOSS,
+        (
+            "data-loss: stream `policy:evaluated` is deleted with its entries",
+            "access-revoked: `export_center` loses consuming of `policy:evaluated` (21 commands)",
+            "access-revoked: `findings` loses consuming of `policy:evaluated` (21 commands)",
+            "access-revoked: `notifier` loses consuming of `policy:evaluated` (21 commands)",
+            "access-revoked: `policy` loses adding to `policy:evaluated` (2 commands)",
+        ),
+    ),
+    "stream-removed-guarded": Expected(
+        Risk.DATA_LOSS,
+        (
+            "data-loss: stream `policy:evaluated` is deleted (refused while it holds entries: allowDataLoss is off)",
+            "access-revoked: `export_center` loses consuming of `policy:evaluated` (21 commands)",
+            "access-revoked: `findings` loses consuming of `policy:evaluated` (21 commands)",
+            "access-revoked: `notifier` loses consuming of `policy:evaluated` (21 commands)",
+            "access-revoked: `policy` loses adding to `policy:evaluated` (2 commands)",
+        ),
+    ),
+    "password-renewed": Expected(
+        Risk.RESTART,
+        (
+            "restart: the users get the renewed passwords of `concelier`",
+            "restart: the passwords of `concelier` are renewed: it must be restarted with the new ones",
+        ),
+    ),
+    "bucket-added": Expected(
+        Risk.ADDITIVE,
+        (
+            "additive: `export_center` gains reading, writing and deleting of `reports/`",
+            "additive: `reports` keeps old versions of its objects",
+            "additive: bucket `reports` is made",
+        ),
+    ),
+    "bucket-removed": Expected(
+        Risk.DATA_LOSS,
+        (
+            "data-loss: bucket `offline-kits` is deleted with all its objects",
+            "access-revoked: `airgap` loses reading, writing and deleting of `offline-kits/`",
+            "access-revoked: access key of `airgap` is deleted",
+            "access-revoked: `export_center` loses reading, writing and deleting of `offline-kits/`",
+        ),
+    ),
+    "bucket-removed-guarded": Expected(
+        Risk.DATA_LOSS,
+        (
+            "data-loss: bucket `offline-kits` is deleted with all its objects (refused while it holds any: allowDataLoss is off)",
+            "access-revoked: `airgap` loses reading, writing and deleting of `offline-kits/`",
+            "access-revoked: access key of `airgap` is deleted",
+            "access-revoked: `export_center` loses reading, writing and deleting of `offline-kits/`",
+        ),
+    ),
+    "lock-shortened": Expected(
+        Risk.RETENTION_SHORTENED,
+        ("retention-shortened: `evidence`: new objects are locked for 30 days instead of 90",),
+    ),
+    "lock-compliance": Expected(
+        Risk.ACCESS_REVOKED,
+        (
+            "access-revoked: `evidence`: new objects are locked so that **nobody can lift or shorten it**, the root key included (COMPLIANCE): this cannot be undone",
+        ),
+    ),
+    "object-lock-removed": Expected(
+        Risk.DATA_LOSS,
+        (
+            "data-loss: bucket `evidence` is deleted with all its objects and made anew, without object lock",
+            "access-widened: `evidence_locker` gains deleting of `evidence/`",
+        ),
+    ),
+    "objects-read-added": Expected(
+        Risk.ACCESS_WIDENED,
+        ("access-widened: `export_center` gains reading of `blobs/`",),
+    ),
+    "objects-write-removed": Expected(
+        Risk.ACCESS_REVOKED,
+        (
+            "access-revoked: `airgap` loses reading, writing and deleting of `offline-kits/`",
+            "access-revoked: access key of `airgap` is deleted",
+        ),
+    ),
+    "objects-moved": Expected(
+        Risk.ACCESS_WIDENED,
+        (
+            "access-widened: `attestor` gains reading of `evidence/`",
+            "access-revoked: `attestor` loses reading and writing of `blobs/????/*/attestation.dsse`",
+        ),
+    ),
+    "contract-objects-off": Expected(
+        Risk.ACCESS_REVOKED,
+        (
+            "access-revoked: ConfigMaps and Secrets of `airgap`, `attestor`, `audit`, `authority`, `concelier` and 22 more are deleted: pods that take them with envFrom no longer start",
+        ),
+    ),
+    "contract-objects-moved": Expected(
+        Risk.ACCESS_REVOKED,
+        (
+            "access-revoked: ConfigMaps and Secrets of `airgap`, `attestor`, `audit`, `authority`, `concelier` and 22 more are deleted and made anew in namespaces `stellaops-airgap`, `stellaops-attestor` and 25 more: where they were, pods that take them with envFrom no longer start",
+        ),
+    ),
+    "data-loss-forbidden": Expected(
+        Risk.NONE,
+    ),
+    "protected": Expected(
+        Risk.NONE,
+    ),
+    "protection-removed": Expected(
+        Risk.ACCESS_WIDENED,
+        (
+            "access-widened: Roles `authority_owner`, `notify_owner`, `orchestrator_owner`, `policy_owner`, `registry_owner` and 6 more are no longer protected against deletion",
+            "access-widened: Schemas `authority`, `notify`, `orchestrator`, `policy`, `registry` and 6 more are no longer protected against deletion",
+            "access-widened: Database `stellaops` is no longer protected against deletion",
+            "access-widened: Buckets `blobs`, `evidence`, `images` and `offline-kits` are no longer protected against deletion",
+        ),
+    ),
+    "schema-removed-protected": Expected(
+        Risk.ACCESS_REVOKED,
+        (
+            "access-revoked: login `symbols` is dropped with all that it may do; its sessions are ended first",
+            "access-revoked: schema `symbols` leaves the stack and is kept with its tables, as the admin's: modules lose it",
+            "access-revoked: user `symbols` is removed with all that it may do",
+        ),
+        error='Preview failed: resource "urn:pulumi:local::stellaops-storage::stellaops:postgre',
+    ),
+    "server-moved": Expected(
+        Risk.RESTART,
+        (
+            "restart: ConfigMaps of `airgap`, `attestor`, `authority`, `concelier`, `evidence_locker` and 19 more are changed: `PGHOST`; services must be restarted to take it",
+            "restart: the postgresql providers `postgres-outside` and `postgres-inside` point elsewhere: `host` `localhost` instead of `127.0.0.1`; what is stored stays behind",
+        ),
+    ),
+    "secret-in-clear": Expected(
+        Risk.NONE,
+        rules=("no-plain-secret",),
+    ),
+    "changed-by-hand": Expected(
+        Risk.ACCESS_REVOKED,
+        (
+            "access-revoked: what was changed by hand in `vex` is put right: `trigger append_only_row on vex.vex_raw is missing`",
+            "access-revoked: `concelier` (through `vuln_writer`) loses DELETE on `vuln.advisory_raw`",
+        ),
+    ),
+    "mapping-broken": Expected(
+        Risk.NONE,
+        error="mapping.yaml:61:9 modules.vexlens.postgres.reads[0]: no schema 'vexx'; did you mean \"vex\"?",
+    ),
+    "mapping-broken-plain": Expected(
+        Risk.NONE,
+        error="mapping.yaml:61:9 modules.vexlens.postgres.reads[0]: no schema 'vexx'; did you mean \"vex\"?",
+    ),
+    "migration-edited": Expected(
+        Risk.NONE,
+        error="c558307182, now 486b331c156c); restore it from git and put the change into a new migration",
+    ),
+    "threshold-unknown": Expected(
+        Risk.NONE,
+    ),
+    "many-at-once": Expected(
+        Risk.DATA_LOSS,
+        (
+            "data-loss: schema `symbols` is dropped with all its tables",
+            "data-loss: `vex.vex_raw` is **no longer append-only**: its rows can be changed and deleted from now on",
+            "access-widened: `reporter` gains SELECT on all of `policy` (as a member of `policy_reader`)",
+            "access-widened: `excititor` (through `vex_writer`) gains DELETE, UPDATE on `vex.vex_raw`",
+            "access-widened: `vexhub` gains DELETE, UPDATE on `vex.vex_raw`",
+            "access-revoked: `risk_engine` loses SELECT on all of `policy` (no longer in `policy_reader`)",
+            "access-revoked: login `symbols` is dropped with all that it may do; its sessions are ended first",
+            "restart: search_path of `risk_engine`: `pg_catalog` instead of `policy`, for new connections",
+            "additive: login `reporter` is made",
+            "access-revoked: user `symbols` is removed with all that it may do",
+            "restart: Valkey restarts once: `maxmemory` `2gb` to `4gb`; memory limit `4480Mi` to `8768Mi`",
+            "additive: user `reporter` is made, on `events:*` and `queue:*`",
+            "access-widened: `reporter` gains reading of `evidence/`",
+            "retention-shortened: `blobs`: noncurrent versions kept 30 days instead of 90",
+            "retention-shortened: `evidence`: noncurrent versions kept 30 days instead of 90",
+            "retention-shortened: `images`: noncurrent versions kept 30 days instead of 90",
+            "retention-shortened: `offline-kits`: noncurrent versions kept 30 days instead of 90",
+            "additive: access key of `reporter` is made",
+            "additive: ConfigMap and Secret of `reporter` are made",
+            "restart: the passwords of `concelier` are renewed: it must be restarted with the new ones",
+            "additive: `reporter` gets passwords of its own",
+        ),
+        rules=("evidence-triggers",),
+    ),
+}
+
+
+def test_every_case_is_recorded_and_expected() -> None:
+    assert set(recording.names()) == set(CASES) == EXPECTED.keys() | {"first"}, (
+        "run: python -m tests.tools.review.record"
+    )
+    assert len(EXPECTED) >= 25
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_recorded_preview_has_its_verdict_and_sentences(name: str) -> None:
+    found, wanted = recorded.verdict(name), EXPECTED[name]
+    told = [f"{change.risk.slug}: {change.sentence}" for change in found.changes if change.risk]
+    assert sorted(told) == sorted(wanted.sentences)
+    assert found.risk == wanted.risk
+    assert {violation.rule for violation in found.violations} == set(wanted.rules)
+    assert wanted.error in "\n".join(found.preview.errors) and found.failed == bool(wanted.error)
+    assert found.blocked == (wanted.risk == Risk.DATA_LOSS or bool(wanted.rules))
+
+
+@pytest.mark.parametrize("name", recording.names())
+def test_every_changed_resource_is_told_and_shown(name: str) -> None:
+    found = recorded.verdict(name)
+    told = {urn for change in found.changes for urn in change.urns}
+    quiet = (*generic.SILENT, generic.PROVIDER)
+    silent = [step.name for step in found.preview.changes if step.urn not in told and not step.type.startswith(quiet)]
+    assert not silent, f"a reviewer would not hear of {silent}"
+    text = comment.write([found], comment.Options())
+    assert layout.size(text) <= layout.LIMIT and "hunter2" not in text
+
+
+@pytest.mark.parametrize("name", [name for name, wanted in EXPECTED.items() if wanted.risk == Risk.DATA_LOSS])
+def test_a_label_for_each_resource_approves_what_destroys_data(name: str) -> None:
+    names = {change.resource for change in recorded.verdict(name).unapproved}
+    labels = tuple(f"approve-data-loss: {resource}" for resource in names)
+    assert names and not recorded.verdict(name, labels).unapproved
+    assert recorded.verdict(name, labels[1:]).unapproved, "one label less is not enough"
+
+
+def test_a_new_stack_is_additive_throughout() -> None:
+    found = recorded.verdict("first")
+    assert found.risk == Risk.ADDITIVE and not found.blocked and found.preview.counts.keys() == {"create"}
+    told = {change.sentence for change in found.changes}
+    assert {
+        "schema `vex` is made with its roles",
+        "migration `policy 0003` will run (91 lines, shown)",
+        "bucket `evidence` is made, with object lock",
+    } <= told
+
+
+def test_the_line_of_the_mapping_is_the_one_that_was_edited() -> None:
+    found = recorded.verdict("read-added")
+    change = next(change for change in found.changes if change.risk == Risk.ACCESS_WIDENED)
+    line = found.context.origins.line(change.origin) if not isinstance(change.origin, str) else None
+    assert (
+        line and (found.context.root / recorded.MAPPING).read_text().splitlines()[line - 1].strip() == "- vuln.linksets"
+    )
+
+
+def test_what_was_changed_by_hand_is_drift() -> None:
+    found = recorded.verdict("changed-by-hand")
+    assert found.drifted == ["trigger append_only_row on vex.vex_raw is missing"]
+    assert "#### Drift" in comment.write([found], comment.Options())
+
+
+def test_recordings_hold_nothing_of_the_machine_that_made_them() -> None:
+    for name in [*recording.names(), recording.AT_REST]:
+        text = (recording.DIRECTORY / f"{name}.json").read_text()
+        assert not any(part in text for part in ("/tmp/", "/home/", "/root/", "/work/", "/Users/", "SCRAM-SHA-256")), (
+            name
+        )

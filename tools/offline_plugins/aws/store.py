@@ -1,0 +1,106 @@
+"""One S3 endpoint with one pair of keys; boto3 is loaded when it is first asked."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from provider.base.plugin import PluginError
+from provider.base.schema import Property
+from provider.rustfs import timeouts
+
+_NOT_HERE = "needs the official plugin; give accessKey and secretKey"
+
+CONFIGURATION = {
+    "region": Property(),
+    "accessKey": Property(secret=True),
+    "secretKey": Property(secret=True),
+    "token": Property(secret=True),
+    "endpoints": Property("list", item=Property("object")),
+    "s3UsePathStyle": Property("boolean", default=False),
+    "insecure": Property("boolean", default=False),
+    "customCaBundle": Property(),
+    "maxRetries": Property("integer", default=25, minimum=0),
+    "skipCredentialsValidation": Property("boolean", default=False),
+    "skipMetadataApiCheck": Property("boolean", default=False),
+    "skipRegionValidation": Property("boolean", default=True),
+    "skipRequestingAccountId": Property("boolean", default=False),
+    "profile": Property(unsupported=_NOT_HERE),
+    "sharedConfigFiles": Property("list", unsupported=_NOT_HERE),
+    "sharedCredentialsFiles": Property("list", unsupported=_NOT_HERE),
+    "assumeRoles": Property("list", unsupported=_NOT_HERE),
+    "assumeRoleWithWebIdentity": Property("object", unsupported=_NOT_HERE),
+    "defaultTags": Property("object", unsupported="tags need the official plugin; of this stack nothing has any"),
+}
+
+CONNECT_SECONDS = 10
+READ_SECONDS = 20
+MAX_ATTEMPTS = 6  # with botocore's back-off about half a minute of a store that answers 5xx
+NO_BUCKET = frozenset({"NoSuchBucket"})
+
+
+class StoreError(PluginError):
+    """What S3 answered; ``code`` is its error code."""
+
+    def __init__(self, text: str, code: str = "") -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Store:
+    """Safe for use by many threads, as boto3's clients are."""
+
+    def __init__(self, configuration: dict[str, Any]) -> None:
+        self._configuration = configuration
+        self._lock = threading.Lock()
+        self._clients: dict[str, Any] = {}
+        endpoints = configuration.get("endpoints") or [{}]
+        self.endpoint: str = endpoints[0].get("s3") or ""
+        self.region: str = configuration.get("region") or "us-east-1"
+
+    def client(self, region: str) -> Any:
+        with self._lock:
+            if region not in self._clients:
+                self._clients[region] = self._make_client(region)
+            return self._clients[region]
+
+    def _make_client(self, region: str) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        configuration = self._configuration
+        style = "path" if configuration["s3UsePathStyle"] else "auto"
+        verify = configuration.get("customCaBundle") or (False if configuration["insecure"] else None)
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint or None,
+            region_name=region,
+            aws_access_key_id=configuration.get("accessKey"),
+            aws_secret_access_key=configuration.get("secretKey"),
+            aws_session_token=configuration.get("token"),
+            verify=verify,
+            config=Config(
+                s3={"addressing_style": style},
+                connect_timeout=CONNECT_SECONDS,
+                read_timeout=READ_SECONDS,
+                retries={"mode": "standard", "total_max_attempts": min(configuration["maxRetries"] + 1, MAX_ATTEMPTS)},
+            ),
+        )
+        timeouts.never_ask_again_after_one(client)
+        return client
+
+    @contextmanager
+    def asking(self, what: str) -> Iterator[None]:
+        """Turn what goes wrong inside into one line that begins with ``what``."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        where = f"S3 at {self.endpoint or 'AWS'}"
+        try:
+            yield
+        except ClientError as error:
+            code, text = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+            raise StoreError(f"{where}: could not {what}: {code} {text}".rstrip(), code) from error
+        except BotoCoreError as error:
+            raise StoreError(
+                f"{where}: could not {what}: {error}; is it running, and are endpoint and keys right?"
+            ) from error

@@ -1,0 +1,259 @@
+"""Connections to one PostgreSQL server: a bounded pool a database, transactions that are tried again, plain errors."""
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import sql
+
+from provider.base.plugin import PluginError
+from tools.offline_plugins.postgresql.session import Session
+
+T = TypeVar("T")
+
+ATTEMPTS = 10
+FIRST_PAUSE_SECONDS = 0.03
+# Where to go when the provider's own database is not there: roles and databases belong to the whole server.
+MAINTENANCE_DATABASES = ("postgres", "template1")
+UNKNOWN_DATABASE = "3D000"
+STARTING_UP = "57P03"
+# Deadlock, serialization failure, template in use, and what concurrent changes of one catalog row end in.
+_TRANSIENT = {"40P01", "40001", "55006"}
+_CATALOG_RACES = {"XX000": "tuple concurrently", "23505": "pg_"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to reach the server. ``superuser``: whether the program says that the user is one."""
+
+    host: str
+    port: int
+    user: str
+    password: str | None
+    database: str
+    database_user: str | None
+    superuser: bool
+    connect_timeout_seconds: int
+    max_connections: int  # for each database; 0: any number
+    ssl: dict[str, str]
+
+    @staticmethod
+    def of(configuration: dict[str, Any]) -> "Settings":
+        certificate = configuration.get("clientcert") or {}
+        ssl = {
+            "sslmode": configuration.get("sslmode") or configuration.get("sslMode") or "prefer",
+            "sslrootcert": configuration.get("sslrootcert"),
+            "sslcert": certificate.get("cert"),
+            "sslkey": certificate.get("key"),
+        }
+        return Settings(
+            host=configuration.get("host") or os.environ.get("PGHOST", "localhost"),
+            port=configuration["port"],
+            user=configuration["username"],
+            password=configuration.get("password") or os.environ.get("PGPASSWORD"),
+            database=configuration["database"],
+            database_user=configuration.get("databaseUsername"),
+            superuser=configuration["superuser"],
+            connect_timeout_seconds=configuration["connectTimeout"],
+            max_connections=configuration["maxConnections"],
+            ssl={name: value for name, value in ssl.items() if value},
+        )
+
+
+class UnknownDatabaseError(PluginError):
+    """The database to connect to is not there."""
+
+
+class Server:
+    """One server, many databases. Safe for use by many threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._pools: dict[str, _Pool] = {}
+
+    def run(self, what: str, work: Callable[[Session], T], database: str | None = None) -> T:
+        """``work`` in one transaction, again from the start after a deadlock or a race for a catalog row.
+
+        ``what`` is being done, for the error. Raises PluginError; UnknownDatabaseError if there is no such database.
+        """
+
+        def transaction(session: Session) -> T:
+            with session.connection.transaction():
+                return work(session)
+
+        return self._attempt(what, transaction, database)
+
+    def run_outside_transaction(self, what: str, work: Callable[[Session], T], database: str | None = None) -> T:
+        """For CREATE DATABASE and the like: each statement commits itself."""
+        return self._attempt(what, work, database)
+
+    def run_anywhere(self, what: str, work: Callable[[Session], T], *, avoid: str = "", transaction: bool = True) -> T:
+        """On whichever database is there, for what belongs to the whole server; never connected to ``avoid``."""
+        candidates = [name for name in (self.settings.database, *MAINTENANCE_DATABASES) if name != avoid]
+        run = self.run if transaction else self.run_outside_transaction
+        for name in candidates[:-1]:
+            try:
+                return run(what, work, name)
+            except UnknownDatabaseError:
+                continue
+        return run(what, work, candidates[-1])
+
+    def _attempt(self, what: str, work: Callable[[Session], T], database: str | None) -> T:
+        pool = self._pool(database or self.settings.database)
+        for attempt in range(1, ATTEMPTS + 1):
+            kept = False
+            try:
+                with pool.connection() as (connection, kept):
+                    return work(Session(connection, self.settings))
+            except psycopg.Error as error:
+                # A kept connection may have been ended by the server in the meantime.
+                if attempt == ATTEMPTS or not (_is_transient(error) or (kept and _is_lost(error))):
+                    raise PluginError(f"{what}: {describe(error)}") from error
+            # A jitter, or two that met once would meet again.
+            time.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
+        raise AssertionError("unreachable")
+
+    def close(self, database: str) -> None:
+        """Let go of a database that is about to be dropped or renamed."""
+        self._pool(database).close()
+
+    def cancel(self) -> None:
+        with self._lock:
+            pools = list(self._pools.values())
+        for pool in pools:
+            pool.cancel()
+
+    def _pool(self, database: str) -> "_Pool":
+        with self._lock:
+            if database not in self._pools:
+                self._pools[database] = _Pool(self.settings, database)
+            return self._pools[database]
+
+
+class _Pool:
+    """Connections to one database; autocommit, so that a transaction is exactly what asks for one."""
+
+    def __init__(self, settings: Settings, database: str) -> None:
+        self._settings = settings
+        self._database = database
+        self._free: list[psycopg.Connection[Any]] = []
+        self._busy: set[psycopg.Connection[Any]] = set()
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self._slots = threading.BoundedSemaphore(settings.max_connections) if settings.max_connections else None
+
+    @contextmanager
+    def connection(self) -> Iterator[tuple[psycopg.Connection[Any], bool]]:
+        """A connection, and whether it has been used before."""
+        if self._slots is not None:
+            self._slots.acquire()
+        try:
+            connection, kept = self._take()
+            try:
+                yield connection, kept
+            finally:
+                self._give_back(connection)
+        finally:
+            if self._slots is not None:
+                self._slots.release()
+
+    def _take(self) -> tuple[psycopg.Connection[Any], bool]:
+        with self._lock:
+            if self._cancelled:
+                raise PluginError("cancelled")
+            kept = self._free.pop() if self._free else None
+        connection = kept or self._connect()
+        with self._lock:
+            self._busy.add(connection)
+        return connection, kept is not None
+
+    def _give_back(self, connection: psycopg.Connection[Any]) -> None:
+        with self._lock:
+            self._busy.discard(connection)
+            if not connection.closed and not connection.broken:
+                self._free.append(connection)
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        settings = self._settings
+        deadline = time.monotonic() + min(settings.connect_timeout_seconds or 60, 60)
+        while True:
+            try:
+                connection = psycopg.connect(
+                    host=settings.host,
+                    port=settings.port,
+                    user=settings.user,
+                    password=settings.password,
+                    dbname=self._database,
+                    connect_timeout=settings.connect_timeout_seconds,
+                    application_name="pulumi-postgresql offline",
+                    autocommit=True,
+                    **settings.ssl,  # type: ignore[arg-type]
+                )
+            except psycopg.OperationalError as error:
+                text = _only_line(error)
+                if "starting up" in text and time.monotonic() < deadline:
+                    time.sleep(0.2)
+                    continue
+                raise self._refused(text) from error
+            # A lock is waited for however long the holder needs.
+            connection.execute("SET statement_timeout = 0")
+            if settings.database_user:
+                connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(settings.database_user)))
+            return connection
+
+    def _refused(self, text: str) -> PluginError:
+        settings = self._settings
+        where = f"PostgreSQL at {settings.host}:{settings.port}, database {self._database!r}, as {settings.user!r}"
+        if f'database "{self._database}" does not exist' in text:
+            return UnknownDatabaseError(f"cannot connect to {where}: there is no such database")
+        return PluginError(
+            f"cannot connect to {where}: {text}; is the server running, and are host and password right?"
+        )
+
+    def close(self) -> None:
+        with self._lock:
+            free, self._free = self._free, []
+        for connection in free:
+            connection.close()
+
+    def cancel(self) -> None:
+        with self._lock:
+            self._cancelled = True
+            busy = list(self._busy)
+        for connection in busy:
+            connection.cancel_safe(timeout=1)
+
+
+def _only_line(error: psycopg.OperationalError) -> str:
+    """libpq's own words, without the address that they begin with."""
+    lines = [line.rsplit("failed: ", 1)[-1].strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].removeprefix("FATAL:").removeprefix("ERROR:").strip() if lines else "no answer"
+
+
+def _is_transient(error: psycopg.Error) -> bool:
+    code = error.sqlstate or ""
+    text = error.diag.message_primary or ""
+    return code in _TRANSIENT or (code in _CATALOG_RACES and _CATALOG_RACES[code] in text)
+
+
+def _is_lost(error: psycopg.Error) -> bool:
+    """Whether the error is the connection's end, not an answer to the statement."""
+    return isinstance(error, psycopg.OperationalError) and (error.sqlstate or "57P01") in {"57P01", "57P02", "57P03"}
+
+
+def describe(error: psycopg.Error) -> str:
+    """The server's words in one line; never the statement, which may hold a password's verifier."""
+    diagnosis = error.diag
+    if diagnosis.message_primary is None:
+        return "the connection was lost" if isinstance(error, psycopg.OperationalError) else type(error).__name__
+    text = diagnosis.message_primary
+    if diagnosis.message_detail:
+        text += f" ({' '.join(diagnosis.message_detail.split())})"
+    return f"{text}; {diagnosis.message_hint}" if diagnosis.message_hint else text

@@ -1,0 +1,136 @@
+"""``postgresql:index/defaultPrivileges:DefaultPrivileges``: what a role gets on objects that another one will make."""
+
+# ruff: noqa: ARG001 - all types have the same functions
+
+from collections.abc import Iterable
+from typing import Any
+
+from psycopg import sql
+
+from provider.base.plugin import Found, PluginError
+from tools.offline_plugins.postgresql.connections import Server, UnknownDatabaseError
+from tools.offline_plugins.postgresql.privileges import expand, grantee, words
+from tools.offline_plugins.postgresql.session import Session
+
+# As pg_default_acl.defaclobjtype and acldefault() have them.
+_LETTERS = {
+    "table": ("r", "r"),
+    "sequence": ("S", "s"),
+    "function": ("f", "f"),
+    "routine": ("f", "f"),
+    "type": ("T", "T"),
+    "schema": ("n", "n"),
+}
+
+
+def create(server: Server, inputs: dict[str, Any]) -> Found:
+    def work(session: Session) -> Found:
+        wanted = expand(inputs["objectType"], inputs["privileges"], session.version)
+        session.lock_roles(inputs["owner"])
+        with session.acting_as([inputs["owner"]]):
+            surplus = _held(session, inputs) - wanted
+            if surplus:
+                _alter(session, "REVOKE", surplus, inputs)
+            if wanted:
+                _alter(session, "GRANT", inputs["privileges"], inputs)
+        held = _held(session, inputs)
+        if held != wanted:
+            raise PluginError(
+                f"{_what('set', inputs)}: {inputs['role']!r} has {', '.join(sorted(held)) or 'none'} still"
+            )
+        return _describe(session, inputs)
+
+    return server.run(_what("set", inputs), work, inputs["database"])
+
+
+def update(server: Server, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+    # Only the privileges can differ; all else replaces the resource.
+    return create(server, inputs)
+
+
+def read(server: Server, id_: str, state: dict[str, Any]) -> Found | None:
+    if not state.get("role"):
+        raise PluginError(f"DefaultPrivileges cannot be imported; leave {id_!r} to 'pulumi up'")
+
+    def work(session: Session) -> Found | None:
+        if not _exists(session, state):
+            return None
+        # None at all is the same as not there, unless none is what was wanted.
+        if state["privileges"] and not _held(session, state):
+            return None
+        return _describe(session, state)
+
+    try:
+        return server.run(_what("read", state), work, state["database"])
+    except UnknownDatabaseError:
+        return None
+
+
+def delete(server: Server, id_: str, state: dict[str, Any]) -> None:
+    def work(session: Session) -> None:
+        if not _exists(session, state):
+            return
+        session.lock_roles(state["owner"])
+        with session.acting_as([state["owner"]]):
+            _alter(session, "REVOKE", ["ALL"], state)
+
+    try:
+        server.run(_what("revoke", state), work, state["database"])
+    except UnknownDatabaseError:
+        return
+
+
+def _what(verb: str, inputs: dict[str, Any]) -> str:
+    return (
+        f"could not {verb} default privileges of {inputs['role']!r} on {inputs['objectType']}s of {inputs['owner']!r}"
+    )
+
+
+def _exists(session: Session, state: dict[str, Any]) -> bool:
+    """Whether the role, the owner and the schema are still there."""
+    schema = state.get("schema")
+    roles = (session.role_oid(state["role"]), session.role_oid(state["owner"]))
+    return None not in roles and (not schema or session.schema_oid(schema) is not None)
+
+
+def _alter(session: Session, verb: str, privileges: Iterable[str], inputs: dict[str, Any]) -> None:
+    schema = inputs.get("schema")
+    statement = sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {} {} {} {} ON {} {} {}").format(
+        sql.Identifier(inputs["owner"]),
+        sql.SQL("IN SCHEMA {}").format(sql.Identifier(schema)) if schema else sql.SQL(""),
+        sql.SQL(verb),
+        words(privileges),
+        sql.SQL(f"{inputs['objectType'].upper()}S"),
+        sql.SQL("TO" if verb == "GRANT" else "FROM"),
+        grantee(inputs["role"]),
+    )
+    if verb == "GRANT" and inputs.get("withGrantOption"):
+        statement += sql.SQL(" WITH GRANT OPTION")
+    session.execute(statement)
+
+
+def _held(session: Session, inputs: dict[str, Any]) -> set[str]:
+    """What the catalog says. Without a schema it begins with what the server grants by itself: to PUBLIC, EXECUTE."""
+    owner, role, schema = (session.role_oid(inputs["owner"]), session.role_oid(inputs["role"]), inputs.get("schema"))
+    for name, oid in ((inputs["owner"], owner), (inputs["role"], role)):
+        if oid is None:
+            raise PluginError(f"{_what('set', inputs)}: there is no role {name!r}")
+    namespace = session.schema_oid(schema) if schema else 0
+    stored, built_in = _LETTERS[inputs["objectType"]]
+    query = """SELECT DISTINCT privilege_type::text FROM aclexplode(coalesce(
+            (SELECT defaclacl FROM pg_default_acl
+                WHERE defaclrole = %s AND defaclnamespace = %s AND defaclobjtype = %s::"char"),
+            CASE WHEN %s THEN NULL ELSE acldefault(%s::"char", %s::oid) END))
+        WHERE grantee = %s"""
+    rows = session.rows(query, owner, namespace, stored, bool(schema), built_in, owner, role)
+    return {word for (word,) in rows}
+
+
+def _describe(session: Session, known: dict[str, Any]) -> Found:
+    names = ("role", "database", "owner", "schema", "objectType", "withGrantOption")
+    outputs = {name: known[name] for name in names if known.get(name) is not None}
+    held, wanted = _held(session, known), expand(known["objectType"], known["privileges"], session.version)
+    outputs["privileges"] = sorted(known["privileges"] if held == wanted else held)
+    place = known.get("schema") or "noschema"
+    parts = (known["role"], known["database"], place, known["owner"], known["objectType"])
+    return Found("_".join(parts), outputs)

@@ -1,0 +1,145 @@
+"""What the resource types share: look-ups in the catalog, locks, and acting as another role for a moment."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+
+from tools.offline_plugins.postgresql.declarations import PUBLIC
+
+if TYPE_CHECKING:
+    from tools.offline_plugins.postgresql.connections import Settings
+
+FINE_GRAINED_MEMBERSHIP = 160000  # server version: INHERIT and SET as options of a membership
+DATABASE_OWNER = "pg_database_owner"
+
+
+class Session:
+    """One connection while one resource is worked on."""
+
+    def __init__(self, connection: psycopg.Connection[Any], settings: "Settings") -> None:
+        self.connection = connection
+        self.settings = settings
+
+    def execute(self, statement: str | sql.SQL | sql.Composed, *identifiers: str) -> None:
+        """A statement; ``{}`` in its text stands for the identifiers, quoted."""
+        self.connection.execute(_composed(statement, identifiers))
+
+    def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        return self.connection.execute(query.encode(), parameters).fetchall()
+
+    def row(self, query: str, *parameters: Any) -> tuple[Any, ...] | None:
+        return self.connection.execute(query.encode(), parameters).fetchone()
+
+    def value(self, query: str, *parameters: Any) -> Any:
+        """The first column of the first row, None without rows."""
+        row = self.row(query, *parameters)
+        return row[0] if row else None
+
+    @property
+    def version(self) -> int:
+        """160004 for 16.4."""
+        return self.connection.info.server_version
+
+    @cached_property
+    def user(self) -> str:
+        return str(self.value("SELECT current_user"))
+
+    @cached_property
+    def is_superuser(self) -> bool:
+        return bool(self.value("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"))
+
+    def role_exists(self, name: str) -> bool:
+        return self.value("SELECT true FROM pg_roles WHERE rolname = %s", name) is not None
+
+    def role_oid(self, name: str) -> int | None:
+        """0 stands for everybody, as in an ACL."""
+        if name == PUBLIC:
+            return 0
+        oid: int | None = self.value("SELECT oid FROM pg_roles WHERE rolname = %s", name)
+        return oid
+
+    def schema_oid(self, name: str) -> int | None:
+        oid: int | None = self.value("SELECT oid FROM pg_namespace WHERE nspname = %s", name)
+        return oid
+
+    def database_owner(self, name: str | None = None) -> str | None:
+        """Of the connected database, or of the named one."""
+        query = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = coalesce(%s, current_database())"
+        owner: str | None = self.value(query, name)
+        return owner
+
+    def lock_roles(self, *names: str) -> None:
+        """Until the transaction ends, others that change these roles wait. The official plugin takes the same locks."""
+        self._lock("SELECT oid FROM pg_roles WHERE rolname = ANY(%s) ORDER BY oid", list(names))
+
+    def lock_schema(self, name: str) -> None:
+        """Privileges of a schema's objects are changed one after the other; the server fails on concurrent changes."""
+        self._lock("SELECT oid FROM pg_namespace WHERE nspname = %s", name)
+
+    def lock_database(self, name: str) -> None:
+        self._lock("SELECT oid FROM pg_database WHERE datname = %s", name)
+
+    def _lock(self, query: str, parameter: Any) -> None:
+        self.rows(f"SELECT pg_advisory_xact_lock(oid::bigint) FROM ({query}) AS locked", parameter)
+
+    @contextmanager
+    def acting_as(self, roles: Iterable[str]) -> Iterator[None]:
+        """While it lasts the user has the privileges of ``roles``; an admin who is no superuser is made a member.
+
+        Inside a transaction an error undoes everything. What the user was before, it is again afterwards.
+        """
+        names = [self.database_owner() if role == DATABASE_OWNER else role for role in roles]
+        wanted = sorted({name for name in names if name and name != self.user})
+        if self.is_superuser or not wanted:
+            yield
+            return
+        self.lock_roles(*wanted)
+        undo: list[tuple[str, sql.Composed]] = []
+        for role in wanted:
+            undo.extend(self._become_member(role))
+        yield
+        for role, statement in reversed(undo):
+            if self.role_exists(role):
+                self.execute(statement)
+
+    def _become_member(self, role: str) -> Iterator[tuple[str, sql.Composed]]:
+        """Get the privileges of ``role``; gives what undoes it. A superuser's cannot be had."""
+        if self.value("SELECT rolsuper FROM pg_roles WHERE rolname = %s", role) is not False or self._is_like(role):
+            return
+        me, other = sql.Identifier(self.user), sql.Identifier(role)
+        if self.value("SELECT pg_has_role(%s, %s, 'MEMBER')", role, self.user):
+            # Two roles cannot be members of each other.
+            self.execute(sql.SQL("REVOKE {} FROM {}").format(me, other))
+            yield role, sql.SQL("GRANT {} TO {}").format(me, other)
+        if self.version < FINE_GRAINED_MEMBERSHIP:
+            self.execute(sql.SQL("GRANT {} TO {}").format(other, me))
+            yield role, sql.SQL("REVOKE {} FROM {}").format(other, me)
+            return
+        own_grant = """SELECT inherit_option, set_option FROM pg_auth_members WHERE roleid = %s::regrole
+            AND member = current_user::regrole AND grantor = current_user::regrole"""
+        before = self.row(own_grant, _quoted(self.connection, role))
+        self.execute(sql.SQL("GRANT {} TO {} WITH INHERIT TRUE, SET TRUE").format(other, me))
+        if before is None:
+            yield role, sql.SQL("REVOKE {} FROM {}").format(other, me)
+        else:
+            options = [sql.SQL("TRUE" if option else "FALSE") for option in before]
+            yield role, sql.SQL("GRANT {} TO {} WITH INHERIT {}, SET {}").format(other, me, *options)
+
+    def _is_like(self, role: str) -> bool:
+        """Whether the user has the role's privileges, and may act as it where the server tells the two apart."""
+        kinds = ["USAGE"] if self.version < FINE_GRAINED_MEMBERSHIP else ["USAGE", "SET"]
+        return all(self.value("SELECT pg_has_role(current_user, %s, %s)", role, kind) for kind in kinds)
+
+
+def _quoted(connection: psycopg.Connection[Any], role: str) -> str:
+    return sql.Identifier(role).as_string(connection)
+
+
+def _composed(statement: str | sql.SQL | sql.Composed, identifiers: Sequence[str]) -> sql.SQL | sql.Composed:
+    if not isinstance(statement, str):
+        return statement
+    return sql.SQL(statement).format(*map(sql.Identifier, identifiers))

@@ -1,0 +1,118 @@
+"""``backup``: dump, base backup and WAL of PostgreSQL, and a snapshot of Valkey, into the backups bucket."""
+
+import argparse
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from pods.backup_agent import jobs, repository
+from pods.backup_agent.repository import BASE, DUMP, KINDS, RDB, WAL
+from provider.errors import ProviderError
+from tools.operations.recovery import taking
+from tools.operations.recovery.context import Context, as_provider_errors, say
+from tools.operations.stack import Stack
+
+NAME = "backup"
+HELP = "back up PostgreSQL and Valkey into the backups bucket"
+LATE = 2
+# By when the next one should have succeeded, with some time to spare: nightly, weekly, each minute, hourly.
+DUE = {
+    DUMP: timedelta(hours=26),
+    BASE: timedelta(days=8),
+    WAL: timedelta(minutes=10),
+    RDB: timedelta(hours=2),
+}
+FOLLOW_SECONDS = 60.0
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", choices=("postgres", "valkey"), help="only this store")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--wal", action="store_true", help="only the WAL since the last time")
+    what.add_argument("--follow", action="store_true", help="receive and ship WAL until Ctrl-C")
+    what.add_argument("--list", action="store_true", help="list what is in the bucket, and why something is no backup")
+    what.add_argument("--check", action="store_true", help="exit 2 when a backup is overdue")
+    what.add_argument("--drop-slot", action="store_true", help="let the server forget WAL that was not received yet")
+
+
+def run(stack: Stack, options: argparse.Namespace) -> int:
+    """Exit code 0, 1 for an error, 2 when ``--check`` finds a backup overdue."""
+    context = Context.of(stack)
+    with as_provider_errors():
+        if options.list:
+            return _list(context)
+        if options.check:
+            return _check(context)
+    if options.drop_slot:
+        say(f"slot {context.slot} {'dropped' if taking.drop_slot(context) else 'does not exist'}")
+        return 0
+    if options.follow or options.wal:
+        taking.need_continuous(context)
+    with context.alone():
+        if options.follow:
+            with taking.Follower(context, FOLLOW_SECONDS, say) as follower:
+                say(f"{WAL}: shipping every {FOLLOW_SECONDS:.0f} s until Ctrl-C")
+                follower.wait()
+        elif options.wal:
+            taking.wal_so_far(context, say)
+        else:
+            everything(context, options.store)
+    return 0
+
+
+def everything(context: Context, store: str | None) -> None:
+    """Each part, also after another failed. Raises ``ProviderError`` with all failures."""
+    parts: list[Callable[[], object]] = []
+    if store != "valkey":
+        if context.continuous:
+            # The slot first: it keeps all WAL from before the base backup on.
+            parts += [lambda: taking.wal_so_far(context, say), lambda: taking.base(context, say)]
+        parts.append(lambda: taking.dump(context, say))
+        if context.continuous:
+            parts.append(lambda: taking.wal_so_far(context, say))
+    if store != "postgres":
+        parts.append(lambda: snapshot(context))
+    failures = []
+    for part in parts:
+        try:
+            part()
+        except ProviderError as error:
+            failures.append(str(error))
+    if failures:
+        raise ProviderError("\nerror: ".join(dict.fromkeys(failures)))
+
+
+def snapshot(context: Context) -> repository.Backup:
+    """Valkey's."""
+    with as_provider_errors():
+        return jobs.snapshot(context.bucket, context.valkey, context.stack.name, context.retention(RDB), say)
+
+
+def _list(context: Context) -> int:
+    for kind in KINDS:
+        good, bad = repository.find(context.bucket, kind)
+        for backup in good:
+            manifest = backup.manifest
+            rows = sum(int(table["rows"]) for table in manifest.get("tables", []))
+            what = f"{manifest['keys']} keys" if kind == RDB else f"{rows} rows in {len(manifest['tables'])} tables"
+            say(f"{kind:<14}  {backup.name}  {jobs.megabytes(backup.size):>12}  {manifest['server']:<8}  {what}")
+        for reason in bad.values():
+            say(f"{kind:<14}  {reason}")
+    shipped = repository.last_success(context.bucket, WAL)
+    say(f"{WAL:<14}  up to {shipped:%F %T} UTC" if shipped else f"{WAL:<14}  none")
+    return 0
+
+
+def _check(context: Context) -> int:
+    """What is overdue, as the pods' schedules have it."""
+    late = False
+    kinds = [DUMP, BASE, WAL, RDB] if context.continuous else [DUMP, RDB]
+    for kind in kinds:
+        last = repository.last_success(context.bucket, kind)
+        age = datetime.now(UTC) - last if last else None
+        overdue = age is None or age > DUE[kind]
+        late = late or overdue
+        when = f"{last:%F %T} UTC" if last else "never"
+        say(f"{'overdue' if overdue else 'ok':<8}{kind:<14}  last success {when}, due every {DUE[kind]}")
+    if context.continuous and not taking.slot_is_held(context):
+        say(f"note    nobody receives WAL now: slot {context.slot} is not active")
+    return LATE if late else 0

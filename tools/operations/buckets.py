@@ -1,0 +1,17 @@
+"""How the object commands name a bucket: as the mapping does, or with the environment's prefix."""
+
+import difflib
+
+from provider.errors import ProviderError
+from tools.operations.stack import Stack
+
+
+def known(stack: Stack, name: str) -> str:
+    """The bucket's name in the mapping. Raises ``ProviderError`` with the nearest one."""
+    buckets = list(stack.mapping.rustfs.buckets)
+    for bucket in buckets:
+        if name in (bucket, stack.bucket_prefix + bucket):
+            return bucket
+    near = difflib.get_close_matches(name, buckets, 1)
+    hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(buckets)}"
+    raise ProviderError(f"no bucket {name!r} in the mapping; {hint}")

@@ -1,0 +1,52 @@
+"""``drift``: every store's live state against the mapping, each difference in words. Nothing is changed."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+
+from provider.errors import ProviderError
+from tools.operations import drift_postgres, drift_rustfs, drift_valkey
+from tools.operations.difference import Difference
+from tools.operations.stack import Stack
+
+NAME = "drift"
+HELP = "compare the stores with the mapping and name each difference; exits 2 when there is one"
+DRIFTED = 2
+
+
+# Store -> what compares it. Each raises ``ProviderError`` when the store cannot be asked.
+CHECKS: dict[str, Callable[[Stack], list[Difference]]] = {
+    "postgres": drift_postgres.check,
+    "valkey": drift_valkey.check,
+    "rustfs": drift_rustfs.compare,
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", action="append", choices=sorted(CHECKS), help="only this store; may be repeated")
+    parser.add_argument("--json", action="store_true", help="print a JSON document instead of lines")
+
+
+def run(stack: Stack, options: argparse.Namespace) -> int:
+    """Exit code 0 without a difference, 2 with one, 1 when a store could not be asked."""
+    differences: list[Difference] = []
+    failures: list[str] = []
+    for store in options.store or CHECKS:
+        try:
+            differences += sorted(CHECKS[store](stack))
+        except ProviderError as error:
+            # The others are compared all the same: a store that is down must not hide what was changed in another.
+            failures.append(f"{store}: {error}")
+    if options.json:
+        document = {"stack": stack.name, "differences": [asdict(item) for item in differences], "errors": failures}
+        print(json.dumps(document, indent=2))
+    else:
+        for item in differences:
+            print(f"{item.store}: {item.sentence}")
+        if not differences and not failures:
+            print(f"no drift in {', '.join(options.store or CHECKS)}: as the mapping says")
+    for failure in failures:
+        print(f"error: {failure}", file=sys.stderr)
+    return 1 if failures else DRIFTED if differences else 0

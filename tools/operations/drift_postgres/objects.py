@@ -1,0 +1,162 @@
+"""Objects: schemas, tables, columns and functions that are missing, are others than the mapping says, or too many."""
+
+from collections.abc import Iterator
+
+from components.mapping.access import VERSION_TABLE, append_only_tables, function_access
+from components.mapping.model import Table
+from provider.postgres.append_only import FUNCTION, ROW_TRIGGER, TRUNCATE_TRIGGER
+from tools.operations.drift_postgres.catalog import EXTRA, OBJECT_MISSING, Catalog
+from tools.operations.drift_postgres.privileges import pattern_of
+
+_KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table", "S": "sequence"}
+_SHORT = (("character varying", "varchar"), ("timestamp with time zone", "timestamptz"))
+_NOT_OF_EXTENSION = """NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
+    WHERE e.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass AND e.objid = {alias}.oid AND e.deptype = 'e')"""
+
+
+def differences(catalog: Catalog) -> Iterator[str]:
+    """A sentence each."""
+    yield from _schemas(catalog)
+    yield from _relations(catalog)
+    yield from _functions(catalog)
+    yield from _types(catalog)
+    yield from _triggers(catalog)
+    yield from _rules(catalog)
+    yield from _event_triggers(catalog)
+
+
+def _own(catalog: str, alias: str) -> str:
+    return _NOT_OF_EXTENSION.format(catalog=catalog, alias=alias)
+
+
+def _schemas(catalog: Catalog) -> Iterator[str]:
+    for schema in sorted(catalog.mapping.postgres.schemas.keys() - catalog.schemas):
+        yield f"schema {schema} does not exist: {OBJECT_MISSING}"
+    rows = catalog.rows(
+        f"""SELECT nspname FROM pg_catalog.pg_namespace n WHERE nspname <> ALL (%(schemas)s)
+              AND nspname NOT IN ('public', 'information_schema') AND nspname !~ '^pg_' AND {_own("pg_namespace", "n")}"""
+    )
+    yield from (f"schema {row[0]}: {EXTRA}" for row in rows)
+
+
+def _relations(catalog: Catalog) -> Iterator[str]:
+    rows = catalog.rows(
+        f"""SELECT n.nspname, c.relname, c.relkind::text, c.relpersistence::text,
+                  EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) OR EXISTS (
+                    SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                    AND d.objid = c.oid AND d.deptype IN ('a', 'i') AND c.relkind = 'S')
+            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname = 'public')
+              AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {_own("pg_class", "c")}"""
+    )
+    columns = _columns(catalog)
+    seen = set()
+    for schema, name, kind, persistence, belongs in rows:
+        table = _definition(catalog, schema, name)
+        if (table is None and name != VERSION_TABLE) or schema == "public":
+            # A partition, or the sequence of a column, goes with its table.
+            if not belongs:
+                yield f"{_KINDS[kind]} {schema}.{name}: {EXTRA}"
+            continue
+        seen.add((schema, name))
+        if _KINDS[kind] != "table":
+            yield f"{schema}.{name} is a {_KINDS[kind]}: the mapping says table"
+            continue
+        if persistence != "p":
+            yield f"table {schema}.{name} is not logged, so that a crash empties it: {EXTRA}"
+        if table is not None:
+            yield from _compare_columns(f"{schema}.{name}", columns.get((schema, name), {}), table)
+    for schema in catalog.schemas:
+        for name in (*catalog.mapping.postgres.schemas[schema].tables, VERSION_TABLE):
+            if (schema, name) not in seen:
+                yield f"table {schema}.{name} does not exist: {OBJECT_MISSING}"
+
+
+def _definition(catalog: Catalog, schema: str, name: str) -> Table | None:
+    """What the mapping says of a table of that name, those made at run time included."""
+    if schema not in catalog.mapping.postgres.schemas:
+        return None
+    definition = catalog.mapping.postgres.schemas[schema]
+    pattern = pattern_of(catalog, schema, name)
+    return definition.tables.get(name) or (definition.runtime_tables[pattern] if pattern else None)
+
+
+def _columns(catalog: Catalog) -> dict[tuple[str, str], dict[str, str]]:
+    """(schema, table) -> columns with their types as the mapping writes them."""
+    rows = catalog.rows(
+        """SELECT n.nspname, c.relname, t.attname, pg_catalog.format_type(t.atttypid, t.atttypmod)
+           FROM pg_catalog.pg_attribute t JOIN pg_catalog.pg_class c ON c.oid = t.attrelid
+           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+           WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p') AND t.attnum > 0 AND NOT t.attisdropped
+           ORDER BY t.attnum"""
+    )
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for schema, table, column, kind in rows:
+        for long, short in _SHORT:
+            kind = kind.replace(long, short)  # noqa: PLW2901
+        found.setdefault((schema, table), {})[column] = kind
+    return found
+
+
+def _compare_columns(where: str, found: dict[str, str], table: Table) -> Iterator[str]:
+    for column, kind in table.columns.items():
+        if column not in found:
+            yield f"column {where}.{column} does not exist: {OBJECT_MISSING}"
+        elif found[column] != kind:
+            yield f"column {where}.{column} is {found[column]}: the mapping says {kind}"
+    yield from (f"column {where}.{column}: {EXTRA}" for column in found if column not in table.columns)
+
+
+def _functions(catalog: Catalog) -> Iterator[str]:
+    rows = catalog.rows(
+        f"""SELECT n.nspname, p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')', p.prosecdef
+            FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+            WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname = 'public') AND {_own("pg_proc", "p")}"""
+    )
+    found = {(schema, name) for schema, name, _ in rows}
+    wanted = {(schema, name) for schema in catalog.schemas for name in function_access(catalog.mapping, schema)}
+    ours = {(schema, f"{FUNCTION}()") for schema in catalog.schemas if append_only_tables(catalog.mapping, schema)}
+    yield from (f"function {schema}.{name} does not exist: {OBJECT_MISSING}" for schema, name in wanted - found)
+    yield from (f"function {schema}.{name}: {EXTRA}" for schema, name in found - wanted - ours)
+
+
+def _types(catalog: Catalog) -> Iterator[str]:
+    rows = catalog.rows(
+        f"""SELECT n.nspname, t.typname FROM pg_catalog.pg_type t
+            JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+            WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname = 'public') AND t.typelem = 0
+              AND (t.typrelid = 0 OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.typrelid
+                AND c.relkind = 'c')) AND t.typtype <> 'm' AND {_own("pg_type", "t")}"""
+    )
+    yield from (f"type {schema}.{name}: {EXTRA}" for schema, name in rows)
+
+
+def _triggers(catalog: Catalog) -> Iterator[str]:
+    """Triggers of append-only tables have a comparison of their own."""
+    rows = catalog.rows(
+        """SELECT n.nspname, c.relname, t.tgname, t.tgisinternal, t.tgenabled = 'D', k.conname
+           FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+           LEFT JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
+           WHERE n.nspname = ANY (%(schemas)s) AND t.tgname <> ALL (%(ours)s)""",
+        ours=[ROW_TRIGGER, TRUNCATE_TRIGGER],
+    )
+    for schema, table, trigger, internal, disabled, constraint in rows:
+        if not internal:
+            yield f"trigger {trigger} on {schema}.{table}: {EXTRA}"
+        elif disabled:
+            yield f"foreign key {constraint} is not enforced on {schema}.{table}: its trigger is disabled"
+
+
+def _rules(catalog: Catalog) -> Iterator[str]:
+    rows = catalog.rows(
+        """SELECT n.nspname, c.relname, w.rulename FROM pg_catalog.pg_rewrite w
+           JOIN pg_catalog.pg_class c ON c.oid = w.ev_class JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+           WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p')"""
+    )
+    yield from (f"rule {rule} on {schema}.{table}: {EXTRA}" for schema, table, rule in rows)
+
+
+def _event_triggers(catalog: Catalog) -> Iterator[str]:
+    query = f"SELECT evtname FROM pg_catalog.pg_event_trigger v WHERE {_own('pg_event_trigger', 'v')}"
+    yield from (f"event trigger {row[0]}: {EXTRA}" for row in catalog.rows(query))

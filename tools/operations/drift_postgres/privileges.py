@@ -1,0 +1,154 @@
+"""Access control lists: what each role itself holds on the database, schemas, tables, columns and functions.
+
+Lists that are NULL stand for PostgreSQL's defaults, PUBLIC's among them, hence ``acldefault``. What the owner of an
+object may do with it is left out. Together with memberships (``roles``) this is what everybody effectively may.
+"""
+
+from collections.abc import Iterator
+
+from components.mapping.access import connect_role, function_access
+from provider.postgres.append_only import matches
+from tools.operations.drift_postgres.catalog import EXTRA, Catalog, Entry, compare, who
+
+_GRANTEE = (
+    "CASE WHEN a.grantee <> 0 THEN pg_catalog.pg_get_userbyid(a.grantee)::text END, a.privilege_type, a.is_grantable"
+)
+_NEW = {"r": "tables", "S": "sequences", "f": "functions", "T": "types", "n": "schemas", "L": "large objects"}
+
+
+def differences(catalog: Catalog) -> Iterator[str]:
+    """A sentence each."""
+    yield from _database(catalog)
+    yield from _schemas(catalog)
+    yield from _relations(catalog)
+    yield from _columns(catalog)
+    yield from _functions(catalog)
+    yield from _defaults(catalog)
+    yield from _system_objects(catalog)
+
+
+def _database(catalog: Catalog) -> Iterator[str]:
+    rows = catalog.rows(
+        f"""SELECT {_GRANTEE} FROM pg_catalog.pg_database d,
+              pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) a
+            WHERE d.datname = pg_catalog.current_database() AND a.grantee <> d.datdba"""
+    )
+    where = f"on database {catalog.database}"
+    yield from compare([Entry(where, *row) for row in rows], {where: {connect_role(catalog.database): {"CONNECT"}}})
+
+
+def _schemas(catalog: Catalog) -> Iterator[str]:
+    rows = catalog.rows(
+        f"""SELECT n.nspname, {_GRANTEE} FROM pg_catalog.pg_namespace n,
+              pg_catalog.aclexplode(coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner))) a
+            WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname = 'public') AND a.grantee <> n.nspowner"""
+    )
+    found = [Entry(f"on schema {schema}", *rest) for schema, *rest in rows]
+    wanted = {f"on schema {schema}": dict.fromkeys(catalog.granted[schema], ("USAGE",)) for schema in catalog.schemas}
+    yield from compare(found, wanted)
+
+
+def pattern_of(catalog: Catalog, schema: str, table: str) -> str | None:
+    """The run-time tables' pattern that fits best: the history's name fits that of the current table as well."""
+    patterns = [name for name in catalog.mapping.postgres.schemas[schema].runtime_tables if matches(name, table)]
+    return max(patterns, key=len, default=None)
+
+
+def _relations(catalog: Catalog) -> Iterator[str]:
+    rows = catalog.rows(
+        f"""SELECT n.nspname, c.relname, c.relkind::text, {_GRANTEE}
+            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            LEFT JOIN LATERAL pg_catalog.aclexplode(coalesce(c.relacl, pg_catalog.acldefault(
+              CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a ON a.grantee <> c.relowner
+            WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"""
+    )
+    found, wanted = [], {}
+    for schema, table, kind, role, privilege, grantable in rows:
+        where = f"on sequence {schema}.{table}" if kind == "S" else f"{schema}.{table}"
+        name = pattern_of(catalog, schema, table) or table
+        holders = catalog.granted[schema].items()
+        wanted[where] = {holder: tables[name].privileges for holder, tables in holders if name in tables}
+        if privilege is not None:
+            found.append(Entry(where, role, privilege, grantable))
+    yield from compare(found, wanted)
+
+
+def _columns(catalog: Catalog) -> Iterator[str]:
+    rows = catalog.rows(
+        f"""SELECT n.nspname, c.relname, t.attname, {_GRANTEE}
+            FROM pg_catalog.pg_attribute t JOIN pg_catalog.pg_class c ON c.oid = t.attrelid
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace, pg_catalog.aclexplode(t.attacl) a
+            WHERE n.nspname = ANY (%(schemas)s) AND NOT t.attisdropped AND a.grantee <> c.relowner"""
+    )
+    existing = catalog.rows(
+        """SELECT n.nspname, c.relname, t.attname FROM pg_catalog.pg_attribute t
+           JOIN pg_catalog.pg_class c ON c.oid = t.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+           WHERE n.nspname = ANY (%(schemas)s) AND NOT t.attisdropped"""
+    )
+    wanted: dict[str, dict[str, set[str]]] = {}
+    for schema in catalog.schemas:
+        for role, tables in catalog.granted[schema].items():
+            for table, access in tables.items():
+                for column, privileges in access.columns.items():
+                    # What does not exist is a sentence of its own.
+                    if (schema, table, column) in existing:
+                        wanted.setdefault(f"{schema}.{table}({column})", {})[role] = privileges
+    yield from compare([Entry(f"{schema}.{table}({column})", *rest) for schema, table, column, *rest in rows], wanted)
+
+
+def _functions(catalog: Catalog) -> Iterator[str]:
+    rows = catalog.rows(
+        f"""SELECT n.nspname || '.' || p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')', {_GRANTEE}
+            FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+            LEFT JOIN LATERAL pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
+              ON a.grantee <> p.proowner
+            WHERE n.nspname = ANY (%(schemas)s)"""
+    )
+    existing = {row[0] for row in rows}
+    wanted = {
+        f"{schema}.{name}": dict.fromkeys(modules, ("EXECUTE",))
+        for schema in catalog.schemas
+        for name, modules in function_access(catalog.mapping, schema).items()
+        if f"{schema}.{name}" in existing
+    }
+    yield from compare([Entry(*row) for row in rows if row[2] is not None], wanted)
+
+
+def _defaults(catalog: Catalog) -> Iterator[str]:
+    """What objects that are made from now on give to others, by the mapping nothing; functions give EXECUTE to PUBLIC
+    unless that is taken away from each owner."""
+    rows = catalog.rows(
+        f"""SELECT r.rolname, coalesce(n.nspname, ''), d.defaclobjtype::text, {_GRANTEE}
+            FROM pg_catalog.pg_default_acl d JOIN pg_catalog.pg_roles r ON r.oid = d.defaclrole
+            LEFT JOIN pg_catalog.pg_namespace n ON n.oid = d.defaclnamespace, pg_catalog.aclexplode(d.defaclacl) a
+            WHERE a.grantee <> d.defaclrole AND (r.rolname = ANY (%(roles)s) OR n.nspname = ANY (%(schemas)s)
+              OR pg_catalog.pg_get_userbyid(a.grantee) = ANY (%(roles)s))
+            UNION ALL
+            SELECT r.rolname, '', 'f', NULL, 'EXECUTE', false FROM pg_catalog.pg_roles r
+            WHERE r.rolname = ANY (%(owners)s) AND NOT EXISTS (SELECT FROM pg_catalog.pg_default_acl d
+              WHERE d.defaclrole = r.oid AND d.defaclnamespace = 0 AND d.defaclobjtype = 'f')""",
+        owners=[f"{schema}_owner" for schema in catalog.mapping.postgres.schemas],
+    )
+    for owner, schema, kind, role, privilege, grantable in rows:
+        where = f" in schema {schema}" if schema else ""
+        option = " WITH GRANT OPTION" if grantable else ""
+        yield f"new {_NEW.get(kind, kind)} of role {owner}{where} give {privilege} to {who(role)}{option}: {EXTRA}"
+
+
+def _system_objects(catalog: Catalog) -> Iterator[str]:
+    """What PUBLIC may do with PostgreSQL's own tables and functions beyond what initdb and extensions gave."""
+    rows = catalog.rows(
+        """SELECT pg_catalog.pg_describe_object(o.classid, o.oid, 0), a.privilege_type
+           FROM (SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, oid, relacl, relnamespace,
+                        pg_catalog.acldefault('r', relowner) FROM pg_catalog.pg_class WHERE relacl IS NOT NULL
+                 UNION ALL
+                 SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, oid, proacl, pronamespace,
+                        pg_catalog.acldefault('f', proowner) FROM pg_catalog.pg_proc WHERE proacl IS NOT NULL
+                ) o (classid, oid, acl, namespace, usual)
+           JOIN pg_catalog.pg_namespace n ON n.oid = o.namespace AND n.nspname = 'pg_catalog'
+           LEFT JOIN pg_catalog.pg_init_privs i ON i.classoid = o.classid AND i.objoid = o.oid AND i.objsubid = 0,
+           pg_catalog.aclexplode(o.acl) a
+           WHERE a.grantee = 0 AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(coalesce(i.initprivs, o.usual)) u
+             WHERE u.grantee = 0 AND u.privilege_type = a.privilege_type)"""
+    )
+    yield from (f"PUBLIC may {privilege} {name}: not as PostgreSQL comes" for name, privilege in rows)

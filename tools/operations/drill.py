@@ -1,0 +1,239 @@
+"""``drill``: everything that a loss would need, for real: back up, write, lose, restore, verify; with what it took.
+
+It writes into a database and a Valkey key of its own, restores beside the running stores and removes what it made.
+The backups that it takes stay in the bucket: they are as good as any.
+"""
+
+import argparse
+import contextlib
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from pods.backup_agent import repository
+from pods.backup_agent.repository import DUMP, WAL, Backup
+from provider.errors import ProviderError
+from provider.postgres.server import Server
+from tools.operations import backup as backups
+from tools.operations.recovery import logical, objects, point_in_time, snapshot, taking, verify
+from tools.operations.recovery.context import Context, as_provider_errors, say
+from tools.operations.recovery.marks import MARK_SECONDS, Marks
+from tools.operations.recovery.servers import Running
+from tools.operations.recovery.verify import Check
+from tools.operations.stack import Stack
+
+NAME = "drill"
+HELP = "back up, write, lose, restore and verify, beside the running stores; prints times, RPO and RTO"
+FAILED = 2
+SETTLE_SECONDS = 180.0  # for another receiver, like the Deployment's, to ship
+Result = TypeVar("Result")
+
+
+@dataclass
+class Row:
+    """A line of the table at the end. ``lost`` is in seconds, None where nothing can be said."""
+
+    step: str
+    took: float
+    lost: float | None = None
+    notes: list[str] = field(default_factory=list)
+    passed: bool = True
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ship-every", type=float, default=5.0, metavar="SECONDS", help="how often WAL is shipped (default: 5)"
+    )
+
+
+def run(stack: Stack, options: argparse.Namespace) -> int:
+    """Exit code 0, 1 for an error, 2 when something that was restored is not as it should be."""
+    context = Context.of(stack)
+    with context.alone():
+        rows = Drill(context, options.ship_every).run()
+    print_table(rows, options.ship_every, stack.name)
+    return 0 if all(row.passed for row in rows) else FAILED
+
+
+class Drill:
+    """One drill. ``run`` may be called once."""
+
+    def __init__(self, context: Context, ship_every: float) -> None:
+        self._context = context
+        self._every = ship_every
+        self._rows: list[Row] = []
+        self._mark = f"drill:{secrets.token_hex(4)}"
+
+    def run(self) -> list[Row]:
+        """Every step, with its row. What was made is removed in any case."""
+        with contextlib.ExitStack() as made:
+            self._dump(made)
+            self._valkey(made)
+            checks, row = self._timed(
+                "restore an object's old version", lambda: objects.drill(self._context, self._mark.replace(":", "-"))
+            )
+            judge(row, checks)
+            if self._context.continuous:
+                self._continuous(made)
+        return self._rows
+
+    def _timed(self, step: str, action: Callable[[], Result]) -> tuple[Result, Row]:
+        say(f"drill: {step}")
+        since = time.monotonic()
+        result = action()
+        row = Row(step, time.monotonic() - since)
+        self._rows.append(row)
+        return result, row
+
+    def _dump(self, made: contextlib.ExitStack) -> None:
+        context = self._context
+        backup, _ = self._timed("dump of every schema", lambda: taking.dump(context, say))
+        (database, checks), row = self._timed("restore the dump", lambda: logical.restore(context, backup, say))
+        made.callback(logical.discard, context, database)
+        judge(row, checks)
+
+    def _valkey(self, made: contextlib.ExitStack) -> None:
+        context, mark = self._context, self._mark
+        with context.stack.valkey.connection() as client:
+            made.callback(self._forget_key)
+            client.set(mark, "before", ex=3600)
+            backup, _ = self._timed("snapshot of Valkey", lambda: backups.snapshot(context))
+            client.set(mark, "after", ex=3600)
+        (running, server, checks), row = self._timed(
+            "restore the snapshot", lambda: snapshot.restore(context, backup, say)
+        )
+        made.callback(running.remove)
+        with server.connection() as client:
+            value = client.get(mark)
+        judge(
+            row,
+            [*checks, Check("a key as it was", () if value == "before" else (f"{mark} is {value!r}, not 'before'",))],
+        )
+
+    def _forget_key(self) -> None:
+        with self._context.stack.valkey.connection() as client:
+            client.delete(self._mark)
+
+    def _continuous(self, made: contextlib.ExitStack) -> None:
+        context = self._context
+        marks = made.enter_context(Marks.of(context))
+        held = taking.slot_is_held(context)
+        taking.wal_so_far(context, say)
+        base, _ = self._timed("base backup", lambda: taking.base(context, say))
+        follower = None if held else made.enter_context(taking.Follower(context, self._every, say))
+        marks.write(3)
+        target = marks.now()
+        time.sleep(MARK_SECONDS)
+        marks.write(3)
+        before = verify.look(context, context.reader)
+        written, row = self._timed(
+            f"write until WAL was shipped, every {self._every:g} s", lambda: self._write_and_lose(marks, follower)
+        )
+        self._restore_to(made, base, marks, target)
+        self._restore_latest(made, base, marks, written, before)
+        row.notes.append(f"{written[-1][0]} commits")
+
+    def _write_and_lose(self, marks: Marks, follower: "taking.Follower | None") -> list[tuple[int, datetime]]:
+        """Commit without a pause while WAL is shipped, then lose everything but the bucket at a moment of no choice."""
+        since = datetime.now(UTC)
+        deadline = time.monotonic() + SETTLE_SECONDS
+        with marks.writing():
+            while True:
+                with as_provider_errors():
+                    shipped = repository.last_success(self._context.bucket, WAL)
+                if shipped and shipped > since:
+                    break
+                if time.monotonic() > deadline:
+                    raise ProviderError(f"no WAL was shipped for {SETTLE_SECONDS:.0f} s; see backup --check")
+                time.sleep(0.5)
+            # Somewhere within the next round.
+            time.sleep(secrets.randbelow(1000) / 1000 * self._every)
+            if follower is not None:
+                follower.stop()
+            return marks.all()
+
+    def _restore_to(self, made: contextlib.ExitStack, base: Backup, marks: Marks, target: tuple[int, datetime]) -> None:
+        last, when = target
+        result, row = self._timed(
+            "restore to a point in time", lambda: point_in_time.restore(self._context, base, when, say)
+        )
+        _, server, checks = self._keep(made, result)
+        found = [number for number, _ in marks.of_server(server)]
+        right = found == list(range(1, last + 1))
+        judge(
+            row,
+            [
+                *checks,
+                Check("every commit up to then and none after", () if right else (f"{found[-3:]}, not up to {last}",)),
+            ],
+        )
+        row.lost = 0.0 if right else None
+
+    def _restore_latest(
+        self,
+        made: contextlib.ExitStack,
+        base: Backup,
+        marks: Marks,
+        written: list[tuple[int, datetime]],
+        before: verify.Facts,
+    ) -> None:
+        context = self._context
+        result, row = self._timed("restore to the latest", lambda: point_in_time.restore(context, base, None, say))
+        _, server, checks = self._keep(made, result)
+        found = marks.of_server(server)
+        known = dict(written)
+        gaps = [number for number, _ in found] != list(range(1, len(found) + 1))
+        row.lost = max(0.0, (written[-1][1] - known.get(len(found), written[-1][1])).total_seconds())
+        restored = verify.look(context, replace(context.reader, host=server.host, port=server.port, ssl_mode="disable"))
+        now = verify.look(context, context.reader)
+        # Tables that somebody else wrote to meanwhile say nothing.
+        still = {table for table, fact in now.tables.items() if before.tables.get(table) == fact}
+        wrong = tuple(table for table in sorted(still) if restored.tables.get(table) != now.tables[table])
+        judge(
+            row,
+            [
+                *checks,
+                Check("commits without a gap", ("some in between are missing",) if gaps else ()),
+                Check(f"{len(still)} tables as on the running server", wrong),
+            ],
+        )
+        row.notes.append(f"{len(written) - len(found)} of {len(written)} commits lost")
+
+    def _keep(
+        self, made: contextlib.ExitStack, result: tuple[Running, Server, list[Check]]
+    ) -> tuple[Running, Server, list[Check]]:
+        made.callback(result[0].remove)
+        return result
+
+
+def judge(row: Row, checks: list[Check]) -> None:
+    """Add what was compared to the row; print it."""
+    for check in checks:
+        say(f"  {check.line}")
+    row.passed = not any(check.differences for check in checks)
+    row.notes.append(f"{sum(not check.differences for check in checks)} of {len(checks)} checks passed")
+
+
+def print_table(rows: list[Row], every: float, stack: str) -> None:
+    """What the user reads at the end."""
+    say("")
+    say(f"{'step':<44}{'took':>9}{'lost':>9}   result")
+    for row in rows:
+        lost = "" if row.lost is None else f"{row.lost:.1f} s"
+        word = "passed" if row.passed else "FAILED"
+        say(f"{row.step:<44}{f'{row.took:.1f} s':>9}{lost:>9}   {'; '.join([word, *row.notes])}")
+    by_step = {row.step: row for row in rows}
+    latest = by_step.get("restore to the latest")
+    say("")
+    if latest:
+        say(
+            f"RPO {latest.lost:.1f} s with WAL shipped every {every:g} s; RTO {latest.took:.1f} s, verification included"
+        )
+    dump = by_step["restore the dump"]
+    say(f"RTO {dump.took:.1f} s from a dump, verification included; its RPO is the time since the last {DUMP}")
+    say(
+        f"stack {stack}: {'all restored as it was' if all(row.passed for row in rows) else 'NOT all restored as it was'}"
+    )

@@ -1,0 +1,225 @@
+"""``migrations``: a schema's migrations by hand, with the runner that the stack itself uses.
+
+``status`` and ``verify`` change nothing; ``apply`` runs what is pending; ``baseline`` and ``repair`` write to
+``schema_migrations`` alone, for one schema that is named.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from components.mapping.access import append_only_tables
+from provider.errors import ProviderError
+from provider.postgres import adoption, migrations
+from provider.postgres.history import Applied, compare, has_schema, read_applied
+from provider.postgres.migration_files import SQL_DIRECTORY, Migration, discover
+from provider.postgres.session import Connection, Target, may_act_as
+from tools.operations.stack import Stack
+
+NAME = "migrations"
+HELP = "look at, apply, verify, adopt or repair the migrations of a schema"
+NOT_AS_IT_SHOULD_BE = 2
+
+ACTIONS = {
+    "status": "the version of each schema, and what is pending",
+    "apply": "run what is pending",
+    "verify": "compare files, history, triggers, owners and indexes; exits 2 when something is off",
+    "baseline": "record migrations as applied in a database that has their tables already",
+    "repair": "have the database record one migration as its file is now",
+}
+
+
+@dataclass(frozen=True)
+class Status:
+    """A schema's history beside its files. ``problems`` are sentences."""
+
+    schema: str
+    applied: tuple[Applied, ...]
+    files: tuple[Migration, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def version(self) -> int:
+        return max((row.version for row in self.applied), default=0)
+
+    @property
+    def pending(self) -> list[str]:
+        """File names that a run would apply."""
+        recorded = {row.version for row in self.applied}
+        return [file.path.name for file in self.files if file.version not in recorded]
+
+    def document(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return {
+            "schema": self.schema,
+            "version": self.version,
+            "newest": self.files[-1].version if self.files else 0,
+            "applied": [
+                {
+                    "version": row.version,
+                    "description": row.description,
+                    "applied_at": row.applied_at.isoformat() if row.applied_at else None,
+                    "checksum": row.checksum,
+                }
+                for row in self.applied
+            ],
+            "pending": self.pending,
+            "problems": list(self.problems),
+        }
+
+    def line(self) -> str:
+        """As it is printed: what is there, what is next, what is wrong."""
+        words = f"{len(self.pending)} pending: {', '.join(self.pending)}" if self.pending else "up to date"
+        if self.problems:
+            words = f"{len(self.problems)} problem(s)" + (f", {words}" if self.pending else "")
+        return f"{self.schema:<14} {self.version:04}  {words}"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    width = max(map(len, ACTIONS))
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "\n".join(["actions:", *(f"  {name:<{width}}  {text}" for name, text in ACTIONS.items())])
+    parser.add_argument("action", choices=ACTIONS, metavar="ACTION", help=", ".join(ACTIONS))
+    parser.add_argument("--schema", help="only this schema; baseline and repair need one")
+    parser.add_argument(
+        "--version", type=_version, help="baseline: up to this one (default: the newest); repair: which"
+    )
+    parser.add_argument("--json", action="store_true", help="status: print a JSON document instead of lines")
+
+
+def _version(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a version; give a number like 3 or 0003")
+    return int(text)
+
+
+def run(stack: Stack, options: argparse.Namespace) -> int:
+    """Exit code 0 when all is well, 2 when ``verify`` found something; raises ``ProviderError``."""
+    schemas = _schemas(stack, options.schema)
+    match options.action:
+        case "status":
+            return _status(stack, schemas, as_json=options.json)
+        case "verify":
+            return _verify(stack, schemas)
+        case "apply":
+            return _each(stack, schemas, _apply)
+        case "baseline":
+            return _each(stack, [_one(options)], partial(_baseline, version=options.version))
+        case _:
+            return _each(stack, [_one(options)], partial(_repair, version=_needed_version(options)))
+
+
+def _schemas(stack: Stack, name: str | None) -> list[str]:
+    known = list(stack.mapping.postgres.schemas)
+    if name is not None and name not in known:
+        raise ProviderError(f'no schema "{name}" in the mapping; there are {", ".join(known)}')
+    return known if name is None else [name]
+
+
+def _one(options: argparse.Namespace) -> str:
+    if options.schema is None:
+        raise ProviderError(f"{options.action} works on one schema: name it with --schema (make: SCHEMA=vuln)")
+    return str(options.schema)
+
+
+def _needed_version(options: argparse.Namespace) -> int:
+    if options.version is None:
+        raise ProviderError("repair accepts one file: name its version with --version (make: VERSION=3)")
+    return int(options.version)
+
+
+Action = Callable[[Stack, Connection, Target], None]
+
+
+def _each(stack: Stack, schemas: Iterable[str], action: Action) -> int:
+    """``action`` on every schema; the others go on when one fails."""
+    failed = 0
+    for schema in schemas:
+        try:
+            with stack.postgres.connected() as connection:
+                action(stack, connection, Target.of_schema(schema))
+        except ProviderError as error:
+            failed += 1
+            print("\n".join(f"error: {line}" for line in str(error).splitlines()), file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _apply(stack: Stack, connection: Connection, target: Target) -> None:
+    before = {row.version for row in read_applied(connection, target)} if _readable(connection, target) else set()
+    entries = append_only_tables(stack.mapping, target.schema)
+    isolation = stack.isolation(target.schema)
+    rows = migrations.apply(connection, target, SQL_DIRECTORY / target.schema, entries, log=_say, isolation=isolation)
+    if before == {row.version for row in rows}:
+        _say(f"{target.schema}: nothing pending, at version {max(before, default=0):04}")
+
+
+def _readable(connection: Connection, target: Target) -> bool:
+    return has_schema(connection, target.schema) and may_act_as(connection, target.owner)
+
+
+def _baseline(stack: Stack, connection: Connection, target: Target, version: int | None) -> None:
+    tables = stack.mapping.postgres.schemas[target.schema].tables
+    adoption.baseline(connection, target, SQL_DIRECTORY / target.schema, tables, version, log=_say)
+    _say(f"{target.schema}: adopted; apply (or the stack's next up) adds append-only triggers and runs what is pending")
+
+
+def _repair(_stack: Stack, connection: Connection, target: Target, version: int) -> None:
+    changes = adoption.repair(connection, target, SQL_DIRECTORY / target.schema, version, log=_say)
+    for change in changes:
+        _say(f"{target.schema}: version {version:04}: {change}")
+    if not changes:
+        _say(f"{target.schema}: version {version:04} is recorded as its file is: nothing to repair")
+
+
+def _status(stack: Stack, schemas: Iterable[str], *, as_json: bool) -> int:
+    found: list[Status] = []
+
+    def look(_stack: Stack, connection: Connection, target: Target) -> None:
+        found.append(status(connection, target))
+
+    code = _each(stack, schemas, look)
+    if as_json:
+        print(json.dumps({"stack": stack.name, "schemas": [item.document() for item in found]}, indent=2))
+        return code
+    for item in found:
+        print(item.line())
+        for problem in item.problems:
+            print(f"  {problem}")
+    return code
+
+
+def status(connection: Connection, target: Target) -> Status:
+    """The schema's history beside its files. Changes nothing. Raises ``MigrationError``."""
+    directory = SQL_DIRECTORY / target.schema
+    files = discover(directory)
+    if not has_schema(connection, target.schema):
+        return Status(target.schema, (), tuple(files), ("the schema does not exist yet; up creates it",))
+    migrations.require_owner(connection, target)
+    applied = read_applied(connection, target)
+    return Status(target.schema, applied, tuple(files), tuple(map(str, compare(directory, files, applied))))
+
+
+def _verify(stack: Stack, schemas: Iterable[str]) -> int:
+    off = 0
+
+    def look(stack: Stack, connection: Connection, target: Target) -> None:
+        nonlocal off
+        tables = stack.mapping.postgres.schemas[target.schema].tables
+        entries = append_only_tables(stack.mapping, target.schema)
+        isolation = stack.isolation(target.schema)
+        problems = migrations.verify(connection, target, SQL_DIRECTORY / target.schema, tables, entries, isolation)
+        off += len(problems)
+        for problem in problems:
+            _say(str(problem))
+        if not problems:
+            _say(f"{target.schema}: as its files and the mapping have it")
+
+    return _each(stack, schemas, look) or (NOT_AS_IT_SHOULD_BE if off else 0)

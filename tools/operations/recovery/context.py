@@ -1,0 +1,272 @@
+"""A stack's backups as the commands see them: bucket, retention, who reads what, and the programs of this machine."""
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+
+import psycopg
+
+from components.mapping import backup_names as names
+from components.mapping.names import days
+from pods.backup_agent.errors import BackupError
+from pods.backup_agent.rdb import Valkey
+from pods.backup_agent.s3 import Bucket
+from provider.errors import ProviderError
+from provider.postgres.server import Server
+from provider.postgres.session import Connection
+from tools.operations.stack import Stack
+
+SCRIPTS = Path(__file__).parents[3] / "pods" / "scripts" / "backups"
+Say = Callable[[str], None]
+KEPT_LINES = 50  # of what a program says
+PROGRESS_SECONDS = 5.0
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def open_a_way(directory: Path) -> None:
+    """Others may pass through, whatever our umask: PostgreSQL's user reaches a restored server below it."""
+    directory.chmod(0o711)
+
+
+@contextmanager
+def as_provider_errors() -> Iterator[None]:
+    """The agent's errors as the commands' own."""
+    try:
+        yield
+    except BackupError as error:
+        raise ProviderError(str(error)) from None
+
+
+@contextmanager
+def connected(server: Server, database: str = "") -> Iterator[Connection]:
+    """A session in a database of the server, by default its own. Raises ``ProviderError``."""
+    try:
+        with server.open(database or server.database) as session:
+            yield session
+    except psycopg.Error as error:
+        said = " ".join(str(error).split())
+        raise ProviderError(f"PostgreSQL at {server.host}:{server.port}, as {server.user}: {said}") from None
+
+
+@dataclass(frozen=True)
+class Programs:
+    """PostgreSQL's and Valkey's programs. ``account`` is the user that servers run as when we are root."""
+
+    postgres: str
+    valkey: str
+    account: str
+
+    @staticmethod
+    def of_environment() -> "Programs":
+        """``STELLAOPS_POSTGRES_BIN``, else the PATH; the local stack's command sets all three."""
+        return Programs(
+            os.environ.get("STELLAOPS_POSTGRES_BIN", ""),
+            os.environ.get("STELLAOPS_VALKEY_SERVER") or "valkey-server",
+            os.environ.get("STELLAOPS_POSTGRES_ACCOUNT") or "postgres",
+        )
+
+    def find(self, name: str) -> str:
+        """Path of one of PostgreSQL's programs. Raises ``ProviderError``."""
+        found = shutil.which(name, path=self.postgres or None)
+        if found is None:
+            where = self.postgres or "the PATH"
+            raise ProviderError(
+                f"{name} is not in {where}; install PostgreSQL's programs of the server's version, or set"
+                " STELLAOPS_POSTGRES_BIN to their directory"
+            )
+        return found
+
+    def major(self, name: str) -> int:
+        """The major version of one of them."""
+        shown = subprocess.run([self.find(name), "--version"], capture_output=True, text=True, check=False).stdout
+        match = re.search(r"(\d+)(\.\d+|devel|beta|rc)", shown)
+        if match is None:
+            raise ProviderError(f"{name} does not say its version: {shown.strip()!r}")
+        return int(match[1])
+
+    def need(self, name: str, server: str, *, exactly: bool = False) -> None:
+        """Raises ``ProviderError`` when the program cannot work on a server of that version."""
+        has, wants = self.major(name), int(server.partition(".")[0])
+        if has < wants or (exactly and has != wants):
+            word = "exactly" if exactly else "at least"
+            raise ProviderError(
+                f"{self.find(name)} is of PostgreSQL {has}, and {word} {wants} is needed; install that, or set"
+                " STELLAOPS_POSTGRES_BIN to its directory"
+            )
+
+    def valkey_server(self) -> str:
+        """Raises ``ProviderError`` when there is none."""
+        found = shutil.which(self.valkey)
+        if found is None:
+            raise ProviderError(f"{self.valkey} is not on the PATH; install Valkey, or set STELLAOPS_VALKEY_SERVER")
+        return found
+
+
+@dataclass(frozen=True)
+class Context:
+    """One stack. Everything raises ``ProviderError``."""
+
+    stack: Stack
+    programs: Programs
+    directory: Path
+
+    @staticmethod
+    def of(stack: Stack) -> "Context":
+        """``STELLAOPS_RECOVERY_DIRECTORY``, or ``recovery/<stack>`` below the user's state, holds what lasts."""
+        base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+        chosen = os.environ.get("STELLAOPS_RECOVERY_DIRECTORY")
+        directory = Path(chosen) if chosen else base / "stellaops-storage" / "recovery" / stack.name
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            open_a_way(directory)
+        except OSError as error:
+            raise ProviderError(
+                f"{directory} can't be made: {error.strerror}; set STELLAOPS_RECOVERY_DIRECTORY"
+            ) from None
+        return Context(stack, Programs.of_environment(), directory)
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        found: dict[str, str] | None = self.stack.outputs.get("backups")
+        if not found:
+            raise ProviderError(
+                f"stack {self.stack.name} has no backups; set stellaops-storage:backups to logical or continuous and run"
+                " pulumi up"
+            )
+        return found
+
+    @property
+    def continuous(self) -> bool:
+        return self.outputs["mode"] == "continuous"
+
+    @cached_property
+    def bucket(self) -> Bucket:
+        store = self.stack.object_store
+        return Bucket(
+            store.endpoint,
+            store.region,
+            self.outputs["object_store_access_key"],
+            self.outputs["object_store_secret_key"],
+            self.outputs["bucket"],
+            self.outputs.get("encryption", ""),
+            os.environ.get("AWS_CA_BUNDLE", ""),
+        )
+
+    def retention(self, kind: str) -> timedelta:
+        backups = self.stack.mapping.backups
+        return timedelta(days=days((backups.valkey if kind.startswith("valkey") else backups.postgres).retention))
+
+    @property
+    def reader(self) -> Server:
+        """PostgreSQL as the login that reads everything."""
+        return replace(
+            self.stack.postgres, user=self.outputs["postgres_user"], password=self.outputs["postgres_password"]
+        )
+
+    @property
+    def valkey(self) -> Valkey:
+        server = self.stack.valkey
+        return Valkey(
+            server.host, server.port, self.outputs["valkey_user"], self.outputs["valkey_password"], server.tls,
+            os.environ.get("AWS_CA_BUNDLE", ""),
+        )  # fmt: skip
+
+    @property
+    def slot(self) -> str:
+        return names.slot(self.stack.postgres.database)
+
+    @property
+    def spool(self) -> Path:
+        """Where WAL waits until it is in the bucket; it outlives a run."""
+        return self._private("wal")
+
+    @property
+    def restored(self) -> Path:
+        """Servers that were restored, a directory each."""
+        path = self.directory / "restored"
+        path.mkdir(exist_ok=True)
+        open_a_way(path)
+        return path
+
+    def _private(self, name: str) -> Path:
+        path = self.directory / name
+        path.mkdir(mode=0o700, exist_ok=True)
+        return path
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A private directory, gone afterwards."""
+        path = Path(tempfile.mkdtemp(prefix="work-", dir=self.directory))
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """One run at a time takes backups of a stack from this machine."""
+        with (self.directory / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ProviderError("another backup of this stack is being taken from here; wait for it") from None
+            yield
+
+    def environment(self, server: Server, **more: str) -> dict[str, str]:
+        """The environment of a script, password included: a command line would be for everyone to read."""
+        path = os.pathsep.join(part for part in (self.programs.postgres, os.environ.get("PATH", os.defpath)) if part)
+        kept = {key: os.environ[key] for key in ("HOME", "PGSSLROOTCERT", "LANG") if key in os.environ}
+        return {
+            **kept,
+            "PATH": path,
+            "PGHOST": server.host,
+            "PGPORT": str(server.port),
+            "PGUSER": server.user,
+            "PGPASSWORD": server.password,
+            "PGDATABASE": server.database,
+            "PGSSLMODE": server.ssl_mode,
+            "PGAPPNAME": "stellaops-storage backup",
+            "SCRIPTS": str(SCRIPTS),
+            "SCHEMAS": " ".join(self.stack.mapping.postgres.schemas),
+            "SLOT": self.slot,
+            **more,
+        }
+
+    def run(self, what: str, command: list[str], environment: dict[str, str]) -> None:
+        """A program to its end, with a sign of life where it takes long. Raises ``ProviderError`` with its last words."""
+        with subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            errors="replace", start_new_session=True,
+        ) as process:  # fmt: skip
+            since, told, words = time.monotonic(), 0.0, deque[str](maxlen=KEPT_LINES)
+            try:
+                for line in process.stdout or ():
+                    words.append(line.strip())
+                    if time.monotonic() - since > told + PROGRESS_SECONDS:
+                        told = time.monotonic() - since
+                        say(f"{what}: {line.strip()}, {told:.0f} s")
+                code = process.wait()
+            except BaseException:
+                # Also on Ctrl-C: a script's own children would go on.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
+                raise
+        if code:
+            said = [line for line in words if "error:" in line.lower()] or list(words)[-1:]
+            raise ProviderError(f"{what} failed: {'; '.join(said[:3]) or f'exit code {code}'}")

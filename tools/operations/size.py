@@ -1,0 +1,46 @@
+"""``size``: the memory that the mapping's estimates come to, against ``maxmemory``."""
+
+import argparse
+import json
+from dataclasses import asdict
+
+from components.valkey.sizing import Sizing, sizing
+from tools.operations.stack import Stack
+
+NAME = "size"
+HELP = "expected Valkey memory by key pattern; exits 2 when what is never evicted takes over 60 % of maxmemory"
+TOO_MUCH = 2
+MIB = 1 << 20
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print a JSON document instead of a table")
+
+
+def run(stack: Stack, options: argparse.Namespace) -> int:
+    result = sizing(stack.mapping)
+    if options.json:
+        totals = {"total": result.total, "kept": result.kept, "warnings": result.warnings}
+        print(json.dumps({**asdict(result), **totals}, indent=2))
+    else:
+        print("\n".join(table(result)))
+    return TOO_MUCH if result.warnings else 0
+
+
+def table(result: Sizing) -> list[str]:
+    """A row a pattern, the largest first, then the totals and warnings."""
+    width = max(len(row.pattern) for row in result.patterns)
+    lines = [f"{'PATTERN':{width}}  {'KEYS':>8}  {'ENTRIES':>9}  {'MEMORY':>10}  WHEN MEMORY IS FULL"]
+    for row in sorted(result.patterns, key=lambda item: (-item.bytes, item.pattern)):
+        entries = "" if row.elements is None else str(row.elements)
+        fate = "evicted" if row.evictable else "stays"
+        lines.append(f"{row.pattern:{width}}  {row.keys:>8}  {entries:>9}  {_mib(row.bytes):>10}  {fate}")
+    for name, count in (("in total", result.total), ("never evicted", result.kept)):
+        share = f"{count / result.maxmemory:.0%} of maxmemory, {_mib(result.maxmemory)}"
+        lines.append(f"{name:{width}}  {'':>8}  {'':>9}  {_mib(count):>10}  {share}")
+    lines += [f"warning: {text}" for text in result.warnings]
+    return lines
+
+
+def _mib(count: int) -> str:
+    return f"{count / MIB:.1f} MiB"

@@ -1,0 +1,173 @@
+"""``streams``: every stream with its groups, what they have not done yet, and consumers that died over their work."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+
+from components.mapping import Mapping
+from components.mapping.access import stream_groups
+from components.mapping.names import duration_ms
+from pods.valkey_upkeep.groups import groups, lag, streams
+from pods.valkey_upkeep.resp import Connection, pairs
+from tools.operations.stack import Stack
+from tools.operations.upkeep import connected
+
+NAME = "streams"
+HELP = "show streams, groups, lag and pending entries; exits 2 when a group is missing or entries wait too long"
+PENDING_STEP = 1000
+OVERDUE = 2
+UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000))
+
+
+@dataclass(frozen=True)
+class DeadConsumer:
+    """A consumer that holds entries and has not been heard of for longer than the group's idle timeout."""
+
+    name: str
+    pending: int
+    idle_ms: int
+
+
+@dataclass
+class GroupState:
+    """``lag``: entries never delivered (None: the server can't tell). ``oldest_idle_ms``: of the pending entries, how
+    long ago the longest-waiting one was last delivered. ``overdue``: how many wait longer than the idle timeout."""
+
+    name: str
+    idle_timeout_ms: int
+    expected: bool = True
+    missing: bool = False
+    consumers: int = 0
+    lag: int | None = 0
+    pending: int = 0
+    oldest_idle_ms: int | None = None
+    overdue: int = 0
+    dead_consumers: list[DeadConsumer] = field(default_factory=list)
+
+    @property
+    def wrong(self) -> bool:
+        return self.missing or self.overdue > 0
+
+
+@dataclass
+class StreamState:
+    name: str
+    length: int
+    groups: list[GroupState]
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print a JSON document instead of a table")
+
+
+def run(stack: Stack, options: argparse.Namespace) -> int:
+    with connected(stack) as connection:
+        states = list(inspect(connection, stack.mapping))
+    if options.json:
+        print(json.dumps([asdict(state) for state in states], indent=2))
+    else:
+        print("\n".join(table(states)))
+    return OVERDUE if any(group.wrong for state in states for group in state.groups) else 0
+
+
+def inspect(connection: Connection, mapping: Mapping) -> Iterator[StreamState]:
+    """The streams of the mapping, and those that others made on shared patterns."""
+    wanted: dict[str, dict[str, int]] = {name: {} for name in mapping.valkey.streams}
+    for group in stream_groups(mapping):
+        wanted[group.stream][group.name] = duration_ms(group.idle_timeout)
+    live = streams(connection)
+    default = duration_ms(mapping.valkey.group_idle_timeout)
+    for name in [*wanted, *(stream for stream in live if stream not in wanted)]:
+        expected = wanted.get(name)
+        if name in live:
+            yield _stream(connection, name, expected, default)
+        else:
+            missing = [GroupState(group, idle, missing=True) for group, idle in (expected or {}).items()]
+            yield StreamState(name, 0, missing)
+
+
+def _stream(connection: Connection, name: str, expected: dict[str, int] | None, default: int) -> StreamState:
+    first, length = connection.transaction([("XRANGE", name, "-", "+", "COUNT", 1), ("XLEN", name)])
+    live = {group["name"]: group for group in groups(connection, name)}
+    found = []
+    for group, idle in (expected or {}).items():
+        if group not in live:
+            found.append(GroupState(group, idle, missing=True))
+    for group, info in live.items():
+        # On a shared pattern whoever consumes makes the groups: all are as they should be.
+        known = expected is None or group in expected
+        state = GroupState(group, (expected or {}).get(group, default), known)
+        state.consumers, state.pending = info["consumers"], info["pending"]
+        state.lag = lag(info, first[0][0] if first else None, length)
+        _pending(connection, name, state)
+        found.append(state)
+    return StreamState(name, length, sorted(found, key=lambda state: state.name))
+
+
+def _pending(connection: Connection, stream: str, state: GroupState) -> None:
+    """Entries are listed by their ID: the one that waits longest can be any of them, so all are looked at."""
+    start = "-"
+    while state.pending:
+        entries = connection.call("XPENDING", stream, state.name, start, "+", PENDING_STEP)
+        for entry, _consumer, idle, _deliveries in entries:
+            state.oldest_idle_ms = max(idle, state.oldest_idle_ms or 0)
+            state.overdue += idle > state.idle_timeout_ms
+            start = f"({entry}"
+        if len(entries) < PENDING_STEP:
+            break
+    for consumer in map(pairs, connection.call("XINFO", "CONSUMERS", stream, state.name)):
+        if consumer["pending"] and consumer["idle"] > state.idle_timeout_ms:
+            state.dead_consumers.append(DeadConsumer(consumer["name"], consumer["pending"], consumer["idle"]))
+
+
+def table(states: list[StreamState]) -> list[str]:
+    """Streams with their length, a row a group below each, and the remedy where something waits too long."""
+    rows: list[tuple[str, ...]] = [
+        ("STREAM / GROUP", "LENGTH", "CONSUMERS", "LAG", "PENDING", "OLDEST IDLE", "TIMEOUT", "")
+    ]
+    for state in states:
+        rows.append((state.name, str(state.length), "", "", "", "", "", "" if state.groups else "no group"))
+        for group in state.groups:
+            rows.append(_row(group))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        name, *numbers, note = (
+            cell.ljust(width) if column in (0, 7) else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        lines.append("  ".join([name, *numbers, note]).rstrip())
+    overdue = sum(group.overdue for state in states for group in state.groups)
+    if overdue:
+        lines.append(
+            f"{overdue} entries wait longer than their group's idle timeout: a consumer takes them over with "
+            "XAUTOCLAIM stream group consumer TIMEOUT-MS 0"
+        )
+    if any(group.missing for state in states for group in state.groups):
+        lines.append("missing groups are made by the next up")
+    return lines
+
+
+def _row(group: GroupState) -> tuple[str, ...]:
+    timeout = duration(group.idle_timeout_ms)
+    if group.missing:
+        return (f"  {group.name}", "", "", "", "", "", timeout, "MISSING")
+    notes = [f"OVERDUE {group.overdue}"] if group.overdue else []
+    notes += [
+        f"dead: {dead.name} (idle {duration(dead.idle_ms)}, holds {dead.pending})" for dead in group.dead_consumers
+    ]
+    notes += [] if group.expected else ["not in the mapping"]
+    unknown = "?" if group.lag is None else str(group.lag)
+    idle = "-" if group.oldest_idle_ms is None else duration(group.oldest_idle_ms)
+    return (f"  {group.name}", "", str(group.consumers), unknown, str(group.pending), idle, timeout, "; ".join(notes))
+
+
+def duration(milliseconds: int) -> str:
+    """Two units at most: ``45s``, ``3m 10s``, ``2d 4h``."""
+    parts: list[str] = []
+    for unit, size in UNITS:
+        count, milliseconds = divmod(milliseconds, size)
+        if count or parts:
+            parts.append(f"{count}{unit}")
+    return " ".join(part for part in parts[:2] if not part.startswith("0")) or "0s"

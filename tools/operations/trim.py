@@ -1,0 +1,24 @@
+"""``trim``: the retention of streams, once, now. On Kubernetes a CronJob runs the same code."""
+
+import argparse
+
+from components.valkey.plan import maintenance_plan
+from pods.valkey_upkeep import trim
+from pods.valkey_upkeep.__main__ import report_trimmed
+from tools.operations.stack import Stack
+from tools.operations.upkeep import connected
+
+NAME = "trim"
+HELP = (
+    "remove stream entries past their retention; exits 2 when unfinished ones went or keep a queue from being trimmed"
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print a JSON document instead of lines")
+
+
+def run(stack: Stack, options: argparse.Namespace) -> int:
+    with connected(stack) as connection:
+        results = list(trim.trim(connection, maintenance_plan(stack.mapping)))
+    return report_trimmed(results, as_json=options.json)

@@ -1,0 +1,108 @@
+"""``undelete``: put the last version before a delete or an overwrite on top again. Nothing is deleted for that.
+
+The version is copied, also where a delete marker could be removed: in a bucket that keeps everything, nobody deletes.
+"""
+
+import argparse
+from dataclasses import dataclass
+from typing import Any
+
+from provider.errors import ProviderError
+from provider.rustfs.store import Client, code
+from tools.operations import buckets
+from tools.operations.stack import Stack
+
+NAME = "undelete"
+HELP = "restore the last version of an object before it was deleted or overwritten"
+
+# What describes an object and would be lost by a copy in parts, as HeadObject and CopyObject both name it.
+KEPT = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType", "Metadata")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("key", metavar="BUCKET/KEY", help="the object, its bucket's name first")
+    parser.add_argument("--version-id", help="this version instead of the last one before")
+    parser.add_argument("--list", action="store_true", help="only list the versions, the newest first")
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version or, without content, a delete marker."""
+
+    id: str
+    time: str
+    size: int | None
+    latest: bool
+
+    def __str__(self) -> str:
+        what = "delete marker" if self.size is None else f"{self.size:,} bytes"
+        return f"{self.id}  {self.time}  {what}{'  (current)' if self.latest and self.size is not None else ''}"
+
+
+def run(stack: Stack, options: argparse.Namespace) -> int:
+    """Exit code 0 when a version was restored or listed. Raises ``ProviderError``."""
+    name, _, key = options.key.partition("/")
+    if not key:
+        raise ProviderError(f"{options.key!r} names no object; write BUCKET/KEY, like evidence/bundle-1/manifest.json")
+    bucket = stack.bucket_prefix + buckets.known(stack, name)
+    with stack.object_store.client() as client:
+        versions = _versions(client, bucket, key)
+        if options.list:
+            print("\n".join(str(version) for version in versions))
+            return 0
+        chosen = _chosen(versions, options.version_id, f"{bucket}/{key}")
+        restored = _restore(client, bucket, key, chosen)
+    print(
+        f"{bucket}/{key}: version {chosen.id} of {chosen.time} ({chosen.size:,} bytes) is current again, as {restored}"
+    )
+    return 0
+
+
+def _versions(client: Client, bucket: str, key: str) -> list[Version]:
+    """All versions and delete markers of the key, the newest first. Raises ``ProviderError`` when there is none."""
+    from botocore.exceptions import ClientError
+
+    found: list[dict[str, Any]] = []
+    try:
+        for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
+            items = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            found += [item for item in items if item["Key"] == key]
+            # Keys come in order: what follows only begins like this one.
+            if any(item["Key"] > key for item in items):
+                break
+    except ClientError as error:
+        if code(error) != "NoSuchBucket":
+            raise
+        raise ProviderError(f"bucket {bucket} does not exist; run pulumi up") from None
+    if not found:
+        raise ProviderError(f"no version of {bucket}/{key} is kept: it never was, or its versions have expired")
+    # Stable: of two in one second the server's order holds, except that it lists markers by themselves.
+    found.sort(key=lambda item: (item["IsLatest"], item["LastModified"]), reverse=True)
+    return [
+        Version(item["VersionId"], f"{item['LastModified']:%Y-%m-%d %H:%M:%S} UTC", item.get("Size"), item["IsLatest"])
+        for item in found
+    ]
+
+
+def _chosen(versions: list[Version], wanted: str | None, name: str) -> Version:
+    contents = [version for version in versions if version.size is not None]
+    if wanted is not None:
+        for version in contents:
+            if version.id == wanted:
+                return version
+        raise ProviderError(f"{name} has no version {wanted!r} with content; --list shows them")
+    earlier = [version for version in contents if not version.latest]
+    if not earlier:
+        raise ProviderError(
+            f"{name} has no earlier version: it was neither deleted nor overwritten, or that has expired"
+        )
+    return earlier[0]
+
+
+def _restore(client: Client, bucket: str, key: str, version: Version) -> str:
+    """Copy the version on top; the new version's id. Objects of any size: large ones are copied in parts."""
+    source = {"Bucket": bucket, "Key": key, "VersionId": version.id}
+    described = client.head_object(**source)
+    kept = {name: described[name] for name in KEPT if described.get(name)}
+    client.copy(source, bucket, key, ExtraArgs={**kept, "MetadataDirective": "REPLACE"})
+    return str(client.head_object(Bucket=bucket, Key=key).get("VersionId", "the current version"))

@@ -1,0 +1,30 @@
+"""The connection of the day-two commands to a stack's Valkey: the client that the jobs on Kubernetes have, too."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pods.valkey_upkeep.resp import Connection, Endpoint, MaintenanceError, UnreachableError
+from provider.errors import ProviderError
+from provider.valkey.server import CHECK_PLACE, CHECK_RIGHTS, CHECK_USER
+from tools.operations.stack import Stack
+
+
+@contextmanager
+def connected(stack: Stack) -> Iterator[Connection]:
+    """A connection as the admin, closed afterwards. Raises ``ProviderError`` for whatever goes wrong with it."""
+    server = stack.valkey
+    endpoint = Endpoint(server.host, server.port, server.user, server.password, server.tls)
+    try:
+        with Connection(endpoint) as connection:
+            yield connection
+    except MaintenanceError as error:
+        raise ProviderError(f"{error}{_remedy(error)}") from None
+
+
+def _remedy(error: MaintenanceError) -> str:
+    text = str(error)
+    if isinstance(error, UnreachableError):
+        return f"; {CHECK_PLACE}"
+    if "WRONGPASS" in text or "NOAUTH" in text:
+        return f"; {CHECK_USER}"
+    return f"; {CHECK_RIGHTS}" if "NOPERM" in text else ""

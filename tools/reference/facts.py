@@ -1,0 +1,103 @@
+"""What several pages say: privileges in words, who may do what on a table, where a page lies."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from components.mapping import Mapping
+from components.mapping.access import (
+    VERSION_TABLE,
+    KeyAccess,
+    key_access,
+    object_access,
+    schema_owners,
+    table_access,
+    tenant_rules,
+)
+from components.mapping.model import Table
+from tools.reference import catalog
+from tools.reference.markdown import code, prose
+
+ORDER = ("SELECT", "INSERT", "UPDATE", "DELETE")
+VERBS = {"write": "reads and writes", "read": "reads", "produce": "adds entries", "consume": "consumes"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The mapping, and what the migrations in ``sql`` add to it."""
+
+    mapping: Mapping
+    sql: Path
+
+    @cached_property
+    def catalog(self) -> catalog.Catalog:
+        return catalog.read(self.mapping.postgres.schemas, self.sql)
+
+    @cached_property
+    def owners(self) -> dict[str, str]:
+        """Schema -> module."""
+        return schema_owners(self.mapping)
+
+    def name(self, user: str) -> str:
+        """How the platform writes the name of a module or service."""
+        return self.mapping.users[user].name
+
+    def tables(self, schema: str) -> dict[str, Table]:
+        """Every table of a schema, those made at run time last."""
+        definition = self.mapping.postgres.schemas[schema]
+        return {**definition.tables, **definition.runtime_tables}
+
+    @cached_property
+    def access(self) -> dict[str, dict[tuple[str, str], tuple[str, str]]]:
+        """Module -> (schema, table) -> privileges on the whole table, and on columns, both as text."""
+        result: dict[str, dict[tuple[str, str], tuple[str, str]]] = {}
+        for module in self.mapping.modules:
+            tables = {}
+            for place, found in table_access(self.mapping, module).items():
+                if place[1] == VERSION_TABLE:
+                    continue
+                by_privilege: dict[str, list[str]] = {}
+                for column, privileges in found.columns.items():
+                    by_privilege.setdefault(privileges_text(privileges), []).append(column)
+                columns = "; ".join(
+                    f"{text} on {', '.join(code(c) for c in names)}" for text, names in by_privilege.items()
+                )
+                tables[place] = (privileges_text(found.privileges), columns)
+            result[module] = tables
+        return result
+
+    def tenants(self, schema: str, table: str) -> str:
+        """Whose the rows of a table are, as a sentence."""
+        rule = tenant_rules(self.mapping, schema).get(table)
+        if rule is None:
+            said = self.tables(schema)[table].tenant
+            return f"Rows are shared by all tenants: {prose(said.shared or '')}." if said else ""
+        if rule.parent is None:
+            return f"Each row is of the tenant in {code(rule.column)}."
+        return f"Each row is of the tenant of its row in {code(rule.parent)}, by {code(rule.column)}."
+
+    @cached_property
+    def keys(self) -> dict[str, tuple[KeyAccess, ...]]:
+        """User -> what it may do on which pattern."""
+        return {user: key_access(self.mapping, user) for user in self.mapping.users}
+
+    def objects(self, module: str) -> list[tuple[str, str]]:
+        """(path, verb in words) of every prefix that the module may use."""
+        return [
+            (f"{access.bucket}/{access.prefix}", VERBS[access.verb]) for access in object_access(self.mapping, module)
+        ]
+
+
+def privileges_text(privileges: Iterable[str]) -> str:
+    """In the order in which people say them."""
+    found = set(privileges)
+    return ", ".join([name for name in ORDER if name in found] + sorted(found - set(ORDER)))
+
+
+def module_page(user: str) -> str:
+    return f"reference/modules/{user}.md"
+
+
+def schema_page(schema: str) -> str:
+    return f"reference/schemas/{schema}.md"

@@ -1,0 +1,75 @@
+"""Who may do what, for auditors: by schema at a glance, then to the table and column."""
+
+from components.mapping.access import append_only_tables
+from tools.reference.facts import Facts, module_page, schema_page
+from tools.reference.markdown import NOTHING, Page, code, codes, link, page, prose, table
+
+PATH = "reference/access.md"
+
+LEGEND = """**O** owns: reads and writes every table. **W** writes every table, **R** reads every table.
+Small letters: only some tables or columns. A dash: nothing, the schema cannot be entered. No module can change or
+delete a row of an append-only table, and none has any privilege that is not listed here."""
+
+
+def pages(facts: Facts) -> list[Page]:
+    schemas = list(facts.mapping.postgres.schemas)
+    matrix = [
+        [
+            link(prose(facts.name(module)), PATH, module_page(module)),
+            *(_letter(facts, module, name) for name in schemas),
+        ]
+        for module in facts.mapping.modules
+    ]
+    head = ["Module", *(link(code(name), PATH, schema_page(name)) for name in schemas)]
+    tables = [
+        [prose(facts.name(module)), code(f"{schema}.{name}"), "; ".join(part for part in found if part)]
+        for module, access in facts.access.items()
+        for (schema, name), found in access.items()
+    ]
+    append_only = [
+        [code(f"{schema}.{name}"), prose(facts.tables(schema)[name].append_only or "")]
+        for schema in schemas
+        for name in append_only_tables(facts.mapping, schema)
+    ]
+    objects = [
+        [prose(facts.name(module)), code(path), verb]
+        for module in facts.mapping.modules
+        for path, verb in facts.objects(module)
+    ]
+    functions = [
+        [code(f"{schema}.{name}({', '.join(function.arguments)})"), codes(function.execute), prose(function.purpose)]
+        for schema, definition in facts.mapping.postgres.schemas.items()
+        for name, function in definition.functions.items()
+    ]
+    return [
+        page(
+            PATH,
+            "Access matrix",
+            "Overview",
+            LEGEND,
+            table(head, matrix),
+            "## Append-only tables",
+            "New rows are taken, existing ones never change: no login has UPDATE, DELETE or TRUNCATE, and triggers "
+            "refuse all three for everybody, the owner and a superuser included.",
+            table(["Table", "Why"], append_only),
+            "## Object storage",
+            table(["Module", "Path", "May"], objects),
+            "## Functions" if functions else None,
+            table(["Function", "Who may call it", "What it does"], functions),
+            "## Table by table",
+            table(["Module", "Table", "Privileges"], tables),
+        )
+    ]
+
+
+def _letter(facts: Facts, module: str, schema: str) -> str:
+    access = facts.mapping.modules[module].postgres
+    if schema in access.owns:
+        return "**O**"
+    if schema in access.writes:
+        return "**W**"
+    some = [target for target in (*access.writes, *access.reads) if target.startswith(f"{schema}.")]
+    writes = "w" if any(target in access.writes for target in some) else ""
+    if schema in access.reads:
+        return f"**R**{writes}"
+    return (writes or "r") if some else NOTHING

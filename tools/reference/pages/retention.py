@@ -1,0 +1,66 @@
+"""What is backed up how, and how long anything is kept."""
+
+from tools.reference.facts import Facts
+from tools.reference.markdown import Page, code, codes, page, prose, table
+
+PATH = "reference/retention.md"
+
+
+def pages(facts: Facts) -> list[Page]:
+    mapping = facts.mapping
+    backups = [
+        [title, codes(backup.strategy), backup.retention]
+        for title, backup in (
+            ("PostgreSQL", mapping.backups.postgres),
+            ("Valkey", mapping.backups.valkey),
+            ("RustFS", mapping.backups.rustfs),
+        )
+    ]
+    kept = [
+        *(
+            [code(f"{schema}.{name}"), "for ever: append-only", prose(table_.append_only)]
+            for schema in mapping.postgres.schemas
+            for name, table_ in facts.tables(schema).items()
+            if table_.append_only
+        ),
+        *(
+            [
+                f"keys {code(pattern)}",
+                _age(key.type, key.ttl, mapping.valkey.trim_acknowledged_after),
+                prose(key.purpose),
+            ]
+            for pattern, key in mapping.valkey.keys.items()
+        ),
+        *(
+            [
+                f"bucket {code(name)}",
+                f"current versions for ever, noncurrent ones {mapping.backups.rustfs.retention}"
+                + (f", each version locked for {bucket.object_lock.retention}" if bucket.object_lock else "")
+                + "".join(f"; under {code(prefix)} {age}" for prefix, age in bucket.noncurrent_versions.items()),
+                prose(bucket.purpose),
+            ]
+            for name, bucket in mapping.rustfs.buckets.items()
+        ),
+    ]
+    return [
+        page(
+            PATH,
+            "Retention and backups",
+            "Operation",
+            table(["Store", "Backup", "Kept"], backups),
+            "A bucket's versions are its backup: an object that was deleted or overwritten is there until its "
+            f"noncurrent version expires. No rule deletes a current version. Uploads that nobody finished are aborted "
+            f"after {mapping.rustfs.abort_multipart_after}.",
+            "## How long data are kept",
+            table(["What", "Kept", "Purpose"], kept),
+        )
+    ]
+
+
+def _age(kind: str, ttl: str, trimmed: str | None) -> str:
+    """How long a key or a stream's entries stay; ``trimmed`` is the age for streams without a TTL of their own."""
+    if kind != "stream":
+        return "until deleted" if ttl in ("infinite", "none") else ttl.replace("-", " ")
+    if ttl != "none":
+        return f"entries {ttl}"
+    return f"entries {trimmed}, longer until every group has acknowledged them" if trimmed else "entries for ever"

@@ -1,0 +1,75 @@
+"""A page for every schema: its ER diagram, and every table with columns, constraints and who may use it."""
+
+from tools.reference import diagrams
+from tools.reference.catalog import TableFacts
+from tools.reference.facts import Facts, module_page, schema_page
+from tools.reference.markdown import Page, bullets, code, codes, fence, link, page, prose, table
+
+
+def pages(facts: Facts) -> list[Page]:
+    return [_page(facts, name) for name in facts.mapping.postgres.schemas]
+
+
+def _page(facts: Facts, name: str) -> Page:
+    schema = facts.mapping.postgres.schemas[name]
+    owner = facts.owners[name]
+    return page(
+        schema_page(name),
+        f"Schema {name}",
+        "Schemas",
+        f"{prose(schema.purpose)}. Owned by {link(prose(facts.name(owner)), schema_page(name), module_page(owner))}; "
+        f"tables belong to role {code(f'{name}_owner')}, {code(f'{name}_writer')} and {code(f'{name}_reader')} use them.",
+        fence("mermaid", diagrams.entity_relations(name, schema, facts.catalog)),
+        *[block for definition in facts.tables(name) for block in _table(facts, name, definition)],
+        *_functions(facts, name),
+    )
+
+
+def _table(facts: Facts, schema: str, name: str) -> list[str | None]:
+    definition = facts.tables(schema)[name]
+    known = facts.catalog.get((schema, name), TableFacts())
+    runtime = name in facts.mapping.postgres.schemas[schema].runtime_tables
+    rows = [
+        [
+            code(column),
+            code(kind),
+            "not null" if column in known.not_null else "",
+            code(known.defaults[column]) if column in known.defaults else "",
+            " ".join(
+                [
+                    *(["primary key"] if column in known.primary_key else []),
+                    *(f"→ {code(key.target)}" for key in known.foreign_keys if column in key.columns),
+                ]
+            ),
+            prose(known.comments.get(column, "")),
+        ]
+        for column, kind in definition.columns.items()
+    ]
+    rules = [
+        *(f"Unique: {codes(columns)}" for columns in known.uniques),
+        *(f"Check: {code(check)}" for check in known.checks),
+        *(f"Index {code(index)} on {code(on)}" for index, on in known.indexes.items()),
+    ]
+    users = [
+        [link(prose(facts.name(module)), schema_page(schema), module_page(module)), "; ".join(p for p in found if p)]
+        for module, access in facts.access.items()
+        if (found := access.get((schema, name))) is not None
+    ]
+    return [
+        f"## {name if '{' not in name else code(name)}",
+        f"{prose(definition.purpose)}." + (" Made at run time, one for each policy." if runtime else ""),
+        f"**Append-only**: {prose(definition.append_only)}." if definition.append_only else None,
+        facts.tenants(schema, name),
+        table(["Column", "Type", "", "Default", "Key", "Meaning"], rows),
+        bullets(rules),
+        table(["Module", "May"], users),
+    ]
+
+
+def _functions(facts: Facts, schema: str) -> list[str | None]:
+    functions = facts.mapping.postgres.schemas[schema].functions
+    rows = [
+        [code(f"{name}({', '.join(function.arguments)})"), codes(function.execute), prose(function.purpose)]
+        for name, function in functions.items()
+    ]
+    return ["## Functions", table(["Function", "Who may call it", "What it does"], rows)] if rows else []

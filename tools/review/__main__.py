@@ -1,0 +1,177 @@
+"""``python -m tools.review``: previews in, one Markdown comment out.
+
+Exit code 0 when nothing reaches the threshold or labels approve it, 2 when the check fails, 1 when a preview failed or
+the comment could not be made.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tools.review import comment, policy, preview, run
+from tools.review.approval import Approvals
+from tools.review.context import Context
+from tools.review.errors import ReviewError
+from tools.review.mask import mask
+from tools.review.origin import MAPPING, Origins
+from tools.review.risk import Risk
+from tools.review.verdict import Verdict, threshold
+
+FAILED, BLOCKED = 1, 2
+INTERRUPTED = 130  # as shells have it: 128 + SIGINT
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="python -m tools.review", description="Turn previews into one Markdown comment; the exit code is the verdict.",
+        epilog="exit code: 0 fine or approved, 2 the check fails, 1 a preview failed or the comment could not be made",
+    )  # fmt: skip
+    add = top.add_argument
+    add("files", nargs="*", metavar="FILE", help="what `pulumi preview --json` wrote, either form; - is standard input")
+    add("--stack", action="append", default=[], help="run the preview of this stack; may be repeated")
+    add("--output", type=Path, help="write the comment to this file instead of standard output")
+    add("--json", type=Path, dest="report", help="write the full report to this file")
+    add("--threshold", type=_risk, help="least risk that fails the check (default: the stack's reviewThreshold)")
+    add(
+        "--approve",
+        action="append",
+        default=[],
+        metavar="LABEL",
+        help="a label of the pull request, or a JSON array of them; may be repeated",
+    )
+    add(
+        "--drift",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="what `python -m tools.operations drift --json` wrote",
+    )
+    add("--mapping", type=Path, default=Path(MAPPING), help=f"where changes come from (default: {MAPPING})")
+    add("--source-url", default="", help="the repository at the commit, for links: https://host/owner/name/blob/SHA")
+    add("--report-url", default="", help="where the full report can be had, for the comment to say so")
+    return top
+
+
+def _risk(text: str) -> Risk:
+    try:
+        return Risk.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    top = parser()
+    options = top.parse_args(arguments)
+    if not options.files and not options.stack:
+        top.error("give a file with a preview, or --stack")
+    try:
+        return _review(options)
+    except ReviewError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _review(options: argparse.Namespace) -> int:
+    origins = Origins.read(options.mapping, options.source_url)
+    drift = _drift(options.drift)
+    secrets: list[str] = []
+    verdicts = []
+    for found in _previews(options, secrets):
+        secrets += policy.plain_secrets(found.config).values()
+        try:
+            least = threshold(found, options.threshold)
+        except ValueError as error:
+            raise ReviewError(f"config reviewThreshold of stack {found.stack}: {error}") from None
+        context = Context(found, origins, Path())
+        verdicts.append(Verdict(context, least, Approvals.read(options.approve), tuple(drift.get(found.stack, ()))))
+    # The worst one first.
+    verdicts.sort(key=lambda item: (not item.failed, not item.blocked, -item.risk, item.preview.stack))
+    report = (
+        f"[the report]({options.report_url})"
+        if options.report_url
+        else (f"`{options.report.name}`" if options.report else "")
+    )
+    keep = (options.source_url.rstrip("/"), options.report_url)
+    text = comment.write(verdicts, comment.Options(report, tuple(secrets), keep))
+    document = {"version": 1, "stacks": [_masked(verdict.report(), secrets, keep) for verdict in verdicts]}
+    _write(options.report, json.dumps(document, indent=2) + "\n")
+    if options.output:
+        _write(options.output, text)
+    else:
+        sys.stdout.write(text)
+    if any(verdict.failed for verdict in verdicts):
+        return FAILED
+    return BLOCKED if any(verdict.blocked for verdict in verdicts) else 0
+
+
+def _masked(value: Any, secrets: Sequence[str], keep: Sequence[str]) -> Any:
+    """Every text in a document by itself, so that it stays a document."""
+    if isinstance(value, str):
+        return mask(value, secrets, keep)
+    if isinstance(value, dict):
+        return {mask(str(key), secrets, keep): _masked(item, secrets, keep) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(item, secrets, keep) for item in value]
+    return value
+
+
+def _previews(options: argparse.Namespace, secrets: list[str]) -> list[preview.Preview]:
+    found = [_parsed(name) for name in options.files]
+    for stack in options.stack:
+        print(f"preview of {stack} ...", file=sys.stderr, flush=True)
+        secrets += run.secrets(stack)
+        found.append(preview.parse(run.preview(stack), stack))
+    twice = {
+        item.stack for item in found if sum((one.project, one.stack) == (item.project, item.stack) for one in found) > 1
+    }
+    if twice:
+        raise ReviewError(f"two previews of stack {', '.join(sorted(twice))}; give one of each stack")
+    return found
+
+
+def _parsed(name: str) -> preview.Preview:
+    try:
+        return preview.parse(_read(name), Path(name).stem if name != "-" else "")
+    except ReviewError as error:
+        raise ReviewError(f"{name}: {error}") from None
+
+
+def _read(name: str) -> str:
+    try:
+        raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise ReviewError(f"cannot read {name}: {error.strerror}") from None
+    return raw.decode("utf-8-sig", "replace")
+
+
+def _drift(files: list[Path]) -> dict[str, list[str]]:
+    """Stack -> sentences, from the documents of the day-two command."""
+    found: dict[str, list[str]] = {}
+    for file in files:
+        try:
+            document = json.loads(_read(str(file)))
+            lines = [f"{item['store']}: {item['sentence']}" for item in document["differences"]]
+            lines += [f"could not be compared: {error}" for error in document.get("errors", ())]
+            found.setdefault(str(document["stack"]), []).extend(lines)
+        except (ValueError, KeyError, TypeError):
+            raise ReviewError(f"{file} is not what `python -m tools.operations drift --json` writes") from None
+    return found
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path is None:
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ReviewError(f"{path} cannot be written: {error.strerror}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

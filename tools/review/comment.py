@@ -1,0 +1,259 @@
+"""The comment: verdicts first, then what destroys data, then what changes, each with its details folded under it.
+
+GitHub takes 65,536 characters. When there is more, whole blocks are left out: folded details first and the least
+risky first of all, then sentences in the same order. What destroys data is never left out.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tools.review.approval import label
+from tools.review.change import STORES, Change
+from tools.review.escape import block, code, folded, plain
+from tools.review.kinds import generic
+from tools.review.layout import DETAILS, LIMIT, SENTENCES, Block, fitted
+from tools.review.mask import mask
+from tools.review.preview import Step
+from tools.review.risk import Risk
+from tools.review.verdict import Verdict
+
+LONGEST_ERROR = 6_000
+LONGEST_DETAIL = 20_000
+MOST_LINES = 40
+
+
+@dataclass(frozen=True)
+class Options:
+    """``report`` says in Markdown where the full report is; ``secrets`` are values that must not appear; ``keep``
+    are addresses that are no secrets, however they look."""
+
+    report: str = ""
+    secrets: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    limit: int = LIMIT
+
+
+def marker(project: str, stack: str) -> str:
+    """Hidden, exact, one for each project and stack: by it the comment is found again."""
+    name = f"{project}/{stack}".replace("--", "-%2D").replace(">", "%3E")
+    return f"<!-- stellaops-storage review: {name} -->"
+
+
+def markers(verdicts: Iterable[Verdict]) -> str:
+    return "\n".join(marker(item.preview.project or "-", item.preview.stack) for item in verdicts)
+
+
+def write(verdicts: list[Verdict], options: Options) -> str:
+    """The whole comment."""
+    blocks = [Block("\n".join(_headline(verdict) for verdict in verdicts if not verdict.unchanged))]
+    unchanged = [code(verdict.preview.stack) for verdict in verdicts if verdict.unchanged]
+    if unchanged:
+        blocks.append(Block(f"\N{WHITE HEAVY CHECK MARK} no changes: {', '.join(unchanged)}"))
+    told = [verdict for verdict in verdicts if not verdict.unchanged]
+    for verdict in told:
+        if len(told) > 1:
+            blocks.append(Block(f"## {code(verdict.preview.stack)}"))
+        blocks += _stack(verdict)
+    blocks = [block for block in blocks if block.text]
+    for item in blocks:
+        item.text = mask(item.text, options.secrets, options.keep)
+    text = fitted(blocks, markers(verdicts), options.report, options.limit)
+    return mask(text, options.secrets, options.keep)
+
+
+def _headline(verdict: Verdict) -> str:
+    """The verdict: how bad, what fails the check, and how much changes. Replacements are counted apart."""
+    name = f"**{code(verdict.preview.stack)}**"
+    if verdict.failed:
+        return f"\N{CROSS MARK} {name}: **the preview failed**  "
+    words = {"create": "created", "update": "changed", "delete": "deleted", "replace": "**replaced**"}
+    counts = verdict.preview.counts
+    counted = [f"{count} {words[op]}" for op, count in counts.items() if op != "replace"]
+    counted += [f"{counts['replace']} {words['replace']}"] if "replace" in counts else []
+    counted += [f"{verdict.preview.same_count} unchanged"] if verdict.preview.same_count else []
+    sign = "\N{NO ENTRY}" if verdict.blocked else "\N{WHITE HEAVY CHECK MARK}"
+    if not verdict.blocked and verdict.risk > Risk.ADDITIVE:
+        sign = "\N{WARNING SIGN}\N{VARIATION SELECTOR-16}"
+    risk = f"**{verdict.risk.words}**" if verdict.risk else "no risk"
+    return f"{sign} {name}: {risk}{_state(verdict)} \N{MIDDLE DOT} {', '.join(counted) or 'no resources'}  "
+
+
+def _state(verdict: Verdict) -> str:
+    broken = sum(violation.mandatory for violation in verdict.violations)
+    parts = []
+    if verdict.unapproved:
+        parts.append(f"{len(verdict.unapproved)} to approve")
+    elif verdict.risk >= verdict.threshold:
+        parts.append("approved")
+    if broken:
+        parts.append(f"{broken} rule{'s' if broken > 1 else ''} broken")
+    return f", {', '.join(parts)}" if parts else ""
+
+
+def _stack(verdict: Verdict) -> list[Block]:
+    blocks = [Block(_errors(verdict))]
+    worst = [change for change in verdict.changes if change.risk == Risk.DATA_LOSS]
+    if worst:
+        blocks.append(_destructive(verdict, worst))
+    blocks.append(Block(_violations(verdict)))
+    blocks.append(Block(_approvals(verdict)))
+    shown: set[str] = set()
+    blocks += _details(verdict, worst, shown)
+    rest = [change for change in verdict.changes if change.risk != Risk.DATA_LOSS]
+    for store in STORES:
+        changes = [change for change in rest if change.store == store]
+        if changes:
+            blocks += _store(verdict, store, changes, shown)
+    left = [
+        step for step in verdict.preview.changes if step.urn not in shown and not step.type.startswith(generic.SILENT)
+    ]
+    if left:
+        blocks.append(Block(_folded_steps(left, "other resources"), DETAILS, Risk.NONE))
+    return [*blocks, *_contract(verdict), Block(_drift(verdict)), Block(_warnings(verdict), DETAILS, Risk.NONE)]
+
+
+def _errors(verdict: Verdict) -> str:
+    if not verdict.failed:
+        return ""
+    texts = []
+    for error in verdict.preview.errors:
+        cut = (
+            f"\n... ({len(error) - LONGEST_ERROR} characters more in the report)" if len(error) > LONGEST_ERROR else ""
+        )
+        texts.append(error[:LONGEST_ERROR] + cut)
+    text = "\n".join(texts[:MOST_LINES])
+    return f"What the engine said, nothing was changed:\n\n{block(text[: LONGEST_ERROR * 2])}"
+
+
+def _destructive(verdict: Verdict, changes: list[Change]) -> Block:
+    lines, names = [], []
+    for change in changes:
+        covered = verdict.approvals.cover(change)
+        how = "**approved**" if covered else f"to approve it: label {code(label(change))}"
+        lines.append(f"> - {_sentence(verdict, change)}; {how}")
+        names.append(f"> - {code(change.resource)}{' (approved)' if covered else ''}")
+    head = "> [!CAUTION]\n> **This destroys data or lets it be destroyed**\n>\n"
+    return Block(head + "\n".join(lines), risk=Risk.DATA_LOSS, short=head + "\n".join(names))
+
+
+def _sentence(verdict: Verdict, change: Change) -> str:
+    link = verdict.context.origins.link(change.origin)
+    return f"{change.sentence}{f' ({link})' if link else ''}"
+
+
+def _violations(verdict: Verdict) -> str:
+    if not verdict.violations:
+        return ""
+    lines = [
+        f"- **{code(violation.rule)}**{'' if violation.mandatory else ' (advisory)'}: {plain(violation.message)}"
+        for violation in verdict.violations
+    ]
+    return "#### Rules that are broken\n" + _capped(lines)
+
+
+def _approvals(verdict: Verdict) -> str:
+    """What a stricter threshold asks for; data loss says it in its own block."""
+    asked = [change for change in verdict.unapproved if change.risk != Risk.DATA_LOSS]
+    if not asked:
+        return ""
+    lines = list(dict.fromkeys(f"- {code(label(change))}" for change in asked))
+    return f"This stack asks for a label from **{verdict.threshold.words}** on:\n" + _capped(lines)
+
+
+def _store(verdict: Verdict, store: str, changes: list[Change], shown: set[str]) -> list[Block]:
+    """One block of sentences and one of details a group, under the store's heading."""
+    blocks = []
+    groups = dict.fromkeys(change.group for change in changes)
+    for index, group in enumerate(groups):
+        found = [change for change in changes if change.group == group]
+        lines = [f"- {_sentence(verdict, change)} \N{MIDDLE DOT} {change.risk.words}" for change in found]
+        heading = f"#### {store}\n" if index == 0 else ""
+        worst = max(change.risk for change in found)
+        blocks.append(Block(heading + "\n".join(lines), SENTENCES, worst))
+        blocks += _details(verdict, found, shown)
+    return blocks
+
+
+def _details(verdict: Verdict, changes: list[Change], shown: set[str]) -> list[Block]:
+    """The text of migrations, and properties of each resource once: where it is told first."""
+    blocks = [Block(change.extra, DETAILS, change.risk) for change in changes if change.extra]
+    urns = {urn for change in changes for urn in change.urns} - shown
+    shown |= urns
+    steps = [step for step in (verdict.preview.step(urn) for urn in sorted(urns)) if step is not None]
+    if steps:
+        worst = max(change.risk for change in changes)
+        blocks.append(Block(_folded_steps(steps, ""), DETAILS, worst))
+    return blocks
+
+
+def _folded_steps(steps: list[Step], what: str) -> str:
+    text = "\n".join(generic.properties(step) for step in steps)
+    if len(text) > LONGEST_DETAIL:
+        text = f"{text[:LONGEST_DETAIL]}\n... ({len(text) - LONGEST_DETAIL} characters more in the report)"
+    count = f"{len(steps)} {what or 'resource' + ('' if len(steps) == 1 else 's')}"
+    return folded(f"{count}, property by property", block(text, "diff"))
+
+
+def _contract(verdict: Verdict) -> list[Block]:
+    difference = verdict.contract
+    if not verdict.preview.complete and verdict.preview.changes and not verdict.failed:
+        hint = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true"
+        return [
+            Block(
+                f"#### Contract\nnot in this form of the preview (run it with {code(hint)})", SENTENCES, Risk.ADDITIVE
+            )
+        ]
+    if not difference:
+        return []
+    lines = [
+        f"- {kind} {code(path)}"
+        for kind, paths in (
+            ("**removed**", difference.removed),
+            ("**retyped**", difference.retyped),
+            ("changed", difference.changed),
+            ("added", difference.added),
+        )
+        for path in paths
+    ]
+    counts = ", ".join(
+        f"{len(paths)} field{'' if len(paths) == 1 else 's'} {kind}"
+        for kind, paths in (
+            ("added", difference.added),
+            ("removed", difference.removed),
+            ("retyped", difference.retyped),
+            ("changed", difference.changed),
+        )
+        if paths
+    )
+    old, new = difference.version
+    version = f"version {code(old)}" if old == new else f"version {code(old)} becomes {code(new)}"
+    head = f"#### Contract for services\n{version}: {counts}"
+    breaking = bool(difference.removed or difference.retyped)
+    return [
+        Block(head, SENTENCES, Risk.ACCESS_REVOKED if breaking else Risk.ADDITIVE),
+        Block(
+            folded("fields", _capped(lines, MOST_LINES * 5)),
+            DETAILS,
+            Risk.ACCESS_REVOKED if breaking else Risk.ADDITIVE,
+        ),
+    ]
+
+
+def _drift(verdict: Verdict) -> str:
+    if not verdict.drifted:
+        return ""
+    lines = [f"- {code(line)}" for line in verdict.drifted]
+    return "#### Drift: the stores are not as they were left\n" + _capped(lines)
+
+
+def _warnings(verdict: Verdict) -> str:
+    if not verdict.preview.warnings:
+        return ""
+    text = "\n".join(verdict.preview.warnings)
+    return folded(f"{len(verdict.preview.warnings)} warnings of the engine", block(text[:LONGEST_DETAIL]))
+
+
+def _capped(lines: list[str], most: int = MOST_LINES) -> str:
+    if len(lines) <= most:
+        return "\n".join(lines)
+    return "\n".join([*lines[:most], f"- and {len(lines) - most} more in the report"])

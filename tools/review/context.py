@@ -1,0 +1,77 @@
+"""What the kinds of change are told from: the preview, the mapping's places, the contract before and after."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tools.review.origin import Origins
+from tools.review.preview import Preview, Step
+from tools.review.tokens import AWS_BUCKET, BUCKET, GRANT, INVENTORY, SCHEMA
+
+
+@dataclass(frozen=True)
+class Context:
+    """``root`` is the project's directory, where the text of migrations is read."""
+
+    preview: Preview
+    origins: Origins = field(default_factory=Origins)
+    root: Path = Path()
+
+    def steps(self, *types: str) -> Iterator[Step]:
+        """Every step of these types, unchanged ones included."""
+        return (step for step in self.preview.steps if step.type in types)
+
+    @cached_property
+    def contracts(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """The contract as it is, and as it will be where the preview tells."""
+        old, new = self.preview.outputs()
+        return _document(old.get("contract")) or {}, None if new is None else _document(new.get("contract"))
+
+    @cached_property
+    def made_schemas(self) -> frozenset[str]:
+        """Schemas that the run creates: what is told of them is told in one sentence."""
+        return frozenset(step.name for step in self.steps(SCHEMA) if step.op == "create")
+
+    @cached_property
+    def dropped_schemas(self) -> frozenset[str]:
+        return frozenset(step.name for step in self.steps(SCHEMA) if step.op == "delete")
+
+    @cached_property
+    def inventory(self) -> tuple[str, ...]:
+        """The list of logins and schemas, where it changes: it follows from those that come and go."""
+        return tuple(step.urn for step in self.steps(INVENTORY) if step.op != "same")
+
+    @cached_property
+    def granted(self) -> frozenset[tuple[str, str]]:
+        """(schema, table) on which somebody has something: the tables that are there."""
+        return frozenset(
+            (str(step.old.live("schema", "")), str(table))
+            for step in self.steps(GRANT)
+            for table in step.old.live("objects") or ()
+        )
+
+    @cached_property
+    def buckets(self) -> dict[str, str]:
+        """Physical name -> the mapping's."""
+        return {str(step.state.live("bucket", step.name)): step.name for step in self.steps(BUCKET, AWS_BUCKET)}
+
+    @cached_property
+    def made_buckets(self) -> frozenset[str]:
+        """The mapping's names of buckets that the run creates."""
+        return frozenset(step.name for step in self.steps(BUCKET, AWS_BUCKET) if step.op == "create")
+
+    def memberships(self) -> dict[str, tuple[str, ...]]:
+        """Module -> the group roles that its login has now, as the contract says."""
+        modules = self.contracts[0].get("modules")
+        found = {}
+        for name, module in (modules if isinstance(modules, dict) else {}).items():
+            use = module.get("postgres") if isinstance(module, dict) else None
+            members = use.get("member_of") if isinstance(use, dict) else None
+            found[str(name)] = tuple(str(role) for role in members) if isinstance(members, list) else ()
+        return found
+
+
+def _document(value: Any) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) else None

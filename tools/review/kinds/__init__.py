@@ -1,0 +1,40 @@
+"""What a change of each resource type means to a reader.
+
+A module here has ``TYPES`` and ``changes(context, steps)``; ``KINDS`` lists them. To teach the review a new resource
+type, add its token to a module, or a module to the list; until then ``generic`` speaks for it, on the safe side.
+"""
+
+from types import ModuleType
+
+from tools.review.change import STORES, Change
+from tools.review.context import Context
+from tools.review.kinds import (
+    buckets,
+    contract_access,
+    contract_ages,
+    credentials,
+    generic,
+    kubernetes,
+    migrations,
+    object_store_users,
+    postgres_access,
+    postgres_objects,
+    valkey,
+)
+
+KINDS: tuple[ModuleType, ...] = (
+    postgres_objects, migrations, postgres_access, valkey, kubernetes, buckets, object_store_users, credentials,
+)  # fmt: skip
+
+
+def changes(context: Context) -> list[Change]:
+    """Everything that will be different, by store, the worst first."""
+    known = {type_ for kind in KINDS for type_ in kind.TYPES}
+    result: list[Change] = []
+    for kind in KINDS:
+        result += kind.changes(context, list(context.steps(*kind.TYPES)))
+    result += generic.changes(context, [step for step in context.preview.changes if step.type not in known])
+    result += contract_access.changes(context)
+    result += contract_ages.changes(context)
+    result += generic.unprotected(context)
+    return sorted(result, key=lambda change: (STORES.index(change.store), -change.risk, change.group, change.sentence))

@@ -1,0 +1,90 @@
+"""What binds everybody in a bucket: its policy, ours being the guard of evidence, and the block of public access."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from components.rustfs.policies import KEEP_OBJECTS, KEEP_SETTINGS
+from tools.review.change import Change
+from tools.review.escape import code, codes
+from tools.review.preview import State, Step
+from tools.review.risk import Risk
+
+STORE = "Object store"
+
+_GUARDS = {
+    KEEP_OBJECTS: ("nobody may delete objects there", "objects there **may be deleted** again"),
+    KEEP_SETTINGS: ("nobody may shorten what it keeps", "what it keeps may be shortened again"),
+}
+
+
+def policy(name: str, step: Step, *, fresh: bool) -> list[Change]:
+    """A bucket's policy by its statements: guards, grants to everyone, and whatever else it denies and allows."""
+    before, after = (_statements(state) for state in (step.old, step.new))
+
+    def change(risk: Risk, sentence: str) -> Change:
+        return Change(
+            risk, STORE, name, f"{code(name)}: {sentence}", name, ("rustfs", "buckets", step.name), (step.urn,)
+        )
+
+    result = []
+    for sid in sorted(before.keys() | after.keys()):
+        old, new = before.get(sid), after.get(sid)
+        if old == new:
+            continue
+        if sid in _GUARDS:
+            made, lifted = _GUARDS[sid]
+            what = made if old is None else lifted if new is None else f"what guards it changes ({code(sid)})"
+            risk = Risk.ADDITIVE if fresh else Risk.ACCESS_REVOKED
+            result.append(change(risk if old is None else Risk.DATA_LOSS, what))
+            continue
+        for statement, does in ((old, "no longer "), (new, "")):
+            if statement is not None:
+                allows = statement.get("Effect") == "Allow"
+                who = "everyone" if _everyone(statement) else "somebody"
+                what = f"{who} is {does}{'allowed' if allows else 'denied'} {codes(_listed(statement.get('Action')))}"
+                widens = allows == (statement is new)
+                result.append(change(Risk.ACCESS_WIDENED if widens else Risk.ACCESS_REVOKED, what))
+    return result or [change(Risk.NONE, "its policy is set again")]
+
+
+def grants_to_everyone(step: Step) -> Iterator[str]:
+    """What a bucket's policy lets anybody do, without a key."""
+    for statement in _statements(step.new).values():
+        if statement.get("Effect") == "Allow" and _everyone(statement):
+            yield f"the policy of bucket {step.name} allows {', '.join(_listed(statement.get('Action')))} to everyone"
+
+
+def public_access(name: str, step: Step) -> list[Change]:
+    """The settings that keep a bucket from being opened to the public."""
+    keys = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+    before, after = ({key for key in keys if state.asked(key)} for state in (step.old, step.new))
+    if step.op == "delete":
+        after = set()
+    if before - after:
+        risk, what = Risk.ACCESS_WIDENED, f"public access is **no longer blocked** ({codes(sorted(before - after))})"
+    elif after - before:
+        risk, what = Risk.ADDITIVE, "public access is blocked"
+    else:
+        risk, what = Risk.NONE, "the block of public access is set again"
+    return [Change(risk, STORE, name, f"{code(name)}: {what}", name, ("rustfs", "buckets", step.name), (step.urn,))]
+
+
+def _statements(state: State) -> dict[str, dict[str, Any]]:
+    """Sid, else the number, -> statement. None where the policy is not known before the run."""
+    try:
+        document = json.loads(str(state.live("policy") or "{}"))
+    except ValueError:
+        return {}
+    found = document.get("Statement") if isinstance(document, dict) else None
+    statements = [found] if isinstance(found, dict) else found if isinstance(found, list) else []
+    return {str(item.get("Sid") or number): item for number, item in enumerate(statements) if isinstance(item, dict)}
+
+
+def _everyone(statement: dict[str, Any]) -> bool:
+    principal = statement.get("Principal")
+    return "*" in (_listed(principal.get("AWS")) if isinstance(principal, dict) else _listed(principal))
+
+
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else [str(item) for item in value or ()]

@@ -1,0 +1,244 @@
+"""Buckets: what keeps old versions, for how long, and what would lose objects."""
+
+from typing import Any
+
+from tools.review.change import Change, Path_
+from tools.review.context import Context
+from tools.review.escape import code, codes
+from tools.review.kinds import bucket_rights, generic
+from tools.review.preview import State, Step
+from tools.review.risk import Risk
+from tools.review.tokens import (
+    AWS_BUCKET,
+    BUCKET,
+    BUCKET_POLICY,
+    LIFECYCLE,
+    OBJECT_LOCK,
+    PUBLIC_ACCESS_BLOCK,
+    VERSIONING,
+)
+
+TYPES = (BUCKET, AWS_BUCKET, VERSIONING, LIFECYCLE, OBJECT_LOCK, BUCKET_POLICY, PUBLIC_ACCESS_BLOCK)
+STORE = "Object store"
+FOREVER = 1 << 40  # days
+COMPLIANCE = "COMPLIANCE"
+
+RETENTION: Path_ = ("backups", "rustfs", "retention")
+ABORT: Path_ = ("rustfs", "abort_multipart_after")
+
+
+def changes(context: Context, steps: list[Step]) -> list[Change]:
+    result: list[Change] = []
+    gone: set[str] = set()
+    for step in steps:
+        if step.type in (BUCKET, AWS_BUCKET):
+            gone |= {step.name} if step.op in ("delete", "replace") else set()
+            result += _bucket(context, step) if step.op != "same" else []
+    for step in steps:
+        if step.op == "same" or (step.name in gone and step.op in ("delete", "replace")):
+            continue
+        if step.type in _SETTINGS:
+            result += _SETTINGS[step.type](step)
+        elif step.type in (BUCKET_POLICY, PUBLIC_ACCESS_BLOCK):
+            result += _rights(step, fresh=step.name in context.made_buckets)
+    return result
+
+
+def _rights(step: Step, *, fresh: bool) -> list[Change]:
+    if step.type == PUBLIC_ACCESS_BLOCK:
+        return bucket_rights.public_access(_name(step), step)
+    return bucket_rights.policy(_name(step), step, fresh=fresh)
+
+
+def _name(step: Step) -> str:
+    return str((step.old if step.op == "delete" else step.new).live("bucket", step.name))
+
+
+def _bucket(context: Context, step: Step) -> list[Change]:
+    name, old = _name(step), str(step.old.live("bucket", step.name))
+    origin = ("rustfs", "buckets", step.name)
+    lock = "object_lock" if step.type == BUCKET else "objectLockEnabled"
+    force = "force_destroy" if step.type == BUCKET else "forceDestroy"
+
+    def change(risk: Risk, sentence: str, bucket: str = name, urns: tuple[str, ...] = (step.urn,)) -> Change:
+        return Change(risk, STORE, bucket, sentence, bucket, origin, urns)
+
+    # What is set on a bucket goes with it.
+    urns = (
+        step.urn,
+        *(
+            item.urn
+            for item in context.steps(*_SETTINGS, BUCKET_POLICY, PUBLIC_ACCESS_BLOCK)
+            if item.name == step.name and item.op in ("delete", "replace")
+        ),
+    )
+
+    if step.op == "create":
+        locked = ", with object lock" if step.new.asked(lock) else ""
+        return [change(Risk.ADDITIVE, f"bucket {code(name)} is made{locked}")]
+    if step.op in ("delete", "replace"):
+        refused = "" if step.old.live(force) else " (refused while it holds any: allowDataLoss is off)"
+        anew = ""
+        if step.op == "replace":
+            anew = " and made anew" if name == old else f"; {code(name)} is made instead"
+        if step.op == "replace" and bool(step.old.live(lock)) != bool(step.new.asked(lock)):
+            anew += f", {'with' if step.new.asked(lock) else 'without'} object lock"
+        return [change(Risk.DATA_LOSS, f"bucket {code(old)} is deleted with all its objects{anew}{refused}", old, urns)]
+    result = _rules(step, name, _ours(step.old), _ours(step.new)) if step.type == BUCKET else []
+    if step.old.asked(force) != step.new.asked(force):
+        opened = bool(step.new.asked(force))
+        verb = "may from now on be deleted with its objects" if opened else "can no longer be deleted with its objects"
+        result.append(change(Risk.ACCESS_WIDENED if opened else Risk.NONE, f"bucket {code(name)} {verb}"))
+    rest = generic.changed_keys(step) - {force, lock, "rules", "bucket", "left_to_server", "guard"}
+    if rest:
+        result.append(change(Risk.RESTART, f"bucket {code(name)} changes: {codes(sorted(rest))}"))
+    if not result:
+        result.append(change(Risk.NONE, f"the rules of bucket {code(name)} are set again"))
+    return result
+
+
+def _versioning(step: Step) -> list[Change]:
+    name = _name(step)
+    before = _status(step.old) if step.op != "create" else ""
+    after = _status(step.new) if step.op != "delete" else "Suspended"
+    if step.op == "create":
+        risk, sentence = (
+            (Risk.ADDITIVE, f"{code(name)} keeps old versions of its objects")
+            if after == "Enabled"
+            else (Risk.DATA_LOSS, f"{code(name)} keeps **no old versions**: what is deleted or overwritten is gone")
+        )
+    elif after != "Enabled":
+        risk = Risk.DATA_LOSS
+        sentence = f"{code(name)} **no longer keeps old versions**: what is deleted or overwritten from now on is gone"
+    elif before != after:
+        risk, sentence = Risk.ADDITIVE, f"{code(name)} keeps old versions again"
+    else:
+        risk, sentence = Risk.NONE, f"versioning of {code(name)} is set again"
+    return [Change(risk, STORE, name, sentence, name, ("rustfs", "buckets", step.name), (step.urn,))]
+
+
+def _status(state: State) -> str:
+    configuration = state.live("versioningConfiguration")
+    return str(configuration.get("status", "")) if isinstance(configuration, dict) else ""
+
+
+def _lifecycle(step: Step) -> list[Change]:
+    name = _name(step)
+    if step.op == "create":
+        return [Change(Risk.ADDITIVE, STORE, name, f"{code(name)} gets lifecycle rules", name, RETENTION, (step.urn,))]
+    return _rules(step, name, _aws(step.old), _aws(step.new) if step.op != "delete" else {})
+
+
+def _object_lock(step: Step) -> list[Change]:
+    name = _name(step)
+    before, after = (_lock_days(state) for state in (step.old, step.new))
+    hard, harder = (_lock_mode(state) == COMPLIANCE for state in (step.old, step.new))
+    result = []
+
+    def change(risk: Risk, sentence: str, origin: Path_ = ("rustfs", "buckets", step.name, "object_lock")) -> None:
+        result.append(Change(risk, STORE, name, sentence, name, origin, (step.urn,)))
+
+    if step.op == "delete":
+        change(Risk.RETENTION_SHORTENED, f"{code(name)}: new objects are no longer locked (so far for {_days(before)})")
+        return result
+    if after != before:
+        risk = Risk.RETENTION_SHORTENED if after < before else Risk.ADDITIVE
+        so_far = f" instead of {before}" if before else ""
+        change(risk, f"{code(name)}: new objects are locked for {_days(after)}{so_far}")
+    if harder and not hard:
+        what = "new objects are locked so that **nobody can lift or shorten it**, the root key included (COMPLIANCE)"
+        change(Risk.ACCESS_REVOKED, f"{code(name)}: {what}: this cannot be undone", ())
+    elif hard and not harder:
+        what = "the root key can lift the lock of new objects (GOVERNANCE instead of COMPLIANCE)"
+        change(Risk.RETENTION_SHORTENED, f"{code(name)}: {what}", ())
+    if not result:
+        change(Risk.RESTART, f"{code(name)}: the object lock changes: {codes(sorted(generic.changed_keys(step)))}")
+    return result
+
+
+def _lock_mode(state: State) -> str:
+    rule = state.live("rule")
+    retention = rule.get("defaultRetention") if isinstance(rule, dict) else None
+    return str(retention.get("mode", "")) if isinstance(retention, dict) else ""
+
+
+def _lock_days(state: State) -> int:
+    rule = state.live("rule")
+    retention = rule.get("defaultRetention") if isinstance(rule, dict) else None
+    if not isinstance(retention, dict):
+        return 0
+    return int(retention.get("days") or 0) + 365 * int(retention.get("years") or 0)
+
+
+# What a rule set comes to: noncurrent versions, current versions, uploads; each in days, FOREVER without a rule.
+Ages = dict[str, int]
+
+
+def _ours(state: State) -> Ages:
+    """Of the dynamic resource: rule ID -> S3's own words."""
+    rules = state.live("rules")
+    return _ages(rules.values() if isinstance(rules, dict) else ())
+
+
+def _aws(state: State) -> Ages:
+    found = []
+    for rule in state.live("rules") or ():
+        if not isinstance(rule, dict) or rule.get("status", "Enabled") != "Enabled":
+            continue
+        noncurrent, upload = (
+            rule.get("noncurrentVersionExpiration") or {},
+            rule.get("abortIncompleteMultipartUpload") or {},
+        )
+        expiration = rule.get("expiration") or {}
+        found.append(
+            {
+                "NoncurrentVersionExpiration": {"NoncurrentDays": noncurrent.get("noncurrentDays")},
+                "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": upload.get("daysAfterInitiation")},
+                "Expiration": {"Days": expiration.get("days"), "Date": expiration.get("date")},
+            }
+        )
+    return _ages(found)
+
+
+def _ages(rules: Any) -> Ages:
+    ages = {"noncurrent": FOREVER, "current": FOREVER, "uploads": FOREVER}
+    for rule in rules:
+        if not isinstance(rule, dict) or rule.get("Status", "Enabled") != "Enabled":
+            continue
+        expiration = rule.get("Expiration") or {}
+        for kind, days in (
+            ("noncurrent", (rule.get("NoncurrentVersionExpiration") or {}).get("NoncurrentDays")),
+            ("uploads", (rule.get("AbortIncompleteMultipartUpload") or {}).get("DaysAfterInitiation")),
+            ("current", expiration.get("Days") or (1 if expiration.get("Date") else None)),
+        ):
+            if days:
+                ages[kind] = min(ages[kind], int(days))
+    return ages
+
+
+def _rules(step: Step, name: str, before: Ages, after: Ages) -> list[Change]:
+    result = []
+    after = {kind: after.get(kind, FOREVER) for kind in before}
+    for kind, what, origin in (
+        ("current", "**current objects** deleted after", RETENTION),
+        ("noncurrent", "noncurrent versions kept", RETENTION),
+        ("uploads", "unfinished uploads kept", ABORT),
+    ):
+        old, new = before[kind], after[kind]
+        if old == new:
+            continue
+        risk = Risk.RETENTION_SHORTENED if new < old else Risk.ADDITIVE
+        if kind == "current" and new < old:
+            risk = Risk.DATA_LOSS
+        sentence = f"{code(name)}: {what} {_days(new)} instead of {_days(old).removesuffix(' days')}"
+        result.append(Change(risk, STORE, name, sentence, name, origin, (step.urn,)))
+    return result
+
+
+def _days(days: int) -> str:
+    if days >= FOREVER:
+        return "without end"
+    return f"{days} day{'' if days == 1 else 's'}"
+
+
+_SETTINGS = {VERSIONING: _versioning, LIFECYCLE: _lifecycle, OBJECT_LOCK: _object_lock}

@@ -1,0 +1,85 @@
+"""Each module's ConfigMap and Secret on Kubernetes. They follow from other changes: a line for all of a kind."""
+
+from tools.review.change import Change
+from tools.review.context import Context
+from tools.review.escape import codes
+from tools.review.kinds import generic
+from tools.review.preview import Step
+from tools.review.risk import Risk
+from tools.review.tokens import CONFIG_MAP, CONTRACT_OBJECTS, CREDENTIAL, OBJECT_STORE_USER
+
+STORE, GROUP = "Kubernetes", "contract"
+PREFIX = "stellaops-storage-"
+# They say what a module may use: who gains or loses it, is told where that is.
+_FOLLOWING = frozenset({"STELLAOPS_CONTRACT", "S3_BUCKETS"})
+_CAUSES = ("create", "replace", "update", "delete")
+
+
+def is_one(step: Step) -> bool:
+    return step.component == CONTRACT_OBJECTS
+
+
+def changes(context: Context, steps: list[Step]) -> list[Change]:
+    made = [step for step in steps if step.op == "create"]
+    moved = [step for step in steps if step.op == "replace"]
+    retired = {_module(step.name) for step in context.steps(CREDENTIAL) if step.op == "delete"}
+    gone = [step for step in steps if step.op == "delete"]
+    with_it = [step for step in gone if _module(step.name) in retired]
+    alone = [step for step in gone if step not in with_it]
+    lost = "pods that take them with envFrom no longer start"
+    return [
+        *_told(Risk.ADDITIVE, made, "{} made"),
+        *_told(Risk.NONE, with_it, "{} deleted with the module"),
+        *_told(Risk.ACCESS_REVOKED, alone, f"{{}} deleted: {lost}"),
+        *_told(Risk.ACCESS_REVOKED, moved, f"{{}} deleted and made anew in {_places(moved)}: where they were, {lost}"),
+        *_updates(context, [step for step in steps if step.op == "update"]),
+    ]
+
+
+def _updates(context: Context, steps: list[Step]) -> list[Change]:
+    """A variable that is changed asks for a restart; the contract's text and renewed keys do not: who
+    must restart for them, is told where they are renewed."""
+    renewed = {_module(step.name) for step in context.steps(CREDENTIAL, OBJECT_STORE_USER) if step.op in _CAUSES}
+    asking: list[Step] = []
+    following: list[Step] = []
+    variables: set[str] = set()
+    for step in steps:
+        names = _variables(step) if step.type == CONFIG_MAP else set()
+        secret = step.type != CONFIG_MAP and _module(step.name) not in renewed
+        variables |= names
+        (asking if names or secret else following).append(step)
+    what = f": {codes(sorted(variables))}" if variables else ""
+    return [
+        *_told(Risk.RESTART, asking, f"{{}} changed{what}; services must be restarted to take it"),
+        *_told(Risk.NONE, following, "{} brought up to date"),
+    ]
+
+
+def _variables(step: Step) -> set[str]:
+    """Those with another value; what is added bothers nobody, and what goes, goes with the access to it."""
+    old, new = (state.asked("data") or {} for state in (step.old, step.new))
+    if not isinstance(old, dict) or not isinstance(new, dict) or old == new:
+        return generic.changed_keys(step) - {"data"}
+    return {str(key) for key in old.keys() & new.keys() if old[key] != new[key]} - _FOLLOWING
+
+
+def _told(risk: Risk, steps: list[Step], sentence: str) -> list[Change]:
+    if not steps:
+        return []
+    kinds = {generic.kind(step) for step in steps}
+    modules = sorted({_module(step.name) for step in steps})
+    many = len(steps) > 1
+    noun = " and ".join(f"{kind}{'s' if len(modules) > 1 else ''}" for kind in sorted(kinds))
+    what = sentence.format(f"{noun} of {codes(modules)} {'are' if many else 'is'}")
+    return [Change(risk, STORE, GROUP, what, GROUP, (), tuple(step.urn for step in steps))]
+
+
+def _module(name: str) -> str:
+    return name.removeprefix(PREFIX).replace("-", "_")
+
+
+def _places(steps: list[Step]) -> str:
+    found = {str((step.new.asked("metadata") or {}).get("namespace", "")) for step in steps}
+    return (
+        f"namespace {codes(sorted(found), most=3)}" if len(found) == 1 else f"namespaces {codes(sorted(found), most=3)}"
+    )

@@ -1,0 +1,63 @@
+"""Passwords that are made, renewed or retired. Their values are nowhere in a preview."""
+
+from tools.review.change import Change
+from tools.review.context import Context
+from tools.review.escape import code, codes
+from tools.review.preview import Step
+from tools.review.risk import Risk
+from tools.review.tokens import CREDENTIAL, ROLE, VALKEY
+
+TYPES = (CREDENTIAL,)
+STORE, GROUP = "Stack", "credentials"
+MOST = 3  # sentences of a kind; more of them become one
+
+
+def changes(context: Context, steps: list[Step]) -> list[Change]:
+    changing = [step for step in steps if step.op != "same"]
+    own = [step for step in changing if step.component == VALKEY]
+    users = [step for step in changing if step not in own]
+    result = [*_own(own), *(_renewed(context, step) for step in users if step.op not in ("create", "delete"))]
+    for op, risk, one, many in (
+        ("create", Risk.ADDITIVE, "{} gets passwords of its own", "{} get passwords of their own"),
+        ("delete", Risk.ACCESS_REVOKED, "the passwords of {} are retired", "the passwords of {} are retired"),
+    ):
+        found = [step for step in users if step.op == op]
+        if len(found) > MOST:
+            what = many.format(codes(sorted(map(_user, found))))
+            result.append(Change(risk, STORE, GROUP, what, GROUP, (), tuple(step.urn for step in found)))
+        else:
+            for step in found:
+                # Who loses the login, too, is told there.
+                login = op == "delete" and any(
+                    role.op == op and role.name == _user(step) for role in context.steps(ROLE)
+                )
+                result.append(_change(context, step, Risk.NONE if login else risk, one.format(code(_user(step)))))
+    return result
+
+
+def _user(step: Step) -> str:
+    return str(step.state.asked("user", step.name))
+
+
+def _own(steps: list[Step]) -> list[Change]:
+    """Of Valkey's nodes, jobs and exporter: whom nobody else has to tell."""
+    if not steps:
+        return []
+    ops = {step.op for step in steps}
+    verb = {"create": "made", "delete": "retired"}.get(next(iter(ops)) if len(ops) == 1 else "", "renewed")
+    what = f"passwords that Valkey's own servers and jobs use are {verb}: {codes(sorted(map(_user, steps)))}"
+    risk = Risk.ADDITIVE if ops == {"create"} else Risk.NONE
+    return [Change(risk, STORE, GROUP, what, GROUP, (), tuple(step.urn for step in steps))]
+
+
+def _renewed(context: Context, step: Step) -> Change:
+    what = f"the passwords of {code(_user(step))} are renewed: it must be restarted with the new ones"
+    return _change(context, step, Risk.RESTART, what)
+
+
+def _change(context: Context, step: Step, risk: Risk, sentence: str) -> Change:
+    user = _user(step)
+    kind = "modules" if ("modules", user) in context.origins.lines else "services"
+    # The login's new verifier is part of it.
+    login = tuple(role.urn for role in context.steps(ROLE) if role.name == user and role.op == "update")
+    return Change(risk, STORE, GROUP, sentence, user, (kind, user, "rotate"), (step.urn, *login))

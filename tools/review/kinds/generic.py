@@ -1,0 +1,213 @@
+"""What can be said of any resource: which properties change, and what it would mean to lose it.
+
+A type that no other module knows ends here. Its deletion or replacement counts as data loss unless ``HARMLESS`` says
+that it holds nothing; its update counts as a restart.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from tools.review.change import Change
+from tools.review.context import Context
+from tools.review.escape import code, codes, plain, shortened
+from tools.review.preview import SECRET, UNKNOWN, Step
+from tools.review.risk import Risk
+from tools.review.tokens import BUCKET
+
+# Losing one of these loses nothing that is stored. By the end of the token, so that API versions do not matter.
+HARMLESS = (
+    ":ConfigMap", ":Secret", ":Service", ":ServiceAccount", ":PodDisruptionBudget", ":NetworkPolicy", ":CronJob",
+    ":Job", ":Deployment", ":Role", ":RoleBinding", ":ServiceMonitor", ":PodMonitor", ":PrometheusRule",
+    ":BucketNotification", ":ConfigFile", ":ConfigGroup",
+    "aws:iam/user:User", "aws:iam/userPolicy:UserPolicy", "aws:iam/accessKey:AccessKey",
+)  # fmt: skip
+# Components and the engine's own.
+SILENT = ("pulumi:pulumi:", "stellaops:")
+PROVIDER = "pulumi:providers:"
+
+
+def changes(_context: Context, steps: list[Step]) -> list[Change]:
+    """A sentence for each step of a type without words of its own."""
+    moved = [step for step in steps if step.type.startswith(PROVIDER) and _where(step)]
+    told = [change for step in steps if step not in moved for change in [_told(step)] if change is not None]
+    return told + _moved(moved)
+
+
+def _told(step: Step) -> Change | None:
+    if step.type.startswith(SILENT):
+        return None
+    if step.type.startswith(PROVIDER):
+        return _provider(step)
+    noun, store = kind(step), _store(step.type)
+    what = f"{noun} {code(step.name)}"
+    if step.op == "create":
+        risk, sentence = Risk.ADDITIVE, f"{what} is made"
+    elif step.op == "update":
+        keys = changed_keys(step)
+        risk, sentence = Risk.RESTART, f"{what} changes{': ' + codes(sorted(keys)) if keys else ''}"
+    else:
+        harmless = step.type.endswith(HARMLESS)
+        risk = Risk.RESTART if harmless else Risk.DATA_LOSS
+        verb = "is deleted" if step.op == "delete" else "is deleted and made anew"
+        sentence = f"{what} {verb}{'' if harmless else ', with what it holds'}"
+    return Change(risk, store, step.name, sentence, step.name, (), (step.urn,))
+
+
+def _provider(step: Step) -> Change | None:
+    """What else of a provider changes: its address is told with those that move alike."""
+    plugin = kind(step)
+    if step.op == "create":
+        return None
+    if step.op == "delete":
+        return Change(
+            Risk.NONE, "Stack", "stack", f"provider {code(step.name)} is no longer needed", step.name, (), (step.urn,)
+        )
+    sentence = f"the {plugin} provider {code(step.name)} changes: {codes(sorted(changed_keys(step)) or ['settings'])}"
+    return Change(Risk.NONE, "Stack", "stack", sentence, step.name, (), (step.urn,))
+
+
+def _where(step: Step) -> str:
+    """What of a provider's address changes, in words."""
+    if step.op in ("create", "delete"):
+        return ""
+    places = {"host", "port", "endpoints", "database", "kubeconfig", "context", "renderYamlToDirectory"}
+    return "; ".join(
+        f"{code(key)} {code(shown(step.new.inputs.get(key)))} instead of {code(shown(step.old.inputs.get(key)))}"
+        for key in sorted(changed_keys(step) & places)
+    )
+
+
+def _moved(steps: list[Step]) -> list[Change]:
+    """Providers that move alike, together."""
+    result = []
+    for plugin, where in dict.fromkeys((kind(step), _where(step)) for step in steps):
+        found = [step for step in steps if (kind(step), _where(step)) == (plugin, where)]
+        who = f"provider{'s' if len(found) > 1 else ''} {codes(step.name for step in found)}"
+        what = (
+            f"the {plugin} {who} point{'' if len(found) > 1 else 's'} elsewhere: {where}; what is stored stays behind"
+        )
+        result.append(Change(Risk.RESTART, "Stack", "stack", what, plugin, (), tuple(step.urn for step in found)))
+    return result
+
+
+def _store(type_: str) -> str:
+    for prefix, store in (("postgresql:", "PostgreSQL"), ("aws:s3", "Object store"), ("kubernetes:", "Kubernetes")):
+        if type_.startswith(prefix) or (type_ == BUCKET and store == "Object store"):
+            return store
+    return "Stack"
+
+
+def kind(step: Step) -> str:
+    """The last part of a type: ``ConfigMap``."""
+    return plain(step.type.rpartition(":")[2])
+
+
+def unprotected(context: Context) -> list[Change]:
+    """Resources that could not be deleted so far, a line for each kind. The engine shows such a step as unchanged."""
+    open_ = [
+        step
+        for step in context.preview.steps
+        if step.op in ("same", "update") and step.old.protect and not step.new.protect
+    ]
+    result = []
+    for type_ in dict.fromkeys(step.type for step in open_):
+        found = [step for step in open_ if step.type == type_]
+        noun, names, many = kind(found[0]), codes(step.name for step in found), len(found) > 1
+        what = f"{noun}{'s' if many else ''} {names} {'are' if many else 'is'} no longer protected against deletion"
+        group = "protection" if many else found[0].name
+        result.append(
+            Change(Risk.ACCESS_WIDENED, _store(type_), group, what, group, (), tuple(step.urn for step in found))
+        )
+    return result
+
+
+def changed_keys(step: Step) -> set[str]:
+    """Names of the properties that differ: in what is asked for, and as far as the provider named them."""
+    keys = {key for key in step.old.inputs.keys() | step.new.inputs.keys() if differs(step, key)}
+    return keys | {_top(path) for path in step.changed if _top(path)}
+
+
+def differs(step: Step, key: str) -> bool:
+    """Whether an update changes ``key``. Of a secret only the provider can tell."""
+    if key in {_top(path) for path in step.changed}:
+        return True
+    return step.old.inputs.get(key) != step.new.inputs.get(key)
+
+
+def _top(path: str) -> str:
+    for index, character in enumerate(path):
+        if character in ".[":
+            return path[:index]
+    return path
+
+
+def shown(value: Any) -> str:
+    """A value as a reader takes it in: lists without brackets, nothing as a word."""
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, list) and all(isinstance(item, str | int) for item in value):
+        return ", ".join(map(str, value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def properties(step: Step) -> str:
+    """The difference property by property, as lines of a unified diff."""
+    old, new = dict(_flat(step.old.inputs)), dict(_flat(step.new.inputs))
+    if step.op == "update" and old == new:
+        # Something was changed by hand: the program asks for what it always asked for.
+        tops = {_top(path) for path in step.changed}
+        old = dict(_flat({key: value for key, value in step.old.outputs.items() if key in tops}))
+        new = dict(_flat({key: value for key, value in step.new.inputs.items() if key in tops}))
+    for key in old.keys() & new.keys():
+        # Text that is JSON differs in a few of its properties.
+        one, other = _json(old[key]), _json(new[key])
+        if one is not None and other is not None and one != other:
+            del old[key], new[key]
+            old |= dict(_flat(one, key))
+            new |= dict(_flat(other, key))
+    lines = [f"  {step.op} {step.type.rpartition(':')[2]} {step.name}"]
+    secret = {_top(path) for path in step.changed}
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if before == after and not (step.op == "update" and before == SECRET and _top(key) in secret):
+            continue
+        if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
+            lines += _lines(key, before, after)
+            continue
+        note = " (another one)" if before == after == SECRET else ""
+        for sign, value in (("-", before), ("+", after)):
+            if value is not None:
+                text = value if _json(value) is None else shortened(value)
+                first, *more = f"{key}: {text}".split("\n")
+                lines += [f"{sign} {first}{note if sign == '+' else ''}", *(f"{sign}   {line}" for line in more)]
+    return "\n".join(lines)
+
+
+def _json(text: str) -> dict[str, Any] | None:
+    """The object that ``text`` is in JSON, if it is one."""
+    if not text.startswith('{"'):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _lines(key: str, before: str, after: str) -> list[str]:
+    import difflib
+
+    found = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1)
+    return [f"  {key}:", *(line for line in found if not line.startswith(("---", "+++", "@@")))]
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _flat(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        for index, item in enumerate(value):
+            yield from _flat(item, f"{path}[{index}]")
+    elif value is not None and path:
+        yield path, UNKNOWN if value == UNKNOWN else value if isinstance(value, str) else shown(value)

@@ -1,0 +1,122 @@
+"""Access keys of the object store: what a module may do with which objects, from the key's policy."""
+
+from collections import defaultdict
+
+from tools.review.change import Change, Path_
+from tools.review.context import Context
+from tools.review.escape import code, codes
+from tools.review.preview import Step
+from tools.review.risk import Risk
+from tools.review.tokens import OBJECT_STORE_USER
+
+TYPES = (OBJECT_STORE_USER,)
+STORE = "Object store"
+
+_WORDS = {
+    "s3:GetObject": "reading",
+    "s3:PutObject": "writing",
+    "s3:DeleteObject": "deleting",
+    "s3:ListBucket": "listing",
+}
+_ORDER = [*_WORDS.values()]
+# They go with the others and say nothing by themselves.
+_MINOR = frozenset({"s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:GetBucketLocation"})
+Rights = dict[tuple[str, str], set[str]]  # (Allow or Deny, place) -> what may be done there
+
+
+def changes(context: Context, steps: list[Step]) -> list[Change]:
+    return [change for step in steps if step.op != "same" for change in _told(context, step)]
+
+
+def _told(context: Context, step: Step) -> list[Change]:
+    user = step.name
+    old, new = _rights(step.old.live("policy")), _rights(step.new.asked("policy"))
+
+    def change(risk: Risk, sentence: str, origin: Path_ = ("modules", user, "rustfs")) -> Change:
+        return Change(risk, STORE, user, sentence, user, origin, (step.urn,))
+
+    result = []
+    if step.op == "delete":
+        result.append(change(Risk.ACCESS_REVOKED, f"access key of {code(user)} is deleted"))
+        new = {place: does for place, does in old.items() if place[0] == "Deny"}
+    elif step.op == "create":
+        result.append(change(Risk.ADDITIVE, f"access key of {code(user)} is made"))
+        old = {place: does for place, does in new.items() if place[0] == "Deny"}
+    elif step.op == "replace":
+        named = f"{code(step.old.live('user', user))} is deleted and {code(step.new.asked('user', user))} made instead"
+        result.append(change(Risk.ACCESS_REVOKED, f"access key {named}"))
+    elif step.old.live("rotate") != step.new.asked("rotate"):
+        what = f"the secret key of {code(user)} is renewed: it must be restarted with the new one"
+        result.append(change(Risk.RESTART, what))
+    elif (state := step.old.live("state", "enabled")) != "enabled":
+        result.append(change(Risk.RESTART, f"access key of {code(user)} is put right: it is {code(state)}"))
+    for one, other, verb in ((new, old, "gains"), (old, new, "loses")):
+        told = _differences(context, user, _less(one, other), verb)
+        result += [change(risk, sentence, origin) for risk, sentence, origin in told]
+    return result or [change(Risk.RESTART, f"access key of {code(user)} is put right")]
+
+
+def _differences(context: Context, user: str, rights: Rights, verb: str) -> list[tuple[Risk, str, Path_]]:
+    """One sentence for each set of rights; what is listed goes without saying beside something in the same bucket."""
+    spoken = {_bucket(place) for (effect, place), does in rights.items() if effect == "Allow" and does != {"listing"}}
+    grouped: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
+    for (effect, place), does in rights.items():
+        if effect == "Allow" and does == {"listing"} and _bucket(place) in spoken:
+            continue
+        sorted_ = sorted(does, key=lambda word: (_ORDER.index(word) if word in _ORDER else len(_ORDER), word))
+        grouped[effect, tuple(sorted_)].append(place)
+    result = []
+    for (effect, words), places in sorted(grouped.items()):
+        names = [_shown(context, place) for place in sorted(places)]
+        fresh = all(name.partition("/")[0] in context.made_buckets for name in names)
+        # What is denied no longer, is gained.
+        gained = (verb == "gains") == (effect == "Allow")
+        risk = (Risk.ADDITIVE if fresh else Risk.ACCESS_WIDENED) if gained else Risk.ACCESS_REVOKED
+        if effect == "Deny":
+            sentence = f"{code(user)} is {'no longer ' if gained else ''}denied {_listed(words)} in {codes(names)}"
+        elif words == ("attached",):
+            sentence = f"{code(user)} {verb} {codes(names)}, attached by hand"
+        else:
+            sentence = f"{code(user)} {verb} {_listed(words)} of {codes(names)}"
+        origin = context.origins.access(user, "rustfs", *names)
+        result.append((risk, sentence, origin))
+    return result
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    shown = [word if word in _ORDER else code(word) for word in words]
+    return ", ".join(shown[:-1]) + f" and {shown[-1]}" if len(shown) > 1 else "".join(shown)
+
+
+def _shown(context: Context, place: str) -> str:
+    """``blobs/*`` as ``blobs/``, the bucket by its name in the mapping."""
+    bucket, slash, keys = place.partition("/")
+    return context.buckets.get(bucket, bucket) + slash + (keys[:-1] if keys == "*" or keys.endswith("/*") else keys)
+
+
+def _bucket(place: str) -> str:
+    return place.partition(" ")[0].partition("/")[0]
+
+
+def _less(one: Rights, other: Rights) -> Rights:
+    """What only the first has."""
+    left = {place: does - other.get(place, set()) for place, does in one.items()}
+    return {place: does for place, does in left.items() if does}
+
+
+def _rights(policy: object) -> Rights:
+    found: Rights = defaultdict(set)
+    for name, rule in policy.items() if isinstance(policy, dict) else ():
+        if not isinstance(rule, dict):
+            found["Allow", str(name)].add("attached")
+            continue
+        effect = str(rule.get("Effect") or "Allow")
+        place = str(name).removeprefix(f"{effect} ")
+        actions = set(map(str, rule.get("Action") or ()))
+        major = actions - _MINOR
+        # A condition on listing names prefixes; the bucket says enough.
+        where = place.partition(" where s3:prefix ")[0]
+        # On the bucket itself only its place is read, by whoever lists it.
+        if major or "/" in where:
+            found[effect, where] |= {_WORDS.get(action, action) for action in major or actions}
+    return dict(found)

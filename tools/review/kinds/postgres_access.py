@@ -1,0 +1,318 @@
+"""Who may do what in PostgreSQL: roles, their memberships and their grants, told per module."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from components.mapping.access import VERSION_TABLE
+from tools.review.change import Change, Path_
+from tools.review.context import Context
+from tools.review.escape import code, codes, plain
+from tools.review.kinds import generic
+from tools.review.preview import UNKNOWN, State, Step
+from tools.review.risk import Risk
+from tools.review.tokens import CREDENTIAL, DATABASE, GRANT, ROLE
+
+TYPES = (GRANT, ROLE)
+STORE = "PostgreSQL"
+PUBLIC = "public"
+
+# Role properties that are no limits but powers over everything.
+POWERS = {
+    "superuser": "may do everything (SUPERUSER)",
+    "createRole": "may make roles (CREATEROLE)",
+    "createDatabase": "may make databases (CREATEDB)",
+    "replication": "may read everything by replication (REPLICATION)",
+    "bypassRowLevelSecurity": "sees every tenant's rows (BYPASSRLS)",
+}
+_TOLD = {*POWERS, "roles", "name"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a privilege is on. ``object`` is empty for the schema or database itself, ``column`` for the whole table."""
+
+    kind: str
+    schema: str
+    object: str = ""
+    column: str = ""
+
+    def __str__(self) -> str:
+        if not self.object:
+            return f"{self.kind} {self.schema}"
+        text = f"{self.schema}.{self.object}" if self.schema else self.object
+        return f"{text}({self.column})" if self.column else text
+
+
+Privileges = dict[tuple[str, Target], set[str]]
+
+
+def changes(context: Context, steps: list[Step]) -> list[Change]:
+    """Roles first, then what each role gains and loses."""
+    result: list[Change] = []
+    for step in steps:
+        if step.type == ROLE:
+            result += _role(context, step)
+    return result + _grants(context)
+
+
+def _role(context: Context, step: Step) -> list[Change]:
+    name = str(step.state.asked("name", step.name))
+    is_login = bool(step.state.asked("login"))
+    noun = "login" if is_login else "role"
+    group = name if is_login else _schema_of(name)
+    if not is_login and group in {"create": context.made_schemas, "delete": context.dropped_schemas}.get(step.op, ()):
+        return []
+    origin: Path_ = ("modules", name) if is_login else ("postgres", "schemas", group)
+
+    def change(risk: Risk, sentence: str, where: Path_ = origin) -> Change:
+        return Change(risk, STORE, group, sentence, name, where, (step.urn,))
+
+    if step.op == "create":
+        made = f"{noun} {code(name)} is made"
+        found = [Change(Risk.ADDITIVE, STORE, group, made, name, origin, (step.urn, *context.inventory))]
+        return found + _memberships(context, step, name, group)
+    if step.op == "delete":
+        if name.endswith("_owner"):
+            return [change(Risk.DATA_LOSS, f"owner role {code(name)} is dropped, with what it still owns")]
+        ended = "; its sessions are ended first" if is_login else ""
+        what = f"{noun} {code(name)} is dropped with all that it may do{ended}"
+        grants = (
+            grant.urn for grant in context.steps(GRANT) if grant.op == "delete" and grant.old.live("role") == name
+        )
+        return [Change(Risk.ACCESS_REVOKED, STORE, group, what, name, origin, (step.urn, *grants, *context.inventory))]
+    if step.op == "replace":
+        old = str(step.old.live("name", name))
+        risk = Risk.DATA_LOSS if old.endswith("_owner") else Risk.ACCESS_REVOKED
+        return [change(risk, f"{noun} {code(old)} is dropped and {code(name)} made instead")]
+    found = _memberships(context, step, name, group)
+    for key, meaning in POWERS.items():
+        before, after = bool(step.old.live(key)), bool(step.new.asked(key))
+        if before != after:
+            risk, verb = (Risk.ACCESS_WIDENED, "from now on") if after else (Risk.ACCESS_REVOKED, "no longer")
+            found.append(change(risk, f"{code(name)} {verb} {meaning}"))
+    if generic.differs(step, "password") and name not in _renewed(context):
+        found.append(change(Risk.RESTART, f"the password of {code(name)} is set anew"))
+    for key, told in (
+        ("searchPaths", "search_path"),
+        ("connectionLimit", "connection limit"),
+        ("statementTimeout", "statement_timeout (ms)"),
+        ("idleInTransactionSessionTimeout", "idle_in_transaction_session_timeout (ms)"),
+        ("validUntil", "valid until"),
+    ):
+        if generic.differs(step, key):
+            old, new = (generic.shown(state.get(key)) for state in (step.old.inputs, step.new.inputs))
+            found.append(
+                change(
+                    Risk.RESTART,
+                    f"{told} of {code(name)}: {code(new)} instead of {code(old)}, for new connections",
+                    (*origin, "postgres") if is_login else origin,
+                )
+            )
+    rest = generic.changed_keys(step) - _TOLD - _LIMITS
+    if rest:
+        found.append(change(Risk.RESTART, f"{noun} {code(name)} changes: {codes(sorted(rest))}"))
+    return found
+
+
+_LIMITS = {
+    "password",
+    "searchPaths",
+    "connectionLimit",
+    "statementTimeout",
+    "idleInTransactionSessionTimeout",
+    "validUntil",
+}
+
+
+def _renewed(context: Context) -> set[str]:
+    return {step.name for step in context.steps(CREDENTIAL) if step.op in ("create", "replace")}
+
+
+def _memberships(context: Context, step: Step, name: str, group: str) -> list[Change]:
+    before = {str(role) for role in step.old.live("roles") or ()}
+    after = {str(role) for role in step.new.asked("roles") or ()}
+    result = []
+    for role in sorted((after - before) | (before - after)):
+        schema, gains = _schema_of(role), role in after
+        if role == UNKNOWN:
+            continue
+        if role.endswith(("_reader", "_writer")):
+            writes = role.endswith("_writer")
+            what = f"write access to all of {code(schema)}" if writes else f"SELECT on all of {code(schema)}"
+            verb = "writes" if writes else "reads"
+        else:
+            what, verb = f"membership of {code(role)}", ""
+        if role.endswith("_connect"):
+            if step.op == "create":
+                continue
+            what = "CONNECT on the database"
+        told = f"{code(name)} {'gains' if gains else 'loses'} {what}"
+        if role.endswith(("_reader", "_writer")):
+            told += f" ({'as a member of' if gains else 'no longer in'} {code(role)})"
+        widened = Risk.ADDITIVE if schema in context.made_schemas else Risk.ACCESS_WIDENED
+        origin = context.origins.access(name, "postgres", schema) if gains else ("modules", name, "postgres", verb)
+        risk = widened if gains else Risk.ACCESS_REVOKED
+        result.append(Change(risk, STORE, group, told, name, origin, (step.urn,)))
+    return result
+
+
+def _grants(context: Context) -> list[Change]:
+    """The difference of all grants together: a privilege that moves from one grant to another is no change."""
+    old, new = _all(step.old for step in context.steps(GRANT)), _all(step.new for step in context.steps(GRANT))
+    steps = [step for step in context.steps(GRANT) if step.op != "same"]
+    told_by = {str(step.name): step for step in context.steps(ROLE)}
+    gone = {name for name, step in told_by.items() if step.op == "delete"}
+    dropped = context.dropped_schemas
+    readable = {target.schema for role, target in old if role == f"{target.schema}_reader" and target.object}
+    touched = {(target.schema, target.object) for _, target in old}
+    gained: dict[tuple[str, str, bool], dict[Target, frozenset[str]]] = defaultdict(dict)
+    lost: dict[tuple[str, str], dict[Target, frozenset[str]]] = defaultdict(dict)
+    for role, target in sorted(old.keys() | new.keys(), key=str):
+        before, after = old.get((role, target), set()), new.get((role, target), set())
+        if after - before:
+            fresh = role != PUBLIC and _is_new(context, readable, touched, target)
+            gained[role, target.schema, fresh][target] = frozenset(after - before)
+        if before - after and role not in gone and target.schema not in dropped:
+            lost[role, target.schema][target] = frozenset(before - after)
+    urns_of: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for step in steps:
+        for who in {str(step.old.live("role")), str(step.new.asked("role"))}:
+            urns_of[who, _schema(step)].append(step.urn)
+    result = []
+    for (role, schema, fresh), targets in gained.items():
+        result += _told(context, urns_of, role, schema, targets, "gains", fresh=fresh)
+    for (role, schema), targets in lost.items():
+        result += _told(context, urns_of, role, schema, targets, "loses")
+    return result + _silent(context, steps, result, gone)
+
+
+def _all(states: Iterable[State]) -> Privileges:
+    result: Privileges = defaultdict(set)
+    for state in states:
+        role, kind = str(state.live("role", "")), str(state.live("objectType", ""))
+        schema = str(state.live("schema") or "")
+        privileges = {str(item) for item in state.live("privileges") or ()}
+        if kind == "database":
+            targets = [Target(kind, str(state.live("database", "")))]
+        elif kind == "schema":
+            targets = [Target(kind, schema)]
+        else:
+            objects = [str(item) for item in state.live("objects") or ()] or ["(all)"]
+            columns = [str(item) for item in state.live("columns") or ()] or [""]
+            kind = "table" if kind == "column" else kind
+            targets = [Target(kind, schema, item, column) for item in objects for column in columns]
+        for target in targets:
+            result[role, target] |= privileges
+    return result
+
+
+def _is_new(context: Context, readable: set[str], touched: set[tuple[str, str]], target: Target) -> bool:
+    """Whether nobody has had anything there: with a new table nothing that exists is opened."""
+    if target.kind == "database":
+        return any(step.op == "create" for step in context.steps(DATABASE))
+    if target.schema in context.made_schemas:
+        return True
+    # The schema's reader is granted every table by name. One that it does not have has not been there.
+    known = target.kind == "table" and target.schema in readable
+    return known and (target.schema, target.object) not in touched
+
+
+def _told(
+    context: Context,
+    urns_of: dict[tuple[str, str], list[str]],
+    role: str,
+    schema: str,
+    targets: dict[Target, frozenset[str]],
+    verb: str,
+    *,
+    fresh: bool = False,
+) -> list[Change]:
+    """One sentence for each set of privileges. USAGE of the schema goes without saying beside something in it."""
+    inside = {target: privileges for target, privileges in targets.items() if target.object}
+    by_privileges: dict[tuple[str, ...], list[Target]] = defaultdict(list)
+    for target, privileges in (inside or targets).items():
+        by_privileges[tuple(sorted(privileges))].append(target)
+    result = []
+    for held, found in by_privileges.items():
+        told = plain(", ".join(held))
+        who, group, several = _who(context, role)
+        objects = sorted({item.object for item in found if item.object})
+        if fresh and objects == [VERSION_TABLE] and len(by_privileges) > 1:
+            # Every schema has it, for everybody who sees the schema.
+            continue
+        does = {"gains": "gain", "loses": "lose"}[verb] if several else verb
+        origin = _origin(context, role, schema, objects)
+        what = codes(_joined(found))
+        note = ", which " + ("is" if len(objects) < 2 else "are") + " new" if fresh and objects else ""
+        sentence = f"{who} {does} {told} on {what}{note}"
+        if role == PUBLIC:
+            sentence = f"**everyone** (PUBLIC) {verb} {told} on {what}"
+        widened = Risk.ADDITIVE if fresh else Risk.ACCESS_WIDENED
+        risk = Risk.ACCESS_REVOKED if verb == "loses" else widened
+        urns = tuple(urns_of.get((role, schema), ()))
+        result.append(Change(risk, STORE, group, sentence, role, origin, urns))
+    return result
+
+
+def _joined(targets: list[Target]) -> list[str]:
+    """Columns of one table together."""
+    columns: dict[str, list[str]] = defaultdict(list)
+    whole = []
+    for target in targets:
+        if target.column:
+            columns[f"{target.schema}.{target.object}"].append(target.column)
+        else:
+            whole.append(str(target))
+    return sorted([*whole, *(f"{table}({', '.join(sorted(names))})" for table, names in columns.items())])
+
+
+def _schema(step: Step) -> str:
+    state = step.state
+    return str(state.live("database") if state.live("objectType") == "database" else state.live("schema") or "")
+
+
+def _who(context: Context, role: str) -> tuple[str, str, bool]:
+    """How a role is called, under which name it is shown, and whether it is several. A group role is told by its
+    members."""
+    if not role.endswith(("_reader", "_writer")):
+        return code(role), role, False
+    members = {name for name, roles in context.memberships().items() if role in roles}
+    for step in context.steps(ROLE):
+        if step.op != "same" or step.new.inputs:
+            (members.add if role in (step.new.asked("roles") or ()) else members.discard)(step.name)
+    told = f"{codes(sorted(members))} (through {code(role)})" if members else code(role)
+    return told, _schema_of(role), len(members) > 1
+
+
+def _origin(context: Context, role: str, schema: str, objects: list[str]) -> Path_:
+    if role.endswith(("_reader", "_writer")):
+        table = objects[0] if len(objects) == 1 else ""
+        return ("postgres", "schemas", schema, "tables", table) if table else ("postgres", "schemas", schema)
+    return context.origins.access(role, "postgres", *(f"{schema}.{item}" for item in objects), schema)
+
+
+def _schema_of(role: str) -> str:
+    for suffix in ("_owner", "_writer", "_reader", "_connect"):
+        if role.endswith(suffix):
+            return role.removesuffix(suffix)
+    return role
+
+
+def _silent(context: Context, steps: list[Step], told: list[Change], gone: set[str]) -> list[Change]:
+    """Grants that change without anybody gaining or losing anything, so that no step goes unmentioned."""
+    known = {urn for change in told for urn in change.urns}
+    result = []
+    for step in steps:
+        role = str(step.state.live("role", ""))
+        if step.urn in known or (step.op == "delete" and (role in gone or _schema(step) in context.dropped_schemas)):
+            continue
+        if role == PUBLIC and step.op == "delete":
+            what = f"that PUBLIC may do nothing on {code(_schema(step))} is no longer seen to"
+            result.append(Change(Risk.ACCESS_WIDENED, STORE, PUBLIC, what, PUBLIC, (), (step.urn,)))
+            continue
+        verb = {"create": "made", "delete": "taken back", "replace": "made anew"}.get(step.op, "written anew")
+        group = _who(context, role)[1] or step.name
+        sentence = f"grant {code(step.name)} is {verb}"
+        result.append(Change(Risk.NONE, STORE, group, sentence, role or step.name, (), (step.urn,)))
+    return result

@@ -1,0 +1,151 @@
+"""The database, its schemas and their default privileges."""
+
+from tools.review.change import Change
+from tools.review.context import Context
+from tools.review.escape import code, codes, plain
+from tools.review.kinds import generic
+from tools.review.preview import Step
+from tools.review.risk import Risk
+from tools.review.tokens import DATABASE, DEFAULT_PRIVILEGES, GRANT, INVENTORY, MIGRATIONS, ROLE, SCHEMA
+
+TYPES = (DATABASE, SCHEMA, DEFAULT_PRIVILEGES, INVENTORY)
+STORE = "PostgreSQL"
+
+
+def changes(context: Context, steps: list[Step]) -> list[Change]:
+    return [change for step in steps if step.op != "same" for change in _told(context, step)]
+
+
+def _parts(context: Context, schema: str, op: str) -> tuple[str, ...]:
+    """What comes and goes with a schema and needs no sentence: its group roles, defaults, grants and migrations."""
+    roles = {f"{schema}_{group}" for group in ("owner", "writer", "reader")}
+    found = []
+    for step in context.steps(ROLE, DEFAULT_PRIVILEGES, GRANT, MIGRATIONS):
+        part = {
+            ROLE: step.name in roles,
+            DEFAULT_PRIVILEGES: _of(step) == schema,
+            GRANT: op == "delete" and step.state.live("schema") == schema,
+            MIGRATIONS: op == "delete" and step.state.live("schema", step.name) == schema,
+        }
+        if step.op == op and part[step.type]:
+            found.append(step.urn)
+    return tuple(found)
+
+
+def _of(step: Step) -> str:
+    return step.name.partition("-")[0]
+
+
+def _told(context: Context, step: Step) -> list[Change]:
+    if step.type == DEFAULT_PRIVILEGES:
+        group, op = _of(step), step.op
+        told = (op == "create" and group in context.made_schemas) or (
+            op == "delete" and group in context.dropped_schemas
+        )
+        return [] if told else [_defaults(step)]
+    if step.type == INVENTORY:
+        return _inventory(context, step)
+    fates = _fates(context)
+    name = str(step.state.asked("name", step.name))
+    noun = "schema" if step.type == SCHEMA else "database"
+    origin = ("postgres", "schemas", name) if step.type == SCHEMA else ()
+
+    def change(risk: Risk, sentence: str) -> Change:
+        return Change(risk, STORE, name, sentence, name, origin, urns)
+
+    urns = (step.urn, *(_parts(context, name, step.op) if step.type == SCHEMA else ()))
+    if step.op in ("create", "delete"):
+        urns += context.inventory
+    if step.op == "create":
+        parts = " with its roles" if step.type == SCHEMA and len(urns) > 1 + len(context.inventory) else ""
+        return [change(Risk.ADDITIVE, f"{noun} {code(name)} is made{parts}")]
+    if step.op in ("delete", "replace"):
+        old = str(step.old.live("name", name))
+        anew = "" if step.op == "delete" else f"; {code(name)} is made instead, empty"
+        if step.old.retained:
+            kept = "with its tables, as the admin's" if step.type == SCHEMA else "with all that is in it"
+            what = f"{noun} {code(old)} leaves the stack and is kept {kept}: modules lose it{anew}"
+            return [Change(Risk.ACCESS_REVOKED, STORE, old, what, old, origin, urns)]
+        verb = "is dropped" if step.op == "delete" else "is dropped and made anew"
+        how = "with all its tables"
+        if step.type == SCHEMA and not step.old.live("dropCascade"):
+            how += " (refused while it has any: dropSchemas does not name it)"
+        return [Change(Risk.DATA_LOSS, STORE, old, f"{noun} {code(old)} {verb} {how}", old, origin, urns)]
+    keys = generic.changed_keys(step)
+    result = []
+    if name in fates:
+        keys.discard("dropCascade")
+    if "dropCascade" in keys and step.new.asked("dropCascade"):
+        keys.discard("dropCascade")
+        result.append(change(Risk.ACCESS_WIDENED, f"{noun} {code(name)} may from now on be dropped with its tables"))
+    elif "dropCascade" in keys:
+        keys.discard("dropCascade")
+        result.append(change(Risk.NONE, f"{noun} {code(name)} can no longer be dropped with its tables"))
+    if "owner" in keys:
+        keys.discard("owner")
+        owner, new = step.old.live("owner"), step.new.asked("owner")
+        result.append(
+            change(Risk.ACCESS_WIDENED, f"{noun} {code(name)} belongs to {code(new)} instead of {code(owner)}")
+        )
+    if keys:
+        result.append(change(Risk.RESTART, f"{noun} {code(name)} changes: {codes(sorted(keys))}"))
+    return result
+
+
+def _fates(context: Context) -> dict[str, tuple[str, ...]]:
+    """Schema whose fate changes -> what says so, and its own step."""
+    found = {}
+    for step in context.steps(INVENTORY):
+        before, after = (dict(state.asked("schemas") or {}) for state in (step.old, step.new))
+        for schema in before.keys() & after.keys():
+            if before[schema] != after[schema] and step.op == "update":
+                own = (item.urn for item in context.steps(SCHEMA) if item.name == schema and item.op == "update")
+                found[str(schema)] = (step.urn, *own)
+    return found
+
+
+def _inventory(context: Context, step: Step) -> list[Change]:
+    """What becomes of schemas that leave the mapping. Logins and schemas that come and go are told where they do."""
+    fates = _fates(context)
+    dropped = [name for name in sorted(fates) if "dropped" in str((step.new.asked("schemas") or {}).get(name))]
+    result = []
+    for names, does, risk in (
+        (dropped, "dropped", Risk.ACCESS_WIDENED),
+        ([name for name in sorted(fates) if name not in dropped], "kept", Risk.NONE),
+    ):
+        if names:
+            many = len(names) > 1
+            what = (
+                f"schema{'s' if many else ''} {codes(names)} {'are' if many else 'is'} from now on {does} with "
+                f"{'their' if many else 'its'} tables when {'they leave' if many else 'it leaves'} the mapping (dropSchemas)"
+            )
+            group = resource = "dropSchemas" if many else names[0]
+            urns = tuple(dict.fromkeys(urn for name in names for urn in fates[name]))
+            result.append(Change(risk, STORE, group, what, resource, (), urns))
+    same = all(set(step.old.asked(key) or ()) == set(step.new.asked(key) or ()) for key in ("logins", "schemas"))
+    if not result and (step.op == "delete" or same):
+        what = "the list of logins and schemas is brought up to date"
+        result.append(Change(Risk.NONE, STORE, "inventory", what, step.name, (), (step.urn,)))
+    return result
+
+
+def _defaults(step: Step) -> Change:
+    """Ours take PUBLIC's EXECUTE on new functions away; deleting one gives it back."""
+    role, kind = str(step.state.live("role", "")), plain(str(step.state.live("objectType", "object")))
+    group = _of(step)
+    before, after = (set(state.live("privileges") or ()) for state in (step.old, step.new))
+    who = "everyone (PUBLIC)" if role == "public" else code(role)
+    if step.op == "delete":
+        opened = role == "public" and not before
+        risk = Risk.ACCESS_WIDENED if opened else Risk.ACCESS_REVOKED
+        sentence = f"{who} {'gets' if opened else 'loses'} the default privileges on new {kind}s of {code(group)}"
+    elif after - before:
+        risk = Risk.ACCESS_WIDENED
+        sentence = f"{who} gains {plain(', '.join(sorted(after - before)))} on every new {kind} of {code(group)}"
+    elif before - after:
+        risk = Risk.ACCESS_REVOKED
+        sentence = f"{who} loses {plain(', '.join(sorted(before - after)))} on every new {kind} of {code(group)}"
+    else:
+        risk = Risk.ADDITIVE if step.op == "create" else Risk.NONE
+        sentence = f"{who} has nothing on new {kind}s of {code(group)} by default"
+    return Change(risk, STORE, group, sentence, group, (), (step.urn,))

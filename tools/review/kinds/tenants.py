@@ -1,0 +1,91 @@
+"""Tenants kept apart inside of PostgreSQL: on which tables, and who sees the rows of all."""
+
+from collections import defaultdict
+
+from tools.review.change import Change
+from tools.review.context import Context
+from tools.review.escape import code, codes
+from tools.review.preview import State, Step
+from tools.review.risk import Risk
+from tools.review.tokens import MIGRATIONS
+
+STORE = "PostgreSQL"
+GROUP = "tenants"
+SETTING = "postgres:tenantIsolation"
+
+
+def changes(context: Context) -> list[Change]:
+    """One sentence where it is switched on or off altogether; else one for each schema, and for each role."""
+    updates = [step for step in context.steps(MIGRATIONS) if step.op == "update"]
+    changed = [
+        step for step in updates if _tables(step.old) != _tables(step.new) or _bypass(step.old) != _bypass(step.new)
+    ]
+    if not changed:
+        return []
+    everything = [step for step in context.steps(MIGRATIONS) if step.op in ("same", "update")]
+    was, will = (
+        any(_tables(state) for state in side) for side in zip(*((s.old, s.new) for s in everything), strict=True)
+    )
+    if was != will:
+        return [_switched(changed, on=will)]
+    return [*(change for step in changed for change in _schema(context, step)), *_roles(changed)]
+
+
+def _switched(steps: list[Step], *, on: bool) -> Change:
+    sides = [step.new if on else step.old for step in steps]
+    tables, schemas = sum(len(_tables(side)) for side in sides), sum(bool(_tables(side)) for side in sides)
+    exempt = sorted({role for side in sides for role in _bypass(side)})
+    where = f"on {tables} tables of {schemas} schemas ({code(SETTING)})"
+    if on:
+        risk = Risk.ACCESS_REVOKED
+        what = f"tenants are kept apart {where}: sessions that do not set {code('app.tenant_id')} see no rows there"
+        what += f"; {codes(exempt)} still see{'' if len(exempt) > 1 else 's'} the rows of all" if exempt else ""
+    else:
+        risk = Risk.ACCESS_WIDENED
+        what = f"tenants are **no longer kept apart** {where}: who may read a table reads the rows of every tenant"
+    return Change(risk, STORE, GROUP, what, GROUP, (), tuple(step.urn for step in steps))
+
+
+def _schema(context: Context, step: Step) -> list[Change]:
+    schema = str(step.state.live("schema", step.name))
+    before, after = _tables(step.old), _tables(step.new)
+    gained = after.keys() - before.keys()
+    fresh = {table for table in gained if (schema, table) not in context.granted and "{" not in table}
+    other = {table for table in before.keys() & after.keys() if before[table] != after[table]}
+    result = []
+    for risk, what, tables in (
+        (Risk.ACCESS_WIDENED, "tenants are **no longer kept apart** on", before.keys() - after.keys()),
+        (Risk.ACCESS_WIDENED, "what keeps tenants apart changes on", other),
+        (Risk.ACCESS_REVOKED, "tenants are kept apart on", gained - fresh),
+        (Risk.ADDITIVE, "tenants are kept apart on the new", fresh),
+    ):
+        if tables:
+            names = codes(f"{schema}.{table}" for table in sorted(tables))
+            origin = ("postgres", "schemas", schema, "tables", *sorted(tables)[:1])
+            result.append(Change(risk, STORE, schema, f"{what} {names}", schema, origin, (step.urn,)))
+    return result
+
+
+def _roles(steps: list[Step]) -> list[Change]:
+    schemas: dict[tuple[str, bool], list[Step]] = defaultdict(list)
+    for step in steps:
+        had, has = _bypass(step.old), _bypass(step.new)
+        for role in had ^ has:
+            schemas[role, role in has].append(step)
+    result = []
+    for (role, sees), found in sorted(schemas.items(), key=lambda item: item[0]):
+        where = codes(sorted(str(step.state.live("schema", step.name)) for step in found))
+        what = f"{code(role)} {'sees' if sees else 'no longer sees'} the rows of every tenant in {where}"
+        risk = Risk.ACCESS_WIDENED if sees else Risk.ACCESS_REVOKED
+        origin = ("modules", role, "postgres", "bypass_tenant_isolation")
+        result.append(Change(risk, STORE, role, what, role, origin, tuple(step.urn for step in found)))
+    return result
+
+
+def _tables(state: State) -> dict[str, object]:
+    value = state.asked("tenant_tables")
+    return {str(key): item for key, item in value.items()} if isinstance(value, dict) else {}
+
+
+def _bypass(state: State) -> set[str]:
+    return set(map(str, state.asked("tenant_bypass") or ()))

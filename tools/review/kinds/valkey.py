@@ -1,0 +1,167 @@
+"""Valkey's users with what their ACL lets them do, its streams and their consumer groups."""
+
+from collections import defaultdict
+from typing import Any
+
+from components.mapping.names import key_glob
+from tools.review.change import Change, Path_
+from tools.review.context import Context
+from tools.review.escape import code, codes
+from tools.review.preview import Step
+from tools.review.risk import Risk
+from tools.review.tokens import CREDENTIAL, VALKEY_STREAMS, VALKEY_USERS
+
+TYPES = (VALKEY_USERS, VALKEY_STREAMS)
+STORE = "Valkey"
+
+_PERMISSIONS = {"~": "reading and writing", "%RW~": "reading and writing", "%R~": "reading", "%W~": "writing"}
+_ANYWHERE = ("", "commands without a key")
+
+
+def changes(context: Context, steps: list[Step]) -> list[Change]:
+    result: list[Change] = []
+    for step in steps:
+        if step.op != "same":
+            result += _users(context, step) if step.type == VALKEY_USERS else _streams(step)
+    return result
+
+
+# (pattern, what is allowed there) -> commands
+Rules = dict[tuple[str, str], frozenset[str]]
+
+
+def parsed(rules: list[Any]) -> Rules:
+    """The arguments of ``ACL SETUSER`` as what they allow. A selector in brackets stands by itself."""
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    root: list[str] = []
+    for rule in map(str, rules):
+        if rule.startswith("("):
+            _add(found, rule.strip("()").split())
+        else:
+            root.append(rule)
+    _add(found, root)
+    return {place: frozenset(commands) for place, commands in found.items()}
+
+
+def _add(found: dict[tuple[str, str], set[str]], words: list[str]) -> None:
+    commands = {word.removeprefix("+") for word in words if word.startswith("+")}
+    commands |= {"@all"} if "allcommands" in words else set()
+    places = [("*", _PERMISSIONS["~"])] if "allkeys" in words else []
+    for word in words:
+        for sign, meaning in _PERMISSIONS.items():
+            if word.startswith(sign) and word[: len(sign)] == sign:
+                places.append((word.removeprefix(sign), meaning))
+                break
+        if word.startswith("&") or word == "allchannels":
+            places.append((word if word.startswith("&") else "&*", "channels"))
+    for place in places or [_ANYWHERE]:
+        found[place] |= commands
+
+
+def _users(context: Context, step: Step) -> list[Change]:
+    before, after = step.old.live("users") or {}, step.new.asked("users") or {}
+    if step.op == "delete":
+        after = {}
+    result = []
+    if step.op == "create":
+        what = f"{len(after)} users are made, each on its own keys"
+        return [Change(Risk.ADDITIVE, STORE, "users", what, step.name, (), (step.urn,))]
+    for user in sorted(before.keys() | after.keys()):
+        if user not in after:
+            what = f"user {code(user)} is removed with all that it may do"
+            result.append(Change(Risk.ACCESS_REVOKED, STORE, user, what, user, (), (step.urn,)))
+        elif user not in before:
+            places = [pattern for pattern, _ in parsed(after[user]) if pattern]
+            what = f"user {code(user)} is made, on {codes(sorted(places))}" if places else f"user {code(user)} is made"
+            result.append(Change(Risk.ADDITIVE, STORE, user, what, user, _user(context, user), (step.urn,)))
+        elif before[user] != after[user]:
+            result += _differences(context, step, user, parsed(before[user]), parsed(after[user]))
+    if not result:
+        renewed = sorted(item.name for item in context.steps(CREDENTIAL) if item.op == "replace")
+        what = f"the users get the renewed passwords of {codes(renewed)}" if renewed else "the users are set again"
+        result.append(Change(Risk.RESTART if renewed else Risk.NONE, STORE, "users", what, step.name, (), (step.urn,)))
+    return result
+
+
+def _user(context: Context, user: str) -> Path_:
+    return (("modules" if ("modules", user) in context.origins.lines else "services"), user)
+
+
+def _differences(context: Context, step: Step, user: str, before: Rules, after: Rules) -> list[Change]:
+    result = []
+    for verb, risk, one, other in (
+        ("gains", Risk.ACCESS_WIDENED, after, before),
+        ("loses", Risk.ACCESS_REVOKED, before, after),
+    ):
+        grouped: dict[tuple[str, frozenset[str], bool], list[str]] = defaultdict(list)
+        for (pattern, meaning), commands in one.items():
+            whole = (pattern, meaning) not in other
+            extra = commands - other.get((pattern, meaning), frozenset())
+            if extra or whole:
+                grouped[meaning, extra, whole].append(pattern)
+        for (meaning, commands, whole), patterns in sorted(grouped.items(), key=lambda item: sorted(item[1])):
+            if {"xreadgroup", "xadd"} & commands:
+                both = {"xreadgroup", "xadd"} <= commands
+                meaning = meaning if both else "consuming" if "xreadgroup" in commands else "adding to"  # noqa: PLW2901
+            named = codes(sorted(command.upper() for command in commands), most=4)
+            if patterns == [""]:
+                told = f"{code(user)} {verb} {named}"
+            elif whole:
+                told = f"{code(user)} {verb} {meaning}{'' if meaning == 'adding to' else ' of'} {codes(sorted(patterns))} ({len(commands)} command{'' if len(commands) == 1 else 's'})"
+            else:
+                told = f"{code(user)} {verb} {named} on {codes(sorted(patterns))}"
+            origin = key_origin(context, user, patterns[0])
+            result.append(Change(risk, STORE, user, told, user, origin, (step.urn,)))
+    return result
+
+
+def key_origin(context: Context, user: str, pattern: str) -> Path_:
+    """Where the mapping gives ``user`` the keys that ``pattern`` covers: its own entry, or the stream's."""
+    valkey = context.origins.data.get("valkey")
+    valkey = valkey if isinstance(valkey, dict) else {}
+    for kind in ("streams", "keys"):
+        for key in valkey.get(kind) or {}:
+            if isinstance(key, str) and pattern in (key, key_glob(key)):
+                found = context.origins.access(user, "valkey", key)
+                return found if len(found) > 3 else ("valkey", kind, key)
+    return context.origins.access(user, "valkey", pattern)
+
+
+def _streams(step: Step) -> list[Change]:
+    before, after = step.old.live("streams") or {}, step.new.asked("streams") or {}
+    if step.op == "delete":
+        after = {}
+    deletes = bool(step.state.asked("allow_data_loss"))
+    result = []
+    for stream in sorted(before.keys() | after.keys()):
+        origin = ("valkey", "streams", stream)
+
+        def change(risk: Risk, sentence: str, name: str = stream, where: Path_ = origin) -> Change:
+            return Change(risk, STORE, "streams", sentence, name, where, (step.urn,))
+
+        if stream not in after:
+            how = "with its entries" if deletes else "(refused while it holds entries: allowDataLoss is off)"
+            result.append(change(Risk.DATA_LOSS, f"stream {code(stream)} is deleted {how}"))
+        elif stream not in before:
+            groups = f" with the groups {codes(after[stream])}" if after[stream] else ""
+            result.append(change(Risk.ADDITIVE, f"stream {code(stream)} is made{groups}"))
+        else:
+            for group in sorted(set(after[stream]) - set(before[stream])):
+                result.append(change(Risk.ADDITIVE, f"group {code(group)} is made on stream {code(stream)}"))
+            for group in sorted(set(before[stream]) - set(after[stream])):
+                how = "and pending entries" if deletes else "(refused while any is pending: allowDataLoss is off)"
+                told = f"group {code(group)} of stream {code(stream)} is deleted with its position {how}"
+                result.append(change(Risk.DATA_LOSS if deletes else Risk.ACCESS_REVOKED, told, f"{stream}/{group}"))
+    if step.old.asked("allow_data_loss") != step.new.asked("allow_data_loss") and step.op == "update":
+        opened = bool(step.new.asked("allow_data_loss"))
+        told = (
+            "streams may from now on be deleted with their entries"
+            if opened
+            else "streams that hold entries can no longer be deleted"
+        )
+        result.append(
+            Change(Risk.ACCESS_WIDENED if opened else Risk.NONE, STORE, "streams", told, step.name, (), (step.urn,))
+        )
+    return result or [
+        Change(Risk.NONE, STORE, "streams", "the streams are looked at again", step.name, (), (step.urn,))
+    ]

@@ -1,0 +1,66 @@
+"""``valkey.conf``: which directives change, and what a change of them costs."""
+
+from components.mapping.names import memory_bytes
+from tools.review.change import Change, Path_
+from tools.review.escape import code
+from tools.review.preview import Step
+from tools.review.risk import Risk
+
+CONF = "valkey.conf"
+
+ORIGINS: dict[str, Path_] = {
+    "maxmemory": ("valkey", "memory", "maxmemory"),
+    "maxmemory-policy": ("valkey", "memory", "maxmemory_policy"),
+    "stream-node-max-bytes": ("valkey", "memory", "stream_node_max_bytes"),
+    "stream-node-max-entries": ("valkey", "memory", "stream_node_max_entries"),
+    "appendonly": ("backups", "valkey", "strategy"),
+    "save": ("backups", "valkey", "strategy"),
+}
+Directives = dict[str, str]
+
+
+def differences(old: str, new: str) -> list[tuple[str, str, str]]:
+    """Name, arguments before and after, of each directive that differs; empty for one that is not there."""
+    before, after = directives(old), directives(new)
+    return [
+        (name, before.get(name, ""), after.get(name, ""))
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+
+
+def cost(step: Step, name: str, old: str, new: str) -> list[Change]:
+    """Directives that keep less than before."""
+    found: tuple[Risk, str] | None = None
+    if name == "maxmemory" and _bytes(new) < _bytes(old):
+        found = (
+            Risk.RETENTION_SHORTENED,
+            f"less memory ({code(new)} instead of {code(old)}): keys with a TTL are evicted earlier",
+        )
+    elif name == "maxmemory-policy" and new.startswith("allkeys"):
+        found = (Risk.DATA_LOSS, f"under {code(new)} keys **without expiry are evicted, too**, when memory is full")
+    elif name == "appendonly" and new != "yes":
+        found = (Risk.DATA_LOSS, "without the append-only file a crash **loses every write** since the last snapshot")
+    elif name == "save" and new in ('""', "", "unset"):
+        found = (Risk.RETENTION_SHORTENED, "no snapshots are taken any more")
+    if found is None:
+        return []
+    risk, sentence = found
+    return [Change(risk, "Valkey", "deployment", sentence, f"valkey {name}", ORIGINS.get(name, ()), (step.urn,))]
+
+
+def directives(text: str) -> Directives:
+    """``valkey.conf`` as directive -> arguments; of a repeated one, all."""
+    found: Directives = {}
+    for line in text.splitlines():
+        name, _, rest = line.strip().partition(" ")
+        if name and not name.startswith("#"):
+            found[name] = f"{found[name]}; {rest.strip()}" if name in found else rest.strip()
+    return found
+
+
+def _bytes(text: str) -> int:
+    try:
+        return memory_bytes(text)
+    except ValueError:
+        return int(text) if text.isdigit() else 0

@@ -1,0 +1,162 @@
+"""The Valkey deployment on Kubernetes: does it restart, why, and does it keep what it has?
+
+Its objects are one thing to a reviewer: a change of the mapping shows in several of them.
+"""
+
+from typing import Any
+
+from components.valkey.deployment import names
+from tools.review.change import Change, Path_
+from tools.review.context import Context
+from tools.review.escape import code, codes
+from tools.review.kinds import valkey_pod
+from tools.review.kinds.valkey_conf import CONF, ORIGINS, cost, differences
+from tools.review.preview import State, Step
+from tools.review.risk import Risk
+from tools.review.tokens import CONFIG_MAP, CREDENTIAL, CRON_JOB, JOB, SECRET, SERVICE, STATEFUL_SET, VALKEY
+
+STORE, GROUP = "Valkey", "deployment"
+MOST_REASONS = 5
+_NAMES = frozenset(
+    {names.NAME, names.HEADLESS, names.MAINTENANCE, names.CONFIGURATION, names.ACL, names.PASSWORDS, "valkey-apply"}
+)
+
+
+def is_part(step: Step) -> bool:
+    return step.component == VALKEY or (not step.component and step.name in _NAMES)
+
+
+def changes(context: Context, steps: list[Step]) -> tuple[list[Change], list[Step]]:
+    """What is told of the deployment, and the steps that need no other word."""
+    workload = next((step for step in steps if step.type == STATEFUL_SET), None)
+    if workload is not None and workload.op in ("create", "delete"):
+        found = [step for step in steps if step.op == workload.op]
+        return [_whole(workload, found)], found
+    # A disruption budget, a network policy, a timetable speak for themselves.
+    parts = [step for step in steps if step.type in (CONFIG_MAP, SECRET, SERVICE, JOB, STATEFUL_SET)]
+    if workload is not None and _restarts(workload):
+        parts += [step for step in steps if step.type == CRON_JOB and step.op == "update" and not _reschedules(step)]
+    renewed = any(step.op == "replace" and step.component == VALKEY for step in context.steps(CREDENTIAL))
+    return (_told(workload, parts, renewed=renewed), parts) if parts else ([], [])
+
+
+def _change(risk: Risk, sentence: str, steps: list[Step], origin: Path_ = (), resource: str = "valkey") -> Change:
+    return Change(risk, STORE, GROUP, sentence, resource, origin, tuple(step.urn for step in steps))
+
+
+def _whole(workload: Step, steps: list[Step]) -> Change:
+    if workload.op == "create":
+        count = int(_spec(workload.new).get("replicas") or 1)
+        servers = "one server" if count == 1 else f"{count} servers"
+        return _change(Risk.ADDITIVE, f"Valkey is deployed on Kubernetes: {servers}", steps)
+    if _deletes_volumes(workload.old):
+        return _change(Risk.DATA_LOSS, "Valkey is taken off Kubernetes **with its volumes**", steps)
+    return _change(Risk.ACCESS_REVOKED, "Valkey is taken off Kubernetes; its volumes stay", steps)
+
+
+def _told(workload: Step | None, parts: list[Step], *, renewed: bool) -> list[Change]:
+    reasons: list[str] = []
+    result: list[Change] = []
+    # What the stack's config asks for stands in no line of the mapping.
+    origin: Path_ = ()
+    pod = valkey_pod.differences(workload) if workload is not None else valkey_pod.Differences()
+    reasons += pod.reasons
+    for step in parts:
+        if step.type == CONFIG_MAP and CONF in _data(step.state):
+            old, new = (str(_data(state).get(CONF, "")) for state in (step.old, step.new))
+            for name, before, after in differences(old, new):
+                # With TLS or replicas come settings of their own; with another size, times to load and to stop.
+                pod.rest = [] if name == "maxmemory" else pod.rest
+                if not pod.switched or name in ORIGINS:
+                    reasons.append(f"{code(name)} {code(before or 'unset')} to {code(after or 'unset')}")
+                origin = ORIGINS.get(name, origin)
+                result += cost(step, name, before, after)
+        elif step.type == SECRET and step.name == names.PASSWORDS and renewed:
+            reasons.append("the passwords of its own users are renewed")
+    why = _joined([*reasons, *pod.limits, *pod.rest])
+    if workload is None:
+        return [*result, *_without_restart(parts, why, origin)]
+    old_spec, new_spec = _spec(workload.old), _spec(workload.new)
+    if _deletes_volumes(workload.old) != _deletes_volumes(workload.new):
+        result.append(_volumes(workload))
+    if workload.op == "replace":
+        result.append(_replaced(workload, parts, why, origin))
+    elif _restarts(workload):
+        count = min(int(spec.get("replicas") or 1) for spec in (old_spec, new_spec))
+        how = "Valkey restarts once" if count == 1 else "Valkey's servers restart one after the other"
+        result.append(_change(Risk.RESTART, f"{how}{why}", parts, origin))
+    elif old_spec.get("replicas") != new_spec.get("replicas"):
+        result.append(_change(Risk.RESTART, f"Valkey's servers change in number{why}", parts, origin))
+    elif len(parts) > 1 or not result:
+        result.append(
+            _change(Risk.RESTART, f"Valkey's StatefulSet changes{why or ': ' + codes(workload.changed)}", parts)
+        )
+    if pod.clear:
+        what = "connections to Valkey are **no longer encrypted**: passwords and data cross the network in clear"
+        result.append(_change(Risk.ACCESS_WIDENED, what, [workload], resource="valkey tls"))
+    return result
+
+
+def _without_restart(parts: list[Step], why: str, origin: Path_) -> list[Change]:
+    if any(step.type == CONFIG_MAP and CONF in _data(step.state) for step in parts) or why:
+        return [_change(Risk.RESTART, f"Valkey's configuration changes{why}", parts, origin)]
+    if any(step.name == names.ACL for step in parts):
+        return [_change(Risk.NONE, "Valkey's servers load their users anew, without a restart", parts)]
+    ports = [step for step in parts if step.type == SERVICE]
+    if ports:
+        what = f"{codes(step.name for step in ports)}: what the Service offers changes"
+        return [_change(Risk.RESTART, what, parts)]
+    return [_change(Risk.NONE, "the jobs that look after Valkey change", parts)]
+
+
+def _replaced(workload: Step, parts: list[Step], why: str, origin: Path_) -> Change:
+    fixed = ("volumeClaimTemplates", "selector", "serviceName")
+    keys = codes(name for name in fixed if any(name in path for path in workload.changed))
+    reason = f"; {keys} cannot change in place" if keys else ""
+    if _deletes_volumes(workload.old):
+        what = f"Valkey is stopped and made anew **with empty volumes**{why}{reason}"
+        return _change(Risk.DATA_LOSS, what, parts, origin)
+    return _change(
+        Risk.RESTART, f"Valkey is stopped and its StatefulSet made anew; its volumes stay{why}{reason}", parts, origin
+    )
+
+
+def _volumes(workload: Step) -> Change:
+    if _deletes_volumes(workload.new):
+        what = "Valkey's volumes may from now on be deleted with it (allowDataLoss)"
+        return _change(Risk.ACCESS_WIDENED, what, [workload], resource="valkey volumes")
+    return _change(
+        Risk.NONE, "Valkey's volumes stay from now on when it is deleted", [workload], resource="valkey volumes"
+    )
+
+
+def _restarts(workload: Step) -> bool:
+    changed = workload.changed
+    return workload.op == "update" and (not changed or any(path.startswith("spec.template") for path in changed))
+
+
+def _reschedules(step: Step) -> bool:
+    return bool(_spec(step.old).get("schedule") != _spec(step.new).get("schedule"))
+
+
+def _deletes_volumes(state: State) -> bool:
+    policy = _spec(state).get("persistentVolumeClaimRetentionPolicy")
+    return isinstance(policy, dict) and policy.get("whenDeleted") == "Delete"
+
+
+def _spec(state: State) -> dict[str, Any]:
+    spec = state.asked("spec")
+    return spec if isinstance(spec, dict) else {}
+
+
+def _data(state: State) -> dict[str, Any]:
+    data = state.asked("data")
+    return data if isinstance(data, dict) else {}
+
+
+def _joined(reasons: list[str]) -> str:
+    """After a colon; of many, the first and how many there are besides."""
+    unique = list(dict.fromkeys(reasons))
+    if len(unique) > MOST_REASONS:
+        unique = [*unique[: MOST_REASONS - 1], f"{len(unique) - MOST_REASONS + 1} settings more"]
+    return f": {'; '.join(unique)}" if unique else ""

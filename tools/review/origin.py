@@ -1,0 +1,76 @@
+"""Where in ``schema-mapping.yaml`` a change comes from: a path becomes a line, and where possible a link to it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from components.mapping.loader import located
+from tools.review.change import Path_
+from tools.review.escape import code
+
+MAPPING = "schema-mapping.yaml"
+_COLLECTIONS = frozenset({"modules", "services", "schemas", "tables", "runtime_tables", "keys", "streams", "buckets"})
+
+
+@dataclass(frozen=True)
+class Origins:
+    """The mapping's data with the line of each path; empty where it could not be read."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    lines: dict[Path_, int] = field(default_factory=dict)
+    file: str = MAPPING
+    source_url: str = ""
+
+    @staticmethod
+    def read(path: Path, source_url: str = "") -> "Origins":
+        """``source_url`` is the repository at the commit, like ``https://host/owner/name/blob/SHA``.
+
+        A mapping that cannot be read gives no places; what is wrong with it the preview itself says.
+        """
+        try:
+            raw = path.read_bytes()
+        except OSError:
+            return Origins(file=path.name, source_url=source_url)
+        data, found = located(raw, path.name)
+        known = {where: line for where, (line, _) in found.items()}
+        return Origins(data if isinstance(data, dict) else {}, known, path.name, source_url)
+
+    def access(self, module: str, store: str, *targets: str) -> Path_:
+        """The entry under a module's verbs that speaks of one of ``targets``, else the module's part for the store.
+
+        Earlier targets are preferred: the table itself before its schema.
+        """
+        user = "modules" if module in self._get("modules") else "services"
+        base: Path_ = (user, module, store)
+        verbs = self._get(*base)
+        for target in targets:
+            for verb, entries in verbs.items():
+                for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+                    if isinstance(entry, str) and (entry == target or entry.startswith(f"{target}(")):
+                        return (*base, verb, index)
+        return base
+
+    def _get(self, *path: str | int) -> dict[str, Any]:
+        value: Any = self.data
+        for part in path:
+            value = value.get(part, {}) if isinstance(value, dict) else {}
+        return value if isinstance(value, dict) else {}
+
+    def line(self, path: Path_) -> int | None:
+        """The line of ``path``, or of the nearest thing that encloses it. None when there is nothing of it: what is
+        gone has no line among those that stay."""
+        while path and path not in self.lines:
+            path = path[:-1]
+            if len(path) < 2 or path[-1] in _COLLECTIONS:
+                return None
+        return self.lines[path] if path else None
+
+    def link(self, origin: Path_ | str) -> str:
+        """Markdown that names the place; empty when there is none. A string is a file of the repository."""
+        if isinstance(origin, str):
+            return self._linked(origin, origin) if origin else ""
+        line = self.line(origin)
+        return self._linked(f"{self.file}:{line}", f"{self.file}#L{line}") if line else ""
+
+    def _linked(self, shown: str, target: str) -> str:
+        return f"[{code(shown)}]({self.source_url.rstrip('/')}/{target})" if self.source_url else code(shown)

@@ -1,0 +1,125 @@
+"""Rules that every planned state must keep, whatever the change is about.
+
+They are checked on the preview itself: Pulumi's own packs for Python (``pulumi_policy`` 1.21) pin protobuf 5, which the
+SDK of this stack does not have. Violations that another pack reported are shown beside these.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+
+from tools.review.context import Context
+from tools.review.kinds import bucket_rights
+from tools.review.preview import SECRET, Step, Violation
+from tools.review.tokens import (
+    AWS_BUCKET,
+    BUCKET,
+    BUCKET_POLICY,
+    DEFAULT_PRIVILEGES,
+    GRANT,
+    MIGRATIONS,
+    ROLE,
+    VERSIONING,
+)
+
+# What a platform may not change once it is written, by the names that such tables have.
+EVIDENCE = re.compile(r"(?:.+_)?(?:raw|audit|audit_trail|audit_log|history)|audit_.+|effective_finding_.+_history")
+PRODUCTION = re.compile(r"prod(?:uction)?(?:[-_.].*)?")
+SECRET_KEY = re.compile(r"(?i)password|passphrase|secret|token|accesskey|privatekey|apikey|credential")
+# Settings whose name has such a word in it and whose value is none.
+PLAIN_KEYS = frozenset({"pulumi:disable-default-providers", "stellaops-storage:valkeyTlsSecret"})
+CHANGING = frozenset({"UPDATE", "DELETE", "TRUNCATE"})
+
+Rule = Callable[[Context], Iterator[str]]
+
+
+def violations(context: Context) -> list[Violation]:
+    """What breaks a rule, sorted; then what the engine's own policy packs said."""
+    # Half a state breaks rules that the whole one keeps.
+    rules = {"no-plain-secret": RULES["no-plain-secret"]} if context.preview.errors else RULES
+    found = [Violation(name, message) for name, rule in rules.items() for message in sorted(set(rule(context)))]
+    return found + context.preview.violations
+
+
+def _staying(context: Context, *types: str) -> Iterator[Step]:
+    return (step for step in context.steps(*types) if step.op != "delete")
+
+
+def _no_public_grant(context: Context) -> Iterator[str]:
+    for step in _staying(context, GRANT, DEFAULT_PRIVILEGES):
+        privileges = step.new.asked("privileges") or []
+        if step.new.asked("role") == "public" and privileges:
+            where = step.new.asked("schema") or step.new.asked("database")
+            yield f"{step.name} grants {', '.join(map(str, privileges))} on {where} to everyone (PUBLIC)"
+    for step in _staying(context, BUCKET_POLICY):
+        yield from bucket_rights.grants_to_everyone(step)
+
+
+def _buckets_have_versioning(context: Context) -> Iterator[str]:
+    versioned = {}
+    for step in _staying(context, VERSIONING):
+        configuration = step.new.asked("versioningConfiguration")
+        versioned[step.name] = isinstance(configuration, dict) and configuration.get("status") == "Enabled"
+    for step in _staying(context, BUCKET, AWS_BUCKET):
+        # Unchanged resources are not in every preview; what is created or changed is.
+        known = context.preview.complete or step.op == "create"
+        if not versioned.get(step.name, not known):
+            yield f"bucket {step.new.asked('bucket', step.name)} has no versioning: what is deleted there is gone"
+
+
+def _evidence_has_triggers(context: Context) -> Iterator[str]:
+    guarded: dict[str, set[str]] = {}
+    told: set[str] = set()
+    for step in _staying(context, MIGRATIONS):
+        schema = str(step.new.asked("schema", step.name))
+        guarded[schema] = {str(table) for table in step.new.asked("append_only") or ()}
+        lost = [line for line in step.old.live("drift") or () if "trigger" in str(line) and step.op == "same"]
+        yield from (f"{line}" for line in lost)
+        before = {str(table) for table in step.old.asked("append_only") or ()}
+        for table in before - guarded[schema]:
+            if EVIDENCE.fullmatch(table):
+                told.add(f"{schema}.{table}")
+                yield f"{schema}.{table} is evidence and loses the triggers that keep its rows"
+    for step in _staying(context, GRANT):
+        schema = str(step.new.asked("schema") or "")
+        if schema not in guarded or step.new.asked("objectType") != "table":
+            continue
+        changing = CHANGING & {str(item) for item in step.new.asked("privileges") or ()}
+        for table in map(str, step.new.asked("objects") or ()):
+            unguarded = table not in guarded[schema] and f"{schema}.{table}" not in told
+            if EVIDENCE.fullmatch(table) and unguarded:
+                yield f"{schema}.{table} is evidence by its name and has no triggers: mark it append_only"
+            elif table in guarded[schema] and changing:
+                yield f"{step.name} grants {', '.join(sorted(changing))} on {schema}.{table}, which is append-only"
+
+
+def _owners_are_protected(context: Context) -> Iterator[str]:
+    if not PRODUCTION.fullmatch(context.preview.stack):
+        return
+    open_ = sorted(
+        step.name for step in _staying(context, ROLE) if step.name.endswith("_owner") and not step.new.protect
+    )
+    if open_:
+        yield f"not protected against deletion: {', '.join(open_)}; set stellaops-storage:protect to true"
+
+
+def plain_secrets(config: dict[str, str]) -> dict[str, str]:
+    """Settings that should be encrypted and are not. Their values must not be shown."""
+    return {
+        key: value
+        for key, value in config.items()
+        if value not in ("", SECRET) and key not in PLAIN_KEYS and SECRET_KEY.search(key.partition(":")[2])
+    }
+
+
+def _no_secret_in_plain_config(context: Context) -> Iterator[str]:
+    for key in plain_secrets(context.preview.config):
+        yield f"config {key} is in clear text: run pulumi config set --secret {key}, and renew it: it is in the history"
+
+
+RULES: dict[str, Rule] = {
+    "no-public-grant": _no_public_grant,
+    "bucket-versioning": _buckets_have_versioning,
+    "evidence-triggers": _evidence_has_triggers,
+    "protected-owners": _owners_are_protected,
+    "no-plain-secret": _no_secret_in_plain_config,
+}

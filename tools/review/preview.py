@@ -1,0 +1,318 @@
+"""A preview as the engine wrote it, in either of its two forms, as plain values.
+
+``parse`` takes the document of ``pulumi preview --json`` or the events of the streaming form
+(``PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true``). Only the latter has unchanged resources, the outputs as they will be,
+and policy violations.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tools.review.errors import ReviewError
+
+SECRET = "[secret]"  # noqa: S105 - what the engine prints instead of one
+_SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"  # noqa: S105 - the engine's marker of a wrapped value
+UNKNOWN_VALUES = frozenset(
+    {
+        "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
+        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
+        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
+        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
+    }
+)
+UNKNOWN = "(known after the run)"
+
+STACK_TYPE = "pulumi:pulumi:Stack"
+# The engine's operations, as a reviewer counts them; everything else it does is of no interest.
+_OPERATIONS = {
+    "same": "same",
+    "create": "create",
+    "import": "create",
+    "update": "update",
+    "delete": "delete",
+    "replace": "replace",
+    "create-replacement": "replace",
+    "delete-replaced": "replace",
+    "import-replacement": "replace",
+    "refresh": "refresh",
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """One side of a change. ``inputs`` are what the program asks for, ``outputs`` what there is. What is ``retained``
+    stays in the store when the stack lets go of it."""
+
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+    protect: bool = False
+    retained: bool = False
+
+    def live(self, key: str, default: Any = None) -> Any:
+        """The value as it was last seen in the store, else as it was asked for."""
+        return self.outputs.get(key, self.inputs.get(key, default))
+
+    def asked(self, key: str, default: Any = None) -> Any:
+        return self.inputs.get(key, default)
+
+
+EMPTY = State({}, {})
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens to one resource: ``op`` is same, create, update, replace or delete (or refresh, among the drifted).
+
+    ``changed`` holds the property paths that the provider named; dynamic resources name none.
+    """
+
+    op: str
+    urn: str
+    old: State
+    new: State
+    changed: tuple[str, ...] = ()
+
+    @property
+    def type(self) -> str:
+        return self.urn.split("::")[2].rpartition("$")[2] if self.urn.count("::") > 2 else ""
+
+    @property
+    def name(self) -> str:
+        return self.urn.split("::", 3)[-1]
+
+    @property
+    def component(self) -> str:
+        """The type of the component that it is a part of; empty where there is none."""
+        types = self.urn.split("::")[2].split("$") if self.urn.count("::") > 2 else []
+        return types[-2] if len(types) > 1 else ""
+
+    @property
+    def state(self) -> State:
+        """How it will be, or how it was when it goes."""
+        return self.old if self.op == "delete" else self.new
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A rule that the planned state breaks. ``mandatory`` ones fail the check."""
+
+    rule: str
+    message: str
+    mandatory: bool = True
+
+
+@dataclass
+class Preview:
+    """One stack's preview. ``errors`` is empty when it succeeded; ``complete`` is whether unchanged resources and the
+    outputs as they will be are in it."""
+
+    project: str = ""
+    stack: str = ""
+    steps: list[Step] = field(default_factory=list)
+    drifted: list[Step] = field(default_factory=list)
+    config: dict[str, str] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    same_count: int = 0
+    complete: bool = False
+    _by_urn: dict[str, Step] = field(default_factory=dict)
+
+    @property
+    def changes(self) -> list[Step]:
+        return [step for step in self.steps if step.op != "same"]
+
+    def step(self, urn: str) -> Step | None:
+        """The change of one resource."""
+        if len(self._by_urn) != len(self.steps):
+            self._by_urn.update({step.urn: step for step in self.steps})
+        found = self._by_urn.get(urn)
+        return found if found and found.op != "same" else None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Operation -> how many resources, in the order in which people read them."""
+        order = ("create", "update", "replace", "delete")
+        found = {op: sum(step.op == op for step in self.steps) for op in order}
+        return {op: count for op, count in found.items() if count}
+
+    def outputs(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """The stack's outputs as they are and, where the preview tells, as they will be."""
+        stack = next((step for step in self.steps if step.type == STACK_TYPE), None)
+        if stack is None:
+            return {}, None
+        return stack.old.outputs, stack.new.outputs if self.complete and not self.errors else None
+
+
+def parse(text: str, name: str = "") -> Preview:
+    """The preview in ``text``; ``name`` stands for the stack where nothing in it says which one it is.
+
+    Raises ``ReviewError`` when it is no preview.
+    """
+    events = list(_events(text, name))
+    if not events:
+        said = next((line for line in text.splitlines() if line.startswith("error: ")), "")
+        if not said:
+            raise ReviewError(f"{name or 'the preview'} holds no JSON; give what `pulumi preview --json` wrote")
+        # The engine did not even begin: its config or its backend is at fault.
+        return Preview(stack=name or "unknown", errors=[text[text.index(said) :].removeprefix("error: ").strip()])
+    if len(events) == 1 and ("steps" in events[0] or "diagnostics" in events[0] or "changeSummary" in events[0]):
+        preview = _from_document(events[0])
+    elif any(key.endswith("Event") for event in events for key in event):
+        preview = _from_events(events)
+    else:
+        raise ReviewError(f"{name or 'the preview'} is JSON but no preview; give what `pulumi preview --json` wrote")
+    if preview.steps:
+        where, preview.project, _ = preview.steps[0].urn.split("::", 2)
+        preview.stack = where.rpartition(":")[2]
+    preview.stack = preview.stack or name or "unknown"
+    return preview
+
+
+def _events(text: str, name: str) -> Iterator[dict[str, Any]]:
+    """Every object at the top of ``text``, each at the beginning of a line. Other lines, a program's own words, are
+    passed over; an object that cannot be read is not, since it may be the one that matters."""
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text):
+        if text[at] == "{":
+            try:
+                value, at = decoder.raw_decode(text, at)
+            except (ValueError, RecursionError):
+                line = text.count("\n", 0, at) + 1
+                raise ReviewError(f"{name or 'the preview'} is damaged in line {line}; run the preview again") from None
+            yield value
+        newline = text.find("\n", at)
+        at = newline + 1 if newline != -1 else len(text)
+
+
+def _from_document(document: dict[str, Any]) -> Preview:
+    preview = Preview(config=_config(document.get("config")))
+    steps: dict[str, list[Step]] = {}
+    for item in _dicts(document.get("steps")):
+        step = _step(
+            item, item.get("oldState"), item.get("newState"), item.get("detailedDiff"), item.get("diffReasons")
+        )
+        if step is not None:
+            steps.setdefault(step.urn, []).append(step)
+    _collect(preview, steps)
+    for item in _dicts(document.get("diagnostics")):
+        _diagnose(preview, item)
+    preview.same_count = int((document.get("changeSummary") or {}).get("same", 0))
+    return preview
+
+
+def _from_events(events: list[dict[str, Any]]) -> Preview:
+    preview = Preview()
+    steps: dict[str, list[Step]] = {}
+    finished = False
+    for event in events:
+        if (item := event.get("resourcePreEvent") or event.get("resOutputsEvent")) is not None:
+            data = item.get("metadata") or {}
+            step = _step(data, data.get("old"), data.get("new"), data.get("detailedDiff"), data.get("diffs"))
+            if step is not None:
+                steps.setdefault(step.urn, []).append(step)
+        elif (item := event.get("preludeEvent")) is not None:
+            preview.config = _config(item.get("config"))
+        elif (item := event.get("diagnosticEvent")) is not None:
+            _diagnose(preview, item)
+        elif (item := event.get("policyEvent")) is not None:
+            rule = f"{item.get('policyPackName', 'policy')}/{item.get('policyName', '')}"
+            resource = str(item.get("resourceUrn", "")).rpartition("::")[2]
+            message = f"{resource}: {item.get('message', '')}" if resource else str(item.get("message", ""))
+            preview.violations.append(Violation(rule, message, item.get("enforcementLevel") == "mandatory"))
+        elif (item := event.get("summaryEvent")) is not None:
+            finished = True
+            preview.same_count = int((item.get("resourceChanges") or {}).get("same", 0))
+            if item.get("result") not in (None, "succeeded") and not preview.errors:
+                preview.errors.append(f"the engine says: {item['result']}")
+    _collect(preview, steps)
+    preview.complete = finished
+    if not finished and not preview.errors:
+        preview.errors.append("the preview ends before its summary: the engine was stopped")
+    return preview
+
+
+def _step(
+    item: dict[str, Any], old: Any, new: Any, detailed: dict[str, Any] | None, reasons: list[str] | None
+) -> Step | None:
+    op, urn = _OPERATIONS.get(str(item.get("op"))), item.get("urn")
+    if op is None or not isinstance(urn, str) or urn.count("::") < 3:
+        return None
+    changed = tuple(detailed or reasons or ())
+    return Step(op, urn, _state(old), _state(new), changed)
+
+
+def _state(value: Any) -> State:
+    if not isinstance(value, dict) or not value:
+        return EMPTY
+    inputs, outputs = (_plain(value.get(side) or {}) for side in ("inputs", "outputs"))
+    return State(inputs, outputs, bool(value.get("protect")), bool(value.get("retainOnDelete")))
+
+
+def _collect(preview: Preview, steps: dict[str, list[Step]]) -> None:
+    """What a refresh found is kept apart from what the run will do."""
+    for group in steps.values():
+        refreshed = [step for step in group if step.op == "refresh"]
+        preview.drifted += [step for step in refreshed[-1:] if step.old.outputs != step.new.outputs]
+        planned = [step for step in group if step.op != "refresh"]
+        if planned:
+            preview.steps.append(_merged(planned))
+
+
+def _merged(group: list[Step]) -> Step:
+    """One step of the several that the engine takes for a resource. The last one knows the outputs."""
+    if len({step.op for step in group}) > 1:
+        # A deletion beside something else clears away what an earlier run left.
+        group = [step for step in group if step.op != "delete"] or group
+    ops = [step.op for step in group]
+    op = "replace" if "replace" in ops else next((op for op in ops if op != "same"), "same")
+    old = next((step.old for step in group if step.old is not EMPTY), EMPTY)
+    new = next((step.new for step in reversed(group) if step.new is not EMPTY), EMPTY)
+    changed = next((step.changed for step in group if step.changed), ())
+    return Step(op, group[0].urn, old, new, changed)
+
+
+def _diagnose(preview: Preview, item: dict[str, Any]) -> None:
+    message = _uncoloured(str(item.get("message", ""))).strip()
+    severity = item.get("severity")
+    if not message:
+        return
+    if severity == "error":
+        message = message.removeprefix("error: ")
+        # Every failed program ends with it; it says nothing.
+        if not message.startswith("an unhandled error occurred: program exited with non-zero exit code"):
+            preview.errors.append(message)
+        elif not preview.errors:
+            preview.errors.append("the program failed without a message")
+    elif severity == "warning":
+        preview.warnings.append(message.removeprefix("warning: "))
+
+
+def _uncoloured(text: str) -> str:
+    """Without the engine's own colour tags, like ``<{%reset%}>``."""
+    while (begin := text.find("<{%")) != -1 and (end := text.find("%}>", begin)) != -1:
+        text = text[:begin] + text[end + 3 :]
+    return text
+
+
+def _plain(value: Any) -> Any:
+    """Without the SDK's own properties; secrets, assets and unknown values as words."""
+    if isinstance(value, dict):
+        if _SECRET_SIGNATURE in value:
+            return SECRET
+        return {str(key): _plain(item) for key, item in value.items() if not str(key).startswith("__")}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return UNKNOWN if isinstance(value, str) and value in UNKNOWN_VALUES else value
+
+
+def _config(value: Any) -> dict[str, str]:
+    return {str(key): str(item) for key, item in value.items()} if isinstance(value, dict) else {}
+
+
+def _dicts(value: Any) -> Iterable[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -1,0 +1,155 @@
+"""``python -m tools.review.publish``: put a comment on a pull request, or renew the one that is there.
+
+The comment is found by its hidden markers: one that carries a marker of ours, written by the same account. GitHub's
+settings come from ``GITHUB_TOKEN``, ``GITHUB_REPOSITORY`` and ``GITHUB_API_URL``; GitLab's from ``REVIEW_TOKEN``,
+``CI_PROJECT_ID`` and ``CI_API_V4_URL``.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from tools.review.errors import ReviewError
+
+PER_PAGE = 100
+TIMEOUT_SECONDS = 30
+# Where the token cannot ask who it is: a workflow's own token.
+WORKFLOW_ACCOUNT = "github-actions[bot]"
+_MARKER = re.compile(r"^<!-- stellaops-storage review: \S+ -->$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Forge:
+    """How one forge keeps comments. ``comments`` lists them and takes new ones, ``one`` is the address of one."""
+
+    headers: dict[str, str]
+    comments: str
+    one: str
+    renew: str
+    author: str
+
+    @staticmethod
+    def github(number: int) -> "Forge":
+        api = os.environ.get("GITHUB_API_URL", "https://api.github.com")
+        repository = f"{api}/repos/{quote(_needed('GITHUB_REPOSITORY'))}"
+        headers = {"Authorization": f"Bearer {_needed('GITHUB_TOKEN')}", "Accept": "application/vnd.github+json"}
+        comments = f"{repository}/issues/{number}/comments"
+        return Forge(headers, comments, f"{repository}/issues/comments", "PATCH", WORKFLOW_ACCOUNT)
+
+    @staticmethod
+    def gitlab(number: int) -> "Forge":
+        api, headers = _needed("CI_API_V4_URL"), {"PRIVATE-TOKEN": _needed("REVIEW_TOKEN")}
+        user = _call("GET", f"{api}/user", headers)
+        notes = f"{api}/projects/{quote(_needed('CI_PROJECT_ID'), safe='')}/merge_requests/{number}/notes"
+        return Forge(headers, notes, notes, "PUT", str(user.get("username", "")))
+
+    def existing(self, markers: set[str]) -> dict[str, Any] | None:
+        """The oldest comment of ours with one of ``markers``."""
+        for comment in self._all():
+            author = comment.get("user") or comment.get("author") or {}
+            if (author.get("login") or author.get("username")) != self.author:
+                continue
+            if markers & set(_MARKER.findall(str(comment.get("body", "")).replace("\r\n", "\n"))):
+                return comment
+        return None
+
+    def _all(self) -> Iterator[dict[str, Any]]:
+        page = 1
+        while True:
+            found = _call(
+                "GET",
+                f"{self.comments}?per_page={PER_PAGE}&page={page}&sort=created_at&order_by=created_at",
+                self.headers,
+            )
+            if not isinstance(found, list):
+                raise ReviewError(f"{self.comments} did not answer with a list of comments")
+            yield from found
+            if len(found) < PER_PAGE:
+                return
+            page += 1
+
+    def publish(self, body: str) -> str:
+        """Create the comment or renew it in place; what was done, in a word."""
+        markers = set(_MARKER.findall(body))
+        if not markers:
+            raise ReviewError("the comment has no marker; give one that `python -m tools.review` wrote")
+        found = self.existing(markers)
+        if found is None:
+            _call("POST", self.comments, self.headers, {"body": body})
+            return "made"
+        if str(found.get("body", "")).replace("\r\n", "\n").strip() == body.strip():
+            return "already there"
+        _call(self.renew, f"{self.one}/{found['id']}", self.headers, {"body": body})
+        return "renewed"
+
+
+def _needed(name: str) -> str:
+    value = os.environ.get(name, "")
+    if not value:
+        raise ReviewError(f"{name} is not set; the workflow gives it")
+    return value
+
+
+def _call(method: str, url: str, headers: dict[str, str], body: dict[str, str] | None = None) -> Any:
+    """The answer's JSON. Raises ``ReviewError`` with the method, the address and what the server said."""
+    if not url.startswith(("https://", "http://")):
+        raise ReviewError(f"{url} is no address of an API")
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(  # noqa: S310 - checked above
+        url,
+        data,
+        {**headers, "Content-Type": "application/json", "User-Agent": "stellaops-storage-review"},
+        method=method,
+    )
+    place = url.partition("?")[0]
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+            return json.loads(answer.read() or b"null")
+    except urllib.error.HTTPError as error:
+        said = _message(error)
+        todo = "; give the job the permission pull-requests: write" if error.code in (401, 403) else ""
+        raise ReviewError(f"{method} {place} was answered with {error.code}: {said}{todo}") from None
+    except (OSError, ValueError) as error:
+        raise ReviewError(f"{method} {place} failed: {getattr(error, 'reason', error)}") from None
+
+
+def _message(error: urllib.error.HTTPError) -> str:
+    try:
+        answer = json.loads(error.read())
+        return str(answer.get("message", error.reason)) if isinstance(answer, dict) else str(error.reason)
+    except (OSError, ValueError):
+        return str(error.reason)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.review.publish", description="Put a comment on a pull request, or renew it."
+    )
+    parser.add_argument("comment", type=Path, help="the file that `python -m tools.review --output` wrote")
+    parser.add_argument("--number", type=int, required=True, help="the pull request's number")
+    parser.add_argument("--forge", choices=("github", "gitlab"), default="github")
+    options = parser.parse_args(arguments)
+    try:
+        body = options.comment.read_text(encoding="utf-8")
+        forge = (Forge.github if options.forge == "github" else Forge.gitlab)(options.number)
+        print(f"comment {forge.publish(body)}")
+    except ReviewError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {options.comment} cannot be read: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
