@@ -1,4 +1,4 @@
-"""Files that are committed and generated: one command writes them, with ``--check`` it reports those that are stale."""
+"""Files that are generated and committed: written by one command, which with ``--check`` reports those that are stale."""
 
 import argparse
 import sys
@@ -6,17 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 
-def main(
-    module: str, description: str | None, files: Mapping[str, Callable[[], str]], arguments: Sequence[str] | None
-) -> int:
-    """Exit code 0, or 1 when ``--check`` finds a file that is not current.
+def update(files: Mapping[str, Callable[[], str]], command: str, *, check: bool) -> int:
+    """Write the files that are not current. With ``check``, write nothing and return 1 if there are any.
 
-    ``files`` maps the path of each file to the function that returns its text.
+    ``files`` maps the path of each file to the function that returns its text; ``command`` is the one that writes them.
     """
-    program = f"python -m {module}"
-    parser = argparse.ArgumentParser(prog=program, description=description)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is not current")
-    check: bool = parser.parse_args(arguments).check
     stale = 0
     for name, generate in files.items():
         path = Path(name)
@@ -25,9 +19,16 @@ def main(
             continue
         stale += 1
         if check:
-            print(f"{name} is not current; run: {program}", file=sys.stderr)
+            print(f"{name} is not current; run: {command}", file=sys.stderr)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             print(f"wrote {name}")
     return 1 if stale and check else 0
+
+
+def checks(command: str, description: str | None, arguments: Sequence[str] | None) -> bool:
+    """Whether the command line has ``--check``."""
+    parser = argparse.ArgumentParser(prog=command, description=description)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is not current")
+    return bool(parser.parse_args(arguments).check)

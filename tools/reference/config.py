@@ -17,8 +17,9 @@ from components.config.keys import Declared, declared
 from components.config.model import Settings
 from tools.reference import committed
 
+COMMAND = "python -m tools.reference.config"
 FILE = "Pulumi.yaml"
-MARKER = "  # Generated from components/config/model.py by `python -m tools.reference.config`; edit the model instead."
+MARKER = f"  # Generated from components/config/model.py by `{COMMAND}`; edit the model instead."
 WIDTH = 114
 _BLOCK = re.compile(rf"^{re.escape(MARKER)}\n(?:(?:[ #].*)?\n)*", re.MULTILINE)
 
@@ -63,9 +64,13 @@ def _scalar(value: object) -> str:
     return json.dumps(value, ensure_ascii=False) if plain.startswith("'") else plain
 
 
+def run(*, check: bool) -> int:
+    """Exit code 0, or 1 when ``check`` finds that the file is not current. Raises ``MarkerError``."""
+    return committed.update({FILE: lambda: text(Path(FILE))}, COMMAND, check=check)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 0, or 1 when ``--check`` finds that the file is not current."""
-    return committed.main("tools.reference.config", __doc__, {FILE: lambda: text(Path(FILE))}, arguments)
+    return run(check=committed.checks(COMMAND, __doc__, arguments))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from components.contract.document import Contract
 from components.mapping import Mapping
 from tools.reference import committed
 
+COMMAND = "python -m tools.reference.schemas"
 FILES: dict[str, type[BaseModel]] = {
     "schemas/schema-mapping.schema.json": Mapping,
     "schemas/contract.schema.json": Contract,
@@ -24,10 +25,13 @@ def text(model: type[BaseModel]) -> str:
     return json.dumps(schema, indent=2, sort_keys=True) + "\n"
 
 
+def run(*, check: bool) -> int:
+    """Exit code 0, or 1 when ``check`` finds a file that is not current."""
+    return committed.update({name: partial(text, model) for name, model in FILES.items()}, COMMAND, check=check)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 0, or 1 when ``--check`` finds a file that is not current."""
-    files = {name: partial(text, model) for name, model in FILES.items()}
-    return committed.main("tools.reference.schemas", __doc__, files, arguments)
+    return run(check=committed.checks(COMMAND, __doc__, arguments))
 
 
 if __name__ == "__main__":
