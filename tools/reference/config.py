@@ -21,7 +21,7 @@ COMMAND = "python -m tools.reference.config"
 FILE = "Pulumi.yaml"
 MARKER = f"  # Generated from components/config/model.py by `{COMMAND}`; edit the model instead."
 WIDTH = 114
-_BLOCK = re.compile(rf"^{re.escape(MARKER)}\n(?:(?:[ #].*)?\n)*", re.MULTILINE)
+_BLOCK = re.compile(rf"^{re.escape(MARKER)}\n(?:\n*  .*\n)*", re.MULTILINE)
 
 
 class MarkerError(Exception):
@@ -65,8 +65,12 @@ def _scalar(value: object) -> str:
 
 
 def run(*, check: bool) -> int:
-    """Exit code 0, or 1 when ``check`` finds that the file is not current. Raises ``MarkerError``."""
-    return committed.update({FILE: lambda: text(Path(FILE))}, COMMAND, check=check)
+    """Exit code 0, or 1 when ``check`` finds that the file is not current, or where there is no ``MARKER``."""
+    try:
+        return committed.update({FILE: lambda: text(Path(FILE))}, COMMAND, check=check)
+    except MarkerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -53,17 +53,18 @@ def test_what_is_written_by_hand_is_kept(project: Path) -> None:
     text = project.read_text()
     project.write_text(
         text.replace("value: [postgresql, aws, kubernetes]", 'value: ["*"]  # each of them')
-        + "plugins:\n  providers: []\n"
+        + "\n# Of this project.\nplugins:\n  providers: []\n"
     )
     by_hand = project.read_text()
     assert config.main([]) == 0 and project.read_text() == by_hand
-    project.write_text(by_hand.replace("default: 5432", "default: 5433"))
+    project.write_text(by_hand.replace("default: 5432\n", "default: 5433\n\n"))
     assert config.main([]) == 0 and project.read_text() == by_hand
 
 
-def test_a_file_that_does_not_say_where_the_generated_part_begins_is_left_alone(project: Path) -> None:
+def test_a_file_that_does_not_say_where_the_generated_part_begins_is_left_alone(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = project.read_text().replace(config.MARKER, "")
     project.write_text(text)
-    with pytest.raises(config.MarkerError, match="needs this line once"):
-        config.main([])
+    assert config.main([]) == 1 and "error: Pulumi.yaml needs this line once" in capsys.readouterr().err
     assert project.read_text() == text
