@@ -184,7 +184,7 @@ def test_a_secret_stays_an_output_in_the_program() -> None:
 def test_the_settings_cannot_be_changed() -> None:
     config = Settings.of(REQUIRED)
     with pytest.raises(ValueError, match="frozen"):
-        config.postgres.host = "elsewhere"  # type: ignore[misc]
+        config.postgres.host = "elsewhere"
 
 
 def test_a_field_that_does_not_exist_is_refused_where_settings_are_made_by_hand() -> None:
