@@ -39,7 +39,9 @@ class Stack:
         stack = name or os.environ.get("PULUMI_STACK")
         text = _ask_engine(["config", "--json", "--show-secrets"], stack, "the config")
         values = {key: str(item["value"]) for key, item in json.loads(text).items() if "value" in item}
-        return Stack(stack or SELECTED, values)
+        found = Stack(stack or SELECTED, values)
+        _ = found.settings  # every wrong key is reported here, once, and not by each store that is asked
+        return found
 
     @cached_property
     def settings(self) -> Settings[str]:
