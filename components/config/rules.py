@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from components.config.namespace import NAMESPACE
 from components.mapping import Mapping
-from components.mapping.access import backup_role, connect_role, object_access, schema_roles
 from components.mapping.backup_names import BUCKET, OBJECT_STORE_USER
 from components.mapping.backup_names import VALKEY_USER as BACKUP_USER
+from components.mapping.roles import RoleNames
 
 if TYPE_CHECKING:
     from components.config.settings import Settings
@@ -107,13 +107,13 @@ def _roles(settings: "Settings", mapping: Mapping) -> Iterator[str]:
     postgres = settings.postgres
     if postgres.database == postgres.maintenance_database and not postgres.adopt_database:
         yield f"config {NAMESPACE}:postgresDatabase is {postgres.database!r}, as postgresMaintenanceDatabase is; name another"
-    own = {connect_role(postgres.database), backup_role(postgres.database)}
+    own = RoleNames(databases=[postgres.database])
     for module in mapping.modules:
         if module in own:
             yield (
                 f"module {module!r} has the name of a role of database {postgres.database!r}; rename it, or set {NAMESPACE}:postgresDatabase"
             )
-    if postgres.admin_user in {*mapping.modules, *schema_roles(mapping), *own}:
+    if postgres.admin_user in mapping.access.roles(postgres.database):
         yield f"config {NAMESPACE}:postgresAdminUser is {postgres.admin_user!r}, a role that this stack makes; use another admin"
 
 
@@ -128,7 +128,7 @@ def _objects(settings: "Settings", mapping: Mapping) -> Iterator[str]:
     for bucket in (*mapping.rustfs.buckets, BUCKET):
         if len(prefix + bucket) > LONGEST_BUCKET:
             yield f"bucket {prefix + bucket!r} has {len(prefix + bucket)} characters, at most {LONGEST_BUCKET} are allowed; shorten {NAMESPACE}:bucketPrefix"
-    for user in (*(name for name in mapping.modules if object_access(mapping, name)), OBJECT_STORE_USER):
+    for user in (*(name for name, objects in mapping.access.objects.items() if objects), OBJECT_STORE_USER):
         key = prefix + user
         if len(key) not in ACCESS_KEY:
             todo = (

@@ -14,7 +14,6 @@ import pytest
 import valkey
 
 from components.mapping import Mapping, load
-from components.mapping.access import key_access
 from components.mapping.model import ValkeyAccess
 from components.valkey.render import PROBE_USER
 from tests.support.own_valkey import ADMIN, OwnValkey, own_valkey
@@ -89,7 +88,7 @@ STRAY = [
 
 def expected(mapping: Mapping, user: str, key: str) -> set[str]:
     found: set[str] = set()
-    for access in key_access(mapping, user):
+    for access in mapping.access.keys[user]:
         if fnmatchcase(key, re.sub(r"\{[^}]*\}", "*", access.pattern)):
             found |= allowed(access.verb, access.type)
     return found
@@ -133,7 +132,7 @@ def test_a_user_may_do_on_each_pattern_what_the_mapping_says_and_nothing_else(se
 
 @pytest.mark.parametrize("user", list(MAPPING.users))
 def test_nobody_may_run_what_endangers_others(server: OwnValkey, user: str) -> None:
-    own_key = sample(key_access(MAPPING, user)[0].pattern)
+    own_key = sample(MAPPING.access.keys[user][0].pattern)
     with server.client(user) as client:
         found = granted(client, own_key, {text: text for text in FORBIDDEN})
     assert not found, f"{user} may {sorted(found)}"

@@ -6,7 +6,6 @@ from typing import Any
 
 from components.mapping import Mapping
 from components.mapping.backup_names import VALKEY_USER as BACKUP_USER
-from components.mapping.names import memory_bytes
 from components.valkey.component import streams_of
 from components.valkey.deployment.users import EXPORTER_USER, NODE_USER, exporter_rules
 from components.valkey.plan import maintenance_plan
@@ -176,4 +175,4 @@ def _directives(mapping: Mapping) -> dict[str, str]:
     conf = render_conf(mapping, directory="/", port=1, bind="", aclfile="/")
     lines = [line.split(" ", 1) for line in conf.splitlines() if line and not line.startswith("#")]
     wanted = {name: value.strip('"') for name, value in lines if name not in OF_THE_MACHINE}
-    return {**wanted, "maxmemory": str(memory_bytes(mapping.valkey.memory.maxmemory))}
+    return {**wanted, "maxmemory": str(mapping.valkey.memory.maxmemory.bytes)}

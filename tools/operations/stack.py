@@ -14,7 +14,7 @@ from pulumi.dynamic import Config, ConfigureRequest
 from components.config.namespace import NAMESPACE
 from components.config.settings import ROW_LEVEL_SECURITY
 from components.mapping import Mapping, MappingError, load
-from components.mapping.access import backup_role, tenant_bypass, tenant_rules
+from components.mapping.roles import BackupRole
 from components.rustfs.servers import KINDS, Target
 from provider.dynamic_config import setting
 from provider.errors import ProviderError
@@ -84,8 +84,9 @@ class Stack:
         """How the tenants of a schema are kept apart. Raises ``ProviderError``."""
         if not self.isolates_tenants:
             return OFF
-        backup = (backup_role(self.postgres.database),) if self.setting("backups", "logical") != "none" else ()
-        return Isolation(tenant_rules(self.mapping, schema), (*tenant_bypass(self.mapping, schema), *backup))
+        backup = (BackupRole(self.postgres.database).name,) if self.setting("backups", "logical") != "none" else ()
+        access = self.mapping.access.schemas[schema]
+        return Isolation(access.tenant_rules, (*access.tenant_bypass, *backup))
 
     @property
     def valkey(self) -> ValkeyServer:
