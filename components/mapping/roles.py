@@ -89,6 +89,11 @@ def groups_of(schema: str) -> tuple[GroupRole, ...]:
     return tuple(GroupRole(schema, group) for group in Group)
 
 
+def is_owner(role: Role | None) -> bool:
+    """Whether the role owns a schema."""
+    return isinstance(role, GroupRole) and role.group is Group.OWNER
+
+
 class RoleNames:
     """Name of a role -> what it is. Where two have one name, which the mapping's checks refuse, the login wins."""
 

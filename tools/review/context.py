@@ -6,9 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from components.mapping.roles import BackupRole, RoleNames
 from tools.review.origin import Origins
 from tools.review.preview import Preview, Step
-from tools.review.tokens import AWS_BUCKET, BUCKET, GRANT, INVENTORY, SCHEMA
+from tools.review.tokens import AWS_BUCKET, BUCKET, DATABASE, GRANT, INVENTORY, MIGRATIONS, ROLE, SCHEMA
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,33 @@ class Context:
     @cached_property
     def dropped_schemas(self) -> frozenset[str]:
         return frozenset(step.name for step in self.steps(SCHEMA) if step.op == "delete")
+
+    @cached_property
+    def roles(self) -> RoleNames:
+        """What each PostgreSQL role is, by every schema, login and database that preview, contract and mapping name.
+
+        The names alone do not tell: ``log_reader`` is a group role where there is a schema ``log``, else a module.
+        """
+        databases = self._values("name", DATABASE) | self._values("database", GRANT, SCHEMA)
+        logins = {
+            step.name
+            for step in self.steps(ROLE)
+            if any(state.live("login") or state.asked("login") for state in (step.old, step.new))
+        }
+        logins |= self._keys("logins") | self.origins.names("modules")
+        schemas = self._values("name", SCHEMA) | self._values("schema", GRANT, MIGRATIONS) | self._keys("schemas")
+        schemas |= self.origins.names("postgres", "schemas")
+        return RoleNames(schemas, logins - {BackupRole(database).name for database in databases}, databases)
+
+    def _values(self, key: str, *types: str) -> set[str]:
+        """A property of every resource of these types, before and after."""
+        found = {state.live(key) for step in self.steps(*types) for state in (step.old, step.new)}
+        return {value for value in found if isinstance(value, str) and value}
+
+    def _keys(self, key: str) -> set[str]:
+        """The names in a property of the inventory, before and after."""
+        found = (state.live(key) for step in self.steps(INVENTORY) for state in (step.old, step.new))
+        return {str(name) for names in found if isinstance(names, dict) for name in names}
 
     @cached_property
     def inventory(self) -> tuple[str, ...]:

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from components.mapping.names import INFINITE, NO_TTL, UNTIL_UTC_MIDNIGHT, duration_ms
+from components.mapping.values import DAY_MS, Duration, TtlWord, parse_ttl
 from tools.review.change import Change, Path_
 from tools.review.context import Context
 from tools.review.escape import code, codes
@@ -15,6 +16,29 @@ from tools.review.tokens import CONFIG_MAP
 STORE = "Valkey"
 FOREVER = 1 << 62
 PLAN_FILE = "plan.json"
+_WORDS = {
+    TtlWord.INFINITE: "without end",
+    TtlWord.NONE: "until they are worked off",
+    TtlWord.UNTIL_UTC_MIDNIGHT: "until midnight",
+}
+
+
+@dataclass(frozen=True)
+class Age:
+    """A TTL of the contract: in words, and in milliseconds for comparison (0 for text that is not a TTL)."""
+
+    words: str
+    milliseconds: int
+
+    @staticmethod
+    def read(text: str) -> "Age":
+        try:
+            ttl = parse_ttl(text)
+        except ValueError:
+            return Age(code(text), 0)
+        if isinstance(ttl, Duration):
+            return Age(code(text), ttl.milliseconds)
+        return Age(_WORDS[ttl], DAY_MS if ttl is TtlWord.UNTIL_UTC_MIDNIGHT else FOREVER)
 
 
 def changes(context: Context) -> list[Change]:
@@ -29,14 +53,14 @@ def _ttls(context: Context) -> Iterator[Change]:
         if one == other:
             continue
         what = f"entries of {code(name)} are kept" if kind == "streams" else f"{code(name)} is kept"
-        sentence = f"{what} {_words(other)} instead of {_words(one)}"
+        sentence = f"{what} {other.words} instead of {one.words}"
         origin: Path_ = ("valkey", "keys", name, "ttl")
-        yield Change(_risk(_ms(one), _ms(other)), STORE, "retention", sentence, name, origin)
+        yield Change(_risk(one.milliseconds, other.milliseconds), STORE, "retention", sentence, name, origin)
 
 
-def _ages(contract: dict[str, Any]) -> dict[tuple[str, str], str]:
-    """(keys or streams, name) -> TTL as the mapping writes it."""
-    found = {}
+def _ages(contract: dict[str, Any]) -> dict[tuple[str, str], Age]:
+    """(keys or streams, name) -> how long they are kept."""
+    found: dict[tuple[str, str], Age] = {}
     modules = contract.get("modules")
     for module in modules.values() if isinstance(modules, dict) else ():
         valkey = module.get("valkey") if isinstance(module, dict) else None
@@ -44,23 +68,8 @@ def _ages(contract: dict[str, Any]) -> dict[tuple[str, str], str]:
             for item in (valkey.get(kind) or ()) if isinstance(valkey, dict) else ():
                 if isinstance(item, dict) and "ttl" in item:
                     kept = "streams" if item.get("type") == "stream" else kind
-                    found[kept, str(item.get(title))] = str(item["ttl"])
+                    found[kept, str(item.get(title))] = Age.read(str(item["ttl"]))
     return found
-
-
-def _words(ttl: str) -> str:
-    return {INFINITE: "without end", NO_TTL: "until they are worked off", UNTIL_UTC_MIDNIGHT: "until midnight"}.get(
-        ttl, code(ttl)
-    )
-
-
-def _ms(ttl: str) -> int:
-    if ttl in (INFINITE, NO_TTL):
-        return FOREVER
-    try:
-        return duration_ms("1d" if ttl == UNTIL_UTC_MIDNIGHT else ttl)
-    except ValueError:
-        return 0
 
 
 def _risk(before: int, after: int) -> Risk:
@@ -76,7 +85,7 @@ def _plan(context: Context) -> Iterator[Change]:
             if before[name] != after[name]:
                 found.setdefault((before[name], after[name]), []).append(name)
         for (one, other), names in sorted(found.items()):
-            days = [f"{value / 86_400_000:g} day{'' if value == 86_400_000 else 's'}" for value in (other, one)]
+            days = [f"{value / DAY_MS:g} day{'' if value == DAY_MS else 's'}" for value in (other, one)]
             what = f"entries of {codes(sorted(names))} that are worked off stay {days[0]} instead of {days[1]}"
             origin: Path_ = ("valkey", "trim_acknowledged_after")
             yield Change(_risk(one, other), STORE, "retention", what, "trimming", origin, (step.urn,))

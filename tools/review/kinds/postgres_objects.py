@@ -1,5 +1,6 @@
 """The database, its schemas and their default privileges."""
 
+from components.mapping.roles import groups_of
 from tools.review.change import Change
 from tools.review.context import Context
 from tools.review.escape import code, codes, plain
@@ -18,7 +19,7 @@ def changes(context: Context, steps: list[Step]) -> list[Change]:
 
 def _parts(context: Context, schema: str, op: str) -> tuple[str, ...]:
     """What comes and goes with a schema and needs no sentence: its group roles, defaults, grants and migrations."""
-    roles = {f"{schema}_{group}" for group in ("owner", "writer", "reader")}
+    roles = {role.name for role in groups_of(schema)}
     found = []
     for step in context.steps(ROLE, DEFAULT_PRIVILEGES, GRANT, MIGRATIONS):
         part = {

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import Any
 
-from components.mapping.names import key_glob
+from components.mapping.values import KeyPattern
 from tools.review.change import Change, Path_
 from tools.review.context import Context
 from tools.review.escape import code, codes
@@ -121,7 +121,7 @@ def key_origin(context: Context, user: str, pattern: str) -> Path_:
     valkey = valkey if isinstance(valkey, dict) else {}
     for kind in ("streams", "keys"):
         for key in valkey.get(kind) or {}:
-            if isinstance(key, str) and pattern in (key, key_glob(key)):
+            if isinstance(key, str) and pattern in (key, KeyPattern(key).glob):
                 found = context.origins.access(user, "valkey", key)
                 return found if len(found) > 3 else ("valkey", kind, key)
     return context.origins.access(user, "valkey", pattern)
