@@ -15,6 +15,7 @@ import valkey
 
 from components.mapping import Mapping, load
 from components.mapping.model import ValkeyAccess
+from components.mapping.values import KeyPattern
 from components.valkey.render import PROBE_USER
 from tests.support.own_valkey import ADMIN, OwnValkey, own_valkey
 
@@ -229,10 +230,13 @@ def test_one_foreign_key_among_own_ones_refuses_the_whole_command(server: OwnVal
             client.sunion("layers:sample", "stray")
 
 
+READ_ONLY = ("scan:{digest}", "layers:{digest}", "policy:history", "orchestrator:*")
+
+
 def test_a_reader_looks_and_changes_nothing() -> None:
     """The mapping of today has no module that only reads a key, but the verb exists."""
     reader = MAPPING.modules["gateway"].model_copy(
-        update={"valkey": ValkeyAccess(reads=("scan:{digest}", "layers:{digest}", "policy:history", "orchestrator:*"))}
+        update={"valkey": ValkeyAccess(reads=tuple(map(KeyPattern, READ_ONLY)))}
     )
     mapping = MAPPING.model_copy(update={"modules": {**MAPPING.modules, "gateway": reader}})
     with own_valkey(mapping, ["gateway"]) as own, own.client("gateway") as client:

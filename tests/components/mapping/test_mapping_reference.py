@@ -7,6 +7,7 @@ import pytest
 from components.mapping import Mapping, load
 from components.mapping.findings import globs_overlap
 from components.mapping.model import Module
+from components.mapping.values import KeyPattern
 
 ROOT = Path(__file__).parents[3]
 
@@ -83,7 +84,7 @@ def test_each_of_the_11_schemas_has_the_owner_of_the_reference(mapping: Mapping)
 
 def test_each_of_the_13_key_patterns_has_type_ttl_and_owner_of_the_reference(mapping: Mapping) -> None:
     for pattern, (owner, kind, ttl) in KEYS.items():
-        key = mapping.valkey.keys[pattern]
+        key = mapping.valkey.keys[KeyPattern(pattern)]
         assert (key.type, str(key.ttl)) == (kind, ttl), (
             f"{pattern} would be kept as something else than its readers expect"
         )
@@ -97,14 +98,14 @@ def test_each_of_the_13_key_patterns_has_type_ttl_and_owner_of_the_reference(map
 
 def test_each_stream_has_producers_consumers_and_events_of_the_reference(mapping: Mapping) -> None:
     for name, (producer, consumers, events) in STREAMS.items():
-        stream = mapping.valkey.streams[name]
+        stream = mapping.valkey.streams[KeyPattern(name)]
         assert [mapping.users[user].name for user in stream.producers] == [producer], name
         assert {mapping.users[user].name for user in stream.consumers} == consumers, name
         assert set(stream.events) == events, name
 
 
 def test_the_two_named_consumer_groups_have_their_idle_timeouts(mapping: Mapping) -> None:
-    groups = {(group.stream, group.name): str(group.idle_timeout) for group in mapping.access.stream_groups}
+    groups = {(str(group.stream), group.name): str(group.idle_timeout) for group in mapping.access.stream_groups}
     assert groups["scanner:jobs", "scanner-workers"] == "60s"
     assert groups["notify:delivery", "notify-workers"] == "30s"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from components.mapping import Mapping, load
-from components.mapping.values import MemorySize
+from components.mapping.values import KeyPattern, MemorySize
 from components.valkey.plan import SCRIPTS, maintenance_files, maintenance_plan
 from components.valkey.sizing import sizing
 from pods.valkey_upkeep.groups import lag, order
@@ -124,7 +124,7 @@ def test_size_warns_of_a_pattern_without_an_estimate(mapping: Mapping) -> None:
 
 def test_a_streams_size_is_its_entries_a_day_times_its_retention(mapping: Mapping) -> None:
     rows = {row.pattern: row for row in sizing(mapping).patterns}
-    estimate = mapping.valkey.estimates["scanner:events"]
+    estimate = mapping.valkey.estimates[KeyPattern("scanner:events")]
     assert rows["scanner:events"].elements == 7 * (estimate.entries_per_day or 0)
     assert not rows["scanner:events"].evictable and rows["locator:{imageDigest}"].evictable
 
