@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.mapping.roles import BackupRole, RoleNames
+from tools.review.contract import ModuleUse, modules
 from tools.review.origin import Origins
 from tools.review.preview import Preview, Step
 from tools.review.tokens import AWS_BUCKET, BUCKET, DATABASE, GRANT, INVENTORY, MIGRATIONS, ROLE, SCHEMA
@@ -29,6 +30,12 @@ class Context:
         """The contract as it is, and as it will be where the preview tells."""
         old, new = self.preview.outputs()
         return _document(old.get("contract")) or {}, None if new is None else _document(new.get("contract"))
+
+    @cached_property
+    def modules(self) -> tuple[dict[str, ModuleUse], dict[str, ModuleUse]]:
+        """Module -> what the contract gives it, as it is, and as it will be where the preview tells."""
+        old, new = self.contracts
+        return modules(old), modules(new or {})
 
     @cached_property
     def made_schemas(self) -> frozenset[str]:
@@ -89,16 +96,6 @@ class Context:
     def made_buckets(self) -> frozenset[str]:
         """The mapping's names of buckets that the run creates."""
         return frozenset(step.name for step in self.steps(BUCKET, AWS_BUCKET) if step.op == "create")
-
-    def memberships(self) -> dict[str, tuple[str, ...]]:
-        """Module -> the group roles that its login has now, as the contract says."""
-        modules = self.contracts[0].get("modules")
-        found = {}
-        for name, module in (modules if isinstance(modules, dict) else {}).items():
-            use = module.get("postgres") if isinstance(module, dict) else None
-            members = use.get("member_of") if isinstance(use, dict) else None
-            found[str(name)] = tuple(str(role) for role in members) if isinstance(members, list) else ()
-        return found
 
 
 def _document(value: Any) -> dict[str, Any] | None:

@@ -281,7 +281,7 @@ def _who(context: Context, role: str) -> tuple[str, str, bool]:
     members."""
     if _shared(context, role) is None:
         return code(role), role, False
-    members = {name for name, roles in context.memberships().items() if role in roles}
+    members = {name for name, use in context.modules[0].items() if role in use.member_of}
     for step in context.steps(ROLE):
         if step.op != "same" or step.new.inputs:
             (members.add if role in (step.new.asked("roles") or ()) else members.discard)(step.name)
