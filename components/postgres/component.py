@@ -89,14 +89,14 @@ class Postgres(pulumi.ComponentResource):
         return [login, *(self.granted[schema] for schema in self._args.mapping.access.logins[module].schemas)]
 
     def _warn_of_unknown_schemas(self) -> None:
-        """Only a warning: a schema that left the mapping is named rightly in the run that drops it."""
+        """Only a warning: a schema that leaves the mapping must be named in the run that drops it."""
         known = self._args.mapping.postgres.schemas
         for name in sorted(self._args.settings.drop_schemas - {"*", *known}):
             close = difflib.get_close_matches(name, known, n=1)
             guess = f' (did you mean "{close[0]}"?)' if close else ""
             pulumi.log.warn(
-                f"dropSchemas names {name!r}, which is no schema of the mapping{guess}: nothing is dropped for it, unless"
-                " a schema of that name leaves the mapping in this very run; then, or else, take it out of dropSchemas",
+                f"dropSchemas names {name!r}, which is not a schema in the mapping{guess}: nothing is dropped for it,"
+                " unless this run removes a schema of that name from the mapping. Take it out of dropSchemas afterwards",
                 self,
             )
 

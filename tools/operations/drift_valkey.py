@@ -123,13 +123,13 @@ def _user(name: str, live: Rules, rules: Iterable[str], sha256: str | None) -> I
 
 
 def _more_or_less(name: str, live: Rules, wanted: Rules) -> Iterator[str]:
-    yield from _told(f"user {name} may run", live.uses - wanted.uses, "not in the mapping")
+    yield from _describe(f"user {name} may run", live.uses - wanted.uses, "not in the mapping")
     # With every command, no other one is missed.
     if not any(command == "@all" for _, command in live.uses):
-        yield from _told(f"user {name} may not run", wanted.uses - live.uses, "in the mapping")
+        yield from _describe(f"user {name} may not run", wanted.uses - live.uses, "in the mapping")
 
 
-def _told(beginning: str, uses: frozenset[tuple[str, str]], ending: str) -> Iterator[str]:
+def _describe(beginning: str, uses: frozenset[tuple[str, str]], ending: str) -> Iterator[str]:
     for key in sorted({key for key, _ in uses}):
         commands = sorted(command.upper() for place, command in uses if place == key)
         more = f" and {len(commands) - SHOWN_COMMANDS} more" if len(commands) > SHOWN_COMMANDS else ""

@@ -17,7 +17,7 @@ OBJECT_MISSING = "the mapping has it"
 
 @dataclass(frozen=True)
 class Catalog:
-    """One snapshot of the database. ``admin`` is who provisions: what a role's creator is given with it is not drift."""
+    """One snapshot of the database. ``admin`` is the role that provisions: what PostgreSQL grants the creator of a role is not drift."""
 
     connection: Connection
     mapping: SchemaMapping

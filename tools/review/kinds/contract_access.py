@@ -31,12 +31,12 @@ def changes(context: Context) -> list[Change]:
         known = {place.split("/")[0] for module in before.values() for place, _ in read(module)}
         for name in sorted(before.keys() | after.keys()):
             has, gets = read(before.get(name, ModuleUse())), read(after.get(name, ModuleUse()))
-            result += _told(context, store, name, "gains", gets - has, known)
-            result += _told(context, store, name, "loses", has - gets, known)
+            result += _changes_of(context, store, name, "gains", gets - has, known)
+            result += _changes_of(context, store, name, "loses", has - gets, known)
     return result
 
 
-def _told(
+def _changes_of(
     context: Context, store: str, name: str, verb: str, pairs: frozenset[tuple[str, str]], known: set[str]
 ) -> list[Change]:
     result = []

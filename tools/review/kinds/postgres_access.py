@@ -26,7 +26,7 @@ POWERS = {
     "replication": "may read everything by replication (REPLICATION)",
     "bypassRowLevelSecurity": "sees every tenant's rows (BYPASSRLS)",
 }
-_TOLD = {*POWERS, "roles", "name"}
+_DESCRIBED = {*POWERS, "roles", "name"}
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _role(context: Context, step: Step) -> list[Change]:
         return Change(risk, STORE, group, sentence, name, where, (step.urn,))
 
     if step.op == "create":
-        made = f"{noun} {code(name)} is made"
+        made = f"{noun} {code(name)} is created"
         found = [Change(Risk.ADDITIVE, STORE, group, made, name, origin, (step.urn, *context.inventory))]
         return found + _memberships(context, step, name, group)
     if step.op == "delete":
@@ -88,7 +88,7 @@ def _role(context: Context, step: Step) -> list[Change]:
     if step.op == "replace":
         old = str(step.old.live("name", name))
         risk = Risk.DATA_LOSS if is_owner(context.roles.get(old)) else Risk.ACCESS_REVOKED
-        return [change(risk, f"{noun} {code(old)} is dropped and {code(name)} made instead")]
+        return [change(risk, f"{noun} {code(old)} is dropped and {code(name)} created instead")]
     found = _memberships(context, step, name, group)
     for key, meaning in POWERS.items():
         before, after = bool(step.old.live(key)), bool(step.new.asked(key))
@@ -96,7 +96,7 @@ def _role(context: Context, step: Step) -> list[Change]:
             risk, verb = (Risk.ACCESS_WIDENED, "from now on") if after else (Risk.ACCESS_REVOKED, "no longer")
             found.append(change(risk, f"{code(name)} {verb} {meaning}"))
     if generic.differs(step, "password") and name not in _renewed(context):
-        found.append(change(Risk.RESTART, f"the password of {code(name)} is set anew"))
+        found.append(change(Risk.RESTART, f"the password of {code(name)} is reset"))
     for key, told in (
         ("searchPaths", "search_path"),
         ("connectionLimit", "connection limit"),
@@ -113,7 +113,7 @@ def _role(context: Context, step: Step) -> list[Change]:
                     (*origin, "postgres") if is_login else origin,
                 )
             )
-    rest = generic.changed_keys(step) - _TOLD - _LIMITS
+    rest = generic.changed_keys(step) - _DESCRIBED - _LIMITS
     if rest:
         found.append(change(Risk.RESTART, f"{noun} {code(name)} changes: {codes(sorted(rest))}"))
     return found
@@ -185,9 +185,9 @@ def _grants(context: Context) -> list[Change]:
             urns_of[who, _schema(step)].append(step.urn)
     result = []
     for (role, schema, fresh), targets in gained.items():
-        result += _told(context, urns_of, role, schema, targets, "gains", fresh=fresh)
+        result += _changes_of(context, urns_of, role, schema, targets, "gains", fresh=fresh)
     for (role, schema), targets in lost.items():
-        result += _told(context, urns_of, role, schema, targets, "loses")
+        result += _changes_of(context, urns_of, role, schema, targets, "loses")
     return result + _silent(context, steps, result, gone)
 
 
@@ -222,7 +222,7 @@ def _is_new(context: Context, readable: set[str], touched: set[tuple[str, str]],
     return known and (target.schema, target.object) not in touched
 
 
-def _told(
+def _changes_of(
     context: Context,
     urns_of: dict[tuple[str, str], list[str]],
     role: str,
@@ -232,7 +232,7 @@ def _told(
     *,
     fresh: bool = False,
 ) -> list[Change]:
-    """One sentence for each set of privileges. USAGE of the schema goes without saying beside something in it."""
+    """One sentence for each set of privileges. USAGE of the schema is implied by something in it."""
     inside = {target: privileges for target, privileges in targets.items() if target.object}
     by_privileges: dict[tuple[str, ...], list[Target]] = defaultdict(list)
     for target, privileges in (inside or targets).items():
@@ -319,10 +319,10 @@ def _silent(context: Context, steps: list[Step], told: list[Change], gone: set[s
         if step.urn in known or (step.op == "delete" and (role in gone or _schema(step) in context.dropped_schemas)):
             continue
         if role == PUBLIC and step.op == "delete":
-            what = f"that PUBLIC may do nothing on {code(_schema(step))} is no longer seen to"
+            what = f"the rule that PUBLIC may do nothing on {code(_schema(step))} is no longer managed"
             result.append(Change(Risk.ACCESS_WIDENED, STORE, PUBLIC, what, PUBLIC, (), (step.urn,)))
             continue
-        verb = {"create": "made", "delete": "taken back", "replace": "made anew"}.get(step.op, "written anew")
+        verb = {"create": "created", "delete": "revoked", "replace": "recreated"}.get(step.op, "rewritten")
         group = _who(context, role)[1] or step.name
         sentence = f"grant {code(step.name)} is {verb}"
         result.append(Change(Risk.NONE, STORE, group, sentence, role or step.name, (), (step.urn,)))
