@@ -5,8 +5,6 @@ import gc
 # It ends in seconds: what the collector frees is not worth a sixth of the program's time.
 gc.disable()
 
-from typing import Any
-
 import pulumi
 
 from components import providers
@@ -28,23 +26,25 @@ def main() -> None:
     mapping = load_mapping(settings)
 
     credentials = {name: Credential(name, user=name, rotate=user.rotate) for name, user in mapping.users.items()}
-    common: dict[str, Any] = {"mapping": mapping, "protect": settings.protect}
-    data = {**common, "allow_data_loss": settings.allow_data_loss}
-    backup, cluster = backup_credential(settings, mapping), providers.cluster(settings.kubernetes)
-    logins: dict[str, Any] = {"credentials": credentials, "backup": backup}
-    wal = settings.backups.mode == "continuous"
-    postgres = Postgres("postgres", PostgresArgs(settings=settings.postgres, replicates=wal, **logins, **common))
-    pods: dict[str, Any] = {"kubernetes": settings.kubernetes, "deployment": settings.valkey_deployment}
-    pods |= {"kubernetes_provider": cluster}
-    valkey = Valkey("valkey", ValkeyArgs(settings=settings.valkey, **pods, **logins, **data))
-    store, provider = settings.object_store, providers.object_store(settings.object_store)
-    objects = ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=provider, **data))
+    backup = backup_credential(settings, mapping)
+    cluster, s3 = providers.cluster(settings.kubernetes), providers.object_store(settings.object_store)
+    protect, lossy, wal = settings.protect, settings.allow_data_loss, settings.backups.mode == "continuous"
+
+    postgres_args = PostgresArgs(mapping, settings.postgres, credentials, protect, backup=backup, replicates=wal)
+    postgres = Postgres("postgres", postgres_args)
+    valkey_args = ValkeyArgs(
+        mapping, settings.valkey, settings.kubernetes, kubernetes_provider=cluster, credentials=credentials,
+        deployment=settings.valkey_deployment, backup=backup, protect=protect, allow_data_loss=lossy,
+    )  # fmt: skip
+    valkey = Valkey("valkey", valkey_args)
+    objects_args = ObjectStoreArgs(mapping, settings.object_store, s3, protect=protect, allow_data_loss=lossy)
+    objects = ObjectStore("rustfs", objects_args)
     if backup and postgres.backup:
         after = [*postgres.granted.values()]
-        args = BackupsArgs(mapping, settings, backup, postgres.backup, provider, cluster, valkey.namespace, after)
-        pulumi.export("backups", Backups("backups", args).outputs)
+        backups_args = BackupsArgs(mapping, settings, backup, postgres.backup, s3, cluster, valkey.namespace, after)
+        pulumi.export("backups", Backups("backups", backups_args).outputs)
 
-    document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)
+    document = contract.build(mapping, contract.endpoints(settings), settings.object_store.bucket_prefix)
     keys, modules = objects.secrets, mapping.modules
     secrets = {name: item.clear(name in modules) | keys.get(name, {}) for name, item in credentials.items()}
     if cluster is not None and settings.kubernetes.contract_objects:

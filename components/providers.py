@@ -1,6 +1,5 @@
 """Explicit providers of the stores that are not PostgreSQL; default providers are switched off."""
 
-from typing import Any
 from urllib.parse import urlsplit
 
 import pulumi_aws as aws
@@ -29,12 +28,14 @@ def cluster(settings: KubernetesSettings) -> kubernetes.Provider | None:
     """The Kubernetes cluster, or a directory that manifests are rendered to; None where neither is wanted."""
     if settings.mode == "none":
         return None
-    # A changed ConfigMap or Secret keeps its name, so that it must be changed in place and not deleted first.
-    common: dict[str, Any] = {
-        "namespace": settings.namespace,
-        "enable_config_map_mutable": True,
-        "enable_secret_mutable": True,
-    }
-    if settings.mode == "render":
-        return kubernetes.Provider("manifests", render_yaml_to_directory=settings.render_directory, **common)
-    return kubernetes.Provider("cluster", enable_server_side_apply=True, context=settings.context or None, **common)
+    rendered = settings.mode == "render"
+    return kubernetes.Provider(
+        "manifests" if rendered else "cluster",
+        namespace=settings.namespace,
+        # A changed ConfigMap or Secret keeps its name, so that it must be changed in place and not deleted first.
+        enable_config_map_mutable=True,
+        enable_secret_mutable=True,
+        render_yaml_to_directory=settings.render_directory if rendered else None,
+        enable_server_side_apply=None if rendered else True,
+        context=None if rendered else settings.context or None,
+    )

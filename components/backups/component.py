@@ -18,7 +18,6 @@ from components.config.model import Settings
 from components.credentials import Credential
 from components.mapping import Mapping
 from components.mapping import backup_names as names
-from components.mapping.names import days
 from components.rustfs import on_aws
 from components.rustfs.lifecycle import retention_rules
 from pods.backup_agent import repository
@@ -79,7 +78,7 @@ class Backups(pulumi.ComponentResource):
     def _create_bucket(self) -> pulumi.Output[str]:
         settings, mapping = self._args.settings, self._args.mapping
         physical = settings.object_store.bucket_prefix + names.BUCKET
-        rules = retention_rules(NONCURRENT_DAYS, days(mapping.rustfs.abort_multipart_after))
+        rules = retention_rules(NONCURRENT_DAYS, mapping.rustfs.abort_multipart_after.days)
         protect, force = settings.protect, settings.allow_data_loss
         if settings.object_store.target == "aws":
             bucket, _ = on_aws.bucket(
@@ -122,8 +121,8 @@ class Backups(pulumi.ComponentResource):
         args, settings, store = self._args, self._args.settings, self._args.settings.object_store
         database, valkey = settings.postgres, settings.valkey
         keep = {
-            "postgres": days(args.mapping.backups.postgres.retention),
-            "valkey": days(args.mapping.backups.valkey.retention),
+            "postgres": args.mapping.backups.postgres.retention.days,
+            "valkey": args.mapping.backups.valkey.retention.days,
         }
         environment: dict[str, pulumi.Input[str]] = {
             "PGHOST": database.host,

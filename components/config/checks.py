@@ -7,9 +7,9 @@ from components.config.model import Settings
 from components.config.namespace import NAMESPACE
 from components.config.values import is_namespace
 from components.mapping import Mapping, MappingError, load
-from components.mapping.access import backup_role, connect_role, object_access, schema_roles
 from components.mapping.backup_names import BUCKET, OBJECT_STORE_USER
 from components.mapping.backup_names import VALKEY_USER as BACKUP_USER
+from components.mapping.roles import RoleNames
 
 LONGEST_BUCKET = 63
 LONGEST_LABEL = 63  # of DNS
@@ -44,14 +44,14 @@ def _roles(settings: Settings, mapping: Mapping) -> Iterator[str]:
             f"config {NAMESPACE}:postgresDatabase is {postgres.database!r}, as postgresMaintenanceDatabase is; "
             + _set("postgresDatabase")
         )
-    own = {connect_role(postgres.database), backup_role(postgres.database)}
+    own = RoleNames(databases=[postgres.database])
     for module in mapping.modules:
         if module in own:
             yield (
                 f"module {module!r} has the name of a role of database {postgres.database!r}; rename it, or "
                 + _set("postgresDatabase")
             )
-    if postgres.admin_user in {*mapping.modules, *schema_roles(mapping), *own}:
+    if postgres.admin_user in mapping.access.roles(postgres.database):
         yield (
             f"config {NAMESPACE}:postgresAdminUser is {postgres.admin_user!r}, a role that this stack creates; "
             + _set("postgresAdminUser")
@@ -76,7 +76,7 @@ def _objects(settings: Settings, mapping: Mapping) -> Iterator[str]:
                 f"shorten the prefix, {_set('bucketPrefix')}"
             )
     least, most = ACCESS_KEY_LENGTHS.start, ACCESS_KEY_LENGTHS.stop - 1
-    for user in (*(name for name in mapping.modules if object_access(mapping, name)), OBJECT_STORE_USER):
+    for user in (*(name for name, objects in mapping.access.objects.items() if objects), OBJECT_STORE_USER):
         key = prefix + user
         if len(key) not in ACCESS_KEY_LENGTHS:
             remedy = (

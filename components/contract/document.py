@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict
 
 from components.config.model import Settings
 from components.mapping import Mapping
-from components.mapping.access import group_roles, key_access, object_access, stream_groups, table_access
 from components.rustfs.layout import Layout
 from components.valkey.deployment.names import PRIMARY_NAME, SENTINEL_PORT
 
@@ -198,7 +197,7 @@ def _layout(mapping: Mapping, bucket: str, bucket_prefix: str) -> BucketLayout:
 def _module(mapping: Mapping, name: str, bucket_prefix: str) -> ModuleContract:
     has_login = name in mapping.modules
     secrets = ["postgres_password", "valkey_password"] if has_login else ["valkey_password"]
-    objects = object_access(mapping, name) if has_login else ()
+    objects = mapping.access.objects[name] if has_login else ()
     secrets += ["object_store_access_key", "object_store_secret_key"] if objects else []
     return ModuleContract(
         name=mapping.users[name].name,
@@ -218,28 +217,24 @@ def _module(mapping: Mapping, name: str, bucket_prefix: str) -> ModuleContract:
 
 
 def _postgres(mapping: Mapping, name: str) -> PostgresUse:
+    login = mapping.access.logins[name]
     schemas: dict[str, dict[str, TableUse]] = {}
-    for (schema, table), access in sorted(table_access(mapping, name).items()):
+    for (schema, table), access in sorted(login.tables.items(), key=lambda item: item[0]):
         columns = {column: tuple(sorted(privileges)) for column, privileges in sorted(access.columns.items())}
         use = TableUse(privileges=tuple(sorted(access.privileges)), columns=columns)
         schemas.setdefault(schema, {})[table] = use
-    functions = tuple(
-        f"{schema}.{function}({', '.join(definition.arguments)})"
-        for schema, contents in mapping.postgres.schemas.items()
-        for function, definition in contents.functions.items()
-        if name in definition.execute
-    )
-    return PostgresUse(role=name, member_of=group_roles(mapping, name), schemas=schemas, functions=functions)
+    member_of = tuple(role.name for role in login.member_of)
+    return PostgresUse(role=name, member_of=member_of, schemas=schemas, functions=login.functions)
 
 
 def _valkey(mapping: Mapping, name: str) -> ValkeyUse:
     keys, streams = [], []
-    for access in key_access(mapping, name):
-        ttl = mapping.valkey.keys[access.pattern].ttl
+    for access in mapping.access.keys[name]:
+        ttl = str(mapping.valkey.keys[access.pattern].ttl)
         if access.verb in ("produce", "consume"):
             groups = {
-                group.name: group.idle_timeout
-                for group in stream_groups(mapping)
+                group.name: str(group.idle_timeout)
+                for group in mapping.access.stream_groups
                 if access.verb == "consume" and group.stream == access.pattern and group.consumer == name
             }
             events = mapping.valkey.streams[access.pattern].events

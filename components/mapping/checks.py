@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from components.mapping import checks_postgres, checks_rustfs, checks_valkey
 from components.mapping.findings import Finding
-from components.mapping.model import Mapping
+from components.mapping.mapping import Mapping
+from components.mapping.roles import groups_of
 
 
 def cross_check(mapping: Mapping) -> list[Finding]:
@@ -23,7 +24,7 @@ def cross_check(mapping: Mapping) -> list[Finding]:
 
 
 def _names(mapping: Mapping) -> Iterator[Finding]:
-    groups = {f"{schema}{suffix}" for schema in mapping.postgres.schemas for suffix in ("_owner", "_writer", "_reader")}
+    groups = {role.name for schema in mapping.postgres.schemas for role in groups_of(schema)}
     for name in mapping.modules:
         if name in groups:
             yield Finding(("modules", name), f"module {name!r} has the name of a schema's group role; rename it")
@@ -68,5 +69,5 @@ def _flows(mapping: Mapping) -> Iterator[Finding]:
             yield Finding(
                 (*here, "postgres"), f"no schema {flow.postgres!r}", flow.postgres, tuple(mapping.postgres.schemas)
             )
-        if flow.rustfs is not None and flow.rustfs.partition("/")[0] not in mapping.rustfs.buckets:
+        if flow.rustfs is not None and flow.rustfs.bucket not in mapping.rustfs.buckets:
             yield Finding((*here, "rustfs"), f"no bucket {flow.rustfs!r}", flow.rustfs, tuple(mapping.rustfs.buckets))

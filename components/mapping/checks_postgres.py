@@ -1,11 +1,12 @@
 """Cross-checks of PostgreSQL's part: owners, targets, functions, and whose the rows of each table are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from components.mapping.access import TENANT_COLUMN, TENANT_TYPE, TableAccess, schemas_used, table_access, tenant_rules
+from components.mapping.access import TENANT_COLUMN, TENANT_TYPE, TableAccess
 from components.mapping.findings import Finding
-from components.mapping.model import Mapping, Schema, Table
-from components.mapping.names import TableTarget, parse_target
+from components.mapping.mapping import Mapping
+from components.mapping.model import Schema, Table
+from components.mapping.values import AccessTarget
 
 
 def check(mapping: Mapping) -> list[Finding]:
@@ -39,21 +40,20 @@ def _postgres_targets(mapping: Mapping) -> Iterator[Finding]:
     schemas = mapping.postgres.schemas
     for name, module in mapping.modules.items():
         access = module.postgres
-        covered = {*access.owns, *(text for text in access.writes if text in schemas)}
-        seen: list[TableTarget] = []
+        covered = {*access.owns, *_whole_schemas(access.writes)}
+        seen: list[AccessTarget] = []
         for verb, targets in (("writes", access.writes), ("reads", access.reads)):
             if verb == "reads":
-                covered |= {text for text in access.reads if text in schemas}
-            for index, text in enumerate(targets):
+                covered |= _whole_schemas(access.reads)
+            for index, target in enumerate(targets):
                 path = ("modules", name, "postgres", verb, index)
-                target = parse_target(text)
                 if target.schema not in schemas:
                     yield Finding(path, f"no schema {target.schema!r}", target.schema, tuple(schemas))
                     continue
                 whole = target.table is None
                 if (target.schema in access.owns) or (not whole and target.schema in covered) or _covered(target, seen):
                     yield Finding(
-                        path, f"{text!r} is already covered by what {name} owns, writes or reads; leave it out"
+                        path, f"{str(target)!r} is already covered by what {name} owns, writes or reads; leave it out"
                     )
                     continue
                 seen.append(target)
@@ -65,7 +65,11 @@ def _postgres_targets(mapping: Mapping) -> Iterator[Finding]:
                 yield Finding(path, f"no schema {schema!r}", schema, tuple(schemas))
 
 
-def _covered(target: TableTarget, others: list[TableTarget]) -> bool:
+def _whole_schemas(targets: Iterable[AccessTarget]) -> set[str]:
+    return {target.schema for target in targets if target.table is None}
+
+
+def _covered(target: AccessTarget, others: list[AccessTarget]) -> bool:
     """Whether one of the others is the same schema, or the same table with no fewer columns."""
     return any(
         other.schema == target.schema
@@ -75,7 +79,7 @@ def _covered(target: TableTarget, others: list[TableTarget]) -> bool:
     )
 
 
-def _table_target(schema: Schema, verb: str, target: TableTarget, path: tuple[str | int, ...]) -> Iterator[Finding]:
+def _table_target(schema: Schema, verb: str, target: AccessTarget, path: tuple[str | int, ...]) -> Iterator[Finding]:
     assert target.table is not None
     where = f"{target.schema}.{target.table}"
     if target.table not in schema.tables:
@@ -111,7 +115,7 @@ def _tenants(mapping: Mapping) -> Iterator[Finding]:
                 yield from _tenant(mapping, schema, table, here)
     for name, module in mapping.modules.items():
         access = module.postgres
-        if access.bypass_tenant_isolation and not schemas_used(mapping, name):
+        if access.bypass_tenant_isolation and not access.schemas:
             path = ("modules", name, "postgres", "bypass_tenant_isolation")
             yield Finding(path, f"{name} uses no schema, so there is nothing to see; leave it out")
 
@@ -154,9 +158,9 @@ def _tenants_of_parents(mapping: Mapping) -> Iterator[Finding]:
     for name, module in mapping.modules.items():
         if module.postgres.bypass_tenant_isolation:
             continue
-        access = table_access(mapping, name)
+        access = mapping.access.logins[name].tables
         for schema, table in access:
-            rule = tenant_rules(mapping, schema).get(table)
+            rule = mapping.access.schemas[schema].tenant_rules.get(table)
             if rule is None or rule.parent is None:
                 continue
             parent = access.get((schema, rule.parent), TableAccess())

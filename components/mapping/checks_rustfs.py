@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from components.mapping.findings import Finding, globs_overlap
-from components.mapping.model import Mapping
-from components.mapping.names import PLACEHOLDER, days
+from components.mapping.mapping import Mapping
+from components.mapping.values import PLACEHOLDER, ObjectPath
 
 
 def check(mapping: Mapping) -> list[Finding]:
@@ -14,15 +14,14 @@ def check(mapping: Mapping) -> list[Finding]:
 
 def _paths(mapping: Mapping) -> Iterator[Finding]:
     buckets = mapping.rustfs.buckets
-    owned: list[tuple[str, str]] = []
+    owned: list[tuple[str, ObjectPath]] = []
     for name, module in mapping.modules.items():
         for verb in ("owns", "writes", "reads"):
             for index, path in enumerate(getattr(module.rustfs, verb)):
                 where = ("modules", name, "rustfs", verb, index)
-                bucket, slash, _ = path.partition("/")
-                if bucket not in buckets:
-                    yield Finding(where, f"no bucket {bucket!r}", bucket, tuple(buckets))
-                elif not slash:
+                if path.bucket not in buckets:
+                    yield Finding(where, f"no bucket {path.bucket!r}", path.bucket, tuple(buckets))
+                elif path.prefix is None:
                     yield Finding(where, f"{path!r} names no prefix; write {path}/ for the whole bucket")
                 elif "{" in path:
                     yield Finding(
@@ -34,20 +33,20 @@ def _paths(mapping: Mapping) -> Iterator[Finding]:
                             yield Finding(where, f"prefix {path!r} of {name} overlaps {other_path!r} of {other}")
                     owned.append((name, path))
     for bucket in buckets:
-        if not any(path.partition("/")[0] == bucket for _, path in owned):
+        if not any(path.bucket == bucket for _, path in owned):
             yield Finding(
                 ("rustfs", "buckets", bucket), f"bucket {bucket!r} has no owner; list it under owns of one module"
             )
 
 
-def _below(path: str) -> str:
-    return f"{path}*" if path.endswith("/") else path
+def _below(path: ObjectPath) -> str:
+    return f"{path}*" if path.is_folder else path
 
 
 def _layout(mapping: Mapping) -> Iterator[Finding]:
     types = tuple(mapping.rustfs.content_types)
     for bucket, definition in mapping.rustfs.buckets.items():
-        if not definition.root.endswith("/"):
+        if not definition.root.is_folder:
             yield Finding(("rustfs", "buckets", bucket, "root"), f"root {definition.root!r} must end in /")
         for name in definition.objects:
             template, here = definition.root + name, ("rustfs", "buckets", bucket, "objects", name)
@@ -56,7 +55,7 @@ def _layout(mapping: Mapping) -> Iterator[Finding]:
                 yield Finding(here, f"{template!r} has one placeholder twice; what stands for it would not be clear")
             if "*" in template:
                 yield Finding(here, f"{template!r} has a *; name what stands there, like {{digest}}")
-            if not name.endswith("/") and not name.endswith(types):
+            if not name.is_folder and not name.endswith(types):
                 path = ("rustfs", "buckets", bucket, "objects", name)
                 yield Finding(path, f"{name!r} has no content type; add its extension under rustfs.content_types")
         yield from _retention(mapping, bucket)
@@ -90,11 +89,11 @@ def _retention(mapping: Mapping, bucket: str) -> Iterator[Finding]:
     longest = mapping.backups.rustfs.retention
     for prefix, kept in definition.noncurrent_versions.items():
         path = (*here, "noncurrent_versions", prefix)
-        if days(kept) >= days(longest):
+        if kept.days >= longest.days:
             yield Finding(
                 path, f"{kept} is not shorter than backups.rustfs.retention ({longest}), which ends it all the same"
             )
-        if not prefix.endswith("/") or "*" in prefix or "{" in prefix:
+        if not prefix.is_folder or "*" in prefix or "{" in prefix:
             yield Finding(path, f"{prefix!r} must be a prefix as it stands in keys, and end in /")
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from components.mapping.findings import Finding, globs_overlap
-from components.mapping.model import Mapping
-from components.mapping.names import NO_TTL, key_glob
+from components.mapping.mapping import Mapping
+from components.mapping.values import Duration
 
 
 def check(mapping: Mapping) -> list[Finding]:
@@ -39,7 +39,7 @@ def _keys(mapping: Mapping) -> Iterator[Finding]:
 
 
 def _key_overlaps(mapping: Mapping, owners: dict[str, str]) -> Iterator[Finding]:
-    patterns = [(pattern, key_glob(pattern), owners.get(pattern)) for pattern in mapping.valkey.keys]
+    patterns = [(pattern, pattern.glob, owners.get(pattern)) for pattern in mapping.valkey.keys]
     for index, (second, second_glob, second_owner) in enumerate(patterns):
         for first, first_glob, first_owner in patterns[:index]:
             if first_owner != second_owner and globs_overlap(first_glob, second_glob):
@@ -59,7 +59,7 @@ def _streams(mapping: Mapping) -> Iterator[Finding]:
             yield Finding(here, f"stream {name!r} has no row under valkey.keys", name, tuple(mapping.valkey.keys))
         elif key.type != "stream":
             yield Finding(here, f"{name!r} is a {key.type} under valkey.keys; a stream must have type: stream there")
-        if "*" in key_glob(name):
+        if "*" in name.glob:
             yield Finding(here, f"stream {name!r} is a pattern; a defined stream has one name")
         for role in ("producers", "consumers"):
             for index, user in enumerate(getattr(stream, role)):
@@ -72,7 +72,7 @@ def _streams(mapping: Mapping) -> Iterator[Finding]:
             if group in stream.consumers:
                 yield Finding((*here, "groups", group), f"group {group!r} exists already for the consumer of that name")
     for pattern, key in mapping.valkey.keys.items():
-        if key.type == "stream" and key.ttl != NO_TTL and key.ttl.endswith("ms"):
+        if key.type == "stream" and isinstance(key.ttl, Duration) and key.ttl.milliseconds % 1000:
             yield Finding(("valkey", "keys", pattern, "ttl"), "a stream's retention below a second cannot be kept")
 
 

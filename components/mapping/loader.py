@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from components.mapping.checks import cross_check
 from components.mapping.document import Document, Path_, Problem
 from components.mapping.findings import Finding
-from components.mapping.model import Mapping
+from components.mapping.mapping import Mapping
 
 MOST_LINES = 200  # of one message
 LONGEST_GUESS = 100  # characters of a name for which the nearest valid one is looked for

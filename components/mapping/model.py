@@ -1,7 +1,7 @@
-"""The mapping's model: what may stand in ``schema-mapping.yaml``, as frozen pydantic classes.
+"""The parts of the mapping: what may stand in ``schema-mapping.yaml``, as frozen pydantic classes.
 
-Shapes only. What depends on two places at once (owners exist, patterns do not overlap) is in ``checks``; who may
-do what, worked out per module, is in ``access``.
+Shapes only. What depends on two places at once (owners exist, patterns do not overlap) is in ``checks``; what each
+module may do is derived in ``access``. ``components.mapping.mapping`` joins both.
 """
 
 import re
@@ -20,27 +20,21 @@ from pydantic import (
 )
 
 from components.mapping.names import (
-    INFINITE,
-    NO_TTL,
     BucketName,
     ColumnName,
     Days,
-    Duration,
     Extension,
     FunctionName,
     GroupName,
-    KeyPattern,
-    Memory,
     ModuleName,
-    ObjectPath,
     RuntimeTableName,
     SchemaName,
     TableName,
-    Target,
     Timeout,
     Ttl,
     TypeName,
 )
+from components.mapping.values import AccessTarget, Duration, KeyPattern, MemorySize, ObjectPath, PathTemplate, TtlWord
 
 # What could lead a terminal, a page or a log astray: control characters, line ends but \n, changes of direction.
 _MISLEADING = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -75,13 +69,18 @@ class PostgresAccess(Strict):
     """
 
     owns: tuple[SchemaName, ...] = ()
-    writes: tuple[Target, ...] = ()
-    reads: tuple[Target, ...] = ()
+    writes: tuple[AccessTarget, ...] = ()
+    reads: tuple[AccessTarget, ...] = ()
     search_path: tuple[SchemaName, ...] | None = None
     connection_limit: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
     statement_timeout: Timeout | None = None
     idle_in_transaction_timeout: Timeout | None = None
     bypass_tenant_isolation: Text | None = None
+
+    @property
+    def schemas(self) -> tuple[str, ...]:
+        """Every schema that the login can see into: owned ones first, then written, then read."""
+        return tuple(dict.fromkeys([*self.owns, *(target.schema for target in (*self.writes, *self.reads))]))
 
 
 class ValkeyAccess(Strict):
@@ -162,6 +161,11 @@ class Schema(Strict):
     runtime_tables: dict[RuntimeTableName, Table] = {}
     functions: dict[FunctionName, Function] = {}
 
+    @property
+    def all_tables(self) -> dict[str, Table]:
+        """Every table, those created at run time last, by their pattern."""
+        return {**self.tables, **self.runtime_tables}
+
 
 class LoginDefaults(Strict):
     """Limits of every login that does not state its own."""
@@ -179,7 +183,7 @@ class Postgres(Strict):
 class MemoryPolicy(Strict):
     """Memory policy, as the server's own directives name it."""
 
-    maxmemory: Memory
+    maxmemory: MemorySize
     maxmemory_policy: Literal[
         "noeviction",
         "allkeys-lru",
@@ -206,12 +210,12 @@ class Key(Strict):
     @model_validator(mode="after")
     def _evictable_agrees_with_ttl(self) -> "Key":
         """volatile-lru evicts only what has a TTL, and a stream's TTL is a trimming age, not a key's expiry."""
-        expires = self.type != "stream" and self.ttl not in (INFINITE, NO_TTL)
+        expires = self.type != "stream" and self.ttl not in (TtlWord.INFINITE, TtlWord.NONE)
         if self.evictable != expires:
             word = "has a TTL, so it is" if expires else "has no expiry, so it is not"
             raise ValueError(f"this key {word} evictable under volatile-lru; write evictable: {str(expires).lower()}")
-        if self.ttl == NO_TTL and self.type not in ("stream", "various"):
-            raise ValueError(f"ttl: none is for streams; a {self.type} without expiry is ttl: {INFINITE}")
+        if self.ttl == TtlWord.NONE and self.type not in ("stream", "various"):
+            raise ValueError(f"ttl: none is for streams; a {self.type} without expiry is ttl: {TtlWord.INFINITE}")
         return self
 
 
@@ -276,9 +280,9 @@ class Bucket(Strict):
     purpose: Text
     content_addressed: StrictBool = False
     object_lock: ObjectLock | None = None
-    root: ObjectPath
-    objects: Annotated[dict[ObjectPath, Object], Field(min_length=1)]
-    noncurrent_versions: dict[ObjectPath, Days] = {}
+    root: PathTemplate
+    objects: Annotated[dict[PathTemplate, Object], Field(min_length=1)]
+    noncurrent_versions: dict[PathTemplate, Days] = {}
 
     @property
     def keeps_everything(self) -> bool:
@@ -337,8 +341,8 @@ class Backups(Strict):
     rustfs: Backup
 
 
-class Mapping(Strict):
-    """The whole document."""
+class Contents(Strict):
+    """What stands in the document, without what is derived from it."""
 
     version: Literal[1]
     modules: Annotated[dict[ModuleName, Module], Field(min_length=1)]

@@ -5,9 +5,8 @@ do), no server, and nothing for PUBLIC.
 """
 
 import difflib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pulumi
 import pulumi_postgresql as postgresql
@@ -15,17 +14,7 @@ import pulumi_postgresql as postgresql
 from components.config.model import PostgresSettings
 from components.credentials import Credential
 from components.mapping import Mapping
-from components.mapping.access import (
-    GROUPS,
-    append_only_tables,
-    backup_role,
-    connect_role,
-    group_roles,
-    login_limits,
-    schemas_used,
-    tenant_bypass,
-    tenant_rules,
-)
+from components.mapping.roles import BackupRole, ConnectRole, Group, GroupRole, groups_of
 from components.postgres.grants import GrantChain, grant_schema
 from provider.postgres.inventory import DROPPED, KEPT, Inventory
 from provider.postgres.migration_files import SQL_DIRECTORY
@@ -83,7 +72,7 @@ class Postgres(pulumi.ComponentResource):
         self._provider = self._create_provider("inside", self._database.name)
         self._options = pulumi.ResourceOptions(parent=self, provider=self._provider)
         self._groups = self._create_group_roles()
-        self._connect = self._role(connect_role(args.settings.database))
+        self._connect = self._role(ConnectRole(args.settings.database).name)
         self._logins = self._create_logins()
         self.backup = self._create_backup_login(args.backup).name if args.backup else None
         self._close_database()
@@ -95,17 +84,19 @@ class Postgres(pulumi.ComponentResource):
     def ready(self, module: str) -> list[pulumi.Resource]:
         """What is there when the module can log in and do all it may; nothing for who has no login."""
         login = self._logins.get(module)
-        return [login, *(self.granted[schema] for schema in schemas_used(self._args.mapping, module))] if login else []
+        if login is None:
+            return []
+        return [login, *(self.granted[schema] for schema in self._args.mapping.access.logins[module].schemas)]
 
     def _warn_of_unknown_schemas(self) -> None:
-        """Only a warning: a schema that left the mapping is named rightly in the run that drops it."""
+        """Only a warning: a schema that leaves the mapping must be named in the run that drops it."""
         known = self._args.mapping.postgres.schemas
         for name in sorted(self._args.settings.drop_schemas - {"*", *known}):
             close = difflib.get_close_matches(name, known, n=1)
             guess = f' (did you mean "{close[0]}"?)' if close else ""
             pulumi.log.warn(
-                f"dropSchemas names {name!r}, which is no schema of the mapping{guess}: nothing is dropped for it, unless"
-                " a schema of that name leaves the mapping in this very run; then, or else, take it out of dropSchemas",
+                f"dropSchemas names {name!r}, which is not a schema in the mapping{guess}: nothing is dropped for it,"
+                " unless this run removes a schema of that name from the mapping. Take it out of dropSchemas afterwards",
                 self,
             )
 
@@ -144,22 +135,22 @@ class Postgres(pulumi.ComponentResource):
         options = pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(protect=protect))
         return postgresql.Role(name, name=name, login=False, opts=options)
 
-    def _create_group_roles(self) -> dict[str, postgresql.Role]:
-        """An owner role that goes leaves what it owned to the admin: a role that was kept could not be made again."""
+    def _create_group_roles(self) -> dict[GroupRole, postgresql.Role]:
+        """An owner role that is deleted leaves what it owned to the admin: a role that was kept could not be created
+        again."""
         args = self._args
         return {
-            f"{schema}_{group}": self._role(
-                f"{schema}_{group}", protect=args.protect and group == "owner" and not args.drops(schema)
+            role: self._role(
+                role.name, protect=args.protect and role.group is Group.OWNER and not args.drops(role.schema)
             )
             for schema in args.mapping.postgres.schemas
-            for group in GROUPS
+            for role in groups_of(schema)
         }
 
     def _create_logins(self) -> dict[str, postgresql.Role]:
-        mapping = self._args.mapping
         logins = {}
-        for name in mapping.modules:
-            limits = login_limits(mapping, name)
+        for name, access in self._args.mapping.access.logins.items():
+            limits = access.limits
             logins[name] = postgresql.Role(
                 name,
                 name=name,
@@ -169,7 +160,7 @@ class Postgres(pulumi.ComponentResource):
                 statement_timeout=limits.statement_timeout,
                 idle_in_transaction_session_timeout=limits.idle_in_transaction_timeout,
                 search_paths=list(limits.search_path),
-                roles=[self._connect.name, *(self._groups[role].name for role in group_roles(mapping, name))],
+                roles=[self._connect.name, *(self._groups[role].name for role in access.member_of)],
                 opts=self._options,
             )
         return logins
@@ -187,7 +178,8 @@ class Postgres(pulumi.ComponentResource):
     def _create_backup_login(self, credential: Credential) -> postgresql.Role:
         """Reads every schema as its readers do. It sees the rows of all tenants by a policy of its own, which needs no
         privilege of the admin's; replication needs REPLICATION, and a role that replicates may as well have BYPASSRLS."""
-        name = backup_role(self._args.settings.database)
+        name = BackupRole(self._args.settings.database).name
+        readers = [role.name for key, role in self._groups.items() if key.group is Group.READER]
         return postgresql.Role(
             name,
             name=name,
@@ -197,7 +189,7 @@ class Postgres(pulumi.ComponentResource):
             replication=self._args.replicates,
             bypass_row_level_security=self._args.replicates,
             search_paths=["pg_catalog"],
-            roles=[self._connect.name, *(role.name for key, role in self._groups.items() if key.endswith("_reader"))],
+            roles=[self._connect.name, *readers],
             opts=self._options,
         )
 
@@ -209,9 +201,9 @@ class Postgres(pulumi.ComponentResource):
         chain.grant("connect", role=self._connect.name, object_type="database", privileges=["CONNECT"])
 
     def _create_schema(self, name: str) -> pulumi.Resource:
-        """Returns what is there when the schema is."""
-        args = self._args
-        owner, writer, reader = (self._groups[f"{name}_{group}"] for group in GROUPS)
+        """Returns what exists once the schema has its tables and grants."""
+        args, access = self._args, self._args.mapping.access.schemas[name]
+        owner, writer, reader = (self._groups[role] for role in groups_of(name))
         schema = postgresql.Schema(
             name,
             name=name,
@@ -241,8 +233,9 @@ class Postgres(pulumi.ComponentResource):
             owner=owner.name,
             directory=str(args.sql_directory / name),
             migrations=migration_files(args.sql_directory / name),
-            append_only=list(append_only_tables(args.mapping, name)),
-            **self._isolation(name),
+            append_only=list(access.append_only),
+            tenant_tables=self._tenant_tables(name),
+            tenant_bypass=self._tenant_bypass(name),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[schema, functions, writer, reader]),
         )
         chain = GrantChain(self._options, self._database.name, schema.name, after=migrations)
@@ -250,17 +243,20 @@ class Postgres(pulumi.ComponentResource):
         grant_schema(chain, args.mapping, name, writer.name, reader.name, logins)
         return chain.last or migrations
 
-    def _isolation(self, schema: str) -> dict[str, Any]:
-        """How the schema's tenants are kept apart, as the migrations' inputs."""
+    def _tenant_tables(self, schema: str) -> dict[str, dict[str, str]]:
+        """Table -> the rule by which its rows belong to tenants; empty where tenants are not isolated."""
         if not self._args.settings.isolates_tenants:
-            return {"tenant_tables": {}, "tenant_bypass": []}
-        rules = tenant_rules(self._args.mapping, schema)
-        bypass = [self._logins[module].name for module in tenant_bypass(self._args.mapping, schema)]
+            return {}
+        rules = self._args.mapping.access.schemas[schema].tenant_rules
         return {
-            "tenant_tables": {table: _without_none(asdict(rule)) for table, rule in rules.items()},
-            "tenant_bypass": [*bypass, *([self.backup] if self.backup and rules else [])],
+            table: {"column": rule.column} | ({"parent": rule.parent} if rule.parent else {})
+            for table, rule in rules.items()
         }
 
-
-def _without_none(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}
+    def _tenant_bypass(self, schema: str) -> list[pulumi.Input[str]]:
+        """The logins that see the rows of every tenant; empty where tenants are not isolated."""
+        if not self._args.settings.isolates_tenants:
+            return []
+        access = self._args.mapping.access.schemas[schema]
+        bypass = [self._logins[module].name for module in access.tenant_bypass]
+        return [*bypass, *([self.backup] if self.backup and access.tenant_rules else [])]

@@ -10,7 +10,7 @@ import pulumi
 import pulumi_postgresql as postgresql
 
 from components.mapping import Mapping
-from components.mapping.access import APPEND, CHANGE, READ, VERSION_TABLE, DirectGrant, direct_grants
+from components.mapping.access import APPEND, CHANGE, READ, VERSION_TABLE, DirectGrant
 
 
 class GrantChain:
@@ -89,8 +89,8 @@ def grant_schema(
 
 
 def _grants_on(mapping: Mapping, schema: str) -> Iterator[tuple[str, list[DirectGrant]]]:
-    for module in mapping.modules:
-        grants = [grant for grant in direct_grants(mapping, module) if grant.schema == schema]
+    for module, login in mapping.access.logins.items():
+        grants = [grant for grant in login.grants if grant.schema == schema]
         if grants:
             yield module, grants
 

@@ -12,7 +12,6 @@ import pulumi_aws as aws
 
 from components.config.model import ObjectStoreSettings
 from components.mapping import Mapping
-from components.mapping.names import days
 from components.rustfs import on_aws
 from components.rustfs.lifecycle import Rules, retention_rules
 from components.rustfs.policies import guard_policy, identity_policy
@@ -83,7 +82,7 @@ class ObjectStore(pulumi.ComponentResource):
         # Whoever uses the name waits until no version can be lost any more.
         before_guard: list[pulumi.Resource] = [settled]
         if definition.object_lock is not None:
-            before_guard.append(self._create_lock(name, versioning.bucket, days(definition.object_lock.retention)))
+            before_guard.append(self._create_lock(name, versioning.bucket, definition.object_lock.retention.days))
         if self._kind.public_access_block:
             before_guard.append(self._create_public_access_block(name, versioning.bucket))
         if guard:
@@ -94,9 +93,9 @@ class ObjectStore(pulumi.ComponentResource):
         mapping = self._args.mapping
         definition = mapping.rustfs.buckets[name]
         rules: Rules = retention_rules(
-            days(mapping.backups.rustfs.retention),
-            days(mapping.rustfs.abort_multipart_after),
-            {prefix: days(kept) for prefix, kept in definition.noncurrent_versions.items()},
+            mapping.backups.rustfs.retention.days,
+            mapping.rustfs.abort_multipart_after.days,
+            {str(prefix): kept.days for prefix, kept in definition.noncurrent_versions.items()},
         )
         lock = definition.object_lock is not None
         protect, force = self._args.protect, self._args.allow_data_loss

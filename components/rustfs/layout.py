@@ -43,9 +43,7 @@ class Layout:
     def templates(self) -> tuple[Template, ...]:
         """In the mapping's order."""
         return tuple(
-            Template(
-                f"{self._bucket.root}{name}", None if name.endswith("/") else self.content_type(name), item.addressed
-            )
+            Template(f"{self._bucket.root}{name}", None if name.is_folder else self.content_type(name), item.addressed)
             for name, item in self._bucket.objects.items()
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from components.config.values import ObjectStoreTarget
 from components.mapping import Mapping
-from components.mapping.access import ObjectAccess, object_access
+from components.mapping.access import ObjectAccess
 from components.rustfs.servers import KINDS
 
 Document = dict[str, Any]
@@ -50,7 +50,7 @@ def identity_policy(mapping: Mapping, module: str, bucket_prefix: str) -> Docume
     """What the module's access key may do; None for a module without objects, which gets no key."""
     statements: list[Document] = []
     buckets: dict[str, list[str]] = {}
-    for access in object_access(mapping, module):
+    for access in mapping.access.objects[module]:
         bucket, keys = bucket_prefix + access.bucket, pattern(mapping, access)
         buckets.setdefault(bucket, []).append(keys)
         actions = READ if access.verb == "read" else WRITE

@@ -14,9 +14,7 @@ from pulumi_kubernetes import Provider
 from components.config.model import KubernetesSettings, ValkeyDeploymentSettings, ValkeySettings
 from components.credentials import Credential
 from components.mapping import Mapping
-from components.mapping.access import stream_groups
 from components.mapping.backup_names import VALKEY_USER as BACKUP_USER
-from components.mapping.names import memory_bytes
 from components.valkey.deployment.arguments import DeploymentArgs, digest
 from components.valkey.deployment.deploy import deploy, namespace
 from components.valkey.deployment.files import configuration
@@ -48,7 +46,7 @@ class ValkeyArgs:
 def streams_of(mapping: Mapping) -> dict[str, list[str]]:
     """Stream -> its consumer groups, in the mapping's order."""
     streams: dict[str, list[str]] = {name: [] for name in mapping.valkey.streams}
-    for group in stream_groups(mapping):
+    for group in mapping.access.stream_groups:
         streams[group.stream].append(group.name)
     return streams
 
@@ -114,7 +112,7 @@ class Valkey(pulumi.ComponentResource):
                 settings=options,
                 tls=tls,
                 sizing=sizing(
-                    memory_bytes(mapping.valkey.memory.maxmemory),
+                    mapping.valkey.memory.maxmemory.bytes,
                     replicas=options.replicas,
                     strategy=mapping.backups.valkey.strategy,
                 ),

@@ -12,9 +12,8 @@ from pathlib import Path
 import jinja2
 
 from components.mapping import Mapping
-from components.mapping.access import KeyAccess, key_access
+from components.mapping.access import KeyAccess
 from components.mapping.backup_names import VALKEY_USER as BACKUP_USER
-from components.mapping.names import key_glob
 from components.valkey.commands import CONNECTION, MAINTENANCE, commands
 
 TEMPLATES = Path(__file__).parents[2] / "valkey-config"
@@ -76,7 +75,7 @@ def render_conf(
             port=port,
             bind=bind,
             aclfile=aclfile,
-            maxmemory=memory.maxmemory,
+            maxmemory=str(memory.maxmemory),
             policy=memory.maxmemory_policy,
             stream_node_max_bytes=memory.stream_node_max_bytes,
             stream_node_max_entries=memory.stream_node_max_entries,
@@ -100,20 +99,20 @@ def acl_rules(mapping: Mapping, user: str) -> tuple[str, ...]:
     if user == BACKUP_USER:
         return BACKUP_RULES
     rules = ["resetchannels", *(f"+{command}" for command in CONNECTION)]
-    by_kind = sorted(key_access(mapping, user), key=lambda access: (access.verb, access.type, access.glob))
+    by_kind = sorted(mapping.access.keys[user], key=lambda access: (access.verb, access.type, access.pattern.glob))
     for (verb, key_type), group in itertools.groupby(by_kind, key=lambda access: (access.verb, access.type)):
         rules.append(_selector(verb, key_type, list(group)))
     return tuple(rules)
 
 
 def _selector(verb: str, key_type: str, group: list[KeyAccess]) -> str:
-    keys = [_PERMISSION[verb] + escape_glob(access.glob) for access in group]
+    keys = [_PERMISSION[verb] + escape_glob(access.pattern.glob) for access in group]
     return f"({' '.join([*keys, *(f'+{command}' for command in commands(verb, key_type))])})"
 
 
 def maintenance_rules(mapping: Mapping) -> tuple[str, ...]:
     """As ``acl_rules``, for the user that makes groups, trims streams, audits keys and reloads users."""
-    streams = [f"~{escape_glob(key_glob(name))}" for name, key in mapping.valkey.keys.items() if key.type == "stream"]
+    streams = [f"~{escape_glob(name.glob)}" for name, key in mapping.valkey.keys.items() if key.type == "stream"]
     server, key, stream = ([f"+{command}" for command in MAINTENANCE[part]] for part in ("server", "key", "stream"))
     return ("resetchannels", *server, f"(%R~* {' '.join(key)})", f"({' '.join([*streams, *stream])})")
 

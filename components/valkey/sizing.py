@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from components.mapping import Mapping
 from components.mapping.model import Estimate
-from components.mapping.names import duration_ms, memory_bytes
+from components.mapping.values import DAY_MS, KeyPattern
 from components.valkey.plan import retention
 
 # Bytes besides name and content, rounded up a little from what was measured.
@@ -17,7 +17,7 @@ ELEMENT = {"list": 5, "hash": 5, "set": 32, "zset": 80, "stream": 16}
 # What stands for a placeholder: a digest with its algorithm, else a UUID.
 DIGEST_BYTES = len("sha256:") + 64
 NAME_BYTES = 36
-DAY_MS = 86_400_000
+SHOWN_OF_UNTRIMMED_MS = 365 * DAY_MS  # what nothing trims causes a warning; a year of it is shown
 
 # Above this share, what is never evicted leaves too little room for caches, forks and bad days.
 KEPT_SHARE = 0.6
@@ -75,7 +75,7 @@ def sizing(mapping: Mapping) -> Sizing:
     keys, estimates = mapping.valkey.keys, mapping.valkey.estimates
     return Sizing(
         patterns=tuple(_size(mapping, pattern, estimate) for pattern, estimate in estimates.items()),
-        maxmemory=memory_bytes(mapping.valkey.memory.maxmemory),
+        maxmemory=mapping.valkey.memory.maxmemory.bytes,
         unbounded=tuple(
             name for name, key in keys.items() if key.type == "stream" and retention(mapping, name) is None
         ),
@@ -89,13 +89,13 @@ def key_bytes(name: int, value: int, kind: str, elements: int | None, *, expires
     return KEY + name + content + (EXPIRY if expires else 0) + (STREAM if kind == "stream" else 0)
 
 
-def _size(mapping: Mapping, pattern: str, estimate: Estimate) -> PatternSize:
+def _size(mapping: Mapping, pattern: KeyPattern, estimate: Estimate) -> PatternSize:
     key = mapping.valkey.keys[pattern]
     elements = estimate.members
     if estimate.entries_per_day is not None:
-        # What nothing trims is warned of; a year of it is shown.
-        days = duration_ms(retention(mapping, pattern) or "365d") / DAY_MS
-        elements = round(estimate.entries_per_day * days)
+        age = retention(mapping, pattern)
+        kept_ms = age.milliseconds if age else SHOWN_OF_UNTRIMMED_MS
+        elements = round(estimate.entries_per_day * kept_ms / DAY_MS)
     one = key_bytes(_name_bytes(pattern), estimate.bytes, key.type, elements, expires=key.evictable)
     total = None if elements is None else elements * estimate.keys
     return PatternSize(pattern, key.type, estimate.keys, total, one * estimate.keys, key.evictable)

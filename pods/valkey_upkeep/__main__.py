@@ -8,9 +8,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from . import acl, keys, streams, trim
+from .plan import Plan
 from .resp import Endpoint, MaintenanceError, UnreachableError, endpoints, patiently, primary
 
 FINDINGS = 2
@@ -101,7 +101,7 @@ def _run(options: argparse.Namespace) -> int:
         return report_audit(keys.audit(connection, plan, options.rate), options)
 
 
-def _make_streams(servers: list[Endpoint], plan: dict[str, Any]) -> list[str]:
+def _make_streams(servers: list[Endpoint], plan: Plan) -> list[str]:
     with primary(servers) as connection:
         return streams.make(connection, plan)
 
@@ -124,9 +124,9 @@ def report_audit(result: keys.Audit, options: argparse.Namespace) -> int:
     return FINDINGS if result.wrong else 0
 
 
-def _plan(path: Path) -> dict[str, Any]:
+def _plan(path: Path) -> Plan:
     try:
-        plan: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        plan: Plan = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise MaintenanceError(f"the plan {path} can't be read: {error.strerror}; name it with --plan") from None
     except ValueError as error:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .keyspace import Keyspace, Pattern
+from .plan import Plan
 from .resp import Connection, ServerError, Word, encoded
 
 # Keys a step. SCAN takes 0.1 to 0.2 ms for them; of what follows the server reads 16 KiB at a time.
@@ -53,7 +54,7 @@ class Audit:
         return {**asdict(self), "total": self.total, "wrong": self.wrong}
 
 
-def audit(connection: Connection, plan: dict[str, Any], rate: int = RATE, progress: Progress | None = None) -> Audit:
+def audit(connection: Connection, plan: Plan, rate: int = RATE, progress: Progress | None = None) -> Audit:
     """Look at every key. ``rate`` is keys a second at most; ``progress`` gets how many were looked at so far."""
     keyspace = Keyspace(plan)
     result = Audit({pattern.pattern: 0 for pattern in keyspace.patterns})

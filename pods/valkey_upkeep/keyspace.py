@@ -2,7 +2,8 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+
+from .plan import Plan
 
 SHOWN_CHARACTERS = 120
 
@@ -34,7 +35,7 @@ class Pattern:
 class Keyspace:
     """The plan's patterns, found by a key's first word."""
 
-    def __init__(self, plan: dict[str, Any]) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.patterns = [
             Pattern(row["pattern"], frozenset(row["types"]), row["ttl"], row["ttl_ms"], row["secret"])
             for row in plan["keys"]

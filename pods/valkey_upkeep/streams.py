@@ -1,14 +1,13 @@
 """Streams and consumer groups: those that are missing are made, those that exist are left as they are."""
 
-from typing import Any
-
+from .plan import Plan
 from .resp import Connection, ServerError
 
 # A group begins with the oldest entry: what producers added before it existed is delivered rather than skipped.
 OLDEST = "0"
 
 
-def make(connection: Connection, plan: dict[str, Any]) -> list[str]:
+def make(connection: Connection, plan: Plan) -> list[str]:
     """The groups that were made, as ``stream group``. A stream without a group begins with its first entry.
 
     Raises ``ServerError`` naming the first group that could not be made; the others are made all the same.

@@ -12,6 +12,7 @@ from typing import Any
 
 from .groups import groups, lag, oldest_unfinished, order, streams
 from .keyspace import Keyspace
+from .plan import Plan
 from .resp import Connection, ServerError, pairs
 
 STEP_ENTRIES = 1000
@@ -40,7 +41,7 @@ class _State:
     groups: dict[str, dict[str, Any]]
 
 
-def trim(connection: Connection, plan: dict[str, Any]) -> Iterator[Trimmed]:
+def trim(connection: Connection, plan: Plan) -> Iterator[Trimmed]:
     """Trim every stream that the plan has a rule for; one result each, also for those where nothing went."""
     keyspace = Keyspace(plan)
     rules = {rule["pattern"]: rule for rule in plan["trimming"]}

@@ -14,6 +14,7 @@ import psycopg
 from psycopg import errors, sql
 from psycopg.rows import TupleRow
 
+from components.mapping import roles
 from provider.postgres.problems import MigrationError, Problem
 
 MINIMUM_SERVER = 16
@@ -51,13 +52,18 @@ class Target:
     @staticmethod
     def of_schema(schema: str) -> "Target":
         """The schema with the owner role that the stack gives it."""
-        return Target(schema, f"{schema}_owner")
+        return Target(schema, roles.owner(schema))
 
     @property
     def variables(self) -> dict[str, str]:
         """What a template may use: plain names."""
         schema = self.schema
-        return {"schema": schema, "owner": self.owner, "writer": f"{schema}_writer", "reader": f"{schema}_reader"}
+        return {
+            "schema": schema,
+            "owner": self.owner,
+            "writer": roles.writer(schema),
+            "reader": roles.reader(schema),
+        }
 
 
 def prepare_connection(connection: Connection) -> None:

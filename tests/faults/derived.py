@@ -11,18 +11,6 @@ from psycopg import sql
 from components.contract import document as contract
 from components.contract.objects import PREFIX, kubernetes_name
 from components.mapping import Mapping
-from components.mapping.access import (
-    append_only_tables,
-    direct_grants,
-    function_access,
-    granted,
-    group_roles,
-    login_limits,
-    table_access,
-    tenant_bypass,
-    tenant_rules,
-)
-from components.mapping.names import days, memory_bytes
 from components.rustfs.layout import Layout
 from components.rustfs.lifecycle import retention_rules, to_s3
 from components.rustfs.policies import by_name, guard_policy, identity_policy
@@ -57,25 +45,20 @@ def derive(mapping: Mapping) -> None:
 
 
 def _postgres(mapping: Mapping) -> None:
-    for module in mapping.modules:
-        table_access(mapping, module)
-        limits = login_limits(mapping, module)
+    for module, login in mapping.access.logins.items():
+        limits = login.limits
         assert 0 < limits.statement_timeout < 2**31 and 0 < limits.idle_in_transaction_timeout < 2**31
         seen = set()
-        for grant in direct_grants(mapping, module):
+        for grant in login.grants:
             for privilege in grant.privileges:
                 # As the resource is named: two of one name would stop the engine.
                 place = (grant.schema, grant.table, privilege if grant.columns else None)
                 assert place not in seen or not grant.columns, f"{module} gets {place} twice"
                 seen.add(place)
-        for name in (module, *group_roles(mapping, module), *limits.search_path):
+        for name in (module, *(role.name for role in login.member_of), *limits.search_path):
             _identifier(name)
     for schema, definition in mapping.postgres.schemas.items():
-        granted(mapping, schema)
-        function_access(mapping, schema)
-        tenant_rules(mapping, schema)
-        tenant_bypass(mapping, schema)
-        for table in append_only_tables(mapping, schema):
+        for table in mapping.access.schemas[schema].append_only:
             assert matches(table, re.sub(r"\{.*?\}", "x", table))
         for name in (schema, *definition.tables, *definition.functions):
             _identifier(name)
@@ -102,14 +85,12 @@ def _valkey(mapping: Mapping) -> None:
     assert len(conf.splitlines()) < 60
     json.dumps(maintenance_plan(mapping), allow_nan=False)
     assert sizing(mapping).total >= 0
-    size = pods.sizing(
-        memory_bytes(mapping.valkey.memory.maxmemory), replicas=2, strategy=mapping.backups.valkey.strategy
-    )
+    size = pods.sizing(mapping.valkey.memory.maxmemory.bytes, replicas=2, strategy=mapping.backups.valkey.strategy)
     assert size.memory < 2**63 and size.disk < 2**63 and size.stopping < 2**31
 
 
 def _rustfs(mapping: Mapping) -> None:
-    kept, aborted = days(mapping.backups.rustfs.retention), days(mapping.rustfs.abort_multipart_after)
+    kept, aborted = mapping.backups.rustfs.retention.days, mapping.rustfs.abort_multipart_after.days
     for module in mapping.modules:
         policy = identity_policy(mapping, module, "p-")
         for statement in by_name(policy).values() if policy else ():
@@ -120,7 +101,7 @@ def _rustfs(mapping: Mapping) -> None:
     for name, bucket in mapping.rustfs.buckets.items():
         assert KUBERNETES_LABEL.fullmatch(name), "S3's rule for buckets is no wider"
         json.dumps(guard_policy(name, "rustfs"))
-        by_prefix = {prefix: days(text) for prefix, text in bucket.noncurrent_versions.items()}
+        by_prefix = {str(prefix): kept.days for prefix, kept in bucket.noncurrent_versions.items()}
         assert all(rule["ID"] for rule in to_s3(retention_rules(kept, aborted, by_prefix))["Rules"])
         layout = Layout.of(mapping, name)
         for template in layout.templates:

@@ -43,7 +43,7 @@ def test_a_preview_tells_a_schema_in_drop_schemas_that_nobody_knows(stack: Local
         said = preview.stdout + preview.stderr
     finally:
         stack.must("pulumi", "config", "set", "dropSchemas", "user")
-    assert "dropSchemas names 'usr', which is no schema of the mapping (did you mean \"user\"?)" in said, said
+    assert "dropSchemas names 'usr', which is not a schema in the mapping (did you mean \"user\"?)" in said, said
 
 
 def test_postgresql_lets_each_login_do_its_own_and_no_more(stack: LocalStack) -> None:

@@ -16,7 +16,7 @@ import pytest
 from psycopg import sql
 
 from components.mapping import load
-from components.mapping.access import VERSION_TABLE, TableAccess, function_access, schemas_used, table_access
+from components.mapping.access import VERSION_TABLE, TableAccess
 
 ROOT = Path(__file__).parents[2]
 MAPPING = load(ROOT / "schema-mapping.yaml")
@@ -86,7 +86,7 @@ def refused(connection: psycopg.Connection[Any], statement: sql.Composed) -> boo
 
 def mismatches(live_stack: Any, finding_tables: tuple[str, str], module: str) -> list[str]:
     """Every cell of the module's matrix of tables and verbs that is not as the mapping says."""
-    expected = table_access(MAPPING, module)
+    expected = MAPPING.access.logins[module].tables
     wrong = []
     with live_stack.login(module) as connection:
         for schema, name, live, columns in tables(finding_tables):
@@ -171,7 +171,7 @@ def test_a_module_may_call_the_functions_that_the_mapping_gives_it_and_no_other(
             arguments = [sql.SQL("CAST (NULL AS {})").format(sql.SQL(kind)) for kind in types]
             call = sql.SQL("SELECT {}({})").format(sql.Identifier(schema, name), sql.SQL(", ").join(arguments))
             got = not refused(connection, call)
-            if got != (module in function_access(MAPPING, schema).get(f"{name}({', '.join(types)})", ())):
+            if got != (module in MAPPING.access.schemas[schema].functions.get(f"{name}({', '.join(types)})", ())):
                 wrong.append(f"{module} {'may' if got else 'may not'} call {schema}.{name}")
     assert not wrong, "; ".join(wrong)
 
@@ -180,7 +180,7 @@ def test_a_module_may_call_the_functions_that_the_mapping_gives_it_and_no_other(
 def test_a_module_that_is_given_columns_sees_those_and_no_other(live_stack: Any, module: str) -> None:
     wrong = []
     with live_stack.login(module) as connection:
-        for (schema, name), access in table_access(MAPPING, module).items():
+        for (schema, name), access in MAPPING.access.logins[module].tables.items():
             if not access.columns:
                 continue
             for column in MAPPING.postgres.schemas[schema].tables[name].columns:
@@ -232,7 +232,7 @@ def test_a_login_is_limited_as_the_mapping_says(live_stack: Any, module: str) ->
         )
         path = connection.execute("SHOW search_path").fetchone()
         assert path is not None
-        assert path[0].replace('"', "") == (", ".join(schemas_used(MAPPING, module)) or "pg_catalog")
+        assert path[0].replace('"', "") == (", ".join(MAPPING.access.logins[module].schemas) or "pg_catalog")
         assert connection.execute("SHOW statement_timeout").fetchone() == ("1min",)
         assert connection.execute("SHOW idle_in_transaction_session_timeout").fetchone() == ("2min",)
 

@@ -11,7 +11,6 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from components.mapping import load
-from components.mapping.access import object_access
 from provider.rustfs import emptying
 from provider.rustfs.guard import current
 from tests.support.stack import PROJECT, LocalStack
@@ -45,7 +44,7 @@ KEEP_EVERYTHING = {"blobs", "evidence"}
 def expected(module: str, bucket: str, key: str) -> set[str]:
     """The operations that the mapping gives the module there; read from its verbs, not from the policies."""
     allowed: set[str] = set()
-    for access in object_access(MAPPING, module):
+    for access in MAPPING.access.objects[module]:
         if access.bucket != bucket:
             continue
         if access.prefix == "*/attestation.dsse":

@@ -18,7 +18,6 @@ import pytest
 from psycopg import errors, sql
 
 from components.mapping import load
-from components.mapping.access import append_only_tables
 from provider.postgres import public_access
 from provider.postgres.migrations import silent
 from provider.postgres.session import Limits, retried, run_lock
@@ -273,7 +272,7 @@ def test_a_revoke_that_only_warns_is_noticed(schema: Schema) -> None:
 APPEND_ONLY = [
     (name, table)
     for name in MAPPING.postgres.schemas
-    for table in append_only_tables(MAPPING, name)
+    for table in MAPPING.access.schemas[name].append_only
     if "{" not in table
 ]
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from components.mapping import load
-from components.mapping.names import days
 from components.rustfs.lifecycle import retention_rules
 from provider.rustfs.bucket_resource import BucketProvider
 from provider.rustfs.store import Store
@@ -24,7 +23,7 @@ from tools.local.engine import tools
 from tools.local.servers.objects import ObjectStore
 
 MAPPING = load(PROJECT / "schema-mapping.yaml")
-LIMIT_DAYS = days(MAPPING.backups.rustfs.retention)
+LIMIT_DAYS = MAPPING.backups.rustfs.retention.days
 PATIENCE_SECONDS = 300  # until a server's scanner has come by
 RUSTFS_DAY_SECONDS = 2
 TUNING = {

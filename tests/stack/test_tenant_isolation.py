@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from components.mapping.access import TENANT_COLUMN, tenant_rules
+from components.mapping.access import TENANT_COLUMN
 from tests.stack.test_access_matrix import MAPPING, made_finding_tables, mismatches
 from tests.support.stack import LocalStack
 from tools.operations.drift_postgres import check
@@ -22,7 +22,7 @@ ONE, TWO = str(uuid.uuid4()), str(uuid.uuid4())
 ISOLATED = {
     (schema, table)
     for schema in MAPPING.postgres.schemas
-    for table in tenant_rules(MAPPING, schema)
+    for table in MAPPING.access.schemas[schema].tenant_rules
     if "{" not in table
 }
 

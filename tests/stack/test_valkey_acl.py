@@ -14,8 +14,8 @@ import pytest
 import valkey
 
 from components.mapping import Mapping, load
-from components.mapping.access import key_access
 from components.mapping.model import ValkeyAccess
+from components.mapping.values import KeyPattern
 from components.valkey.render import PROBE_USER
 from tests.support.own_valkey import ADMIN, OwnValkey, own_valkey
 
@@ -89,7 +89,7 @@ STRAY = [
 
 def expected(mapping: Mapping, user: str, key: str) -> set[str]:
     found: set[str] = set()
-    for access in key_access(mapping, user):
+    for access in mapping.access.keys[user]:
         if fnmatchcase(key, re.sub(r"\{[^}]*\}", "*", access.pattern)):
             found |= allowed(access.verb, access.type)
     return found
@@ -133,7 +133,7 @@ def test_a_user_may_do_on_each_pattern_what_the_mapping_says_and_nothing_else(se
 
 @pytest.mark.parametrize("user", list(MAPPING.users))
 def test_nobody_may_run_what_endangers_others(server: OwnValkey, user: str) -> None:
-    own_key = sample(key_access(MAPPING, user)[0].pattern)
+    own_key = sample(MAPPING.access.keys[user][0].pattern)
     with server.client(user) as client:
         found = granted(client, own_key, {text: text for text in FORBIDDEN})
     assert not found, f"{user} may {sorted(found)}"
@@ -230,10 +230,13 @@ def test_one_foreign_key_among_own_ones_refuses_the_whole_command(server: OwnVal
             client.sunion("layers:sample", "stray")
 
 
+READ_ONLY = ("scan:{digest}", "layers:{digest}", "policy:history", "orchestrator:*")
+
+
 def test_a_reader_looks_and_changes_nothing() -> None:
     """The mapping of today has no module that only reads a key, but the verb exists."""
     reader = MAPPING.modules["gateway"].model_copy(
-        update={"valkey": ValkeyAccess(reads=("scan:{digest}", "layers:{digest}", "policy:history", "orchestrator:*"))}
+        update={"valkey": ValkeyAccess(reads=tuple(map(KeyPattern, READ_ONLY)))}
     )
     mapping = MAPPING.model_copy(update={"modules": {**MAPPING.modules, "gateway": reader}})
     with own_valkey(mapping, ["gateway"]) as own, own.client("gateway") as client:

@@ -8,6 +8,7 @@ import pytest
 import valkey
 
 from components.mapping import Mapping, load
+from components.mapping.values import MemorySize
 from tests.support.own_valkey import OwnValkey, own_valkey
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +19,7 @@ OOM = "command not allowed when used memory > 'maxmemory'"  # after the code, OO
 
 
 def small(mapping: Mapping) -> Mapping:
-    memory = mapping.valkey.memory.model_copy(update={"maxmemory": SMALL})
+    memory = mapping.valkey.memory.model_copy(update={"maxmemory": MemorySize.parse(SMALL)})
     return mapping.model_copy(update={"valkey": mapping.valkey.model_copy(update={"memory": memory})})
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from components.mapping import load
 from components.valkey.plan import maintenance_plan
 from pods.valkey_upkeep import keys
+from pods.valkey_upkeep.plan import Plan
 from pods.valkey_upkeep.resp import Connection, Endpoint, Word, encoded
 from tools.local.servers.valkey import Valkey
 
@@ -123,7 +124,7 @@ def main() -> None:
             server.remove()
 
 
-def measure(endpoint: Endpoint, plan: dict[str, Any], options: argparse.Namespace) -> None:
+def measure(endpoint: Endpoint, plan: Plan, options: argparse.Namespace) -> None:
     with Measured(endpoint) as connection:
         fill(connection, options.keys)
         # The forks of snapshots and rewrites would count as steps.

@@ -8,7 +8,6 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from components.mapping.names import days
 from components.rustfs.lifecycle import from_s3, left_to_server, retention_rules
 from components.rustfs.policies import arn, by_name, guard_policy, identity_policy
 from components.rustfs.servers import KINDS
@@ -54,7 +53,7 @@ def _bucket(stack: Stack, client: Client, name: str) -> Iterator[str]:
         yield f"versioning of bucket {physical} is {versioning}, not Enabled: what is overwritten or deleted is lost"
     yield from _lifecycle(stack, client, name, server)
     if definition.object_lock is not None:
-        yield from _lock(stack, client, physical, days(definition.object_lock.retention))
+        yield from _lock(stack, client, physical, definition.object_lock.retention.days)
     if KINDS[stack.object_store_target].public_access_block:
         blocked = _asked(client.get_public_access_block, physical).get("PublicAccessBlockConfiguration", {})
         if not all(blocked.get(flag) for flag in ("BlockPublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")):
@@ -67,9 +66,9 @@ def _bucket(stack: Stack, client: Client, name: str) -> Iterator[str]:
 def _lifecycle(stack: Stack, client: Client, name: str, server: str) -> Iterator[str]:
     mapping, physical = stack.mapping, stack.bucket_prefix + name
     definition = mapping.rustfs.buckets[name]
-    by_prefix = {prefix: days(kept) for prefix, kept in definition.noncurrent_versions.items()}
-    retention = days(mapping.backups.rustfs.retention)
-    rules = retention_rules(retention, days(mapping.rustfs.abort_multipart_after), by_prefix)
+    by_prefix = {str(prefix): kept.days for prefix, kept in definition.noncurrent_versions.items()}
+    retention = mapping.backups.rustfs.retention.days
+    rules = retention_rules(retention, mapping.rustfs.abort_multipart_after.days, by_prefix)
     for rule in left_to_server(server, rules):
         del rules[rule]
     live = from_s3(_asked(client.get_bucket_lifecycle_configuration, physical))

@@ -6,7 +6,6 @@ from typing import Any
 
 from components.mapping import Mapping
 from components.mapping.backup_names import VALKEY_USER as BACKUP_USER
-from components.mapping.names import memory_bytes
 from components.valkey.component import streams_of
 from components.valkey.deployment.users import EXPORTER_USER, NODE_USER, exporter_rules
 from components.valkey.plan import maintenance_plan
@@ -124,13 +123,13 @@ def _user(name: str, live: Rules, rules: Iterable[str], sha256: str | None) -> I
 
 
 def _more_or_less(name: str, live: Rules, wanted: Rules) -> Iterator[str]:
-    yield from _told(f"user {name} may run", live.uses - wanted.uses, "not in the mapping")
+    yield from _describe(f"user {name} may run", live.uses - wanted.uses, "not in the mapping")
     # With every command, no other one is missed.
     if not any(command == "@all" for _, command in live.uses):
-        yield from _told(f"user {name} may not run", wanted.uses - live.uses, "in the mapping")
+        yield from _describe(f"user {name} may not run", wanted.uses - live.uses, "in the mapping")
 
 
-def _told(beginning: str, uses: frozenset[tuple[str, str]], ending: str) -> Iterator[str]:
+def _describe(beginning: str, uses: frozenset[tuple[str, str]], ending: str) -> Iterator[str]:
     for key in sorted({key for key, _ in uses}):
         commands = sorted(command.upper() for place, command in uses if place == key)
         more = f" and {len(commands) - SHOWN_COMMANDS} more" if len(commands) > SHOWN_COMMANDS else ""
@@ -176,4 +175,4 @@ def _directives(mapping: Mapping) -> dict[str, str]:
     conf = render_conf(mapping, directory="/", port=1, bind="", aclfile="/")
     lines = [line.split(" ", 1) for line in conf.splitlines() if line and not line.startswith("#")]
     wanted = {name: value.strip('"') for name, value in lines if name not in OF_THE_MACHINE}
-    return {**wanted, "maxmemory": str(memory_bytes(mapping.valkey.memory.maxmemory))}
+    return {**wanted, "maxmemory": str(mapping.valkey.memory.maxmemory.bytes)}

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from components.mapping.access import append_only_tables
 from provider.errors import ProviderError
 from provider.postgres import adoption, migrations
 from provider.postgres.history import Applied, compare, has_schema, read_applied
@@ -154,7 +153,7 @@ def _say(line: str) -> None:
 
 def _apply(stack: Stack, connection: Connection, target: Target) -> None:
     before = {row.version for row in read_applied(connection, target)} if _readable(connection, target) else set()
-    entries = append_only_tables(stack.mapping, target.schema)
+    entries = stack.mapping.access.schemas[target.schema].append_only
     isolation = stack.isolation(target.schema)
     rows = migrations.apply(connection, target, SQL_DIRECTORY / target.schema, entries, log=_say, isolation=isolation)
     if before == {row.version for row in rows}:
@@ -213,7 +212,7 @@ def _verify(stack: Stack, schemas: Iterable[str]) -> int:
     def look(stack: Stack, connection: Connection, target: Target) -> None:
         nonlocal off
         tables = stack.mapping.postgres.schemas[target.schema].tables
-        entries = append_only_tables(stack.mapping, target.schema)
+        entries = stack.mapping.access.schemas[target.schema].append_only
         isolation = stack.isolation(target.schema)
         problems = migrations.verify(connection, target, SQL_DIRECTORY / target.schema, tables, entries, isolation)
         off += len(problems)

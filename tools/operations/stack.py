@@ -15,7 +15,7 @@ from components.config.model import Settings
 from components.config.namespace import NAMESPACE
 from components.config.values import ObjectStoreTarget
 from components.mapping import Mapping, MappingError, load
-from components.mapping.access import backup_role, tenant_bypass, tenant_rules
+from components.mapping.roles import BackupRole
 from provider.errors import ProviderError
 from provider.postgres.row_security import OFF, Isolation
 from provider.postgres.server import Server as PostgresServer
@@ -81,8 +81,9 @@ class Stack:
         """How the tenants of a schema are kept apart. Raises ``ProviderError``."""
         if not self.settings.postgres.isolates_tenants:
             return OFF
-        backup = (backup_role(self.postgres.database),) if self.settings.backups.mode != "none" else ()
-        return Isolation(tenant_rules(self.mapping, schema), (*tenant_bypass(self.mapping, schema), *backup))
+        backup = (BackupRole(self.postgres.database).name,) if self.settings.backups.mode != "none" else ()
+        access = self.mapping.access.schemas[schema]
+        return Isolation(access.tenant_rules, (*access.tenant_bypass, *backup))
 
     @property
     def valkey(self) -> ValkeyServer:

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
 from components.mapping import Mapping
-from components.mapping.access import stream_groups
-from components.mapping.names import duration_ms
 from pods.valkey_upkeep.groups import groups, lag, streams
 from pods.valkey_upkeep.resp import Connection, pairs
 from tools.operations.stack import Stack
@@ -74,10 +72,10 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
 def inspect(connection: Connection, mapping: Mapping) -> Iterator[StreamState]:
     """The streams of the mapping, and those that others made on shared patterns."""
     wanted: dict[str, dict[str, int]] = {name: {} for name in mapping.valkey.streams}
-    for group in stream_groups(mapping):
-        wanted[group.stream][group.name] = duration_ms(group.idle_timeout)
+    for group in mapping.access.stream_groups:
+        wanted[group.stream][group.name] = group.idle_timeout.milliseconds
     live = streams(connection)
-    default = duration_ms(mapping.valkey.group_idle_timeout)
+    default = mapping.valkey.group_idle_timeout.milliseconds
     for name in [*wanted, *(stream for stream in live if stream not in wanted)]:
         expected = wanted.get(name)
         if name in live:

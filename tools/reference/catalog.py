@@ -48,7 +48,7 @@ def read(schemas: Iterable[str], directory: Path) -> Catalog:
     """(schema, table) -> facts. Raises ``MigrationError`` for files that are none, and for SQL with an error."""
     catalog: Catalog = {}
     for schema in schemas:
-        for script in render_all(discover(directory / schema), Target(schema, f"{schema}_owner").variables):
+        for script in render_all(discover(directory / schema), Target.of_schema(schema).variables):
             for statement in script.statements:
                 try:
                     parsed = pglast.parse_sql(statement.text)

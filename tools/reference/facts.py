@@ -1,20 +1,13 @@
 """What several pages say: privileges in words, who may do what on a table, where a page lies."""
 
 from collections.abc import Iterable
+from collections.abc import Mapping as Mapping_
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from components.mapping import Mapping
-from components.mapping.access import (
-    VERSION_TABLE,
-    KeyAccess,
-    key_access,
-    object_access,
-    schema_owners,
-    table_access,
-    tenant_rules,
-)
+from components.mapping.access import VERSION_TABLE, KeyAccess
 from components.mapping.model import Table
 from tools.reference import catalog
 from tools.reference.markdown import code, prose
@@ -37,7 +30,7 @@ class Facts:
     @cached_property
     def owners(self) -> dict[str, str]:
         """Schema -> module."""
-        return schema_owners(self.mapping)
+        return {name: schema.owner for name, schema in self.mapping.access.schemas.items() if schema.owner}
 
     def name(self, user: str) -> str:
         """How the platform writes the name of a module or service."""
@@ -45,16 +38,15 @@ class Facts:
 
     def tables(self, schema: str) -> dict[str, Table]:
         """Every table of a schema, those made at run time last."""
-        definition = self.mapping.postgres.schemas[schema]
-        return {**definition.tables, **definition.runtime_tables}
+        return self.mapping.postgres.schemas[schema].all_tables
 
     @cached_property
     def access(self) -> dict[str, dict[tuple[str, str], tuple[str, str]]]:
         """Module -> (schema, table) -> privileges on the whole table, and on columns, both as text."""
         result: dict[str, dict[tuple[str, str], tuple[str, str]]] = {}
-        for module in self.mapping.modules:
+        for module, login in self.mapping.access.logins.items():
             tables = {}
-            for place, found in table_access(self.mapping, module).items():
+            for place, found in login.tables.items():
                 if place[1] == VERSION_TABLE:
                     continue
                 by_privilege: dict[str, list[str]] = {}
@@ -69,7 +61,7 @@ class Facts:
 
     def tenants(self, schema: str, table: str) -> str:
         """Whose the rows of a table are, as a sentence."""
-        rule = tenant_rules(self.mapping, schema).get(table)
+        rule = self.mapping.access.schemas[schema].tenant_rules.get(table)
         if rule is None:
             said = self.tables(schema)[table].tenant
             return f"Rows are shared by all tenants: {prose(said.shared or '')}." if said else ""
@@ -77,16 +69,15 @@ class Facts:
             return f"Each row is of the tenant in {code(rule.column)}."
         return f"Each row is of the tenant of its row in {code(rule.parent)}, by {code(rule.column)}."
 
-    @cached_property
-    def keys(self) -> dict[str, tuple[KeyAccess, ...]]:
+    @property
+    def keys(self) -> Mapping_[str, tuple[KeyAccess, ...]]:
         """User -> what it may do on which pattern."""
-        return {user: key_access(self.mapping, user) for user in self.mapping.users}
+        return self.mapping.access.keys
 
     def objects(self, module: str) -> list[tuple[str, str]]:
         """(path, verb in words) of every prefix that the module may use."""
-        return [
-            (f"{access.bucket}/{access.prefix}", VERBS[access.verb]) for access in object_access(self.mapping, module)
-        ]
+        objects = self.mapping.access.objects[module]
+        return [(f"{access.bucket}/{access.prefix}", VERBS[access.verb]) for access in objects]
 
 
 def privileges_text(privileges: Iterable[str]) -> str:

@@ -6,9 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from components.mapping.roles import BackupRole, RoleNames
+from tools.review.contract import ModuleUse, modules
 from tools.review.origin import Origins
 from tools.review.preview import Preview, Step
-from tools.review.tokens import AWS_BUCKET, BUCKET, GRANT, INVENTORY, SCHEMA
+from tools.review.tokens import AWS_BUCKET, BUCKET, DATABASE, GRANT, INVENTORY, MIGRATIONS, ROLE, SCHEMA
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,12 @@ class Context:
         return _document(old.get("contract")) or {}, None if new is None else _document(new.get("contract"))
 
     @cached_property
+    def modules(self) -> tuple[dict[str, ModuleUse], dict[str, ModuleUse]]:
+        """Module -> what the contract gives it, as it is, and as it will be where the preview tells."""
+        old, new = self.contracts
+        return modules(old), modules(new or {})
+
+    @cached_property
     def made_schemas(self) -> frozenset[str]:
         """Schemas that the run creates: what is told of them is told in one sentence."""
         return frozenset(step.name for step in self.steps(SCHEMA) if step.op == "create")
@@ -37,6 +45,33 @@ class Context:
     @cached_property
     def dropped_schemas(self) -> frozenset[str]:
         return frozenset(step.name for step in self.steps(SCHEMA) if step.op == "delete")
+
+    @cached_property
+    def roles(self) -> RoleNames:
+        """What each PostgreSQL role is, by every schema, login and database that preview, contract and mapping name.
+
+        The names alone do not tell: ``log_reader`` is a group role where there is a schema ``log``, else a module.
+        """
+        databases = self._values("name", DATABASE) | self._values("database", GRANT, SCHEMA)
+        logins = {
+            step.name
+            for step in self.steps(ROLE)
+            if any(state.live("login") or state.asked("login") for state in (step.old, step.new))
+        }
+        logins |= self._keys("logins") | self.origins.names("modules")
+        schemas = self._values("name", SCHEMA) | self._values("schema", GRANT, MIGRATIONS) | self._keys("schemas")
+        schemas |= self.origins.names("postgres", "schemas")
+        return RoleNames(schemas, logins - {BackupRole(database).name for database in databases}, databases)
+
+    def _values(self, key: str, *types: str) -> set[str]:
+        """A property of every resource of these types, before and after."""
+        found = {state.live(key) for step in self.steps(*types) for state in (step.old, step.new)}
+        return {value for value in found if isinstance(value, str) and value}
+
+    def _keys(self, key: str) -> set[str]:
+        """The names in a property of the inventory, before and after."""
+        found = (state.live(key) for step in self.steps(INVENTORY) for state in (step.old, step.new))
+        return {str(name) for names in found if isinstance(names, dict) for name in names}
 
     @cached_property
     def inventory(self) -> tuple[str, ...]:
@@ -61,16 +96,6 @@ class Context:
     def made_buckets(self) -> frozenset[str]:
         """The mapping's names of buckets that the run creates."""
         return frozenset(step.name for step in self.steps(BUCKET, AWS_BUCKET) if step.op == "create")
-
-    def memberships(self) -> dict[str, tuple[str, ...]]:
-        """Module -> the group roles that its login has now, as the contract says."""
-        modules = self.contracts[0].get("modules")
-        found = {}
-        for name, module in (modules if isinstance(modules, dict) else {}).items():
-            use = module.get("postgres") if isinstance(module, dict) else None
-            members = use.get("member_of") if isinstance(use, dict) else None
-            found[str(name)] = tuple(str(role) for role in members) if isinstance(members, list) else ()
-        return found
 
 
 def _document(value: Any) -> dict[str, Any] | None:

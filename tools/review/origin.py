@@ -50,6 +50,10 @@ class Origins:
                         return (*base, verb, index)
         return base
 
+    def names(self, *path: str) -> set[str]:
+        """The names that the mapping has at ``path``; none where it could not be read."""
+        return {str(name) for name in self._get(*path)}
+
     def _get(self, *path: str | int) -> dict[str, Any]:
         value: Any = self.data
         for part in path:

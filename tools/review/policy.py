@@ -7,6 +7,7 @@ SDK of this stack does not have. Violations that another pack reported are shown
 import re
 from collections.abc import Callable, Iterator
 
+from components.mapping.roles import is_owner
 from tools.review.context import Context
 from tools.review.kinds import bucket_rights
 from tools.review.preview import SECRET, Step, Violation
@@ -96,7 +97,7 @@ def _owners_are_protected(context: Context) -> Iterator[str]:
     if not PRODUCTION.fullmatch(context.preview.stack):
         return
     open_ = sorted(
-        step.name for step in _staying(context, ROLE) if step.name.endswith("_owner") and not step.new.protect
+        step.name for step in _staying(context, ROLE) if is_owner(context.roles.get(step.name)) and not step.new.protect
     )
     if open_:
         yield f"not protected against deletion: {', '.join(open_)}; set stellaops-storage:protect to true"

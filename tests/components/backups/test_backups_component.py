@@ -122,10 +122,11 @@ def test_the_admins_passwords_are_in_no_pod(continuous: Recorder) -> None:
 
 
 def test_retention_is_the_mappings(continuous: Recorder) -> None:
-    days = {"postgres": MAPPING.backups.postgres.retention, "valkey": MAPPING.backups.valkey.retention}
+    backups = MAPPING.backups
+    days = {"postgres": str(backups.postgres.retention.days), "valkey": str(backups.valkey.retention.days)}
     for name, pod in pods(continuous).items():
         kept = {item["value"] for box in pod["containers"] for item in box["env"] if item["name"] == "RETENTION_DAYS"}
-        assert kept == {days["valkey" if "valkey" in name else "postgres"].removesuffix("d")}, name
+        assert kept == {days["valkey" if "valkey" in name else "postgres"]}, name
 
 
 def test_wal_that_was_received_outlives_the_pod(continuous: Recorder) -> None:

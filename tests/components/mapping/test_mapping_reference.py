@@ -5,16 +5,9 @@ from pathlib import Path
 import pytest
 
 from components.mapping import Mapping, load
-from components.mapping.access import (
-    direct_grants,
-    group_roles,
-    key_access,
-    object_access,
-    schema_owners,
-    stream_groups,
-)
 from components.mapping.findings import globs_overlap
 from components.mapping.model import Module
+from components.mapping.values import KeyPattern
 
 ROOT = Path(__file__).parents[3]
 
@@ -86,13 +79,15 @@ def test_all_24_modules_are_there_and_no_other(mapping: Mapping) -> None:
 
 
 def test_each_of_the_11_schemas_has_the_owner_of_the_reference(mapping: Mapping) -> None:
-    assert {schema: mapping.modules[owner].name for schema, owner in schema_owners(mapping).items()} == OWNERS
+    assert {name: mapping.modules[schema.owner or ""].name for name, schema in mapping.access.schemas.items()} == OWNERS
 
 
 def test_each_of_the_13_key_patterns_has_type_ttl_and_owner_of_the_reference(mapping: Mapping) -> None:
     for pattern, (owner, kind, ttl) in KEYS.items():
-        key = mapping.valkey.keys[pattern]
-        assert (key.type, key.ttl) == (kind, ttl), f"{pattern} would be kept as something else than its readers expect"
+        key = mapping.valkey.keys[KeyPattern(pattern)]
+        assert (key.type, str(key.ttl)) == (kind, ttl), (
+            f"{pattern} would be kept as something else than its readers expect"
+        )
         if owner == "all":
             assert key.shared == "all", f"{pattern} must be open to every module"
         elif owner is not None:
@@ -103,21 +98,21 @@ def test_each_of_the_13_key_patterns_has_type_ttl_and_owner_of_the_reference(map
 
 def test_each_stream_has_producers_consumers_and_events_of_the_reference(mapping: Mapping) -> None:
     for name, (producer, consumers, events) in STREAMS.items():
-        stream = mapping.valkey.streams[name]
+        stream = mapping.valkey.streams[KeyPattern(name)]
         assert [mapping.users[user].name for user in stream.producers] == [producer], name
         assert {mapping.users[user].name for user in stream.consumers} == consumers, name
         assert set(stream.events) == events, name
 
 
 def test_the_two_named_consumer_groups_have_their_idle_timeouts(mapping: Mapping) -> None:
-    groups = {(group.stream, group.name): group.idle_timeout for group in stream_groups(mapping)}
+    groups = {(str(group.stream), group.name): str(group.idle_timeout) for group in mapping.access.stream_groups}
     assert groups["scanner:jobs", "scanner-workers"] == "60s"
     assert groups["notify:delivery", "notify-workers"] == "30s"
 
 
 def test_the_memory_policy_is_the_references(mapping: Mapping) -> None:
     memory = mapping.valkey.memory
-    assert (memory.maxmemory, memory.maxmemory_policy) == ("2gb", "volatile-lru")
+    assert (str(memory.maxmemory), memory.maxmemory_policy) == ("2gb", "volatile-lru")
     assert (memory.stream_node_max_bytes, memory.stream_node_max_entries) == (4096, 100)
 
 
@@ -138,7 +133,7 @@ def test_the_six_content_types_are_the_references(mapping: Mapping) -> None:
 
 def test_each_module_reaches_the_paths_of_the_reference_and_no_other(mapping: Mapping) -> None:
     for key, module in mapping.modules.items():
-        paths = {(access.bucket, access.prefix) for access in object_access(mapping, key)}
+        paths = {(access.bucket, access.prefix) for access in mapping.access.objects[key]}
         assert paths == PATHS.get(module.name, set()), f"{module.name} has other paths than the reference gives it"
 
 
@@ -147,14 +142,14 @@ def test_modules_that_share_a_schema_get_the_group_that_their_verb_needs(mapping
         expected = GROUP_ROLES.get(module.name, set()) | {
             f"{schema}_writer" for schema, owner in OWNERS.items() if owner == module.name
         }
-        assert set(group_roles(mapping, key)) == expected, (
+        assert {role.name for role in mapping.access.logins[key].member_of} == expected, (
             f"{module.name} would see more or less than the reference says"
         )
 
 
 def test_modules_that_use_single_tables_get_only_those(mapping: Mapping) -> None:
     def tables(name: str) -> set[str]:
-        return {f"{grant.schema}.{grant.table}" for grant in direct_grants(mapping, by_name(mapping, name))}
+        return {f"{grant.schema}.{grant.table}" for grant in mapping.access.logins[by_name(mapping, name)].grants}
 
     assert tables("IssuerDirectory") == {"vex.issuer_trust"}
     assert all(table.startswith("scanner.") for table in tables("Attestor")) and tables("Attestor")
@@ -163,14 +158,15 @@ def test_modules_that_use_single_tables_get_only_those(mapping: Mapping) -> None
 
 def test_stateless_modules_have_no_schema_no_key_of_their_own_and_no_bucket(mapping: Mapping) -> None:
     gateway: Module = mapping.modules["gateway"]
-    assert not group_roles(mapping, "gateway") and not direct_grants(mapping, "gateway")
-    assert {access.pattern for access in key_access(mapping, "gateway")} == {"events:*", "queue:*"}
+    login = mapping.access.logins["gateway"]
+    assert not login.member_of and not login.grants
+    assert {access.pattern for access in mapping.access.keys["gateway"]} == {"events:*", "queue:*"}
     assert gateway.rustfs.writes == ()
 
 
 def test_backups_keep_as_long_as_the_reference_says(mapping: Mapping) -> None:
     backups = mapping.backups
-    assert (backups.postgres.retention, backups.valkey.retention, backups.rustfs.retention) == ("30d", "7d", "90d")
+    assert [str(item.retention) for item in (backups.postgres, backups.valkey, backups.rustfs)] == ["30d", "7d", "90d"]
 
 
 def test_the_envelope_has_the_seven_fields_of_the_reference(mapping: Mapping) -> None:

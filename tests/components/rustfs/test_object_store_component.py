@@ -10,6 +10,7 @@ import pytest
 
 from components.config.model import ObjectStoreSettings
 from components.mapping import load
+from components.mapping.values import Duration
 from components.rustfs.component import ObjectStore, ObjectStoreArgs
 from tests.program.recorder import Recorder, record
 
@@ -153,7 +154,9 @@ def test_the_public_is_blocked_where_the_server_can() -> None:
 
 
 def test_a_prefix_with_a_shorter_retention_has_a_rule_of_its_own_on_every_target() -> None:
-    bucket = MAPPING.rustfs.buckets["offline-kits"].model_copy(update={"noncurrent_versions": {"feeds/": "30d"}})
+    bucket = MAPPING.rustfs.buckets["offline-kits"].model_copy(
+        update={"noncurrent_versions": {"feeds/": Duration.parse("30d")}}
+    )
     buckets = MAPPING.rustfs.buckets | {"offline-kits": bucket}
     mapping = MAPPING.model_copy(update={"rustfs": MAPPING.rustfs.model_copy(update={"buckets": buckets})})
     name = "expire-noncurrent-versions-of-feeds/"

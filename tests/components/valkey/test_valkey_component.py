@@ -10,7 +10,7 @@ import pytest
 from components.config.model import KubernetesSettings, ValkeyDeploymentSettings, ValkeySettings
 from components.credentials import Credential
 from components.mapping import load
-from components.mapping.names import memory_bytes
+from components.mapping.values import MemorySize
 from components.valkey.component import Valkey, ValkeyArgs, streams_of
 from components.valkey.deployment.users import NODE_USER
 from components.valkey.render import MAINTENANCE_USER, PROBE_USER
@@ -151,7 +151,7 @@ def test_memory_has_room_for_a_fork_above_maxmemory(recorder: Recorder) -> None:
     resources = container(recorder)["resources"]
     memory = resources["limits"]["memory"]
     assert resources["requests"]["memory"] == memory, "otherwise the node may promise the same memory twice"
-    assert size(memory) >= 2 * memory_bytes(MAPPING.valkey.memory.maxmemory)
+    assert size(memory) >= 2 * MAPPING.valkey.memory.maxmemory.bytes
 
 
 def size(quantity: str) -> int:
@@ -209,7 +209,7 @@ def job(recorder: Recorder) -> str:
 
 def test_pods_restart_when_the_configuration_changes_and_never_otherwise(recorder: Recorder) -> None:
     assert (checksum(program()), job(program())) == (checksum(recorder), job(recorder))
-    memory = MAPPING.valkey.memory.model_copy(update={"maxmemory": "3gb"})
+    memory = MAPPING.valkey.memory.model_copy(update={"maxmemory": MemorySize.parse("3gb")})
     mapping = MAPPING.model_copy(update={"valkey": MAPPING.valkey.model_copy(update={"memory": memory})})
     changed = program(mapping=mapping)
     assert checksum(changed) != checksum(recorder)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from components.mapping import Mapping, load
+from components.mapping.values import KeyPattern, MemorySize
 from components.valkey.plan import SCRIPTS, maintenance_files, maintenance_plan
 from components.valkey.sizing import sizing
 from pods.valkey_upkeep.groups import lag, order
@@ -107,9 +108,9 @@ def test_every_pattern_has_an_estimate_and_the_default_mapping_fits(mapping: Map
 
 
 def test_size_warns_when_what_is_never_evicted_takes_over_60_percent(mapping: Mapping) -> None:
-    half = changed(mapping, memory=mapping.valkey.memory.model_copy(update={"maxmemory": "1400mb"}))
+    half = changed(mapping, memory=mapping.valkey.memory.model_copy(update={"maxmemory": MemorySize.parse("1400mb")}))
     assert any("over 60%" in text and "OOM" in text for text in sizing(half).warnings)
-    just = changed(mapping, memory=mapping.valkey.memory.model_copy(update={"maxmemory": "1500mb"}))
+    just = changed(mapping, memory=mapping.valkey.memory.model_copy(update={"maxmemory": MemorySize.parse("1500mb")}))
     assert sizing(just).warnings == ()
     assert any(line.startswith("warning: keys without expiry and streams") for line in size.table(sizing(half)))
 
@@ -123,7 +124,7 @@ def test_size_warns_of_a_pattern_without_an_estimate(mapping: Mapping) -> None:
 
 def test_a_streams_size_is_its_entries_a_day_times_its_retention(mapping: Mapping) -> None:
     rows = {row.pattern: row for row in sizing(mapping).patterns}
-    estimate = mapping.valkey.estimates["scanner:events"]
+    estimate = mapping.valkey.estimates[KeyPattern("scanner:events")]
     assert rows["scanner:events"].elements == 7 * (estimate.entries_per_day or 0)
     assert not rows["scanner:events"].evictable and rows["locator:{imageDigest}"].evictable
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from components.mapping import Mapping, load
-from components.mapping.access import key_access
 from components.valkey.commands import commands
 from components.valkey.render import (
     PROBE_USER,
@@ -134,7 +133,7 @@ def test_producer_and_consumer_of_one_stream_are_two_selectors(mapping: Mapping)
 def test_each_pattern_of_a_user_stands_in_its_rules_and_no_other_does(mapping: Mapping) -> None:
     for user in mapping.users:
         given = set(re.findall(r"~(\S+)", " ".join(acl_rules(mapping, user)).replace("(", " ").replace(")", " ")))
-        assert given == {access.glob for access in key_access(mapping, user)}, user
+        assert given == {access.pattern.glob for access in mapping.access.keys[user]}, user
 
 
 def test_characters_that_a_glob_gives_a_meaning_are_taken_literally() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from components.mapping import load
+from components.mapping.values import Duration
 from components.valkey.plan import maintenance_plan
 from pods.valkey_upkeep import streams as upkeep
 from pods.valkey_upkeep.resp import Connection
@@ -17,7 +18,9 @@ from tools.operations import streams
 ROOT = Path(__file__).parents[3]
 MAPPING = load(ROOT / "schema-mapping.yaml")
 # So that a test need not wait a minute for a consumer to be given up.
-HASTY = MAPPING.model_copy(update={"valkey": MAPPING.valkey.model_copy(update={"group_idle_timeout": "50ms"})})
+HASTY = MAPPING.model_copy(
+    update={"valkey": MAPPING.valkey.model_copy(update={"group_idle_timeout": Duration.parse("50ms")})}
+)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +75,9 @@ def test_a_dead_consumers_entries_are_seen_and_who_held_them(server: OwnValkey, 
     time.sleep(0.1)
     admin.xreadgroup("scanner", "worker-alive", {"scheduler:jobs": ">"}, count=1)
     time.sleep(0.01)
-    hasty = HASTY.model_copy(update={"valkey": HASTY.valkey.model_copy(update={"group_idle_timeout": "90ms"})})
+    hasty = HASTY.model_copy(
+        update={"valkey": HASTY.valkey.model_copy(update={"group_idle_timeout": Duration.parse("90ms")})}
+    )
     state = group(report(server, hasty), "scheduler:jobs", "scanner")
     assert state.overdue == 3 and (state.oldest_idle_ms or 0) > 90
     assert [(dead.name, dead.pending) for dead in state.dead_consumers] == [("worker-dead", 3)]

@@ -69,9 +69,9 @@ def test_dropping_the_database_is_data_loss() -> None:
     assert only(event("delete", DATABASE, "stellaops", {"name": "stellaops"}))[0] == Risk.DATA_LOSS
 
 
-def test_a_renamed_schema_is_dropped_and_made_anew() -> None:
+def test_a_renamed_schema_is_dropped_and_recreated() -> None:
     risk, sentence = only(event("replace", SCHEMA, "vex", {"name": "vex", "dropCascade": True}, {"name": "vexes"}))
-    assert risk == Risk.DATA_LOSS and sentence == "schema `vex` is dropped and made anew with all its tables"
+    assert risk == Risk.DATA_LOSS and sentence == "schema `vex` is dropped and recreated with all its tables"
 
 
 def test_protection_that_is_taken_away_is_told_though_the_engine_calls_it_unchanged() -> None:

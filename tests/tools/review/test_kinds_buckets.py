@@ -144,7 +144,7 @@ def test_access_keys_come_go_and_are_renewed() -> None:
     made = sentences(verdict(event("create", OBJECT_STORE_USER, "airgap", None, _user(READS))))
     assert made == [
         (Risk.ACCESS_WIDENED, "`airgap` gains reading of `offline-kits/`"),
-        (Risk.ADDITIVE, "access key of `airgap` is made"),
+        (Risk.ADDITIVE, "access key of `airgap` is created"),
     ]
     gone = sentences(verdict(event("delete", OBJECT_STORE_USER, "airgap", _user(READS))))
     assert gone == [

@@ -97,7 +97,7 @@ def test_encryption_that_is_switched_off_widens_access() -> None:
 def test_users_alone_restart_nothing() -> None:
     acl = event("update", SECRET, "valkey-acl", {"data": {"users.acl": "a"}}, {"data": {"users.acl": "b"}})
     job = event("replace", JOB, "valkey-apply", {"spec": {"a": 1}}, {"spec": {"a": 2}})
-    assert only(acl, job) == (Risk.NONE, "Valkey's servers load their users anew, without a restart")
+    assert only(acl, job) == (Risk.NONE, "Valkey's servers reload their users, without a restart")
 
 
 def test_a_password_that_is_added_renews_none() -> None:

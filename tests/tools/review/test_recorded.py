@@ -71,11 +71,11 @@ EXPECTED = {
         Risk.ACCESS_WIDENED,
         (
             "access-widened: `reporter` gains SELECT on all of `policy` (as a member of `policy_reader`)",
-            "additive: login `reporter` is made",
-            "additive: user `reporter` is made, on `events:*` and `queue:*`",
+            "additive: login `reporter` is created",
+            "additive: user `reporter` is created, on `events:*` and `queue:*`",
             "access-widened: `reporter` gains reading of `evidence/`",
-            "additive: access key of `reporter` is made",
-            "additive: ConfigMap and Secret of `reporter` are made",
+            "additive: access key of `reporter` is created",
+            "additive: ConfigMap and Secret of `reporter` are created",
             "additive: `reporter` gets passwords of its own",
         ),
     ),
@@ -90,13 +90,13 @@ EXPECTED = {
         Risk.ADDITIVE,
         (
             "additive: `reporter` gains write access to all of `reports` (as a member of `reports_writer`)",
-            "additive: login `reporter` is made",
+            "additive: login `reporter` is created",
             "additive: `reporter` (through `reports_writer`) gains DELETE, INSERT, SELECT, UPDATE on `reports.reports`, which is new",
             "additive: `reports_reader` gains SELECT on `reports.reports` and `reports.schema_migrations`, which are new",
             "additive: migration `reports 0001` will run (5 lines, shown)",
-            "additive: schema `reports` is made with its roles",
-            "additive: user `reporter` is made, on `events:*` and `queue:*`",
-            "additive: ConfigMap and Secret of `reporter` are made",
+            "additive: schema `reports` is created with its roles",
+            "additive: user `reporter` is created, on `events:*` and `queue:*`",
+            "additive: ConfigMap and Secret of `reporter` are created",
             "additive: `reporter` gets passwords of its own",
         ),
     ),
@@ -262,9 +262,9 @@ EXPECTED = {
         Risk.RESTART,
         (
             "restart: Valkey restarts once: the exporter runs beside each server",
-            "additive: ServiceMonitor `valkey` is made",
+            "additive: ServiceMonitor `valkey` is created",
             "additive: network policy `valkey` lets in `namespace monitoring` on port `9121`",
-            "additive: passwords that Valkey's own servers and jobs use are made: `valkey-exporter`",
+            "additive: passwords that Valkey's own servers and jobs use are created: `valkey-exporter`",
         ),
     ),
     "namespaces-named": Expected(
@@ -304,7 +304,7 @@ EXPECTED = {
         Risk.ACCESS_WIDENED,
         (
             "access-widened: `notifier` gains consuming of `scheduler:jobs` (21 commands)",
-            "additive: group `notifier` is made on stream `scheduler:jobs`",
+            "additive: group `notifier` is created on stream `scheduler:jobs`",
         ),
     ),
     "stream-removed": Expected(
@@ -339,7 +339,7 @@ EXPECTED = {
         (
             "additive: `export_center` gains reading, writing and deleting of `reports/`",
             "additive: `reports` keeps old versions of its objects",
-            "additive: bucket `reports` is made",
+            "additive: bucket `reports` is created",
         ),
     ),
     "bucket-removed": Expected(
@@ -373,7 +373,7 @@ EXPECTED = {
     "object-lock-removed": Expected(
         Risk.DATA_LOSS,
         (
-            "data-loss: bucket `evidence` is deleted with all its objects and made anew, without object lock",
+            "data-loss: bucket `evidence` is deleted with all its objects and recreated, without object lock",
             "access-widened: `evidence_locker` gains deleting of `evidence/`",
         ),
     ),
@@ -404,7 +404,7 @@ EXPECTED = {
     "contract-objects-moved": Expected(
         Risk.ACCESS_REVOKED,
         (
-            "access-revoked: ConfigMaps and Secrets of `airgap`, `attestor`, `audit`, `authority`, `concelier` and 22 more are deleted and made anew in namespaces `stellaops-airgap`, `stellaops-attestor` and 25 more: where they were, pods that take them with envFrom no longer start",
+            "access-revoked: ConfigMaps and Secrets of `airgap`, `attestor`, `audit`, `authority`, `concelier` and 22 more are deleted and recreated in namespaces `stellaops-airgap`, `stellaops-attestor` and 25 more: where they were, pods that take them with envFrom no longer start",
         ),
     ),
     "data-loss-forbidden": Expected(
@@ -475,17 +475,17 @@ EXPECTED = {
             "access-revoked: `risk_engine` loses SELECT on all of `policy` (no longer in `policy_reader`)",
             "access-revoked: login `symbols` is dropped with all that it may do; its sessions are ended first",
             "restart: search_path of `risk_engine`: `pg_catalog` instead of `policy`, for new connections",
-            "additive: login `reporter` is made",
+            "additive: login `reporter` is created",
             "access-revoked: user `symbols` is removed with all that it may do",
             "restart: Valkey restarts once: `maxmemory` `2gb` to `4gb`; memory limit `4480Mi` to `8768Mi`",
-            "additive: user `reporter` is made, on `events:*` and `queue:*`",
+            "additive: user `reporter` is created, on `events:*` and `queue:*`",
             "access-widened: `reporter` gains reading of `evidence/`",
             "retention-shortened: `blobs`: noncurrent versions kept 30 days instead of 90",
             "retention-shortened: `evidence`: noncurrent versions kept 30 days instead of 90",
             "retention-shortened: `images`: noncurrent versions kept 30 days instead of 90",
             "retention-shortened: `offline-kits`: noncurrent versions kept 30 days instead of 90",
-            "additive: access key of `reporter` is made",
-            "additive: ConfigMap and Secret of `reporter` are made",
+            "additive: access key of `reporter` is created",
+            "additive: ConfigMap and Secret of `reporter` are created",
             "restart: the passwords of `concelier` are renewed: it must be restarted with the new ones",
             "additive: `reporter` gets passwords of its own",
         ),
@@ -536,9 +536,9 @@ def test_a_new_stack_is_additive_throughout() -> None:
     assert found.risk == Risk.ADDITIVE and not found.blocked and found.preview.counts.keys() == {"create"}
     told = {change.sentence for change in found.changes}
     assert {
-        "schema `vex` is made with its roles",
+        "schema `vex` is created with its roles",
         "migration `policy 0003` will run (91 lines, shown)",
-        "bucket `evidence` is made, with object lock",
+        "bucket `evidence` is created, with object lock",
     } <= told
 
 

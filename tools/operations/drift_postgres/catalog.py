@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Any
 
 from components.mapping import Mapping as SchemaMapping
-from components.mapping.access import TableAccess, connect_role, granted, schema_roles
+from components.mapping.access import SchemaAccess
+from components.mapping.roles import BackupRole, RoleNames
 from provider.postgres.session import Connection
 
 EXTRA = "not in the mapping"
@@ -16,7 +17,7 @@ OBJECT_MISSING = "the mapping has it"
 
 @dataclass(frozen=True)
 class Catalog:
-    """One snapshot of the database. ``admin`` is who provisions: what a role's creator is given with it is not drift."""
+    """One snapshot of the database. ``admin`` is the role that provisions: what PostgreSQL grants the creator of a role is not drift."""
 
     connection: Connection
     mapping: SchemaMapping
@@ -25,23 +26,23 @@ class Catalog:
 
     def rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """A query on the catalog; ``%(schemas)s`` and ``%(roles)s`` are those of the mapping."""
-        known = {"schemas": list(self.mapping.postgres.schemas), "roles": sorted(self.roles)}
+        known = {"schemas": list(self.mapping.postgres.schemas), "roles": sorted(self.managed)}
         return self.connection.execute(query.encode(), {**known, **parameters}).fetchall()
 
     @cached_property
-    def groups(self) -> frozenset[str]:
-        """Every role that nobody logs in as."""
-        return frozenset({*schema_roles(self.mapping), connect_role(self.database)})
+    def roles(self) -> RoleNames:
+        """What each role of the stack is."""
+        return self.mapping.access.roles(self.database)
 
     @cached_property
-    def roles(self) -> frozenset[str]:
-        """Every role that the stack makes."""
-        return self.groups | self.mapping.modules.keys()
+    def managed(self) -> frozenset[str]:
+        """The roles that are compared. The backup login is not among them: its stack config decides whether it is."""
+        return self.roles.names - {BackupRole(self.database).name}
 
-    @cached_property
-    def granted(self) -> dict[str, dict[str, dict[str, TableAccess]]]:
-        """Schema -> role -> table -> what the role itself shall have there."""
-        return {schema: granted(self.mapping, schema) for schema in self.mapping.postgres.schemas}
+    @property
+    def wanted(self) -> Mapping[str, SchemaAccess]:
+        """Schema -> who shall have what in it."""
+        return self.mapping.access.schemas
 
     @cached_property
     def schemas(self) -> frozenset[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import psycopg
 
-from components.mapping.access import append_only_tables
+from components.mapping import roles as role_names
 from provider.postgres import append_only, row_security
 from provider.postgres.ownership import foreign_objects
 from provider.postgres.server import MissingDatabaseError
@@ -41,9 +41,9 @@ def _sentences(catalog: Catalog, stack: Stack) -> Iterator[str]:
     yield from privileges.differences(catalog)
     for schema in catalog.schemas:
         connection = catalog.connection
-        yield from append_only.drift(connection, schema, append_only_tables(catalog.mapping, schema))
+        yield from append_only.drift(connection, schema, catalog.wanted[schema].append_only)
         yield from row_security.drift(connection, schema, stack.isolation(schema))
-        owner = f"{schema}_owner"
+        owner = role_names.owner(schema)
         try:
             foreign = foreign_objects(connection, Target(schema, owner))
         except psycopg.errors.UndefinedObject:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from components.mapping.access import VERSION_TABLE, append_only_tables, function_access
+from components.mapping.access import VERSION_TABLE
 from components.mapping.model import Table
 from provider.postgres.append_only import FUNCTION, ROW_TRIGGER, TRUNCATE_TRIGGER
 from tools.operations.drift_postgres.catalog import EXTRA, OBJECT_MISSING, Catalog
@@ -114,8 +114,8 @@ def _functions(catalog: Catalog) -> Iterator[str]:
             WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname = 'public') AND {_own("pg_proc", "p")}"""
     )
     found = {(schema, name) for schema, name, _ in rows}
-    wanted = {(schema, name) for schema in catalog.schemas for name in function_access(catalog.mapping, schema)}
-    ours = {(schema, f"{FUNCTION}()") for schema in catalog.schemas if append_only_tables(catalog.mapping, schema)}
+    wanted = {(schema, name) for schema in catalog.schemas for name in catalog.wanted[schema].functions}
+    ours = {(schema, f"{FUNCTION}()") for schema in catalog.schemas if catalog.wanted[schema].append_only}
     yield from (f"function {schema}.{name} does not exist: {OBJECT_MISSING}" for schema, name in wanted - found)
     yield from (f"function {schema}.{name}: {EXTRA}" for schema, name in found - wanted - ours)
 

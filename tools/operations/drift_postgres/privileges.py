@@ -6,7 +6,8 @@ object may do with it is left out. Together with memberships (``roles``) this is
 
 from collections.abc import Iterator
 
-from components.mapping.access import connect_role, function_access
+from components.mapping import roles
+from components.mapping.roles import ConnectRole
 from provider.postgres.append_only import matches
 from tools.operations.drift_postgres.catalog import EXTRA, Catalog, Entry, compare, who
 
@@ -34,7 +35,7 @@ def _database(catalog: Catalog) -> Iterator[str]:
             WHERE d.datname = pg_catalog.current_database() AND a.grantee <> d.datdba"""
     )
     where = f"on database {catalog.database}"
-    yield from compare([Entry(where, *row) for row in rows], {where: {connect_role(catalog.database): {"CONNECT"}}})
+    yield from compare([Entry(where, *row) for row in rows], {where: {ConnectRole(catalog.database).name: {"CONNECT"}}})
 
 
 def _schemas(catalog: Catalog) -> Iterator[str]:
@@ -44,7 +45,9 @@ def _schemas(catalog: Catalog) -> Iterator[str]:
             WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname = 'public') AND a.grantee <> n.nspowner"""
     )
     found = [Entry(f"on schema {schema}", *rest) for schema, *rest in rows]
-    wanted = {f"on schema {schema}": dict.fromkeys(catalog.granted[schema], ("USAGE",)) for schema in catalog.schemas}
+    wanted = {
+        f"on schema {schema}": dict.fromkeys(catalog.wanted[schema].granted, ("USAGE",)) for schema in catalog.schemas
+    }
     yield from compare(found, wanted)
 
 
@@ -66,7 +69,7 @@ def _relations(catalog: Catalog) -> Iterator[str]:
     for schema, table, kind, role, privilege, grantable in rows:
         where = f"on sequence {schema}.{table}" if kind == "S" else f"{schema}.{table}"
         name = pattern_of(catalog, schema, table) or table
-        holders = catalog.granted[schema].items()
+        holders = catalog.wanted[schema].granted.items()
         wanted[where] = {holder: tables[name].privileges for holder, tables in holders if name in tables}
         if privilege is not None:
             found.append(Entry(where, role, privilege, grantable))
@@ -85,9 +88,9 @@ def _columns(catalog: Catalog) -> Iterator[str]:
            JOIN pg_catalog.pg_class c ON c.oid = t.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
            WHERE n.nspname = ANY (%(schemas)s) AND NOT t.attisdropped"""
     )
-    wanted: dict[str, dict[str, set[str]]] = {}
+    wanted: dict[str, dict[str, frozenset[str]]] = {}
     for schema in catalog.schemas:
-        for role, tables in catalog.granted[schema].items():
+        for role, tables in catalog.wanted[schema].granted.items():
             for table, access in tables.items():
                 for column, privileges in access.columns.items():
                     # What does not exist is a sentence of its own.
@@ -108,7 +111,7 @@ def _functions(catalog: Catalog) -> Iterator[str]:
     wanted = {
         f"{schema}.{name}": dict.fromkeys(modules, ("EXECUTE",))
         for schema in catalog.schemas
-        for name, modules in function_access(catalog.mapping, schema).items()
+        for name, modules in catalog.wanted[schema].functions.items()
         if f"{schema}.{name}" in existing
     }
     yield from compare([Entry(*row) for row in rows if row[2] is not None], wanted)
@@ -127,7 +130,7 @@ def _defaults(catalog: Catalog) -> Iterator[str]:
             SELECT r.rolname, '', 'f', NULL, 'EXECUTE', false FROM pg_catalog.pg_roles r
             WHERE r.rolname = ANY (%(owners)s) AND NOT EXISTS (SELECT FROM pg_catalog.pg_default_acl d
               WHERE d.defaclrole = r.oid AND d.defaclnamespace = 0 AND d.defaclobjtype = 'f')""",
-        owners=[f"{schema}_owner" for schema in catalog.mapping.postgres.schemas],
+        owners=[roles.owner(schema) for schema in catalog.mapping.postgres.schemas],
     )
     for owner, schema, kind, role, privilege, grantable in rows:
         where = f" in schema {schema}" if schema else ""

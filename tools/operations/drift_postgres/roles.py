@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from components.mapping.access import backup_role, connect_role, group_roles, login_limits
+from components.mapping import roles
+from components.mapping.roles import BackupRole, ConnectRole
 from tools.operations.drift_postgres.catalog import EXTRA, MISSING, OBJECT_MISSING, Catalog
 
 NO_LIMIT = -1
@@ -33,20 +34,20 @@ def _attributes(catalog: Catalog) -> Iterator[str]:
                    {", ".join(_FORBIDDEN)}
             FROM pg_catalog.pg_roles WHERE rolname = ANY (%(roles)s)"""
     )
-    for role in sorted(catalog.roles - {row[0] for row in found}):
+    for role in sorted(catalog.managed - {row[0] for row in found}):
         yield f"role {role} does not exist: {OBJECT_MISSING}"
     for role, login, inherit, limit, until, *flags in found:
         yield from (
             f"role {role} {words}: {EXTRA}" for words, flag in zip(_FORBIDDEN.values(), flags, strict=True) if flag
         )
-        is_group = role in catalog.groups
+        is_group = role in catalog.roles.groups
         if login and is_group:
             yield f"role {role} may log in: {EXTRA}"
         if not login and not is_group:
             yield f"role {role} may not log in: {MISSING}"
         if not inherit:
             yield f"role {role} does not inherit what its groups may: {MISSING}"
-        wanted = NO_LIMIT if is_group else login_limits(catalog.mapping, role).connection_limit
+        wanted = NO_LIMIT if is_group else catalog.mapping.access.logins[role].limits.connection_limit
         if limit != wanted:
             yield f"role {role} may have {_connections(limit)}: the mapping says {_connections(wanted)}"
         if until is not None:
@@ -77,7 +78,7 @@ def _settings(catalog: Catalog) -> Iterator[str]:
         row[0] for row in catalog.rows("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY (%(roles)s)")
     }
     for module in catalog.mapping.modules.keys() & existing:
-        limits = login_limits(catalog.mapping, module)
+        limits = catalog.mapping.access.logins[module].limits
         wanted = {
             "search_path": ", ".join(limits.search_path),
             "statement_timeout": str(limits.statement_timeout),
@@ -111,14 +112,15 @@ def _memberships(catalog: Catalog) -> Iterator[str]:
         admin=catalog.admin,
     )
     found = {(group, member): options for group, member, *options in rows}
+    connect = ConnectRole(catalog.database).name
     wanted = {
         (group, module)
-        for module in catalog.mapping.modules
-        for group in (connect_role(catalog.database), *group_roles(catalog.mapping, module))
+        for module, login in catalog.mapping.access.logins.items()
+        for group in (connect, *(role.name for role in login.member_of))
     }
-    # Who makes backups reads what readers read.
-    readers = {connect_role(catalog.database), *(f"{schema}_reader" for schema in catalog.mapping.postgres.schemas)}
-    backup = backup_role(catalog.database)
+    # The backup login reads what readers read.
+    readers = {connect, *(roles.reader(schema) for schema in catalog.mapping.postgres.schemas)}
+    backup = BackupRole(catalog.database).name
     wanted |= {(group, member) for group, member in found if member == backup and group in readers}
     existing = {
         row[0] for row in catalog.rows("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY (%(roles)s)")

@@ -20,7 +20,6 @@ from pathlib import Path
 import psycopg
 
 from components.mapping import backup_names as names
-from components.mapping.names import days
 from pods.backup_agent.errors import BackupError
 from pods.backup_agent.rdb import Valkey
 from pods.backup_agent.s3 import Bucket
@@ -170,7 +169,7 @@ class Context:
 
     def retention(self, kind: str) -> timedelta:
         backups = self.stack.mapping.backups
-        return timedelta(days=days((backups.valkey if kind.startswith("valkey") else backups.postgres).retention))
+        return timedelta(days=(backups.valkey if kind.startswith("valkey") else backups.postgres).retention.days)
 
     @property
     def reader(self) -> Server:

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from components.mapping import roles
 from pods.backup_agent import jobs, repository
 from pods.backup_agent.repository import DUMP, Backup
 from provider.errors import ProviderError
@@ -50,7 +51,7 @@ def restore(context: Context, backup: Backup, say: Say, *, even_expired: bool = 
 def _fill(context: Context, backup: Backup, work: Path, server: Server, say: Say) -> None:
     environment = context.environment(server)
     program = context.programs.find("pg_restore")
-    owners = [sql.Identifier(f"{schema}_owner") for schema in backup.manifest["schemas"]]
+    owners = [sql.Identifier(roles.owner(schema)) for schema in backup.manifest["schemas"]]
     names = sql.Identifier(server.database), sql.SQL(", ").join(owners)
     # An admin that is no superuser can only give a schema to a role that could have made it.
     with server.open(server.database) as session:

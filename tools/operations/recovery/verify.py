@@ -6,7 +6,6 @@ from typing import Any
 
 from components.config.namespace import NAMESPACE
 from components.mapping import Mapping
-from components.mapping.access import append_only_tables, backup_role, connect_role, schema_roles
 from pods.backup_agent import facts
 from pods.backup_agent.repository import Backup
 from provider.errors import ProviderError
@@ -93,13 +92,12 @@ def since(context: Context, server: Server, backup: Backup, directory: Path) -> 
 
 
 def append_only_everywhere(mapping: Mapping) -> list[tuple[str, str]]:
-    return [(schema, table) for schema in mapping.postgres.schemas for table in append_only_tables(mapping, schema)]
+    return [(schema, table) for schema, access in mapping.access.schemas.items() for table in access.append_only]
 
 
 def roles_of(context: Context) -> frozenset[str]:
     """The stack's own: a shared server has others, which are none of a backup's business."""
-    mapping, database = context.stack.mapping, context.stack.postgres.database
-    return frozenset({*mapping.modules, *schema_roles(mapping), connect_role(database), backup_role(database)})
+    return context.stack.mapping.access.roles(context.stack.postgres.database).names
 
 
 def catalog_checks(wanted: frozenset[str], found: frozenset[str], roles: frozenset[str]) -> list[Check]:
@@ -153,8 +151,8 @@ def _triggers(context: Context, server: Server) -> Check:
     mapping = context.stack.mapping
     try:
         with server.open(server.database) as session:
-            for schema in mapping.postgres.schemas:
-                sentences += append_only.drift(session, schema, append_only_tables(mapping, schema))
+            for schema, access in mapping.access.schemas.items():
+                sentences += append_only.drift(session, schema, access.append_only)
     except (psycopg.Error, MigrationError) as error:
         raise ProviderError(f"the restored database can't be read: {' '.join(str(error).split())}") from None
     return Check(f"append-only triggers of {len(append_only_everywhere(mapping))} tables", tuple(sentences))

@@ -1,6 +1,5 @@
 """Who may do what, for auditors: by schema at a glance, then to the table and column."""
 
-from components.mapping.access import append_only_tables
 from tools.reference.facts import Facts, module_page, schema_page
 from tools.reference.markdown import NOTHING, Page, code, codes, link, page, prose, table
 
@@ -29,7 +28,7 @@ def pages(facts: Facts) -> list[Page]:
     append_only = [
         [code(f"{schema}.{name}"), prose(facts.tables(schema)[name].append_only or "")]
         for schema in schemas
-        for name in append_only_tables(facts.mapping, schema)
+        for name in facts.mapping.access.schemas[schema].append_only
     ]
     objects = [
         [prose(facts.name(module)), code(path), verb]
@@ -66,10 +65,12 @@ def _letter(facts: Facts, module: str, schema: str) -> str:
     access = facts.mapping.modules[module].postgres
     if schema in access.owns:
         return "**O**"
-    if schema in access.writes:
+    written, read = (
+        [target for target in targets if target.schema == schema] for targets in (access.writes, access.reads)
+    )
+    if any(target.table is None for target in written):
         return "**W**"
-    some = [target for target in (*access.writes, *access.reads) if target.startswith(f"{schema}.")]
-    writes = "w" if any(target in access.writes for target in some) else ""
-    if schema in access.reads:
-        return f"**R**{writes}"
-    return (writes or "r") if some else NOTHING
+    some = "w" if written else ""
+    if any(target.table is None for target in read):
+        return f"**R**{some}"
+    return some or ("r" if read else NOTHING)

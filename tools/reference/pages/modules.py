@@ -1,7 +1,6 @@
 """A page for every module and service: what it owns and may use, and how it connects."""
 
 from components.contract.objects import PREFIX, kubernetes_name
-from components.mapping.access import group_roles, stream_groups
 from tools.reference.facts import VERBS, Facts, module_page, schema_page
 from tools.reference.markdown import Page, code, codes, fence, link, page, prose, table
 
@@ -41,7 +40,7 @@ def _postgres(facts: Facts, module: str) -> list[str | None]:
     return [
         "## PostgreSQL",
         f"Owns {', '.join(owned)}." if owned else None,
-        f"Login {code(module)}, member of {codes(group_roles(facts.mapping, module))}. {limits}"
+        f"Login {code(module)}, member of {codes(role.name for role in facts.mapping.access.logins[module].member_of)}. {limits}"
         if rows
         else f"Login {code(module)}, which may connect and sees no table.",
         f"Sees the rows of every tenant: {prose(access.bypass_tenant_isolation)}."
@@ -71,7 +70,7 @@ def _valkey(facts: Facts, user: str) -> list[str | None]:
         if access.verb in ("produce", "consume"):
             groups = [
                 f"{code(group.name)} ({group.idle_timeout})"
-                for group in stream_groups(facts.mapping)
+                for group in facts.mapping.access.stream_groups
                 if group.stream == access.pattern and group.consumer == user and access.verb == "consume"
             ]
             streams.append(
@@ -84,7 +83,7 @@ def _valkey(facts: Facts, user: str) -> list[str | None]:
             )
         else:
             shared = " (shared by all)" if key.shared else ""
-            keys.append([code(access.pattern), key.type, key.ttl, VERBS[access.verb] + shared, prose(key.purpose)])
+            keys.append([code(access.pattern), key.type, str(key.ttl), VERBS[access.verb] + shared, prose(key.purpose)])
     return [
         "## Valkey",
         f"User {code(user)}.",

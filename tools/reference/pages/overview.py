@@ -52,5 +52,5 @@ def _postgres(facts: Facts, module: str) -> str:
     access = facts.mapping.modules[module].postgres
     parts = [f"owns {link(code(schema), MATRIX, schema_page(schema))}" for schema in access.owns]
     for verb, targets in (("writes", access.writes), ("reads", access.reads)):
-        parts += [f"{verb} {code(target)}" for target in targets]
+        parts += [f"{verb} {code(str(target))}" for target in targets]
     return "<br>".join(parts) or NOTHING

@@ -1,5 +1,6 @@
 """What is backed up how, and how long anything is kept."""
 
+from components.mapping.values import Duration, TtlWord
 from tools.reference.facts import Facts
 from tools.reference.markdown import Page, code, codes, page, prose, table
 
@@ -9,7 +10,7 @@ PATH = "reference/retention.md"
 def pages(facts: Facts) -> list[Page]:
     mapping = facts.mapping
     backups = [
-        [title, codes(backup.strategy), backup.retention]
+        [title, codes(backup.strategy), str(backup.retention)]
         for title, backup in (
             ("PostgreSQL", mapping.backups.postgres),
             ("Valkey", mapping.backups.valkey),
@@ -57,10 +58,10 @@ def pages(facts: Facts) -> list[Page]:
     ]
 
 
-def _age(kind: str, ttl: str, trimmed: str | None) -> str:
+def _age(kind: str, ttl: Duration | TtlWord, trimmed: Duration | None) -> str:
     """How long a key or a stream's entries stay; ``trimmed`` is the age for streams without a TTL of their own."""
     if kind != "stream":
-        return "until deleted" if ttl in ("infinite", "none") else ttl.replace("-", " ")
-    if ttl != "none":
+        return "until deleted" if ttl in (TtlWord.INFINITE, TtlWord.NONE) else str(ttl).replace("-", " ")
+    if ttl != TtlWord.NONE:
         return f"entries {ttl}"
     return f"entries {trimmed}, longer until every group has acknowledged them" if trimmed else "entries for ever"

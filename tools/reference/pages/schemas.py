@@ -1,5 +1,6 @@
 """A page for every schema: its ER diagram, and every table with columns, constraints and who may use it."""
 
+from components.mapping import roles
 from tools.reference import diagrams
 from tools.reference.catalog import TableFacts
 from tools.reference.facts import Facts, module_page, schema_page
@@ -18,7 +19,7 @@ def _page(facts: Facts, name: str) -> Page:
         f"Schema {name}",
         "Schemas",
         f"{prose(schema.purpose)}. Owned by {link(prose(facts.name(owner)), schema_page(name), module_page(owner))}; "
-        f"tables belong to role {code(f'{name}_owner')}, {code(f'{name}_writer')} and {code(f'{name}_reader')} use them.",
+        f"tables belong to role {code(roles.owner(name))}, {code(roles.writer(name))} and {code(roles.reader(name))} use them.",
         fence("mermaid", diagrams.entity_relations(name, schema, facts.catalog)),
         *[block for definition in facts.tables(name) for block in _table(facts, name, definition)],
         *_functions(facts, name),

@@ -1,7 +1,6 @@
 """Valkey's key patterns, streams and memory."""
 
 from components.mapping import Mapping
-from components.mapping.access import stream_groups
 from components.mapping.model import Estimate
 from tools.reference.facts import Facts, module_page
 from tools.reference.markdown import Page, code, codes, link, page, prose, table
@@ -31,7 +30,7 @@ def _keys(facts: Facts) -> Page:
         estimate = facts.mapping.valkey.estimates.get(pattern)
         expected = f"{estimate.keys:,} of {_amount(estimate)}" if estimate else ""
         droppable = "yes" if key.evictable else "no"
-        rows.append([code(pattern), who, key.type, key.ttl, droppable, expected, prose(key.purpose)])
+        rows.append([code(pattern), who, key.type, str(key.ttl), droppable, expected, prose(key.purpose)])
     memory = facts.mapping.valkey.memory
     settings = [[code(name.replace("_", "-")), code(str(value))] for name, value in memory.model_dump().items()]
     return page(
@@ -62,12 +61,12 @@ def _streams(facts: Facts) -> Page:
         return ", ".join(link(prose(facts.name(user)), STREAMS, module_page(user)) for user in users)
 
     rows = [
-        [code(name), names(stream.producers), codes(stream.events), valkey.keys[name].ttl]
+        [code(name), names(stream.producers), codes(stream.events), str(valkey.keys[name].ttl)]
         for name, stream in valkey.streams.items()
     ]
     groups = [
-        [code(group.stream), code(group.name), names((group.consumer,)), group.idle_timeout]
-        for group in stream_groups(facts.mapping)
+        [code(group.stream), code(group.name), names((group.consumer,)), str(group.idle_timeout)]
+        for group in facts.mapping.access.stream_groups
     ]
     patterns = codes(
         pattern for pattern, key in valkey.keys.items() if key.type == "stream" and pattern not in valkey.streams

@@ -75,15 +75,15 @@ def _bucket(context: Context, step: Step) -> list[Change]:
 
     if step.op == "create":
         locked = ", with object lock" if step.new.asked(lock) else ""
-        return [change(Risk.ADDITIVE, f"bucket {code(name)} is made{locked}")]
+        return [change(Risk.ADDITIVE, f"bucket {code(name)} is created{locked}")]
     if step.op in ("delete", "replace"):
         refused = "" if step.old.live(force) else " (refused while it holds any: allowDataLoss is off)"
-        anew = ""
+        after = ""
         if step.op == "replace":
-            anew = " and made anew" if name == old else f"; {code(name)} is made instead"
+            after = " and recreated" if name == old else f"; {code(name)} is created instead"
         if step.op == "replace" and bool(step.old.live(lock)) != bool(step.new.asked(lock)):
-            anew += f", {'with' if step.new.asked(lock) else 'without'} object lock"
-        return [change(Risk.DATA_LOSS, f"bucket {code(old)} is deleted with all its objects{anew}{refused}", old, urns)]
+            after += f", {'with' if step.new.asked(lock) else 'without'} object lock"
+        return [change(Risk.DATA_LOSS, f"bucket {code(old)} is deleted with all its objects{after}{refused}", old, urns)]
     result = _rules(step, name, _ours(step.old), _ours(step.new)) if step.type == BUCKET else []
     if step.old.asked(force) != step.new.asked(force):
         opened = bool(step.new.asked(force))

@@ -3,10 +3,11 @@
 Objects where access keys are not resources of ours; keys and streams where the users of Valkey are only in a Secret.
 """
 
-from typing import Any
+from operator import attrgetter
 
 from tools.review.change import Change
 from tools.review.context import Context
+from tools.review.contract import ModuleUse
 from tools.review.escape import code, codes, plain
 from tools.review.kinds.valkey import key_origin
 from tools.review.risk import Risk
@@ -19,21 +20,24 @@ def changes(context: Context) -> list[Change]:
     old, new = context.contracts
     if new is None or not old:
         return []
-    before, after = _modules(old), _modules(new)
+    before, after = context.modules
     result = []
-    for store, read, spelt_out in (("Object store", _objects, OBJECT_STORE_USER), ("Valkey", _keys, VALKEY_USERS)):
+    for store, read, spelt_out in (
+        ("Object store", attrgetter("objects"), OBJECT_STORE_USER),
+        ("Valkey", attrgetter("key_verbs"), VALKEY_USERS),
+    ):
         if any(context.steps(spelt_out)):
             continue
         known = {place.split("/")[0] for module in before.values() for place, _ in read(module)}
         for name in sorted(before.keys() | after.keys()):
-            has, gets = read(before.get(name, {})), read(after.get(name, {}))
-            result += _told(context, store, name, "gains", gets - has, known)
-            result += _told(context, store, name, "loses", has - gets, known)
+            has, gets = read(before.get(name, ModuleUse())), read(after.get(name, ModuleUse()))
+            result += _changes_of(context, store, name, "gains", gets - has, known)
+            result += _changes_of(context, store, name, "loses", has - gets, known)
     return result
 
 
-def _told(
-    context: Context, store: str, name: str, verb: str, pairs: set[tuple[str, str]], known: set[str]
+def _changes_of(
+    context: Context, store: str, name: str, verb: str, pairs: frozenset[tuple[str, str]], known: set[str]
 ) -> list[Change]:
     result = []
     for kind in sorted({kind for _, kind in pairs}):
@@ -48,30 +52,3 @@ def _told(
             origin = context.origins.access(name, "rustfs", *places)
         result.append(Change(risk, store, name, sentence, name, origin))
     return result
-
-
-def _modules(contract: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    modules = contract.get("modules")
-    return (
-        {str(name): item for name, item in modules.items() if isinstance(item, dict)}
-        if isinstance(modules, dict)
-        else {}
-    )
-
-
-def _objects(module: dict[str, Any]) -> set[tuple[str, str]]:
-    """(bucket/prefix, verb)."""
-    uses = module.get("object_store")
-    return {(f"{use.get('bucket')}/{use.get('prefix', '')}", str(use.get("verb"))) for use in _dicts(uses)}
-
-
-def _keys(module: dict[str, Any]) -> set[tuple[str, str]]:
-    """(pattern or stream, verb)."""
-    valkey = module.get("valkey")
-    valkey = valkey if isinstance(valkey, dict) else {}
-    keys = {(str(use.get("pattern")), str(use.get("verb"))) for use in _dicts(valkey.get("keys"))}
-    return keys | {(str(use.get("name")), str(use.get("verb"))) for use in _dicts(valkey.get("streams"))}
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

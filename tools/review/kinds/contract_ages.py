@@ -2,18 +2,17 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
-from components.mapping.names import INFINITE, NO_TTL, UNTIL_UTC_MIDNIGHT, duration_ms
+from components.mapping.values import DAY_MS
 from tools.review.change import Change, Path_
 from tools.review.context import Context
+from tools.review.contract import ages
 from tools.review.escape import code, codes
 from tools.review.preview import State
 from tools.review.risk import Risk
 from tools.review.tokens import CONFIG_MAP
 
 STORE = "Valkey"
-FOREVER = 1 << 62
 PLAN_FILE = "plan.json"
 
 
@@ -22,45 +21,15 @@ def changes(context: Context) -> list[Change]:
 
 
 def _ttls(context: Context) -> Iterator[Change]:
-    old, new = context.contracts
-    before, after = (_ages(contract or {}) for contract in (old, new))
-    for kind, name in sorted(before.keys() & after.keys()):
-        one, other = before[kind, name], after[kind, name]
+    before, after = (ages(modules) for modules in context.modules)
+    for is_stream, name in sorted(before.keys() & after.keys()):
+        one, other = before[is_stream, name], after[is_stream, name]
         if one == other:
             continue
-        what = f"entries of {code(name)} are kept" if kind == "streams" else f"{code(name)} is kept"
-        sentence = f"{what} {_words(other)} instead of {_words(one)}"
+        what = f"entries of {code(name)} are kept" if is_stream else f"{code(name)} is kept"
+        sentence = f"{what} {other.words} instead of {one.words}"
         origin: Path_ = ("valkey", "keys", name, "ttl")
-        yield Change(_risk(_ms(one), _ms(other)), STORE, "retention", sentence, name, origin)
-
-
-def _ages(contract: dict[str, Any]) -> dict[tuple[str, str], str]:
-    """(keys or streams, name) -> TTL as the mapping writes it."""
-    found = {}
-    modules = contract.get("modules")
-    for module in modules.values() if isinstance(modules, dict) else ():
-        valkey = module.get("valkey") if isinstance(module, dict) else None
-        for kind, title in (("keys", "pattern"), ("streams", "name")):
-            for item in (valkey.get(kind) or ()) if isinstance(valkey, dict) else ():
-                if isinstance(item, dict) and "ttl" in item:
-                    kept = "streams" if item.get("type") == "stream" else kind
-                    found[kept, str(item.get(title))] = str(item["ttl"])
-    return found
-
-
-def _words(ttl: str) -> str:
-    return {INFINITE: "without end", NO_TTL: "until they are worked off", UNTIL_UTC_MIDNIGHT: "until midnight"}.get(
-        ttl, code(ttl)
-    )
-
-
-def _ms(ttl: str) -> int:
-    if ttl in (INFINITE, NO_TTL):
-        return FOREVER
-    try:
-        return duration_ms("1d" if ttl == UNTIL_UTC_MIDNIGHT else ttl)
-    except ValueError:
-        return 0
+        yield Change(_risk(one.milliseconds, other.milliseconds), STORE, "retention", sentence, name, origin)
 
 
 def _risk(before: int, after: int) -> Risk:
@@ -76,7 +45,7 @@ def _plan(context: Context) -> Iterator[Change]:
             if before[name] != after[name]:
                 found.setdefault((before[name], after[name]), []).append(name)
         for (one, other), names in sorted(found.items()):
-            days = [f"{value / 86_400_000:g} day{'' if value == 86_400_000 else 's'}" for value in (other, one)]
+            days = [f"{value / DAY_MS:g} day{'' if value == DAY_MS else 's'}" for value in (other, one)]
             what = f"entries of {codes(sorted(names))} that are worked off stay {days[0]} instead of {days[1]}"
             origin: Path_ = ("valkey", "trim_acknowledged_after")
             yield Change(_risk(one, other), STORE, "retention", what, "trimming", origin, (step.urn,))

@@ -28,10 +28,12 @@ def changes(context: Context, steps: list[Step]) -> list[Change]:
     alone = [step for step in gone if step not in with_it]
     lost = "pods that take them with envFrom no longer start"
     return [
-        *_told(Risk.ADDITIVE, made, "{} made"),
-        *_told(Risk.NONE, with_it, "{} deleted with the module"),
-        *_told(Risk.ACCESS_REVOKED, alone, f"{{}} deleted: {lost}"),
-        *_told(Risk.ACCESS_REVOKED, moved, f"{{}} deleted and made anew in {_places(moved)}: where they were, {lost}"),
+        *_changes_of(Risk.ADDITIVE, made, "{} created"),
+        *_changes_of(Risk.NONE, with_it, "{} deleted with the module"),
+        *_changes_of(Risk.ACCESS_REVOKED, alone, f"{{}} deleted: {lost}"),
+        *_changes_of(
+            Risk.ACCESS_REVOKED, moved, f"{{}} deleted and recreated in {_places(moved)}: where they were, {lost}"
+        ),
         *_updates(context, [step for step in steps if step.op == "update"]),
     ]
 
@@ -50,8 +52,8 @@ def _updates(context: Context, steps: list[Step]) -> list[Change]:
         (asking if names or secret else following).append(step)
     what = f": {codes(sorted(variables))}" if variables else ""
     return [
-        *_told(Risk.RESTART, asking, f"{{}} changed{what}; services must be restarted to take it"),
-        *_told(Risk.NONE, following, "{} brought up to date"),
+        *_changes_of(Risk.RESTART, asking, f"{{}} changed{what}; services must be restarted to take it"),
+        *_changes_of(Risk.NONE, following, "{} brought up to date"),
     ]
 
 
@@ -63,7 +65,7 @@ def _variables(step: Step) -> set[str]:
     return {str(key) for key in old.keys() & new.keys() if old[key] != new[key]} - _FOLLOWING
 
 
-def _told(risk: Risk, steps: list[Step], sentence: str) -> list[Change]:
+def _changes_of(risk: Risk, steps: list[Step], sentence: str) -> list[Change]:
     if not steps:
         return []
     kinds = {generic.kind(step) for step in steps}

@@ -1,4 +1,4 @@
-"""Passwords that are made, renewed or retired. Their values are nowhere in a preview."""
+"""Passwords that are created, renewed or retired. Their values are nowhere in a preview."""
 
 from tools.review.change import Change
 from tools.review.context import Context
@@ -44,7 +44,7 @@ def _own(steps: list[Step]) -> list[Change]:
     if not steps:
         return []
     ops = {step.op for step in steps}
-    verb = {"create": "made", "delete": "retired"}.get(next(iter(ops)) if len(ops) == 1 else "", "renewed")
+    verb = {"create": "created", "delete": "retired"}.get(next(iter(ops)) if len(ops) == 1 else "", "renewed")
     what = f"passwords that Valkey's own servers and jobs use are {verb}: {codes(sorted(map(_user, steps)))}"
     risk = Risk.ADDITIVE if ops == {"create"} else Risk.NONE
     return [Change(risk, STORE, GROUP, what, GROUP, (), tuple(step.urn for step in steps))]

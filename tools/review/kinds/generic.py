@@ -30,11 +30,11 @@ PROVIDER = "pulumi:providers:"
 def changes(_context: Context, steps: list[Step]) -> list[Change]:
     """A sentence for each step of a type without words of its own."""
     moved = [step for step in steps if step.type.startswith(PROVIDER) and _where(step)]
-    told = [change for step in steps if step not in moved for change in [_told(step)] if change is not None]
+    told = [change for step in steps if step not in moved for change in [_change_of(step)] if change is not None]
     return told + _moved(moved)
 
 
-def _told(step: Step) -> Change | None:
+def _change_of(step: Step) -> Change | None:
     if step.type.startswith(SILENT):
         return None
     if step.type.startswith(PROVIDER):
@@ -42,14 +42,14 @@ def _told(step: Step) -> Change | None:
     noun, store = kind(step), _store(step.type)
     what = f"{noun} {code(step.name)}"
     if step.op == "create":
-        risk, sentence = Risk.ADDITIVE, f"{what} is made"
+        risk, sentence = Risk.ADDITIVE, f"{what} is created"
     elif step.op == "update":
         keys = changed_keys(step)
         risk, sentence = Risk.RESTART, f"{what} changes{': ' + codes(sorted(keys)) if keys else ''}"
     else:
         harmless = step.type.endswith(HARMLESS)
         risk = Risk.RESTART if harmless else Risk.DATA_LOSS
-        verb = "is deleted" if step.op == "delete" else "is deleted and made anew"
+        verb = "is deleted" if step.op == "delete" else "is deleted and recreated"
         sentence = f"{what} {verb}{'' if harmless else ', with what it holds'}"
     return Change(risk, store, step.name, sentence, step.name, (), (step.urn,))
 

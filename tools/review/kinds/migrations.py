@@ -30,16 +30,16 @@ _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 def changes(context: Context, steps: list[Step]) -> list[Change]:
-    told = [change for step in steps if step.op != "same" for change in _told(context, step)]
+    told = [change for step in steps if step.op != "same" for change in _changes_of(context, step)]
     return told + tenants.changes(context)
 
 
-def _told(context: Context, step: Step) -> list[Change]:
+def _changes_of(context: Context, step: Step) -> list[Change]:
     schema = str(step.state.live("schema", step.name))
     if step.op == "delete":
         if any(other.name == schema and other.op == "delete" for other in context.steps(SCHEMA)):
             return []
-        what = f"migrations of {code(schema)} are no longer seen to; its tables stay"
+        what = f"migrations of {code(schema)} are no longer managed; its tables stay"
         return [Change(Risk.NONE, STORE, schema, what, schema, (), (step.urn,))]
     applied = step.old.live("applied") or step.old.live("migrations") or []
     done = {_file(label) for label in applied} if step.op == "update" else set()
@@ -149,5 +149,5 @@ def _mended(step: Step, schema: str) -> list[Change]:
     if drift:
         what = f"what was changed by hand in {code(schema)} is put right: {codes(drift)}"
         return [Change(Risk.ACCESS_REVOKED, STORE, schema, what, schema, (), (step.urn,))]
-    what = f"migrations of {code(schema)} are looked at again"
+    what = f"migrations of {code(schema)} are checked again"
     return [Change(Risk.NONE, STORE, schema, what, schema, (), (step.urn,))]

@@ -23,7 +23,7 @@ def changes(step: Step) -> list[Change]:
     if step.op == "delete":
         return [change(Risk.ACCESS_WIDENED, f"{policy} is deleted: **everybody in the cluster** can connect")]
     if step.op == "create":
-        return [change(Risk.ACCESS_REVOKED, f"{policy} is made: only whom it names can connect")]
+        return [change(Risk.ACCESS_REVOKED, f"{policy} is created: only whom it names can connect")]
     result = []
     # On a port that no rule had, there was nothing to reach.
     known = {port for _, port in before}

@@ -25,10 +25,10 @@ Rights = dict[tuple[str, str], set[str]]  # (Allow or Deny, place) -> what may b
 
 
 def changes(context: Context, steps: list[Step]) -> list[Change]:
-    return [change for step in steps if step.op != "same" for change in _told(context, step)]
+    return [change for step in steps if step.op != "same" for change in _changes_of(context, step)]
 
 
-def _told(context: Context, step: Step) -> list[Change]:
+def _changes_of(context: Context, step: Step) -> list[Change]:
     user = step.name
     old, new = _rights(step.old.live("policy")), _rights(step.new.asked("policy"))
 
@@ -40,10 +40,12 @@ def _told(context: Context, step: Step) -> list[Change]:
         result.append(change(Risk.ACCESS_REVOKED, f"access key of {code(user)} is deleted"))
         new = {place: does for place, does in old.items() if place[0] == "Deny"}
     elif step.op == "create":
-        result.append(change(Risk.ADDITIVE, f"access key of {code(user)} is made"))
+        result.append(change(Risk.ADDITIVE, f"access key of {code(user)} is created"))
         old = {place: does for place, does in new.items() if place[0] == "Deny"}
     elif step.op == "replace":
-        named = f"{code(step.old.live('user', user))} is deleted and {code(step.new.asked('user', user))} made instead"
+        named = (
+            f"{code(step.old.live('user', user))} is deleted and {code(step.new.asked('user', user))} created instead"
+        )
         result.append(change(Risk.ACCESS_REVOKED, f"access key {named}"))
     elif step.old.live("rotate") != step.new.asked("rotate"):
         what = f"the secret key of {code(user)} is renewed: it must be restarted with the new one"
@@ -57,7 +59,7 @@ def _told(context: Context, step: Step) -> list[Change]:
 
 
 def _differences(context: Context, user: str, rights: Rights, verb: str) -> list[tuple[Risk, str, Path_]]:
-    """One sentence for each set of rights; what is listed goes without saying beside something in the same bucket."""
+    """One sentence for each set of rights; what is listed is implied by something in the same bucket."""
     spoken = {_bucket(place) for (effect, place), does in rights.items() if effect == "Allow" and does != {"listing"}}
     grouped: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
     for (effect, place), does in rights.items():

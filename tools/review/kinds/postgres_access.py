@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from components.mapping.access import VERSION_TABLE
+from components.mapping.roles import ConnectRole, Group, GroupRole, is_owner, reader
 from tools.review.change import Change, Path_
 from tools.review.context import Context
 from tools.review.escape import code, codes, plain
@@ -25,7 +26,7 @@ POWERS = {
     "replication": "may read everything by replication (REPLICATION)",
     "bypassRowLevelSecurity": "sees every tenant's rows (BYPASSRLS)",
 }
-_TOLD = {*POWERS, "roles", "name"}
+_DESCRIBED = {*POWERS, "roles", "name"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def _role(context: Context, step: Step) -> list[Change]:
     name = str(step.state.asked("name", step.name))
     is_login = bool(step.state.asked("login"))
     noun = "login" if is_login else "role"
-    group = name if is_login else _schema_of(name)
+    role = context.roles.get(name)
+    group = name if is_login else _group(context, name)
     if not is_login and group in {"create": context.made_schemas, "delete": context.dropped_schemas}.get(step.op, ()):
         return []
     origin: Path_ = ("modules", name) if is_login else ("postgres", "schemas", group)
@@ -69,12 +71,14 @@ def _role(context: Context, step: Step) -> list[Change]:
         return Change(risk, STORE, group, sentence, name, where, (step.urn,))
 
     if step.op == "create":
-        made = f"{noun} {code(name)} is made"
+        made = f"{noun} {code(name)} is created"
         found = [Change(Risk.ADDITIVE, STORE, group, made, name, origin, (step.urn, *context.inventory))]
         return found + _memberships(context, step, name, group)
     if step.op == "delete":
-        if name.endswith("_owner"):
+        if is_owner(role):
             return [change(Risk.DATA_LOSS, f"owner role {code(name)} is dropped, with what it still owns")]
+        if role is None and not is_login:
+            return [change(Risk.DATA_LOSS, f"role {code(name)} is dropped, with what it may still own")]
         ended = "; its sessions are ended first" if is_login else ""
         what = f"{noun} {code(name)} is dropped with all that it may do{ended}"
         grants = (
@@ -83,8 +87,8 @@ def _role(context: Context, step: Step) -> list[Change]:
         return [Change(Risk.ACCESS_REVOKED, STORE, group, what, name, origin, (step.urn, *grants, *context.inventory))]
     if step.op == "replace":
         old = str(step.old.live("name", name))
-        risk = Risk.DATA_LOSS if old.endswith("_owner") else Risk.ACCESS_REVOKED
-        return [change(risk, f"{noun} {code(old)} is dropped and {code(name)} made instead")]
+        risk = Risk.DATA_LOSS if is_owner(context.roles.get(old)) else Risk.ACCESS_REVOKED
+        return [change(risk, f"{noun} {code(old)} is dropped and {code(name)} created instead")]
     found = _memberships(context, step, name, group)
     for key, meaning in POWERS.items():
         before, after = bool(step.old.live(key)), bool(step.new.asked(key))
@@ -92,7 +96,7 @@ def _role(context: Context, step: Step) -> list[Change]:
             risk, verb = (Risk.ACCESS_WIDENED, "from now on") if after else (Risk.ACCESS_REVOKED, "no longer")
             found.append(change(risk, f"{code(name)} {verb} {meaning}"))
     if generic.differs(step, "password") and name not in _renewed(context):
-        found.append(change(Risk.RESTART, f"the password of {code(name)} is set anew"))
+        found.append(change(Risk.RESTART, f"the password of {code(name)} is reset"))
     for key, told in (
         ("searchPaths", "search_path"),
         ("connectionLimit", "connection limit"),
@@ -109,7 +113,7 @@ def _role(context: Context, step: Step) -> list[Change]:
                     (*origin, "postgres") if is_login else origin,
                 )
             )
-    rest = generic.changed_keys(step) - _TOLD - _LIMITS
+    rest = generic.changed_keys(step) - _DESCRIBED - _LIMITS
     if rest:
         found.append(change(Risk.RESTART, f"{noun} {code(name)} changes: {codes(sorted(rest))}"))
     return found
@@ -134,21 +138,21 @@ def _memberships(context: Context, step: Step, name: str, group: str) -> list[Ch
     after = {str(role) for role in step.new.asked("roles") or ()}
     result = []
     for role in sorted((after - before) | (before - after)):
-        schema, gains = _schema_of(role), role in after
+        schema, gains = _group(context, role), role in after
         if role == UNKNOWN:
             continue
-        if role.endswith(("_reader", "_writer")):
-            writes = role.endswith("_writer")
+        known, shared = context.roles.get(role), _shared(context, role)
+        what, verb = f"membership of {code(role)}", ""
+        if shared is not None:
+            writes = shared.group is Group.WRITER
             what = f"write access to all of {code(schema)}" if writes else f"SELECT on all of {code(schema)}"
             verb = "writes" if writes else "reads"
-        else:
-            what, verb = f"membership of {code(role)}", ""
-        if role.endswith("_connect"):
+        elif isinstance(known, ConnectRole):
             if step.op == "create":
                 continue
             what = "CONNECT on the database"
         told = f"{code(name)} {'gains' if gains else 'loses'} {what}"
-        if role.endswith(("_reader", "_writer")):
+        if shared is not None:
             told += f" ({'as a member of' if gains else 'no longer in'} {code(role)})"
         widened = Risk.ADDITIVE if schema in context.made_schemas else Risk.ACCESS_WIDENED
         origin = context.origins.access(name, "postgres", schema) if gains else ("modules", name, "postgres", verb)
@@ -164,7 +168,7 @@ def _grants(context: Context) -> list[Change]:
     told_by = {str(step.name): step for step in context.steps(ROLE)}
     gone = {name for name, step in told_by.items() if step.op == "delete"}
     dropped = context.dropped_schemas
-    readable = {target.schema for role, target in old if role == f"{target.schema}_reader" and target.object}
+    readable = {target.schema for role, target in old if role == reader(target.schema) and target.object}
     touched = {(target.schema, target.object) for _, target in old}
     gained: dict[tuple[str, str, bool], dict[Target, frozenset[str]]] = defaultdict(dict)
     lost: dict[tuple[str, str], dict[Target, frozenset[str]]] = defaultdict(dict)
@@ -181,9 +185,9 @@ def _grants(context: Context) -> list[Change]:
             urns_of[who, _schema(step)].append(step.urn)
     result = []
     for (role, schema, fresh), targets in gained.items():
-        result += _told(context, urns_of, role, schema, targets, "gains", fresh=fresh)
+        result += _changes_of(context, urns_of, role, schema, targets, "gains", fresh=fresh)
     for (role, schema), targets in lost.items():
-        result += _told(context, urns_of, role, schema, targets, "loses")
+        result += _changes_of(context, urns_of, role, schema, targets, "loses")
     return result + _silent(context, steps, result, gone)
 
 
@@ -218,7 +222,7 @@ def _is_new(context: Context, readable: set[str], touched: set[tuple[str, str]],
     return known and (target.schema, target.object) not in touched
 
 
-def _told(
+def _changes_of(
     context: Context,
     urns_of: dict[tuple[str, str], list[str]],
     role: str,
@@ -228,7 +232,7 @@ def _told(
     *,
     fresh: bool = False,
 ) -> list[Change]:
-    """One sentence for each set of privileges. USAGE of the schema goes without saying beside something in it."""
+    """One sentence for each set of privileges. USAGE of the schema is implied by something in it."""
     inside = {target: privileges for target, privileges in targets.items() if target.object}
     by_privileges: dict[tuple[str, ...], list[Target]] = defaultdict(list)
     for target, privileges in (inside or targets).items():
@@ -275,28 +279,35 @@ def _schema(step: Step) -> str:
 def _who(context: Context, role: str) -> tuple[str, str, bool]:
     """How a role is called, under which name it is shown, and whether it is several. A group role is told by its
     members."""
-    if not role.endswith(("_reader", "_writer")):
+    if _shared(context, role) is None:
         return code(role), role, False
-    members = {name for name, roles in context.memberships().items() if role in roles}
+    members = {name for name, use in context.modules[0].items() if role in use.member_of}
     for step in context.steps(ROLE):
         if step.op != "same" or step.new.inputs:
             (members.add if role in (step.new.asked("roles") or ()) else members.discard)(step.name)
     told = f"{codes(sorted(members))} (through {code(role)})" if members else code(role)
-    return told, _schema_of(role), len(members) > 1
+    return told, _group(context, role), len(members) > 1
 
 
 def _origin(context: Context, role: str, schema: str, objects: list[str]) -> Path_:
-    if role.endswith(("_reader", "_writer")):
+    if _shared(context, role) is not None:
         table = objects[0] if len(objects) == 1 else ""
         return ("postgres", "schemas", schema, "tables", table) if table else ("postgres", "schemas", schema)
     return context.origins.access(role, "postgres", *(f"{schema}.{item}" for item in objects), schema)
 
 
-def _schema_of(role: str) -> str:
-    for suffix in ("_owner", "_writer", "_reader", "_connect"):
-        if role.endswith(suffix):
-            return role.removesuffix(suffix)
-    return role
+def _shared(context: Context, name: str) -> GroupRole | None:
+    """The group role of that name, if it is one that modules are members of: a writer or a reader."""
+    role = context.roles.get(name)
+    return role if isinstance(role, GroupRole) and not is_owner(role) else None
+
+
+def _group(context: Context, name: str) -> str:
+    """What a role is shown under: its schema, its database, or its own name."""
+    role = context.roles.get(name)
+    if isinstance(role, GroupRole):
+        return role.schema
+    return role.database if isinstance(role, ConnectRole) else name
 
 
 def _silent(context: Context, steps: list[Step], told: list[Change], gone: set[str]) -> list[Change]:
@@ -308,10 +319,10 @@ def _silent(context: Context, steps: list[Step], told: list[Change], gone: set[s
         if step.urn in known or (step.op == "delete" and (role in gone or _schema(step) in context.dropped_schemas)):
             continue
         if role == PUBLIC and step.op == "delete":
-            what = f"that PUBLIC may do nothing on {code(_schema(step))} is no longer seen to"
+            what = f"the rule that PUBLIC may do nothing on {code(_schema(step))} is no longer managed"
             result.append(Change(Risk.ACCESS_WIDENED, STORE, PUBLIC, what, PUBLIC, (), (step.urn,)))
             continue
-        verb = {"create": "made", "delete": "taken back", "replace": "made anew"}.get(step.op, "written anew")
+        verb = {"create": "created", "delete": "revoked", "replace": "recreated"}.get(step.op, "rewritten")
         group = _who(context, role)[1] or step.name
         sentence = f"grant {code(step.name)} is {verb}"
         result.append(Change(Risk.NONE, STORE, group, sentence, role or step.name, (), (step.urn,)))

@@ -1,5 +1,6 @@
 """The database, its schemas and their default privileges."""
 
+from components.mapping.roles import groups_of
 from tools.review.change import Change
 from tools.review.context import Context
 from tools.review.escape import code, codes, plain
@@ -13,12 +14,12 @@ STORE = "PostgreSQL"
 
 
 def changes(context: Context, steps: list[Step]) -> list[Change]:
-    return [change for step in steps if step.op != "same" for change in _told(context, step)]
+    return [change for step in steps if step.op != "same" for change in _changes_of(context, step)]
 
 
 def _parts(context: Context, schema: str, op: str) -> tuple[str, ...]:
     """What comes and goes with a schema and needs no sentence: its group roles, defaults, grants and migrations."""
-    roles = {f"{schema}_{group}" for group in ("owner", "writer", "reader")}
+    roles = {role.name for role in groups_of(schema)}
     found = []
     for step in context.steps(ROLE, DEFAULT_PRIVILEGES, GRANT, MIGRATIONS):
         part = {
@@ -36,7 +37,7 @@ def _of(step: Step) -> str:
     return step.name.partition("-")[0]
 
 
-def _told(context: Context, step: Step) -> list[Change]:
+def _changes_of(context: Context, step: Step) -> list[Change]:
     if step.type == DEFAULT_PRIVILEGES:
         group, op = _of(step), step.op
         told = (op == "create" and group in context.made_schemas) or (
@@ -58,15 +59,15 @@ def _told(context: Context, step: Step) -> list[Change]:
         urns += context.inventory
     if step.op == "create":
         parts = " with its roles" if step.type == SCHEMA and len(urns) > 1 + len(context.inventory) else ""
-        return [change(Risk.ADDITIVE, f"{noun} {code(name)} is made{parts}")]
+        return [change(Risk.ADDITIVE, f"{noun} {code(name)} is created{parts}")]
     if step.op in ("delete", "replace"):
         old = str(step.old.live("name", name))
-        anew = "" if step.op == "delete" else f"; {code(name)} is made instead, empty"
+        instead = "" if step.op == "delete" else f"; {code(name)} is created instead, empty"
         if step.old.retained:
             kept = "with its tables, as the admin's" if step.type == SCHEMA else "with all that is in it"
-            what = f"{noun} {code(old)} leaves the stack and is kept {kept}: modules lose it{anew}"
+            what = f"{noun} {code(old)} leaves the stack and is kept {kept}: modules lose it{instead}"
             return [Change(Risk.ACCESS_REVOKED, STORE, old, what, old, origin, urns)]
-        verb = "is dropped" if step.op == "delete" else "is dropped and made anew"
+        verb = "is dropped" if step.op == "delete" else "is dropped and recreated"
         how = "with all its tables"
         if step.type == SCHEMA and not step.old.live("dropCascade"):
             how += " (refused while it has any: dropSchemas does not name it)"

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import Any
 
-from components.mapping.names import key_glob
+from components.mapping.values import KeyPattern
 from tools.review.change import Change, Path_
 from tools.review.context import Context
 from tools.review.escape import code, codes
@@ -64,7 +64,7 @@ def _users(context: Context, step: Step) -> list[Change]:
         after = {}
     result = []
     if step.op == "create":
-        what = f"{len(after)} users are made, each on its own keys"
+        what = f"{len(after)} users are created, each on its own keys"
         return [Change(Risk.ADDITIVE, STORE, "users", what, step.name, (), (step.urn,))]
     for user in sorted(before.keys() | after.keys()):
         if user not in after:
@@ -72,7 +72,11 @@ def _users(context: Context, step: Step) -> list[Change]:
             result.append(Change(Risk.ACCESS_REVOKED, STORE, user, what, user, (), (step.urn,)))
         elif user not in before:
             places = [pattern for pattern, _ in parsed(after[user]) if pattern]
-            what = f"user {code(user)} is made, on {codes(sorted(places))}" if places else f"user {code(user)} is made"
+            what = (
+                f"user {code(user)} is created, on {codes(sorted(places))}"
+                if places
+                else f"user {code(user)} is created"
+            )
             result.append(Change(Risk.ADDITIVE, STORE, user, what, user, _user(context, user), (step.urn,)))
         elif before[user] != after[user]:
             result += _differences(context, step, user, parsed(before[user]), parsed(after[user]))
@@ -121,7 +125,7 @@ def key_origin(context: Context, user: str, pattern: str) -> Path_:
     valkey = valkey if isinstance(valkey, dict) else {}
     for kind in ("streams", "keys"):
         for key in valkey.get(kind) or {}:
-            if isinstance(key, str) and pattern in (key, key_glob(key)):
+            if isinstance(key, str) and pattern in (key, KeyPattern(key).glob):
                 found = context.origins.access(user, "valkey", key)
                 return found if len(found) > 3 else ("valkey", kind, key)
     return context.origins.access(user, "valkey", pattern)
@@ -144,10 +148,10 @@ def _streams(step: Step) -> list[Change]:
             result.append(change(Risk.DATA_LOSS, f"stream {code(stream)} is deleted {how}"))
         elif stream not in before:
             groups = f" with the groups {codes(after[stream])}" if after[stream] else ""
-            result.append(change(Risk.ADDITIVE, f"stream {code(stream)} is made{groups}"))
+            result.append(change(Risk.ADDITIVE, f"stream {code(stream)} is created{groups}"))
         else:
             for group in sorted(set(after[stream]) - set(before[stream])):
-                result.append(change(Risk.ADDITIVE, f"group {code(group)} is made on stream {code(stream)}"))
+                result.append(change(Risk.ADDITIVE, f"group {code(group)} is created on stream {code(stream)}"))
             for group in sorted(set(before[stream]) - set(after[stream])):
                 how = "and pending entries" if deletes else "(refused while any is pending: allowDataLoss is off)"
                 told = f"group {code(group)} of stream {code(stream)} is deleted with its position {how}"
@@ -162,6 +166,4 @@ def _streams(step: Step) -> list[Change]:
         result.append(
             Change(Risk.ACCESS_WIDENED if opened else Risk.NONE, STORE, "streams", told, step.name, (), (step.urn,))
         )
-    return result or [
-        Change(Risk.NONE, STORE, "streams", "the streams are looked at again", step.name, (), (step.urn,))
-    ]
+    return result or [Change(Risk.NONE, STORE, "streams", "the streams are checked again", step.name, (), (step.urn,))]

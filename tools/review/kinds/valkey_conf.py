@@ -1,6 +1,6 @@
 """``valkey.conf``: which directives change, and what a change of them costs."""
 
-from components.mapping.names import memory_bytes
+from components.mapping.values import MemorySize
 from tools.review.change import Change, Path_
 from tools.review.escape import code
 from tools.review.preview import Step
@@ -61,6 +61,6 @@ def directives(text: str) -> Directives:
 
 def _bytes(text: str) -> int:
     try:
-        return memory_bytes(text)
+        return MemorySize.parse(text).bytes
     except ValueError:
         return int(text) if text.isdigit() else 0

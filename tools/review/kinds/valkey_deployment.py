@@ -37,7 +37,7 @@ def changes(context: Context, steps: list[Step]) -> tuple[list[Change], list[Ste
     if workload is not None and _restarts(workload):
         parts += [step for step in steps if step.type == CRON_JOB and step.op == "update" and not _reschedules(step)]
     renewed = any(step.op == "replace" and step.component == VALKEY for step in context.steps(CREDENTIAL))
-    return (_told(workload, parts, renewed=renewed), parts) if parts else ([], [])
+    return (_changes_of(workload, parts, renewed=renewed), parts) if parts else ([], [])
 
 
 def _change(risk: Risk, sentence: str, steps: list[Step], origin: Path_ = (), resource: str = "valkey") -> Change:
@@ -54,7 +54,7 @@ def _whole(workload: Step, steps: list[Step]) -> Change:
     return _change(Risk.ACCESS_REVOKED, "Valkey is taken off Kubernetes; its volumes stay", steps)
 
 
-def _told(workload: Step | None, parts: list[Step], *, renewed: bool) -> list[Change]:
+def _changes_of(workload: Step | None, parts: list[Step], *, renewed: bool) -> list[Change]:
     reasons: list[str] = []
     result: list[Change] = []
     # What the stack's config asks for stands in no line of the mapping.
@@ -101,7 +101,7 @@ def _without_restart(parts: list[Step], why: str, origin: Path_) -> list[Change]
     if any(step.type == CONFIG_MAP and CONF in _data(step.state) for step in parts) or why:
         return [_change(Risk.RESTART, f"Valkey's configuration changes{why}", parts, origin)]
     if any(step.name == names.ACL for step in parts):
-        return [_change(Risk.NONE, "Valkey's servers load their users anew, without a restart", parts)]
+        return [_change(Risk.NONE, "Valkey's servers reload their users, without a restart", parts)]
     ports = [step for step in parts if step.type == SERVICE]
     if ports:
         what = f"{codes(step.name for step in ports)}: what the Service offers changes"
@@ -114,10 +114,13 @@ def _replaced(workload: Step, parts: list[Step], why: str, origin: Path_) -> Cha
     keys = codes(name for name in fixed if any(name in path for path in workload.changed))
     reason = f"; {keys} cannot change in place" if keys else ""
     if _deletes_volumes(workload.old):
-        what = f"Valkey is stopped and made anew **with empty volumes**{why}{reason}"
+        what = f"Valkey is stopped and recreated **with empty volumes**{why}{reason}"
         return _change(Risk.DATA_LOSS, what, parts, origin)
     return _change(
-        Risk.RESTART, f"Valkey is stopped and its StatefulSet made anew; its volumes stay{why}{reason}", parts, origin
+        Risk.RESTART,
+        f"Valkey is stopped and its StatefulSet is recreated; its volumes stay{why}{reason}",
+        parts,
+        origin,
     )
 
 

@@ -1,0 +1,91 @@
+"""Who may do what, derived from the mapping: the one place where verbs become privileges.
+
+Roles, grants, ACLs, policies, the contract, drift, docs and the access tests all read ``mapping.access``, so they cannot
+disagree.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from components.mapping.access.objects import ObjectAccess, object_access
+from components.mapping.access.postgres import (
+    APPEND,
+    CHANGE,
+    READ,
+    TENANT_COLUMN,
+    TENANT_TYPE,
+    VERSION_TABLE,
+    DirectGrant,
+    LoginAccess,
+    LoginLimits,
+    SchemaAccess,
+    TableAccess,
+    TenantRule,
+    direct_grants,
+    login_access,
+    schema_access,
+)
+from components.mapping.access.valkey import KeyAccess, StreamGroup, key_access, stream_groups
+from components.mapping.model import Contents
+from components.mapping.roles import RoleNames
+
+__all__ = [
+    "APPEND",
+    "CHANGE",
+    "READ",
+    "TENANT_COLUMN",
+    "TENANT_TYPE",
+    "VERSION_TABLE",
+    "Access",
+    "DirectGrant",
+    "KeyAccess",
+    "LoginAccess",
+    "LoginLimits",
+    "ObjectAccess",
+    "SchemaAccess",
+    "StreamGroup",
+    "TableAccess",
+    "TenantRule",
+]
+
+
+@dataclass(frozen=True)
+class Access:
+    """What each module and service may do. Every part is derived when it is first read, and only then."""
+
+    contents: Contents
+
+    @cached_property
+    def logins(self) -> Mapping[str, LoginAccess]:
+        """Module -> what its login may do in PostgreSQL."""
+        return {name: login_access(self.contents, name, self._grants[name]) for name in self.contents.modules}
+
+    @cached_property
+    def schemas(self) -> Mapping[str, SchemaAccess]:
+        """Schema -> who may do what in it."""
+        return {name: schema_access(self.contents, name, self._grants) for name in self.contents.postgres.schemas}
+
+    @cached_property
+    def keys(self) -> Mapping[str, tuple[KeyAccess, ...]]:
+        """Module or service -> every key pattern that it may use in Valkey, sorted."""
+        return {user: key_access(self.contents, user) for user in self.contents.users}
+
+    @cached_property
+    def stream_groups(self) -> tuple[StreamGroup, ...]:
+        """Every consumer group, in the mapping's order."""
+        return stream_groups(self.contents)
+
+    @cached_property
+    def objects(self) -> Mapping[str, tuple[ObjectAccess, ...]]:
+        """Module -> every object prefix that it may use, sorted."""
+        return {name: object_access(self.contents, name) for name in self.contents.modules}
+
+    def roles(self, *databases: str) -> RoleNames:
+        """What each PostgreSQL role is that this mapping leads to, with those of the databases."""
+        return RoleNames(self.contents.postgres.schemas, self.contents.modules, databases)
+
+    @cached_property
+    def _grants(self) -> Mapping[str, tuple[DirectGrant, ...]]:
+        schemas = self.contents.postgres.schemas
+        return {name: direct_grants(module.postgres, schemas) for name, module in self.contents.modules.items()}

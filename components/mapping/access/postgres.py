@@ -1,0 +1,238 @@
+"""Access to PostgreSQL: group roles, grants to single logins, tenants. Here verbs become privileges."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from components.mapping.model import Contents, LoginDefaults, PostgresAccess, Schema, Table
+from components.mapping.roles import Group, GroupRole
+from components.mapping.values import AccessTarget
+
+READ = frozenset({"SELECT"})
+CHANGE = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
+APPEND = frozenset({"SELECT", "INSERT"})
+VERSION_TABLE = "schema_migrations"
+TENANT_COLUMN = "tenant_id"
+TENANT_TYPE = "uuid"
+
+
+@dataclass(frozen=True)
+class DirectGrant:
+    """Privileges that a login has itself rather than through a group role: on one table, or on columns of it."""
+
+    schema: str
+    table: str
+    privileges: frozenset[str]
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TableAccess:
+    """What a role may do on one table: privileges on the whole table, and privileges on single columns."""
+
+    privileges: frozenset[str] = frozenset()
+    columns: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def may_select(self, column: str) -> bool:
+        return "SELECT" in self.privileges or "SELECT" in self.columns.get(column, ())
+
+    def __or__(self, other: "TableAccess") -> "TableAccess":
+        """What somebody may do who has both."""
+        columns = dict(self.columns)
+        for column, privileges in other.columns.items():
+            columns[column] = columns.get(column, frozenset()) | privileges
+        return TableAccess(self.privileges | other.privileges, columns)
+
+
+@dataclass(frozen=True)
+class LoginLimits:
+    """How a module's login is limited; timeouts in milliseconds."""
+
+    connection_limit: int
+    statement_timeout: int
+    idle_in_transaction_timeout: int
+    search_path: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TenantRule:
+    """How a table's rows are assigned to a tenant: by its own tenant column, or through ``column`` to ``parent``."""
+
+    column: str
+    parent: str | None = None
+
+
+@dataclass(frozen=True)
+class SchemaAccess:
+    """One schema. Tables that are created at run time stand by their pattern.
+
+    ``granted``: role -> table -> what the role itself is granted, of every role that has USAGE on the schema;
+    ``schema_migrations`` is among the tables. ``functions``: a function with its argument types, like
+    ``create_finding_tables(uuid)`` -> the modules that call it. ``tenant_bypass``: the modules whose logins see the rows
+    of every tenant.
+    """
+
+    name: str
+    owner: str | None
+    granted: Mapping[str, Mapping[str, TableAccess]]
+    append_only: tuple[str, ...]
+    functions: Mapping[str, tuple[str, ...]]
+    tenant_rules: Mapping[str, TenantRule]
+    tenant_bypass: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LoginAccess:
+    """One module's login.
+
+    ``member_of`` is sorted and leaves out the role that may connect. ``grants`` are its own: whole tables first, because
+    a grant on a table revokes what the role had on its columns. ``tables``: (schema, table) -> what it may do there,
+    through group roles or by itself. ``functions`` are the ones that it may call, like ``policy.evaluate(uuid)``.
+    """
+
+    module: str
+    schemas: tuple[str, ...]
+    member_of: tuple[GroupRole, ...]
+    grants: tuple[DirectGrant, ...]
+    tables: Mapping[tuple[str, str], TableAccess]
+    functions: tuple[str, ...]
+    limits: LoginLimits
+
+
+def write_privileges(table: Table) -> frozenset[str]:
+    """What a writer may do on a table: append-only tables take new rows only."""
+    return APPEND if table.append_only else CHANGE
+
+
+def schema_access(contents: Contents, name: str, grants: Mapping[str, tuple[DirectGrant, ...]]) -> SchemaAccess:
+    """One schema. ``grants`` are each module's own."""
+    definition = contents.postgres.schemas[name]
+    granted = _group_access(name, definition)
+    for module, own in grants.items():
+        if tables := _tables(grant for grant in own if grant.schema == name):
+            granted[module] = tables
+    owners = (module for module, item in contents.modules.items() if name in item.postgres.owns)
+    bypass = (
+        module
+        for module, item in contents.modules.items()
+        if item.postgres.bypass_tenant_isolation and name in item.postgres.schemas
+    )
+    return SchemaAccess(
+        name=name,
+        owner=next(owners, None),
+        granted=granted,
+        append_only=tuple(sorted(table for table, item in definition.all_tables.items() if item.append_only)),
+        functions={
+            f"{function}({', '.join(item.arguments)})": item.execute for function, item in definition.functions.items()
+        },
+        tenant_rules=_tenant_rules(definition),
+        tenant_bypass=tuple(sorted(bypass)),
+    )
+
+
+def login_access(contents: Contents, module: str, grants: tuple[DirectGrant, ...]) -> LoginAccess:
+    """One module's login. ``grants`` are its own."""
+    access = contents.modules[module].postgres
+    definitions = contents.postgres.schemas
+    member_of = _member_of(access)
+    tables: dict[tuple[str, str], TableAccess] = {}
+    for schema in access.schemas:
+        through = [_group_access(schema, definitions[schema])[role.name] for role in member_of if role.schema == schema]
+        for held in (*through, _tables(grant for grant in grants if grant.schema == schema)):
+            for table, more in held.items():
+                tables[schema, table] = tables.get((schema, table), TableAccess()) | more
+    return LoginAccess(
+        module=module,
+        schemas=access.schemas,
+        member_of=member_of,
+        grants=grants,
+        tables=tables,
+        functions=tuple(
+            f"{schema}.{name}({', '.join(function.arguments)})"
+            for schema, definition in definitions.items()
+            for name, function in definition.functions.items()
+            if module in function.execute
+        ),
+        limits=_limits(access, contents.postgres.defaults),
+    )
+
+
+def direct_grants(access: PostgresAccess, schemas: Mapping[str, Schema]) -> tuple[DirectGrant, ...]:
+    """A login's own grants: whole tables first, then for each table one a set of columns."""
+    whole: dict[tuple[str, str], frozenset[str]] = {}
+    columns: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
+    for verb, targets in (("writes", access.writes), ("reads", access.reads)):
+        for target in targets:
+            if target.table is None:
+                continue
+            table = target.schema, target.table
+            privileges = READ if verb == "reads" else _written(target, schemas[target.schema].tables[target.table])
+            if not target.columns:
+                whole[table] = whole.get(table, frozenset()) | privileges
+            for privilege in privileges if target.columns else ():
+                columns.setdefault(table, {}).setdefault(privilege, {}).update(dict.fromkeys(target.columns))
+    grants = [DirectGrant(*table, privileges) for table, privileges in whole.items()]
+    for table, by_privilege in columns.items():
+        sets: dict[tuple[str, ...], set[str]] = {}
+        for privilege, names in by_privilege.items():
+            if privilege not in whole.get(table, ()):
+                sets.setdefault(tuple(names), set()).add(privilege)
+        grants += [DirectGrant(*table, frozenset(privileges), names) for names, privileges in sets.items()]
+    return tuple(grants)
+
+
+def _written(target: AccessTarget, table: Table) -> frozenset[str]:
+    return frozenset({"SELECT", "UPDATE"}) if target.columns else write_privileges(table)
+
+
+def _member_of(access: PostgresAccess) -> tuple[GroupRole, ...]:
+    roles = {GroupRole(schema, Group.WRITER) for schema in access.owns}
+    roles |= {GroupRole(target.schema, Group.WRITER) for target in access.writes if target.table is None}
+    roles |= {GroupRole(target.schema, Group.READER) for target in access.reads if target.table is None}
+    return tuple(sorted(roles, key=lambda role: role.name))
+
+
+def _group_access(schema: str, definition: Schema) -> dict[str, Mapping[str, TableAccess]]:
+    """Name of the schema's writer and reader -> table -> what it is granted."""
+    version = {VERSION_TABLE: TableAccess(READ)}
+    writer = {name: TableAccess(write_privileges(table)) for name, table in definition.all_tables.items()}
+    reader = {name: TableAccess(READ) for name in definition.all_tables}
+    return {
+        GroupRole(schema, Group.WRITER).name: writer | version,
+        GroupRole(schema, Group.READER).name: reader | version,
+    }
+
+
+def _held(grant: DirectGrant) -> TableAccess:
+    if grant.columns:
+        return TableAccess(columns=dict.fromkeys(grant.columns, grant.privileges))
+    return TableAccess(grant.privileges)
+
+
+def _tables(grants: Iterable[DirectGrant]) -> dict[str, TableAccess]:
+    tables: dict[str, TableAccess] = {}
+    for grant in grants:
+        tables[grant.table] = tables.get(grant.table, TableAccess()) | _held(grant)
+    return tables
+
+
+def _limits(access: PostgresAccess, defaults: LoginDefaults) -> LoginLimits:
+    """The module's own limits, or the defaults."""
+    path = access.schemas if access.search_path is None else access.search_path
+    return LoginLimits(
+        access.connection_limit or defaults.connection_limit,
+        (access.statement_timeout or defaults.statement_timeout).milliseconds,
+        (access.idle_in_transaction_timeout or defaults.idle_in_transaction_timeout).milliseconds,
+        # Without a path of its own a login would search "$user" and public.
+        path or ("pg_catalog",),
+    )
+
+
+def _tenant_rules(definition: Schema) -> dict[str, TenantRule]:
+    """Table -> rule, of every table whose rows belong to tenants."""
+    rules = {}
+    for name, table in definition.all_tables.items():
+        if TENANT_COLUMN in table.columns:
+            rules[name] = TenantRule(TENANT_COLUMN)
+        elif table.tenant and table.tenant.via:
+            rules[name] = TenantRule(table.tenant.via, table.tenant.parent)
+    return rules
