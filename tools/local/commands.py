@@ -332,16 +332,10 @@ def _bench(arguments: list[str]) -> int:
     pip = [VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     with console.step("python") as step:
         step.update("looking for the packages that draw the plot")
-        needed = [
-            *pip,
-            "--requirement",
-            ROOT / "tools" / "bench" / "requirements.lock",
-            "--constraint",
-            ROOT / "requirements.lock",
-        ]
+        needed = [*pip, "--require-hashes", "--requirement", ROOT / "requirements" / "bench.lock"]
         done = subprocess.run([str(part) for part in needed], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError("pip could not install tools/bench/requirements.lock", "see pip's output above", done.stderr)
+        raise UserError("pip could not install requirements/bench.lock", "see pip's output above", done.stderr)
     return subprocess.run([VENV / "bin" / "python", "-m", "tools.bench", *arguments], cwd=ROOT, check=False).returncode
 
 

@@ -43,9 +43,11 @@ def use(tmp_path: Path, script: str, name: str = "go") -> None:
 
 
 @pytest.mark.usefixtures("calls")
-def test_without_go_the_message_says_what_to_install() -> None:
+def test_without_go_and_its_wheel_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     if shutil.which("go"):
         pytest.skip("this machine has go in /usr/bin")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
     with pytest.raises(UserError, match=r"go is not on the PATH.*install Go 1\.26 or later"):
         build.ensure(build.MINIO, Console())
 
@@ -134,6 +136,6 @@ def test_the_first_part_needs_nothing_but_the_standard_library() -> None:
     names = "tools.local.cli, tools.local.bootstrap, tools.local.engine.build, tools.local.engine.tools"
     check = f"import {names}, sys; bad = {{'yaml', 'psutil', 'pydantic', 'pulumi'}} & set(sys.modules); sys.exit(str(bad) if bad else 0)"
     done = subprocess.run(
-        [sys.executable, "-S", "-c", check], cwd=build.MODULES.parents[1], capture_output=True, text=True, check=False
+        [sys.executable, "-S", "-c", check], cwd=build.MODULES.parents[2], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"make up would fail on a machine that has only Python: {done.stderr}"
