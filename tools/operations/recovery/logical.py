@@ -9,7 +9,8 @@ import psycopg
 from psycopg import sql
 
 from pods.backup_agent import jobs, repository
-from pods.backup_agent.repository import DUMP, Backup
+from pods.backup_agent.kinds import DUMP
+from pods.backup_agent.repository import Backup
 from provider.errors import ProviderError
 from provider.postgres.server import Server
 from provider.postgres.session import Connection
