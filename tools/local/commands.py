@@ -353,6 +353,8 @@ LINT = (
     ("ruff", "check"),
     ("ruff", "format", "--check"),
     ("mypy",),
+    ("lint-imports", "--no-logo"),
+    ("zizmor", "--offline", "--quiet", "--no-progress", ".github"),
     ("python", "-m", "components.mapping"),
     ("python", "-m", "provider.postgres.lint"),
     ("python", "-m", "tools.reference.schemas", "--check"),

