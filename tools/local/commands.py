@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools.local import config, environment, first_run, locks, summary
+from tools.local import config, coverage, environment, first_run, locks, summary
 from tools.local.console import console
 from tools.local.engine import tools
 from tools.local.errors import UserError
@@ -323,8 +323,13 @@ def _test(arguments: list[str]) -> int:
         tools.api_server(console)
         tools.kubernetes_plugin(console)
     workers = [] if any(part.startswith(("-n", "--pdb")) for part in arguments) else ["-n", str(_workers())]
-    command = [VENV / "bin" / "python", "-m", "pytest", *workers, *arguments]
-    return subprocess.run([str(part) for part in command], cwd=ROOT, check=False).returncode
+    measured = coverage.options(arguments)
+    command = [VENV / "bin" / "python", "-m", "pytest", *measured, *workers, *arguments]
+    environment = {**os.environ, **coverage.settings()}
+    code = subprocess.run([str(part) for part in command], cwd=ROOT, env=environment, check=False).returncode
+    if measured:
+        console.say(coverage.summary())
+    return code
 
 
 def _bench(arguments: list[str]) -> int:
