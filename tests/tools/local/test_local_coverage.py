@@ -1,5 +1,7 @@
 """When `make test` measures coverage, and what it prints of it."""
 
+import subprocess
+
 import pytest
 
 from tools.local import coverage
@@ -21,5 +23,5 @@ def test_the_figure_is_a_line_with_a_percentage(monkeypatch: pytest.MonkeyPatch)
     class Done:
         stdout = "81\n"
 
-    monkeypatch.setattr(coverage.subprocess, "run", lambda *_arguments, **_options: Done)
+    monkeypatch.setattr(subprocess, "run", lambda *_arguments, **_options: Done)
     assert coverage.summary().startswith("coverage: 81% of lines")
