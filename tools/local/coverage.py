@@ -7,7 +7,6 @@ figure would say little, and measuring makes tests that only compute half as slo
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from tools.local.paths import ROOT, VENV
 
@@ -28,7 +27,9 @@ def settings() -> dict[str, str]:
 
 def summary() -> str:
     """One line on the last measured run."""
-    coverage = Path(VENV) / "bin" / "coverage"
-    done = subprocess.run([coverage, "report", "--format=total"], cwd=ROOT, capture_output=True, text=True, check=False)
+    program = VENV / "bin" / "coverage"
+    done = subprocess.run([program, "report", "--format=total"], cwd=ROOT, capture_output=True, text=True, check=False)
     total = done.stdout.strip()
+    if done.returncode:
+        return f"coverage: none ({total})"
     return f"coverage: {total}% of lines, without what runs in other processes; by file: .venv/bin/coverage report"

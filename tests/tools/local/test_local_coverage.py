@@ -22,6 +22,7 @@ def test_a_run_of_selected_tests_is_not(arguments: list[str]) -> None:
 def test_the_figure_is_a_line_with_a_percentage(monkeypatch: pytest.MonkeyPatch) -> None:
     class Done:
         stdout = "81\n"
+        returncode = 0
 
     monkeypatch.setattr(subprocess, "run", lambda *_arguments, **_options: Done)
     assert coverage.summary().startswith("coverage: 81% of lines")
