@@ -20,7 +20,7 @@ from components.mapping import Mapping
 from components.mapping import backup_names as names
 from components.rustfs import on_aws
 from components.rustfs.lifecycle import retention_rules
-from pods.backup_agent import repository
+from pods.backup_agent import kinds
 from provider.rustfs.bucket_resource import Bucket
 from provider.rustfs.user_resource import ObjectStoreUser
 
@@ -153,7 +153,7 @@ class Backups(pulumi.ComponentResource):
                 "S3_ACCESS_KEY": self._key["object_store_access_key"],
                 "S3_SECRET_KEY": self._key["object_store_secret_key"],
             },
-            retention={kind: keep[kind.partition("/")[0]] for kind in repository.KINDS},
+            retention={kind: keep[kind.partition("/")[0]] for kind in kinds.KINDS},
             postgres_image=settings.backups.postgres_image,
             agent_image=settings.backups.agent_image,
             volume_size=settings.backups.volume_size,

@@ -16,7 +16,7 @@ from pulumi_kubernetes.meta import v1 as meta
 
 from components.mapping.backup_names import POD_LABELS as LABELS
 from components.valkey.deployment.arguments import SKIP_AWAIT, container_security, pod_security
-from pods.backup_agent import repository
+from pods.backup_agent import kinds
 
 PODS = Path(__file__).parents[2] / "pods"
 NAME = "backup"
@@ -62,12 +62,12 @@ def deploy(args: PodsArgs, opts: pulumi.ResourceOptions) -> None:
     secret = core.Secret(NAME, metadata=_metadata(NAME, args), string_data=args.secrets, opts=opts)
     program = core.ConfigMap(NAME, metadata=_metadata(NAME, args), data=files(), opts=opts)
     pods = _Pods(args, secret, program)
-    dump = pods.postgres("dump", "dump.sh"), pods.publish(repository.DUMP)
+    dump = pods.postgres("dump", "dump.sh"), pods.publish(kinds.DUMP)
     _cron_job("backup-postgres-dump", DUMP_SCHEDULE, pods.pod([dump[0]], [dump[1]], pods.scratch()), args, opts)
-    snapshot = pods.agent("snapshot", ["valkey"], repository.RDB)
+    snapshot = pods.agent("snapshot", ["valkey"], kinds.RDB)
     _cron_job("backup-valkey", VALKEY_SCHEDULE, pods.pod([], [snapshot]), args, opts)
     if args.wal:
-        base = pods.postgres("base", "base.sh"), pods.publish(repository.BASE)
+        base = pods.postgres("base", "base.sh"), pods.publish(kinds.BASE)
         _cron_job("backup-postgres-base", BASE_SCHEDULE, pods.pod([base[0]], [base[1]], pods.scratch()), args, opts)
         _wal(pods, args, opts)
 
@@ -88,7 +88,7 @@ def _wal(pods: "_Pods", args: PodsArgs, opts: pulumi.ResourceOptions) -> None:
     probe = core.ProbeArgs(
         exec_=core.ExecActionArgs(command=["python", "-c", fresh]), period_seconds=30, timeout_seconds=10
     )
-    ship = pods.agent("ship", ["ship", WORK, "--every", str(SHIP_SECONDS)], repository.BASE, readiness_probe=probe)
+    ship = pods.agent("ship", ["ship", WORK, "--every", str(SHIP_SECONDS)], kinds.BASE, readiness_probe=probe)
     apps.Deployment(
         name,
         metadata=_metadata(name, args, waits=True),
@@ -156,7 +156,7 @@ class _Pods:
             "PYTHONDONTWRITEBYTECODE": "1",
             "RETENTION_DAYS": str(self._args.retention[kind]),
         }
-        prefixes = ("S3_", "STACK", "VALKEY_") if kind == repository.RDB else ("S3_", "STACK")
+        prefixes = ("S3_", "STACK", "VALKEY_") if kind == kinds.RDB else ("S3_", "STACK")
         command = ["python", "-m", "agent", *arguments]
         return self._container(name, self._args.agent_image, command, settings, MEMORY["agent"], *prefixes, **more)
 

@@ -10,7 +10,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from . import jobs, repository
+from . import jobs, kinds
 from .errors import BackupError
 from .rdb import Valkey
 from .s3 import Bucket
@@ -21,7 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="agent")
     commands = parser.add_subparsers(dest="command", required=True)
     publish = commands.add_parser("publish", help="upload what a script left in a directory")
-    publish.add_argument("kind", choices=(repository.DUMP, repository.BASE))
+    publish.add_argument("kind", choices=(kinds.DUMP, kinds.BASE))
     publish.add_argument("directory", type=Path)
     ship = commands.add_parser("ship", help="upload WAL, again and again")
     ship.add_argument("directory", type=Path)

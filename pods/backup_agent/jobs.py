@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 
-from . import facts, rdb, repository, wal
+from . import facts, kinds, rdb, repository, wal
 from .errors import BackupError
-from .repository import BASE, DUMP, RDB, Backup
+from .kinds import BASE, DUMP, RDB
+from .repository import Backup
 from .s3 import Bucket
 
 Say = Callable[[str], None]
@@ -70,7 +71,7 @@ def _prune_wal(bucket: Bucket, say: Say) -> None:
     bases, _ = repository.find(bucket, BASE)
     gone = wal.prune(bucket, min(facts.first_segment(base.manifest) for base in bases)) if bases else 0
     if gone:
-        say(f"{repository.WAL}: deleted {gone} segments from before the oldest base backup")
+        say(f"{kinds.WAL}: deleted {gone} segments from before the oldest base backup")
 
 
 def megabytes(size: int) -> str:

@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BackupError
+from .kinds import BASE
 from .s3 import CHUNK_BYTES, Bucket, Found, MissingError
 
-DUMP, BASE, RDB = "postgres/dump", "postgres/base", "valkey/rdb"
-KINDS = (DUMP, BASE, RDB)
-WAL = "postgres/wal"
 FORMAT = 1
 MANIFEST, LATEST = "manifest.json", "latest.json"
 UNFINISHED_AFTER = timedelta(days=1)

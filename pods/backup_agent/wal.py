@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from .errors import BackupError
-from .repository import WAL, succeeded
+from .kinds import WAL
+from .repository import succeeded
 from .s3 import CHUNK_BYTES, Bucket, Found
 
 PARTIAL, SUFFIX = ".partial", ".gz"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pods.backup_agent import repository, s3
+from pods.backup_agent import kinds, repository, s3
 from pods.backup_agent.errors import BackupError
 from provider.errors import ProviderError
 from provider.postgres.server import Server
@@ -136,7 +136,7 @@ def test_a_clock_that_jumped_expires_no_backup(object_store: ObjectStore, monkey
     bucket = s3.Bucket(object_store.endpoint, "us-east-1", object_store.access_key, object_store.secret_key, name)
     now = datetime.now().astimezone()
     for days in (2, 1):
-        repository.publish(bucket, repository.RDB, now - timedelta(days=days), {"dump.rdb": [b"x"]}, {"stack": "test"})
+        repository.publish(bucket, kinds.RDB, now - timedelta(days=days), {"dump.rdb": [b"x"]}, {"stack": "test"})
 
     class Jumped(datetime):
         @classmethod
@@ -145,6 +145,6 @@ def test_a_clock_that_jumped_expires_no_backup(object_store: ObjectStore, monkey
 
     monkeypatch.setattr(s3, "datetime", Jumped)
     with pytest.raises(BackupError, match="RequestTimeTooSkewed"):
-        repository.prune(bucket, repository.RDB, timedelta(days=7), Jumped.now(now.tzinfo))
+        repository.prune(bucket, kinds.RDB, timedelta(days=7), Jumped.now(now.tzinfo))
     monkeypatch.undo()
-    assert len(repository.find(bucket, repository.RDB)[0]) == 2, "backups were lost to a clock"
+    assert len(repository.find(bucket, kinds.RDB)[0]) == 2, "backups were lost to a clock"

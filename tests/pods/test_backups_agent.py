@@ -29,8 +29,8 @@ def segment(number: int, timeline: int = 1) -> str:
     return f"{timeline:08X}{number // 256:08X}{number % 256:08X}"
 
 
-def test_the_agent_needs_nothing_that_a_plain_python_lacks() -> None:
-    for path in AGENT.glob("*.py"):
+def test_pods_need_nothing_that_a_plain_python_lacks() -> None:
+    for path in AGENT.parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 assert all(name.name.partition(".")[0] in sys.stdlib_module_names for name in node.names), path

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pods.backup_agent import repository
-from pods.backup_agent.repository import BASE, DUMP, RDB, WAL
+from pods.backup_agent.kinds import BASE, DUMP, RDB, WAL
 from tests.support import backups
 from tests.support.pods import Pod, find, pod_of
 from tools.operations.recovery import logical, point_in_time, snapshot, taking

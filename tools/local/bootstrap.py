@@ -1,7 +1,11 @@
-"""The virtual environment: made from ``requirements.lock`` once, again when that changes. Standard library only."""
+"""The virtual environment, installed from ``requirements/development.lock`` once, and again when that file changes.
+
+Standard library only.
+"""
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,9 +15,9 @@ from collections.abc import Sequence
 from tools.local.console import Console, Step
 from tools.local.errors import UserError
 from tools.local.locks import lock
-from tools.local.paths import ROOT, VENV, cache_directory
+from tools.local.paths import ROOT, VENV, cache_directory, short
 
-LOCK_FILE = ROOT / "requirements.lock"
+LOCK_FILE = ROOT / "requirements" / "development.lock"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "complete"  # written last: without it, installation goes on where it was interrupted
 LOG_TAIL_LINES = 12
@@ -87,10 +91,10 @@ def _make() -> None:
 def _install(step: Step) -> None:
     command = [
         PYTHON, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar=off",
-        "--requirement", LOCK_FILE,
+        "--require-hashes", "--requirement", LOCK_FILE,
     ]  # fmt: skip
     tail: deque[str] = deque(maxlen=LOG_TAIL_LINES)
-    total = len(LOCK_FILE.read_text(encoding="utf-8").splitlines())
+    total = len(re.findall(r"^[^\s#]", LOCK_FILE.read_text(encoding="utf-8"), re.MULTILINE))
     seen = 0
     with subprocess.Popen(
         [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -111,5 +115,5 @@ def _install(step: Step) -> None:
         output = "\n".join(tail)
         full = "No space left" in output
         todo = "make room" if full else "see pip's output above (no network? see `pip config list`)"
-        what = "the disk is full" if full else "pip could not install requirements.lock"
+        what = "the disk is full" if full else f"pip could not install {short(LOCK_FILE)}"
         raise UserError(what, f"{todo}, then run make up again: it goes on where it stopped", output)

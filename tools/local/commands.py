@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools.local import config, environment, first_run, locks, summary
+from tools.local import config, coverage, environment, first_run, locks, summary
 from tools.local.console import console
 from tools.local.engine import tools
 from tools.local.errors import UserError
@@ -323,8 +323,13 @@ def _test(arguments: list[str]) -> int:
         tools.api_server(console)
         tools.kubernetes_plugin(console)
     workers = [] if any(part.startswith(("-n", "--pdb")) for part in arguments) else ["-n", str(_workers())]
-    command = [VENV / "bin" / "python", "-m", "pytest", *workers, *arguments]
-    return subprocess.run([str(part) for part in command], cwd=ROOT, check=False).returncode
+    measured = coverage.options(arguments)
+    command = [VENV / "bin" / "python", "-m", "pytest", *measured, *workers, *arguments]
+    environment = {**os.environ, **coverage.settings()}
+    code = subprocess.run([str(part) for part in command], cwd=ROOT, env=environment, check=False).returncode
+    if measured:
+        console.say(coverage.summary())
+    return code
 
 
 def _bench(arguments: list[str]) -> int:
@@ -332,16 +337,10 @@ def _bench(arguments: list[str]) -> int:
     pip = [VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     with console.step("python") as step:
         step.update("looking for the packages that draw the plot")
-        needed = [
-            *pip,
-            "--requirement",
-            ROOT / "tools" / "bench" / "requirements.lock",
-            "--constraint",
-            ROOT / "requirements.lock",
-        ]
+        needed = [*pip, "--require-hashes", "--requirement", ROOT / "requirements" / "bench.lock"]
         done = subprocess.run([str(part) for part in needed], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError("pip could not install tools/bench/requirements.lock", "see pip's output above", done.stderr)
+        raise UserError("pip could not install requirements/bench.lock", "see pip's output above", done.stderr)
     return subprocess.run([VENV / "bin" / "python", "-m", "tools.bench", *arguments], cwd=ROOT, check=False).returncode
 
 
@@ -359,6 +358,8 @@ LINT = (
     ("ruff", "check"),
     ("ruff", "format", "--check"),
     ("mypy",),
+    ("lint-imports", "--no-logo"),
+    ("zizmor", "--offline", "--quiet", "--no-progress", ".github"),
     ("python", "-m", "components.mapping"),
     ("python", "-m", "provider.postgres.lint"),
     ("python", "-m", "tools.reference.schemas", "--check"),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from pods.backup_agent import jobs, repository
-from pods.backup_agent.repository import BASE, DUMP, KINDS, RDB, WAL
+from pods.backup_agent.kinds import BASE, DUMP, KINDS, RDB, WAL
 from provider.errors import ProviderError
 from tools.operations.recovery import taking
 from tools.operations.recovery.context import Context, as_provider_errors, say

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from pods.backup_agent import repository
-from pods.backup_agent.repository import DUMP, WAL, Backup
+from pods.backup_agent.kinds import DUMP, WAL
+from pods.backup_agent.repository import Backup
 from provider.errors import ProviderError
 from provider.postgres.server import Server
 from tools.operations import backup as backups

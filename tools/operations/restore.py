@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from pods.backup_agent import repository
-from pods.backup_agent.repository import DUMP, RDB, Backup
+from pods.backup_agent.kinds import DUMP, RDB
+from pods.backup_agent.repository import Backup
 from provider.errors import ProviderError
 from provider.postgres.server import Server
 from tools.operations.recovery import logical, point_in_time, servers, snapshot

@@ -7,12 +7,12 @@ make at run time are not seen.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import pglast
-from pglast import ast, enums
-from pglast.stream import RawStream
+from postgast import AstNode
+from postgast import nodes as ast
+from postgast import pg_query_pb2 as enums
 
+from provider.postgres.lint.tree import expression_sql, of_kind, parse, statement_sql, strings
 from provider.postgres.migration_files import discover, render_all
 from provider.postgres.problems import MigrationError, Problem
 from provider.postgres.session import Target
@@ -51,91 +51,100 @@ def read(schemas: Iterable[str], directory: Path) -> Catalog:
         for script in render_all(discover(directory / schema), Target.of_schema(schema).variables):
             for statement in script.statements:
                 try:
-                    parsed = pglast.parse_sql(statement.text)
-                except pglast.parser.ParseError as error:
+                    trees = parse(statement.text)
+                except SyntaxError as error:
                     file = str(script.migration.path)
-                    raise MigrationError(Problem(file, statement.line, str(error.args[0]), "correct it")) from None
-                for raw in parsed:
-                    _take(catalog, raw.stmt)
+                    raise MigrationError(Problem(file, statement.line, error.msg, "correct it")) from None
+                for tree in trees:
+                    _take(catalog, tree)
     _complete(catalog)
     return catalog
 
 
-def _take(catalog: Catalog, node: Any) -> None:
-    facts = catalog.get(_name(node.relation)) if getattr(node, "relation", None) else None
-    kind = type(node)
-    if kind is ast.CreateStmt:
-        facts = catalog[_name(node.relation)] = TableFacts()
-        for element in node.tableElts or ():
-            _element(facts, element)
-    elif kind is ast.AlterTableStmt and facts is not None:
-        for command in node.cmds:
-            _alter(facts, command)
-    elif kind is ast.IndexStmt and facts is not None:
-        on = RawStream()(node).partition(" ON ")[2].partition(" ")[2]
-        facts.indexes[node.idxname] = f"unique {on}" if node.unique else on
-    elif kind is ast.DropStmt and node.removeType == enums.ObjectType.OBJECT_TABLE:
-        for schema, table in node.objects:
-            catalog.pop((schema.sval, table.sval), None)
-    elif kind is ast.CommentStmt and node.objtype == enums.ObjectType.OBJECT_COLUMN:
-        schema, table, column = (part.sval for part in node.object)
-        if (schema, table) in catalog:
-            catalog[schema, table].comments[column] = node.comment
+def _take(catalog: Catalog, node: AstNode) -> None:
+    match node:
+        case ast.CreateStmt():
+            catalog[_name(node.relation)] = created = TableFacts()
+            for element in node.table_elts:
+                _element(created, element)
+        case ast.AlterTableStmt() if (facts := catalog.get(_name(node.relation))) is not None:
+            for command in of_kind(ast.AlterTableCmd, node.cmds):
+                _alter(facts, command)
+        case ast.IndexStmt() if (facts := catalog.get(_name(node.relation))) is not None:
+            facts.indexes[node.idxname] = _index(node)
+        case ast.DropStmt(remove_type=enums.OBJECT_TABLE):
+            for item in node.objects:
+                catalog.pop(_table(strings(item)), None)
+        case ast.CommentStmt(objtype=enums.OBJECT_COLUMN):
+            *table, column = strings(node.object) or [""]
+            if facts := catalog.get(_table(table)):
+                facts.comments[column] = node.comment
 
 
-def _name(relation: Any) -> tuple[str, str]:
-    return relation.schemaname or "", relation.relname
+def _name(relation: ast.RangeVar | None) -> tuple[str, str]:
+    return (relation.schemaname, relation.relname) if relation else ("", "")
 
 
-def _element(facts: TableFacts, element: Any) -> None:
-    if type(element) is ast.ColumnDef:
-        for constraint in element.constraints or ():
-            _constraint(facts, constraint, (str(element.colname),))
-    elif type(element) is ast.Constraint:
-        _constraint(facts, element, ())
+def _table(names: list[str] | None) -> tuple[str, str]:
+    """(schema, table) of a dotted name."""
+    schema, table = ["", "", *(names or [])][-2:]
+    return schema, table
 
 
-def _alter(facts: TableFacts, command: Any) -> None:
-    kind = enums.AlterTableType
+def _index(node: ast.IndexStmt) -> str:
+    """What an index covers, as it stands after the table's name; the default method is left out."""
+    covered = statement_sql(node).partition(" ON ")[2].partition(" ")[2].removeprefix("USING btree ")
+    return f"unique {covered}" if node.unique else covered
+
+
+def _element(facts: TableFacts, element: AstNode | None) -> None:
+    match element:
+        case ast.ColumnDef():
+            for constraint in of_kind(ast.Constraint, element.constraints):
+                _constraint(facts, constraint, (element.colname,))
+        case ast.Constraint():
+            _constraint(facts, element, ())
+
+
+def _alter(facts: TableFacts, command: ast.AlterTableCmd) -> None:
     match command.subtype:
-        case kind.AT_AddColumn | kind.AT_AddConstraint:
+        case enums.AT_AddColumn | enums.AT_AddConstraint:
             _element(facts, command.def_)
-        case kind.AT_SetNotNull:
+        case enums.AT_SetNotNull:
             facts.not_null.add(command.name)
-        case kind.AT_DropNotNull:
+        case enums.AT_DropNotNull:
             facts.not_null.discard(command.name)
-        case kind.AT_ColumnDefault:
+        case enums.AT_ColumnDefault:
             facts.defaults.pop(command.name, None)
             if command.def_ is not None:
-                facts.defaults[command.name] = RawStream()(command.def_)
+                facts.defaults[command.name] = expression_sql(command.def_)
         case _:
             pass
 
 
-def _constraint(facts: TableFacts, node: Any, own: tuple[str, ...]) -> None:
+def _constraint(facts: TableFacts, node: ast.Constraint, own: tuple[str, ...]) -> None:
     """``own`` is the column that the constraint stands at, empty for one of the table."""
-    kind = enums.ConstrType
     match node.contype:
-        case kind.CONSTR_PRIMARY:
+        case enums.CONSTR_PRIMARY:
             facts.primary_key = own or _words(node.keys)
             facts.not_null.update(facts.primary_key)
-        case kind.CONSTR_NOTNULL:
+        case enums.CONSTR_NOTNULL:
             facts.not_null.update(own or _words(node.keys))
-        case kind.CONSTR_DEFAULT:
-            facts.defaults[own[0]] = RawStream()(node.raw_expr)
-        case kind.CONSTR_UNIQUE:
+        case enums.CONSTR_DEFAULT if node.raw_expr is not None:
+            facts.defaults[own[0]] = expression_sql(node.raw_expr)
+        case enums.CONSTR_UNIQUE:
             facts.uniques.append(own or _words(node.keys))
-        case kind.CONSTR_CHECK:
-            facts.checks.append(RawStream()(node.raw_expr))
-        case kind.CONSTR_FOREIGN:
+        case enums.CONSTR_CHECK if node.raw_expr is not None:
+            facts.checks.append(expression_sql(node.raw_expr))
+        case enums.CONSTR_FOREIGN:
             target = ".".join(_name(node.pktable))
             facts.foreign_keys.append(ForeignKey(own or _words(node.fk_attrs), target, _words(node.pk_attrs)))
         case _:
             pass
 
 
-def _words(nodes: Any) -> tuple[str, ...]:
-    return tuple(node.sval for node in nodes or ())
+def _words(nodes: list[AstNode]) -> tuple[str, ...]:
+    return tuple(strings(nodes) or ())
 
 
 def _complete(catalog: Catalog) -> None:

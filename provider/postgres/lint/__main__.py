@@ -7,6 +7,7 @@ from pathlib import Path
 from components.mapping import MappingError, load
 from provider.postgres.lint import RULES
 from provider.postgres.lint.accepted import Accepted
+from provider.postgres.lint.check import check_directory
 from provider.postgres.migration_files import SQL_DIRECTORY
 from provider.postgres.session import Target
 
@@ -23,11 +24,6 @@ def main() -> int:
     parser.add_argument("--mapping", type=Path, default=Path("schema-mapping.yaml"), help="default: %(default)s")
     parser.add_argument("--sql", type=Path, default=SQL_DIRECTORY, help="default: %(default)s")
     options = parser.parse_args()
-    try:
-        from provider.postgres.lint.check import check_directory
-    except ModuleNotFoundError as error:
-        print(f"error: {error.name} is not installed; run: pip install -r requirements.lock", file=sys.stderr)
-        return 1
     try:
         mapping = load(options.mapping)
     except (MappingError, OSError) as error:

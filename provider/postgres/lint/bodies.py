@@ -4,53 +4,55 @@
 that name. Text that is no constant cannot be read, and is a finding.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pglast
-from pglast import ast
-from pglast.stream import RawStream
+import postgast
+from postgast import AstNode
+from postgast import nodes as ast
 
 from provider.postgres.lint import Finding
-from provider.postgres.lint.tree import PLACEHOLDER, option, parse, strings
+from provider.postgres.lint.tree import PLACEHOLDER, expression_sql, option, parse, strings
 
 _FORMAT = re.compile(r"%(?:(?P<position>\d+)\$)?-?\d*(?P<kind>[sIL%])")
+# A string, or an empty object in a list with a closing brace too many.
+_STRAY_BRACE = re.compile(r'(?P<kept>"(?:[^"\\]|\\.)*")|(?<=[,\[])\{\}\}')
 
 
 @dataclass(frozen=True)
 class Inner:
     """A statement inside a body, at a line of the file."""
 
-    tree: Any
+    tree: AstNode
     line: int
     dynamic: bool
 
 
-def body_of(statement: Any) -> str | None:
+def body_of(statement: AstNode) -> str | None:
     """The text of a function's or DO block's body; None for a statement without one."""
     if not isinstance(statement, ast.CreateFunctionStmt | ast.DoStmt):
         return None
-    clauses = statement.options if isinstance(statement, ast.CreateFunctionStmt) else statement.args
-    for item in clauses or ():
-        if item.defname == "as":
-            part = item.arg[0] if isinstance(item.arg, tuple) else item.arg
-            return str(part.sval)
-    return None
+    body = option(statement, "as")
+    if isinstance(body, ast.List):
+        body = body.items[0]
+    return body.sval if isinstance(body, ast.String) else None
 
 
-def language_of(statement: Any) -> str:
-    if isinstance(statement, ast.CreateFunctionStmt):
-        return str(getattr(option(statement, "language"), "sval", "sql")).lower()
-    names = [str(item.arg.sval).lower() for item in statement.args or () if item.defname == "language"]
-    return names[0] if names else "plpgsql"
+def language_of(statement: ast.CreateFunctionStmt | ast.DoStmt) -> str:
+    """The language of a body, in lower case: the one that it names, else PostgreSQL's default for the statement."""
+    language = option(statement, "language")
+    if isinstance(language, ast.String):
+        return language.sval.lower()
+    return "sql" if isinstance(statement, ast.CreateFunctionStmt) else "plpgsql"
 
 
-def inner_statements(statement: Any, text: str, line: int) -> Iterator[Inner | Finding]:
+def inner_statements(statement: AstNode, text: str, line: int) -> Iterator[Inner | Finding]:
     """What runs inside a body; ``text`` is the whole statement, which begins at ``line``."""
     body = body_of(statement)
-    if body is None:
+    if body is None or not isinstance(statement, ast.CreateFunctionStmt | ast.DoStmt):
         return
     # The body stands in the text as it is, unless it is quoted with '.
     begin = text.find(body)
@@ -64,9 +66,9 @@ def inner_statements(statement: Any, text: str, line: int) -> Iterator[Inner | F
 
 def _plpgsql(text: str, first: int) -> Iterator[Inner | Finding]:
     try:
-        tree = pglast.parse_plpgsql(text)
-    except pglast.parser.ParseError as error:
-        yield Finding(first, "syntax", f"PL/pgSQL: {error.args[0]}", "mend it")
+        tree = _plpgsql_tree(text)
+    except postgast.PgQueryError as error:
+        yield Finding(first, "syntax", f"PL/pgSQL: {error.message}", "mend it")
         return
     for kind, content in _parts(tree):
         line = first + int(content.get("lineno", 1)) - 1
@@ -83,6 +85,15 @@ def _plpgsql(text: str, first: int) -> Iterator[Inner | Finding]:
                 yield from _execute(_query(content["query"]), line)
             case "PLpgSQL_stmt_return_query" | "PLpgSQL_stmt_open" if content.get("dynquery"):
                 yield from _execute(_query(content["dynquery"]), line)
+
+
+def _plpgsql_tree(text: str) -> Any:
+    """The tree of a PL/pgSQL body. libpg_query 18.0 closes one brace too many for each TG_* variable of a trigger
+    function (its issue 337); the text that the library could not read as JSON is read without them."""
+    try:
+        return postgast.parse_plpgsql(text)
+    except json.JSONDecodeError as error:
+        return json.loads(_STRAY_BRACE.sub(lambda found: found["kept"] or "{}", error.doc))
 
 
 def _parts(tree: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -121,9 +132,11 @@ def _execute(expression: str, line: int) -> Iterator[Inner | Finding]:
 
 def _constant(expression: str) -> str | None:
     try:
-        value = parse(f"SELECT {expression}")[0].targetList[0].val
-    except SyntaxError:
+        (select,) = parse(f"SELECT {expression}")
+    except (SyntaxError, ValueError):
         return None
+    target = select.target_list[0] if isinstance(select, ast.SelectStmt) and select.target_list else None
+    value = target.val if isinstance(target, ast.ResTarget) else None
     if (text := _text(value)) is not None:
         return text
     if (
@@ -131,19 +144,20 @@ def _constant(expression: str) -> str | None:
         and (strings(value.funcname) or [""])[-1] == "format"
         and not value.func_variadic
     ):
-        template = _text(value.args[0])
-        return None if template is None else _filled(template, [_shown(argument) for argument in value.args[1:]])
+        template, *arguments = value.args
+        text = _text(template)
+        return None if text is None else _filled(text, [_shown(argument) for argument in arguments])
     return None
 
 
-def _text(value: Any) -> str | None:
+def _text(value: AstNode | None) -> str | None:
     if isinstance(value, ast.A_Const) and isinstance(value.val, ast.String):
-        return str(value.val.sval)
+        return value.val.sval
     return None
 
 
-def _shown(argument: Any) -> str:
-    return " ".join(RawStream()(argument).split()).replace('"', "")
+def _shown(argument: AstNode) -> str:
+    return " ".join(expression_sql(argument).split()).replace('"', "")
 
 
 def _filled(template: str, arguments: list[str]) -> str:

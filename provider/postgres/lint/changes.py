@@ -1,58 +1,55 @@
 """What a statement does to rows and to those who use the tables while it runs: losses, rewrites and locks."""
 
 from collections.abc import Iterator
-from typing import Any
 
-from pglast import ast, enums
+from postgast import AstNode
+from postgast import nodes as ast
+from postgast import pg_query_pb2 as enums
 
 from provider.postgres.lint import Finding
-from provider.postgres.lint.tree import nodes, strings, table_name
-
-ALTER = enums.AlterTableType
-CONSTRAINT = enums.ConstrType
-OBJECT = enums.ObjectType
+from provider.postgres.lint.tree import nodes, of_kind, strings, table_name
 
 # The same for all rows, so that PostgreSQL keeps it beside the table instead of writing every row.
 _STABLE_DEFAULTS = {"now", "transaction_timestamp", "statement_timestamp", "current_setting"}
 _SERIALS = {"serial", "serial2", "serial4", "serial8", "smallserial", "bigserial"}
 _REWRITES = {
-    ALTER.AT_SetLogged: "SET LOGGED",
-    ALTER.AT_SetUnLogged: "SET UNLOGGED",
-    ALTER.AT_SetTableSpace: "SET TABLESPACE",
-    ALTER.AT_SetAccessMethod: "SET ACCESS METHOD",
+    enums.AT_SetLogged: "SET LOGGED",
+    enums.AT_SetUnLogged: "SET UNLOGGED",
+    enums.AT_SetTableSpace: "SET TABLESPACE",
+    enums.AT_SetAccessMethod: "SET ACCESS METHOD",
 }
-_SWITCHED_OFF = {ALTER.AT_DisableTrig, ALTER.AT_DisableTrigAll, ALTER.AT_DisableTrigUser, ALTER.AT_DisableRowSecurity}
+_SWITCHED_OFF = {enums.AT_DisableTrig, enums.AT_DisableTrigAll, enums.AT_DisableTrigUser, enums.AT_DisableRowSecurity}
 _CONSTRAINTS = {
-    CONSTRAINT.CONSTR_CHECK: "CHECK",
-    CONSTRAINT.CONSTR_FOREIGN: "FOREIGN KEY",
-    CONSTRAINT.CONSTR_NOTNULL: "NOT NULL",
+    enums.CONSTR_CHECK: "CHECK",
+    enums.CONSTR_FOREIGN: "FOREIGN KEY",
+    enums.CONSTR_NOTNULL: "NOT NULL",
 }
 _INDEXES = {
-    CONSTRAINT.CONSTR_PRIMARY: "PRIMARY KEY",
-    CONSTRAINT.CONSTR_UNIQUE: "UNIQUE",
-    CONSTRAINT.CONSTR_EXCLUSION: "EXCLUDE",
+    enums.CONSTR_PRIMARY: "PRIMARY KEY",
+    enums.CONSTR_UNIQUE: "UNIQUE",
+    enums.CONSTR_EXCLUSION: "EXCLUDE",
 }
 
 
-def made_by(statement: Any) -> set[str]:
+def made_by(statement: AstNode) -> set[str]:
     """The tables that a statement makes: nobody else can see them before the file ends."""
     if isinstance(statement, ast.CreateStmt):
         return {table_name(statement.relation)}
-    if isinstance(statement, ast.CreateTableAsStmt):
+    if isinstance(statement, ast.CreateTableAsStmt) and statement.into is not None:
         return {table_name(statement.into.rel)}
     return set()
 
 
-def changes(statement: Any, line: int, fresh: set[str], *, transactional: bool) -> Iterator[Finding]:
+def changes(statement: AstNode, line: int, fresh: set[str], *, transactional: bool) -> Iterator[Finding]:
     """Findings on one statement. ``fresh`` are the tables that the file itself made before it."""
     yield from _losses(statement, line, fresh)
     match statement:
         case ast.IndexStmt():
             yield from _index(statement, line, fresh, transactional=transactional)
         case ast.AlterTableStmt() if table_name(statement.relation) not in fresh:
-            for command in statement.cmds:
+            for command in of_kind(ast.AlterTableCmd, statement.cmds):
                 yield from _alter(command, line, table_name(statement.relation))
-        case ast.DropStmt() if statement.removeType == OBJECT.OBJECT_INDEX:
+        case ast.DropStmt() if statement.remove_type == enums.OBJECT_INDEX:
             yield from _drop_index(statement, line, transactional=transactional)
         case ast.ReindexStmt():
             yield from _reindex(statement, line, transactional=transactional)
@@ -62,7 +59,7 @@ def changes(statement: Any, line: int, fresh: set[str], *, transactional: bool) 
             yield Finding(line, "lock", "REFRESH shuts readers out until it ends", "REFRESH ... CONCURRENTLY")
         case ast.LockStmt():
             yield Finding(line, "lock", "LOCK TABLE holds until the file's end", "take it out")
-        case _ if type(statement).__name__ in ("ClusterStmt", "RepackStmt"):
+        case ast.ClusterStmt():
             yield Finding(line, "rewrite", "CLUSTER writes the table anew", "take it out")
 
 
@@ -71,25 +68,23 @@ def _refuses(line: int, what: str) -> Finding:
     return Finding(line, "transaction", f"{what} refuses to run in a transaction", todo)
 
 
-def _losses(statement: Any, line: int, fresh: set[str]) -> Iterator[Finding]:
+def _losses(statement: AstNode, line: int, fresh: set[str]) -> Iterator[Finding]:
     todo = "migrations only go forward; if the loss is meant, say why in a waiver"
     for node in nodes(statement):
         match node:
-            case ast.DropStmt() if node.removeType != OBJECT.OBJECT_INDEX:
-                kind = node.removeType.name.removeprefix("OBJECT_").lower()
-                names = [
-                    ".".join(strings(item) or strings(getattr(item, "objname", ())) or ["?"]) for item in node.objects
-                ]
-                yield Finding(line, "destructive", f"DROP of {kind} {', '.join(names)}", todo)
+            case ast.DropStmt() if node.remove_type != enums.OBJECT_INDEX:
+                kind = enums.ObjectType.Name(node.remove_type).removeprefix("OBJECT_").lower()
+                names = ", ".join(_dropped(item) for item in node.objects)
+                yield Finding(line, "destructive", f"DROP of {kind} {names}", todo)
             case ast.TruncateStmt():
-                tables = ", ".join(table_name(relation) for relation in node.relations)
+                tables = ", ".join(table_name(relation) for relation in of_kind(ast.RangeVar, node.relations))
                 yield Finding(line, "destructive", f"TRUNCATE of {tables}", todo)
             case ast.DeleteStmt() if table_name(node.relation) not in fresh:
                 yield Finding(line, "destructive", f"rows of {table_name(node.relation)} are deleted", todo)
-            case ast.UpdateStmt() if node.whereClause is None and table_name(node.relation) not in fresh:
+            case ast.UpdateStmt() if node.where_clause is None and table_name(node.relation) not in fresh:
                 yield Finding(line, "destructive", f"every row of {table_name(node.relation)} is changed", todo)
-            case ast.AlterTableCmd() if node.subtype in (ALTER.AT_DropColumn, ALTER.AT_DetachPartition):
-                verb = "DROP of column" if node.subtype == ALTER.AT_DropColumn else "DETACH of a partition"
+            case ast.AlterTableCmd() if node.subtype in (enums.AT_DropColumn, enums.AT_DetachPartition):
+                verb = "DROP of column" if node.subtype == enums.AT_DropColumn else "DETACH of a partition"
                 yield Finding(line, "destructive", f"{verb} {node.name or ''}".rstrip(), todo)
             case ast.AlterTableCmd() if node.subtype in _SWITCHED_OFF:
                 yield Finding(
@@ -97,7 +92,11 @@ def _losses(statement: Any, line: int, fresh: set[str]) -> Iterator[Finding]:
                 )
 
 
-def _index(statement: Any, line: int, fresh: set[str], *, transactional: bool) -> Iterator[Finding]:
+def _dropped(item: AstNode) -> str:
+    return ".".join(strings(item) or (strings(item.objname) if isinstance(item, ast.ObjectWithArgs) else None) or ["?"])
+
+
+def _index(statement: ast.IndexStmt, line: int, fresh: set[str], *, transactional: bool) -> Iterator[Finding]:
     table = table_name(statement.relation)
     if statement.concurrent and transactional:
         yield _refuses(line, "CREATE INDEX CONCURRENTLY")
@@ -106,14 +105,14 @@ def _index(statement: Any, line: int, fresh: set[str], *, transactional: bool) -
         yield Finding(line, "index-blocks", f"writers of {table} wait until the index is made", todo)
 
 
-def _reindex(statement: Any, line: int, *, transactional: bool) -> Iterator[Finding]:
-    if not any(item.defname == "concurrently" for item in statement.params or ()):
+def _reindex(statement: ast.ReindexStmt, line: int, *, transactional: bool) -> Iterator[Finding]:
+    if not any(item.defname == "concurrently" for item in of_kind(ast.DefElem, statement.params)):
         yield Finding(line, "index-blocks", "REINDEX shuts writers out", "REINDEX ... CONCURRENTLY")
     elif transactional:
         yield _refuses(line, "REINDEX CONCURRENTLY")
 
 
-def _drop_index(statement: Any, line: int, *, transactional: bool) -> Iterator[Finding]:
+def _drop_index(statement: ast.DropStmt, line: int, *, transactional: bool) -> Iterator[Finding]:
     if not statement.concurrent:
         todo = "DROP INDEX CONCURRENTLY IF EXISTS, in a file that begins with `-- transactional: false`"
         yield Finding(line, "index-blocks", "DROP INDEX shuts everybody out of its table", todo)
@@ -121,43 +120,43 @@ def _drop_index(statement: Any, line: int, *, transactional: bool) -> Iterator[F
         yield _refuses(line, "DROP INDEX CONCURRENTLY")
 
 
-def _vacuum(statement: Any, line: int, *, transactional: bool) -> Iterator[Finding]:
-    if any(item.defname == "full" for item in statement.options or ()):
+def _vacuum(statement: ast.VacuumStmt, line: int, *, transactional: bool) -> Iterator[Finding]:
+    if any(item.defname == "full" for item in of_kind(ast.DefElem, statement.options)):
         yield Finding(line, "rewrite", "VACUUM FULL writes the table anew", "leave it to autovacuum")
     if transactional:
         yield _refuses(line, "VACUUM")
 
 
-def _alter(command: Any, line: int, table: str) -> Iterator[Finding]:
+def _alter(command: ast.AlterTableCmd, line: int, table: str) -> Iterator[Finding]:
     match command.subtype:
-        case ALTER.AT_AddColumn:
+        case enums.AT_AddColumn if isinstance(command.def_, ast.ColumnDef):
             yield from _new_column(command.def_, line, table)
-        case ALTER.AT_SetNotNull:
+        case enums.AT_SetNotNull:
             todo = "add CHECK (... IS NOT NULL) NOT VALID, VALIDATE it in the next file, then SET NOT NULL is quick"
             yield Finding(line, "not-null", f"SET NOT NULL reads all of {table} while everybody waits", todo)
-        case ALTER.AT_AlterColumnType:
+        case enums.AT_AlterColumnType:
             todo = "add a new column, fill it in batches, and switch"
             yield Finding(line, "rewrite", f"a new type of {table}.{command.name} may write every row anew", todo)
-        case ALTER.AT_AddConstraint:
+        case enums.AT_AddConstraint if isinstance(command.def_, ast.Constraint):
             yield from _constraint(command.def_, line, table)
         case subtype if subtype in _REWRITES:
             yield Finding(line, "rewrite", f"{_REWRITES[subtype]} writes {table} anew", "take it out")
 
 
-def _constraint(constraint: Any, line: int, table: str) -> Iterator[Finding]:
+def _constraint(constraint: ast.Constraint, line: int, table: str) -> Iterator[Finding]:
     kind = constraint.contype
     if kind in _CONSTRAINTS and not constraint.skip_validation:
         todo = "add it NOT VALID, and VALIDATE CONSTRAINT in a file of its own"
         yield Finding(line, "constraint-scan", f"{_CONSTRAINTS[kind]} reads all of {table} while writers wait", todo)
-    elif kind in _INDEXES and constraint.indexname is None:
+    elif kind in _INDEXES and not constraint.indexname:
         todo = "make the index CONCURRENTLY in a file before this one, then ADD CONSTRAINT ... USING INDEX"
         yield Finding(line, "index-blocks", f"{_INDEXES[kind]} makes an index on {table} while everybody waits", todo)
 
 
-def _new_column(column: Any, line: int, table: str) -> Iterator[Finding]:
-    constraints = {item.contype: item for item in column.constraints or ()}
-    default = constraints.get(CONSTRAINT.CONSTR_DEFAULT)
-    if CONSTRAINT.CONSTR_NOTNULL in constraints and default is None:
+def _new_column(column: ast.ColumnDef, line: int, table: str) -> Iterator[Finding]:
+    constraints = {item.contype: item for item in of_kind(ast.Constraint, column.constraints)}
+    default = constraints.get(enums.CONSTR_DEFAULT)
+    if enums.CONSTR_NOTNULL in constraints and default is None:
         todo = "give it a DEFAULT, or add it without NOT NULL"
         yield Finding(line, "not-null", f"{table}.{column.colname} is NOT NULL and has no DEFAULT", todo)
     if _varies(column, constraints, default):
@@ -165,14 +164,14 @@ def _new_column(column: Any, line: int, table: str) -> Iterator[Finding]:
         yield Finding(line, "rewrite", f"the values of {table}.{column.colname} are written into every row", todo)
     for constraint in constraints.values():
         # Old rows have NULL or the default in the new column, and are read all the same.
-        if constraint.contype != CONSTRAINT.CONSTR_NOTNULL:
+        if constraint.contype != enums.CONSTR_NOTNULL:
             yield from _constraint(constraint, line, table)
 
 
-def _varies(column: Any, constraints: dict[Any, Any], default: Any) -> bool:
+def _varies(column: ast.ColumnDef, constraints: dict[int, ast.Constraint], default: ast.Constraint | None) -> bool:
     """Whether each row gets a value of its own."""
-    names = strings(column.typeName.names) or [""]
-    if names[-1] in _SERIALS or {CONSTRAINT.CONSTR_IDENTITY, CONSTRAINT.CONSTR_GENERATED} & set(constraints):
+    names = strings(column.type_name.names if column.type_name else None) or [""]
+    if names[-1] in _SERIALS or {enums.CONSTR_IDENTITY, enums.CONSTR_GENERATED} & set(constraints):
         return True
-    calls = [strings(node.funcname) or ["?"] for node in nodes(default) if isinstance(node, ast.FuncCall)]
+    calls = [strings(node.funcname) or ["?"] for node in of_kind(ast.FuncCall, nodes(default))]
     return any(name[-1] not in _STABLE_DEFAULTS for name in calls)

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from pglast import ast
+from postgast import AstNode
+from postgast import nodes as ast
 
 from provider.postgres.lint import Finding
 from provider.postgres.lint.accepted import Accepted
@@ -75,7 +75,7 @@ def _statement(statement: Statement, place: Place, fresh: set[str], *, transacti
                 yield from reach(inner.tree, inner.line, where)
 
 
-def _tree(tree: Any, line: int, place: Place, fresh: set[str], *, transactional: bool) -> Iterator[Finding]:
+def _tree(tree: AstNode, line: int, place: Place, fresh: set[str], *, transactional: bool) -> Iterator[Finding]:
     yield from changes(tree, line, fresh, transactional=transactional)
     yield from reach(tree, line, place)
     fresh |= made_by(tree)

@@ -28,10 +28,12 @@ OLD = GOOD.replace("go1.26.0", "go1.24.9")
 
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, and a PATH on which `go` and `rustfs` are what the test puts into tmp_path/bin."""
+    """An empty cache, no package index, and a PATH on which `go` and `rustfs` are what the test puts into tmp_path/bin."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
     monkeypatch.setenv("GO_CALLS", str(tmp_path / "calls"))
     return tmp_path / "calls"
 
@@ -43,7 +45,7 @@ def use(tmp_path: Path, script: str, name: str = "go") -> None:
 
 
 @pytest.mark.usefixtures("calls")
-def test_without_go_the_message_says_what_to_install() -> None:
+def test_without_go_and_its_wheel_the_message_says_what_to_install() -> None:
     if shutil.which("go"):
         pytest.skip("this machine has go in /usr/bin")
     with pytest.raises(UserError, match=r"go is not on the PATH.*install Go 1\.26 or later"):

@@ -13,8 +13,8 @@ import pytest
 from valkey.exceptions import NoPermissionError
 
 from components.mapping import backup_names as names
-from pods.backup_agent import repository
-from pods.backup_agent.repository import BASE, DUMP, RDB
+from pods.backup_agent import kinds, repository
+from pods.backup_agent.kinds import BASE, DUMP, RDB
 from tests.support import backups
 from tools.operations import backup as command
 from tools.operations.recovery import logical, point_in_time, snapshot, taking, verify
@@ -229,7 +229,7 @@ def test_backups_are_listed_and_one_that_is_overdue_is_an_exit_code(
 ) -> None:
     assert backups.run(live_stack, "backup", "--list") == 0
     shown = capsys.readouterr().out
-    for kind in repository.KINDS:
+    for kind in kinds.KINDS:
         assert re.search(rf"^{kind} +\d{{8}}T\d{{9}}Z +[\d.]+ MB", shown, re.MULTILINE), shown
     assert backups.run(live_stack, "backup", "--check") == 0
     with backups.spoiled(context, f"{DUMP}/latest.json"):

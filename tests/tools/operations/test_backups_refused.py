@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pods.backup_agent import repository, wal
-from pods.backup_agent.repository import BASE, DUMP, RDB, WAL, Backup
+from pods.backup_agent.kinds import BASE, DUMP, RDB, WAL
+from pods.backup_agent.repository import Backup
 from provider.errors import ProviderError
 from tests.support import backups
 from tools.operations import backup as command

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TextIO
 
 from tools.local.console import Console, Step
+from tools.local.engine import go
+from tools.local.engine.go import Go
+from tools.local.engine.once import fill_once
 from tools.local.errors import UserError
-from tools.local.locks import lock
 from tools.local.paths import cache_directory, short
 
 MODULES = Path(__file__).parent
-GO_MINIMUM = (1, 26)
 GIGABYTE = 10**9
 LOG_TAIL_LINES = 15
 DISK_FULL = "no space left on device"
@@ -127,45 +128,28 @@ def place(tool: Tool) -> Path:
 def ensure(tool: Tool, console: Console) -> Path:
     """The directory of the built tool, built now if it must be, with progress.
 
-    Raises ``UserError``: no Go, too old a Go, no room, or a failed build (the end of its output, and where its log is).
+    Raises ``UserError``: no Go and no wheel of it, too old a Go, no room, or a failed build (the end of its output,
+    and where its log is).
     """
     target = place(tool)
     if target.exists():
         return target
-    _check_go()
-    parent = target.parent
-    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    builder = go.ensure(console)
+    log = target.parent / f"{tool.name}.log"
+
+    def fill(partial: Path) -> None:
+        _check_room(tool, target.parent, builder)
+        _build(tool, partial, log, step, builder)
+
     with console.step(tool.name) as step:
         step.update(f"building {tool.name} {version(tool)} from source, once; this takes minutes")
-        with lock(parent / f".{tool.name}.lock", lambda pid: step.update(f"waiting for another build (pid {pid})")):
-            if not target.exists():
-                for left_over in parent.glob(f".{tool.name}.partial-*"):
-                    shutil.rmtree(left_over, ignore_errors=True)
-                partial = parent / f".{tool.name}.partial-{os.getpid()}"
-                partial.mkdir()
-                _check_room(tool, parent)
-                _build(tool, partial, parent / f"{tool.name}.log", step)
-                partial.rename(target)
+        fill_once(target, tool.name, step, fill)
         step.done(f"{tool.name} {version(tool)} built")
     return target
 
 
-def _check_go() -> None:
-    todo = "install Go 1.26 or later (https://go.dev/dl) and put it on the PATH"
-    if shutil.which("go") is None:
-        raise UserError("go is not on the PATH, and the tools of the local stack are not built yet", todo)
-    shown = subprocess.run(["go", "env", "GOVERSION"], cwd=MODULES, capture_output=True, text=True, check=False)
-    found = re.match(r"go(\d+)\.(\d+)", shown.stdout)
-    if shown.returncode:
-        raise UserError(f"go does not run: {shown.stderr.strip()}", todo)
-    if found and (int(found[1]), int(found[2])) < GO_MINIMUM:
-        raise UserError(f"{shown.stdout.strip()} on the PATH is too old", todo)
-
-
-def _check_room(tool: Tool, parent: Path) -> None:
-    shown = subprocess.run(
-        ["go", "env", "GOCACHE", "GOMODCACHE"], cwd=MODULES, capture_output=True, text=True, check=False
-    )
+def _check_room(tool: Tool, parent: Path, builder: Go) -> None:
+    shown = builder.ask(MODULES, "env", "GOCACHE", "GOMODCACHE")
     needed: dict[int, tuple[Path, int]] = {}
     places = [Path(line) for line in shown.stdout.split("\n") if line] or [parent]
     for directory in places:
@@ -182,7 +166,7 @@ def _check_room(tool: Tool, parent: Path) -> None:
             )
 
 
-def _build(tool: Tool, target: Path, log: Path, step: Step) -> None:
+def _build(tool: Tool, target: Path, log: Path, step: Step, builder: Go) -> None:
     with log.open("w", encoding="utf-8") as output:
         for build in tool.builds:
             flags = "-s -w"
@@ -190,12 +174,9 @@ def _build(tool: Tool, target: Path, log: Path, step: Step) -> None:
                 flags += f" -X {build.version_variable}={version(tool)}"
             step.update(f"building {build.module} {version(tool)}")
             arguments = ["build", "-v", "-trimpath", "-ldflags", flags, "-o", str(target / build.module), build.package]
-            _go(build, arguments, step, output, log)
+            _compile(build, builder, arguments, step, output, log)
     if tool.files:
-        shown = subprocess.run(
-            ["go", "list", "-m", "-f", "{{.Dir}}", tool.files_of],
-            cwd=MODULES / tool.builds[0].module, env=_environment(), capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        shown = builder.ask(MODULES / tool.builds[0].module, "list", "-m", "-f", "{{.Dir}}", tool.files_of)
         if shown.returncode:
             raise UserError(f"go can't find the sources of {tool.files_of}", "run make up again", shown.stderr)
         for name in tool.files:
@@ -204,17 +185,12 @@ def _build(tool: Tool, target: Path, log: Path, step: Step) -> None:
             copy.chmod(0o755)
 
 
-def _environment() -> dict[str, str]:
-    # A workspace or flags of the user's own would change what is built.
-    return {**os.environ, "GOWORK": "off", "GOFLAGS": "-mod=readonly"}
-
-
-def _go(build: Build, arguments: list[str], step: Step, output: TextIO, log: Path) -> None:
-    """Run go and show how far it is. Raises ``UserError``."""
+def _compile(build: Build, builder: Go, arguments: list[str], step: Step, output: TextIO, log: Path) -> None:
+    """Run ``go build`` and show its progress. Raises ``UserError``."""
     tail: deque[str] = deque(maxlen=LOG_TAIL_LINES)
     compiled = downloaded = 0
     with subprocess.Popen(
-        ["go", *arguments], cwd=MODULES / build.module, env=_environment(), text=True, errors="replace",
+        builder.command(*arguments), cwd=MODULES / build.module, env=builder.environment(), text=True, errors="replace",
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0,
     ) as process:  # fmt: skip
         try:

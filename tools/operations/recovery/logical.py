@@ -10,7 +10,8 @@ from psycopg import sql
 
 from components.mapping import roles
 from pods.backup_agent import jobs, repository
-from pods.backup_agent.repository import DUMP, Backup
+from pods.backup_agent.kinds import DUMP
+from pods.backup_agent.repository import Backup
 from provider.errors import ProviderError
 from provider.postgres.server import Server
 from provider.postgres.session import Connection

@@ -10,7 +10,8 @@ import psycopg
 
 from pods.backup_agent import facts, jobs, repository, wal
 from pods.backup_agent.errors import BackupError
-from pods.backup_agent.repository import BASE, WAL, Backup
+from pods.backup_agent.kinds import BASE, WAL
+from pods.backup_agent.repository import Backup
 from provider.errors import ProviderError
 from provider.postgres.server import Server
 from tools.operations.recovery import servers, verify

@@ -9,7 +9,8 @@ from pathlib import Path
 import valkey as client_library
 
 from pods.backup_agent import jobs, repository
-from pods.backup_agent.repository import RDB, Backup
+from pods.backup_agent.kinds import RDB
+from pods.backup_agent.repository import Backup
 from provider.errors import ProviderError
 from provider.valkey.server import Server
 from tools.operations.recovery import servers

@@ -7,7 +7,8 @@ from typing import Self
 
 from pods.backup_agent import jobs, wal
 from pods.backup_agent.errors import BackupError
-from pods.backup_agent.repository import BASE, DUMP, WAL, Backup
+from pods.backup_agent.kinds import BASE, DUMP, WAL
+from pods.backup_agent.repository import Backup
 from provider.errors import ProviderError
 from tools.operations.recovery.context import SCRIPTS, Context, Say, as_provider_errors, connected
 

