@@ -1,6 +1,5 @@
-"""``python -m tools.reference.schemas [--check]``: the JSON Schemas of the mapping and the contract, as committed files."""
+"""``schemas``: the JSON Schemas of the mapping and the contract, as committed files."""
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -23,20 +22,17 @@ def text(model: type[BaseModel]) -> str:
     return json.dumps(schema, indent=2, sort_keys=True) + "\n"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0, or 1 when ``--check`` finds a file that is not current."""
-    parser = argparse.ArgumentParser(prog="python -m tools.reference.schemas", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is not current")
-    options = parser.parse_args(arguments)
-    stale = [name for name, model in FILES.items() if not Path(name).exists() or Path(name).read_text() != text(model)]
+def run(*, check: bool) -> int:
+    """Exit code 0, or 1 when ``check`` finds a file that is not current."""
+    stale = [
+        name
+        for name, model in FILES.items()
+        if not Path(name).exists() or Path(name).read_text(encoding="utf-8") != text(model)
+    ]
     for name in stale:
-        if options.check:
-            print(f"{name} is not current; run: python -m tools.reference.schemas", file=sys.stderr)
+        if check:
+            print(f"{name} is not current; run: python -m tools schemas", file=sys.stderr)
         else:
-            Path(name).write_text(text(FILES[name]))
+            Path(name).write_text(text(FILES[name]), encoding="utf-8")
             print(f"wrote {name}")
-    return 1 if stale and options.check else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return 1 if stale and check else 0

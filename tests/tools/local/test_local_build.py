@@ -131,7 +131,7 @@ def test_a_pulumi_on_the_path_is_taken_when_it_is_recent_enough(tmp_path: Path, 
 
 
 def test_the_first_part_needs_nothing_but_the_standard_library() -> None:
-    names = "tools.local.cli, tools.local.bootstrap, tools.local.engine.build, tools.local.engine.tools"
+    names = "tools.cli.main, tools.local.bootstrap, tools.local.engine.build, tools.local.engine.tools"
     check = f"import {names}, sys; bad = {{'yaml', 'psutil', 'pydantic', 'pulumi'}} & set(sys.modules); sys.exit(str(bad) if bad else 0)"
     done = subprocess.run(
         [sys.executable, "-S", "-c", check], cwd=build.MODULES.parents[1], capture_output=True, text=True, check=False

@@ -102,8 +102,8 @@ def test_the_commands_of_the_gitlab_example_are_those_of_the_workflows() -> None
     text = GITLAB.read_text()
     for command in (
         "pulumi preview --json",
-        "python -m tools.review previews/*.json",
-        "python -m tools.review.publish comment.md",
+        "python -m tools review previews/*.json",
+        "python -m tools review publish comment.md",
         "--expect-no-changes",
     ):
         assert command in text and any(command in file.read_text() for file in WORKFLOWS), command
