@@ -3,7 +3,7 @@ PYTHON ?= python3
 TOOLS := $(PYTHON) -m tools
 WITH_YES = $(if $(filter 1 y yes true,$(YES)),--yes)
 WITH_STACK = $(if $(STACK),--stack '$(STACK)')
-MIGRATIONS = $(TOOLS) migrations $(subst migrate-,,$@) $(WITH_STACK) $(if $(SCHEMA),--schema '$(SCHEMA)') $(if $(VERSION),--version '$(VERSION)') $(ARGS)
+MIGRATIONS = $(TOOLS) migrations $(subst migrate-,,$@) $(WITH_STACK) $(if $(SCHEMA),--schema '$(SCHEMA)')
 
 .DEFAULT_GOAL := help
 
@@ -41,8 +41,11 @@ restore:
 	@$(TOOLS) restore $(WITH_STACK) $(if $(STORE),--store '$(STORE)') $(if $(TO),--to '$(TO)') $(if $(NAME),--name '$(NAME)') $(ARGS)
 
 .PHONY: migrate-status migrate-apply migrate-verify migrate-baseline migrate-repair
-migrate-status migrate-apply migrate-verify migrate-baseline migrate-repair:
-	@$(MIGRATIONS)
+migrate-status migrate-apply migrate-verify:
+	@$(MIGRATIONS) $(ARGS)
+
+migrate-baseline migrate-repair:
+	@$(MIGRATIONS) $(if $(VERSION),--version '$(VERSION)') $(ARGS)
 
 .PHONY: review
 review:

@@ -42,8 +42,8 @@ def parser(command: Command) -> argparse.ArgumentParser:
     """The parser of one command."""
     made = _Parser(
         prog=f"{program()} {command.name}",
-        description=_wrapped(command.description),
-        epilog=_epilog(command),
+        description=_literal(_wrapped(command.description)),
+        epilog=_literal(_epilog(command)),
         formatter_class=_Formatter,
         allow_abbrev=False,
     )
@@ -65,6 +65,11 @@ def _wrapped(text: str) -> str:
     if text.startswith(" "):
         return text
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _literal(text: str) -> str:
+    """Description or epilog as argparse takes it: it formats them with % only when they name the program."""
+    return _escaped(text) if "%(prog)" in text else text
 
 
 def _escaped(text: str) -> str:

@@ -67,7 +67,7 @@ COMMANDS = (
             Argument("--report-url", "where the full report is available, for a link in the comment", metavar="URL",
                      default=""),
         ),
-        machine_output=True, exit_2="a risk reaches the threshold and no label approves it", make=Make("review", "STACK=dev"),
+        machine_output=True, exit_2="the check fails, because a risk reaches the threshold and no label approves it", make=Make("review", "STACK=dev"),
     ),
     Command(
         "review publish", "post a comment on a pull request, or update the one that is there", Group.REVIEW, _publish,

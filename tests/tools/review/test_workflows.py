@@ -89,7 +89,7 @@ def test_after_a_deployment_nothing_is_left_to_change() -> None:
 def test_drift_is_looked_for_on_a_schedule() -> None:
     workflow = load(ROOT / ".github" / "workflows" / "deploy.yml")
     # YAML 1.1 reads the key `on` as a boolean.
-    assert workflow[True]["schedule"] and "operations drift" in str(workflow["jobs"]["drift"])  # type: ignore[index]
+    assert workflow[True]["schedule"] and "tools drift --stack" in str(workflow["jobs"]["drift"])  # type: ignore[index]
 
 
 def test_the_engine_is_the_one_that_the_local_stack_pins() -> None:
