@@ -57,6 +57,11 @@ def test_clean_and_destroy_remove_nothing_unasked(stack: LocalStack) -> None:
     assert "make destroy YES=1" in one_line(stack.run("destroy"))
     assert "make clean YES=1" in one_line(stack.run("clean"))
     assert stack.state.exists(), "data would be lost in a script that nobody watches"
+    for command in (["make", "destroy"], ["make", "clean", "YES=0"]):
+        asked = subprocess.run(command, cwd=PROJECT, env=stack.environment, stdin=subprocess.DEVNULL, check=False)
+        assert asked.returncode != 0 and stack.state.exists()
+    subprocess.run(["make", "clean", "YES=1"], cwd=PROJECT, env=stack.environment, stdin=subprocess.DEVNULL, check=True)
+    assert not stack.state.exists(), "the remedy that was printed does not work"
 
 
 @pytest.mark.parametrize(("answer", "left"), [(b"n\n", True), (b"\n", True), (b"y\n", False)])
