@@ -31,9 +31,9 @@ def run(*, check: bool) -> int:
     ]
     for name in stale:
         if check:
-            print(f"{name} is not current; run: python -m tools schemas", file=sys.stderr)
+            print(f"{name} is not current; run: python3 -m tools schemas", file=sys.stderr)
         else:
-            Path(name).parent.mkdir(exist_ok=True)
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).write_text(text(FILES[name]), encoding="utf-8")
             print(f"wrote {name}")
     return 1 if stale and check else 0

@@ -22,7 +22,7 @@ def test_a_stale_schema_is_named_with_the_command_that_renews_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert schemas.run(check=True) == 1
-    assert "schemas/contract.schema.json is not current; run: python -m tools schemas" in capsys.readouterr().err
+    assert "schemas/contract.schema.json is not current; run: python3 -m tools schemas" in capsys.readouterr().err
     assert schemas.run(check=False) == 0 and schemas.run(check=True) == 0
 
 
