@@ -22,7 +22,7 @@ destroy clean:
 	@$(TOOLS) $@ $(WITH_YES) $(ARGS)
 
 env:
-	@$(TOOLS) env $(MODULE)
+	@$(TOOLS) env $(if $(MODULE),'$(MODULE)')
 
 pulumi:
 	@$(TOOLS) pulumi $(ARGS)

@@ -99,6 +99,7 @@ class Command:
     arguments: tuple[Argument, ...] = ()
     passes_on_to: str = ""  # the program that gets every argument that the command does not have
     takes_all: bool = False  # ... or every argument but --help
+    pass_on: Callable[[str], str] = str  # how such an argument is passed on
     machine_output: bool = False  # standard output is for programs: progress goes to standard error
     exit_2: str = ""  # when the exit code is 2
     make: Make | None = None

@@ -5,7 +5,7 @@ from pathlib import Path
 from pods.valkey_upkeep.keys import RATE
 from provider.postgres.lint import RULES
 from tools.cli.command import Argument, Command, Group, Invocation, Make, positive
-from tools.cli.files import given
+from tools.cli.files import given, given_test
 from tools.cli.review import MAPPING
 
 PARTS = ("no-op", "first-up", "growth")
@@ -67,7 +67,7 @@ def _factors(text: str) -> list[int]:
 
 COMMANDS = (
     Command(
-        "test", "run the tests", Group.DEVELOPMENT, _test, passes_on_to="pytest", takes_all=True,
+        "test", "run the tests", Group.DEVELOPMENT, _test, passes_on_to="pytest", takes_all=True, pass_on=given_test,
         make=Make("test", "runs lint first; ARGS goes to pytest"), details="Builds what the tests need first.",
     ),
     Command(

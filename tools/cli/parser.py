@@ -146,7 +146,7 @@ def parse(command: Command, arguments: Sequence[str]) -> Invocation:
     made = parser(command)
     if command.takes_all:
         rest = arguments[1:] if arguments[:1] == ["--"] else arguments
-        return Invocation(made.parse_args([]), tuple(rest))
+        return Invocation(made.parse_args([]), tuple(map(command.pass_on, rest)))
     at = list(arguments).index("--") if "--" in arguments and command.passes_on_to else len(arguments)
     options, rest = made.parse_known_args(list(arguments[:at]))
     rest = [*rest, *arguments[at + 1 :]]

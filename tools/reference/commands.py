@@ -37,7 +37,7 @@ def page() -> Page:
     for group in Group:
         members = [command for command in COMMANDS if command.group is group]
         blocks += [f"## {group.value}", *(block for command in members for block in _command(command))]
-    return Page(PATH, TITLE, "Reference", "\n\n".join(blocks) + "\n")
+    return Page(PATH, TITLE, "Overview", "\n\n".join(blocks) + "\n")
 
 
 def _command(command: Command) -> list[str]:

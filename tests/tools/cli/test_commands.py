@@ -204,6 +204,12 @@ def test_a_file_is_looked_for_where_the_user_is(tmp_path: Path) -> None:
     assert refused.returncode == 1 and "mine.yaml:1:1: 'modules' is missing" in refused.stderr
 
 
+def test_tests_are_looked_for_where_the_user_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT / "tests" / "tools")
+    passed_on = parser.parse(by_name("test"), ["cli/test_commands.py::test_x", "-k", "help", "cli"]).passed_on
+    assert passed_on == ("tests/tools/cli/test_commands.py::test_x", "-k", "help", "tests/tools/cli")
+
+
 def makefile_targets() -> set[str]:
     text = (ROOT / "Makefile").read_text()
     return {name for line in re.findall(r"^\.PHONY:(.*)$", text, re.MULTILINE) for name in line.split()}
