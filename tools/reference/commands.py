@@ -26,7 +26,7 @@ EXIT_CODES = (
     ("1", "an error or a mistake: the last line on standard error names what is wrong and what to do"),
     ("2", "the command worked and found something; each command below says what"),
     ("130", "interrupted with Ctrl-C"),
-    ("141", "whoever read the output left before its end, as in `... | head`"),
+    ("141", "whoever read the output left before its end, as in `... \\| head`"),
 )
 
 
@@ -49,18 +49,24 @@ def _command(command: Command) -> list[str]:
         else "",
         "Works on the local stack." if command.scope is Scope.LOCAL else "",
     ]
-    blocks = [f"### {command.name}", prose(command.description), " ".join(fact for fact in facts if fact)]
+    blocks = [f"### {command.name}", _text(command.description), " ".join(fact for fact in facts if fact)]
     rows = [
-        (code(argument.usage), prose(argument.sentence) + _required(argument)) for argument in command.all_arguments
+        (code(argument.usage), _text(argument.sentence) + _required(argument)) for argument in command.all_arguments
     ]
     blocks.append(table(("argument", "meaning"), rows) or "")
     if command.details:
-        blocks.append(f"```text\n{command.details}\n```" if "\n" in command.details else prose(command.details))
+        blocks.append(f"```text\n{command.details}\n```" if "\n" in command.details else _text(command.details))
     return [block for block in blocks if block]
 
 
+def _text(text: str) -> str:
+    """Text of the registry: what stands between backticks is code there as well."""
+    parts = text.split("`")
+    return "".join(code(part) if at % 2 else prose(part) for at, part in enumerate(parts))
+
+
 def _note(text: str) -> str:
-    return f" ({prose(text)})" if text else ""
+    return f" ({_text(text)})" if text else ""
 
 
 def _required(argument: Argument) -> str:

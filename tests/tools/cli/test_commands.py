@@ -10,33 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import BARE, CHEAP, PROGRAM
 from tools.cli import parser
 from tools.cli.command import Argument, Command, Group, Scope
 from tools.cli.registry import COMMANDS
 from tools.local.paths import ROOT
 from tools.reference import commands as reference
 
-PROGRAM = [sys.executable, str(ROOT / "tools")]
 NAMES = [command.name for command in COMMANDS]
-# Without HOME, in an ASCII locale that Python must not replace.
-BARE = {"PATH": os.environ["PATH"], "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 TIMEOUT_SECONDS = 120
-# Arguments with which a command ends soon where there is no local stack, without starting, building or writing anything.
-CHEAP = {
-    "down": [],
-    "destroy": ["--yes"],
-    "clean": ["--yes"],
-    "env": ["scanner"],
-    "pulumi": ["stack"],
-    "undelete": ["evidence/a"],
-    "docs": ["--check"],
-    "schemas": ["--check"],
-    "check-mapping": [],
-    "check-migrations": [],
-    "review": ["--stack", "local"],
-    "review publish": ["no-such-file", "--number", "1"],
-    **{command.name: [] for command in COMMANDS if command.group is Group.DAY_TWO and command.name != "undelete"},
-}
 # They start servers, build programs, or run for minutes.
 HEAVY = {"up", "preview", "refresh", "test", "lint", "format", "bench", "bench keyspace", "kubernetes-plugin"}
 
