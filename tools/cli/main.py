@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from tools.cli import parser
-from tools.cli.command import Command, Group, Invocation, Scope
+from tools.cli.command import Command, Group, Invocation
 from tools.local import bootstrap
 from tools.local.console import console
 from tools.local.errors import UserError
@@ -94,8 +94,8 @@ def run(command: Command, invocation: Invocation, prepare: Callable[[], None] | 
 
 def _may_run_here(command: Command, invocation: Invocation) -> bool:
     """Whether the user's own Python can run the command: one on another stack, with the program's packages installed."""
-    elsewhere = command.scope in (Scope.ANY, Scope.NAMED) and not command.uses_local_stack(invocation.options)
-    return elsewhere and bootstrap.has_packages()
+    runs_in_pipelines = command.group in (Group.DAY_TWO, Group.REVIEW)
+    return runs_in_pipelines and not command.uses_local_stack(invocation.options) and bootstrap.has_packages()
 
 
 def _enter(arguments: Sequence[str], *, own: bool) -> None:

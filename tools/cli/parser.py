@@ -137,7 +137,9 @@ def help_of(arguments: Sequence[str]) -> str | None:
     family = [command for command in COMMANDS if command.name.startswith(f"{before[0]} ")]
     if asked[0] == 1 and family and all(command.name != before[0] for command in COMMANDS):
         return overview(family)
-    command, _ = find(before)
+    command, after = find(before)
+    if command.takes_all and after[0] not in HELP:
+        return None
     return parser(command).format_help()
 
 
