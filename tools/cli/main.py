@@ -71,7 +71,9 @@ def run(command: Command, invocation: Invocation, prepare: Callable[[], None] | 
     try:
         if prepare:
             prepare()
-        return command.run(invocation)
+        code = command.run(invocation)
+        # A program that a signal ended has a negative code.
+        return code if code >= 0 else 128 - code
     except UserError as error:
         return _fail(str(error), error.details)
     except KeyboardInterrupt:
