@@ -26,6 +26,7 @@ EXIT_CODES = (
     ("1", "an error or a mistake: the last line on standard error names what is wrong and what to do"),
     ("2", "the command worked and found something; each command below says what"),
     ("130", "interrupted with Ctrl-C"),
+    ("128 + N", "the engine or another program that the command ran was ended by signal N"),
     ("141", "whoever read the output left before its end, as in `... \\| head`"),
 )
 
