@@ -2,7 +2,7 @@
 
 Everything else about the keys comes from here: the ``config:`` block of ``Pulumi.yaml``, the page
 ``docs/reference/configuration.md`` and the messages about wrong values. After a change run
-``python -m tools.reference.config`` and ``make docs``.
+``python3 -m tools schemas`` and ``make docs``.
 """
 
 from collections.abc import Mapping as Dictionary

@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def audit_arguments(command: argparse.ArgumentParser) -> None:
-    """What ``keys`` takes, here and as a make target."""
+    """The options of ``keys``."""
     shape = command.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print a JSON document")
     shape.add_argument("--prometheus", action="store_true", help="print metrics in Prometheus' text format")

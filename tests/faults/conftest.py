@@ -66,7 +66,7 @@ def small_stack(tmp_path_factory: pytest.TempPathFactory, watchdog: Watchdog) ->
         finally:
             if stack.shares_object_store:
                 stack.run("destroy", "--yes")
-            stack.run("clean", "--force")
+            stack.run("clean", "--yes")
 
 
 @pytest.fixture(scope="session")

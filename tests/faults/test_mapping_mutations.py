@@ -140,7 +140,11 @@ def test_the_command_line_tells_it_in_lines_with_places(mutation: bytes, tmp_pat
     file = tmp_path / FILE
     file.write_bytes(mutation)
     result = subprocess.run(
-        [sys.executable, "-m", "components.mapping", str(file)], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tools", "check-mapping", str(file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 1 and not result.stdout
     assert all(LOCATED.match(line) for line in result.stderr.splitlines()), result.stderr
@@ -167,12 +171,12 @@ BOMBS = {
 }
 
 UNDER_A_LIMIT = """
-import resource, sys
+import pathlib, resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
-from components.mapping.__main__ import main
+from tools.development.mapping import check
 for file in sys.argv[1:]:
-    main([file])
+    check(pathlib.Path(file))
     print("==", file, file=sys.stderr)
 """
 

@@ -32,7 +32,7 @@ def stack(reserved_stack: reserved.Reserved) -> LocalStack:
 
 def test_nothing_is_left_to_do_and_nothing_drifts(stack: LocalStack) -> None:
     stack.must("preview", "--expect-no-changes")
-    drift = stack.run("operate", "drift")
+    drift = stack.run("drift")
     assert drift.returncode == 0, drift.stdout + drift.stderr
 
 
@@ -128,9 +128,9 @@ def test_kubernetes_manifests_and_a_shell_get_the_same_names(stack: LocalStack) 
 
 
 def test_a_backup_of_it_is_whole(stack: LocalStack) -> None:
-    said = stack.must("operate", "backup")
+    said = stack.must("backup")
     assert "postgres/dump" in said and "is in bucket" in said, said
-    stack.must("operate", "restore", "--store", "postgres")
+    stack.must("restore", "--store", "postgres")
 
 
 def test_a_hostile_mapping_stops_a_preview_and_an_up_with_its_place_and_touches_nothing(stack: LocalStack) -> None:

@@ -37,7 +37,7 @@ def copy(watchdog: Watchdog) -> Iterator[Path]:
     try:
         yield project
     finally:
-        stack.run("clean", "--force")
+        stack.run("clean", "--yes")
         shutil.rmtree(place)
 
 

@@ -30,6 +30,13 @@ from tools.offline_plugins import install
 ADMIN = "provisioner"
 MINE = "rolname IN ('signer', 'scanner_owner', 'stellaops_connect')"
 TIMEOUT_SECONDS = 300
+# In the environment of this test's stack; the command line would prepare that of the local one.
+DRIFT = """
+import argparse, sys
+from tools.operations import drift
+from tools.operations.stack import Stack
+sys.exit(drift.run(Stack.load("local"), argparse.Namespace(store=["postgres"], json=False)))
+"""
 
 # One worker: each starts an object store for them.
 pytestmark = pytest.mark.xdist_group("admin_without_superuser")
@@ -124,9 +131,7 @@ def test_up_refresh_drift_and_destroy_need_no_superuser(provisioned: Provisioned
     provisioned.pulumi("up", "--yes", "--skip-preview")
     provisioned.pulumi("preview", "--expect-no-changes")
     provisioned.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
-    shown = provisioned.run(
-        sys.executable, "-m", "tools.operations", "drift", "--stack", "local", "--store", "postgres"
-    )
+    shown = provisioned.run(sys.executable, "-c", DRIFT)
     assert shown == "no drift in postgres: as the mapping says\n"
 
     with provisioned.login("scanner") as scanner:

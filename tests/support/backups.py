@@ -9,10 +9,11 @@ from typing import Any
 from unittest.mock import patch
 
 from tests.support.stack import LocalStack
+from tools.cli.main import dispatch
+from tools.local import commands
 from tools.local.paths import State
 from tools.local.servers import restored
 from tools.local.servers.postgres import Postgres
-from tools.operations.__main__ import main
 from tools.operations.recovery.context import Context
 from tools.operations.stack import Stack
 
@@ -35,8 +36,12 @@ def variables(live: LocalStack) -> dict[str, str]:
 def run(live: LocalStack, *arguments: str) -> int:
     """`make COMMAND`, in this process; its exit code. Output goes where the process prints."""
     stack = context_of(live).stack
-    with patch.dict(os.environ, variables(live)), patch.object(Stack, "load", lambda _name: stack):
-        return main(arguments)
+    with (
+        patch.dict(os.environ, variables(live)),
+        patch.object(commands, "use_environment_of", lambda _name: None),
+        patch.object(Stack, "load", lambda _name: stack),
+    ):
+        return dispatch(arguments)
 
 
 def files(context: Context, prefix: str) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ from tools.operations.stack import Stack
 
 
 def stack_of(live: LocalStack) -> Stack:
-    """The stack as ``python -m tools.operations --stack local`` reads it; outputs are those that the tests have already."""
+    """The stack as ``python -m tools COMMAND --stack local`` reads it; outputs are those that the tests have already."""
     config = {
         key if ":" in key else f"stellaops-storage:{key}": value
         for key, value in {**live.config, "objectStore:target": live.config["target"]}.items()

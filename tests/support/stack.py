@@ -138,4 +138,4 @@ def temporary_stack(directory: Path, watchdog: Watchdog, project: Path = PROJECT
     finally:
         if stack.shares_object_store:
             stack.run("destroy", "--yes")
-        stack.run("clean", "--force")
+        stack.run("clean", "--yes")

@@ -1,1 +1,1 @@
-"""Measurements, run by hand: ``python -m tools.bench.NAME``. They print numbers and judge nothing."""
+"""Measurements, run by hand: ``python3 -m tools bench``. They print numbers and judge nothing."""

@@ -1,4 +1,4 @@
-"""``make keys`` on a million keys: how long it takes, and how long any step of it keeps the server from other clients.
+"""``bench keyspace``: the command ``keys`` on a million keys: how long it takes, and how long any step of it keeps the server from other clients.
 
 A step is TYPE and PTTL of some keys and the SCAN for the next ones, sent together. Its length is taken three ways: processor time of the
 server's main thread (Linux), which is the step itself; what the server's SLOWLOG says; and what another client sees (PING, in
@@ -6,7 +6,6 @@ a process of its own) during the audit and, for comparison, with nobody else the
 contain the time in which the server did not run at all.
 """
 
-import argparse
 import multiprocessing
 import tempfile
 import time
@@ -109,24 +108,22 @@ def scan_only(connection: Connection) -> float:
             return time.perf_counter() - started
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keys", type=int, default=1_000_000, help="how many (default: %(default)s)")
-    parser.add_argument("--rate", type=int, default=keys.RATE, help="keys a second at most (default: %(default)s)")
-    options = parser.parse_args()
+def run(count: int, rate: int) -> int:
+    """Fill a Valkey of its own with ``count`` keys, audit them at ``rate`` keys per second and at full speed."""
     plan = maintenance_plan(load(ROOT / "schema-mapping.yaml"))
     with tempfile.TemporaryDirectory() as directory:
         server = Valkey(Path(directory) / "valkey")
         server.start()
         try:
-            measure(Endpoint(server.host, server.port, server.user, server.password), plan, options)
+            measure(Endpoint(server.host, server.port, server.user, server.password), plan, count, rate)
         finally:
             server.remove()
+    return 0
 
 
-def measure(endpoint: Endpoint, plan: Plan, options: argparse.Namespace) -> None:
+def measure(endpoint: Endpoint, plan: Plan, count: int, allowed: int) -> None:
     with Measured(endpoint) as connection:
-        fill(connection, options.keys)
+        fill(connection, count)
         # The forks of snapshots and rewrites would count as steps.
         connection.call("CONFIG", "SET", "save", "", "auto-aof-rewrite-percentage", 0)
         while any(f"{what}_in_progress:1" in connection.call("INFO", "persistence") for what in FORKS):
@@ -134,7 +131,7 @@ def measure(endpoint: Endpoint, plan: Plan, options: argparse.Namespace) -> None
         floor = scan_only(connection)
         _, idle = pinged(endpoint, lambda: time.sleep(IDLE_SECONDS))
         print(f"alone:  {idle}")
-        for rate in (options.rate, 10**9):
+        for rate in (allowed, 10**9):
             connection.call("CONFIG", "RESETSTAT")
             connection.call("SLOWLOG", "RESET")
             connection.call("CONFIG", "SET", "slowlog-log-slower-than", SLOW_US)
@@ -162,7 +159,3 @@ def report(connection: Connection) -> None:
     slow = connection.call("SLOWLOG", "GET", 1000)
     longest = max((entry[2] for entry in slow), default=0) / 1000
     print(f"  commands over {SLOW_US / 1000:.0f} ms: {len(slow)}, longest {longest:.2f} ms")
-
-
-if __name__ == "__main__":
-    main()

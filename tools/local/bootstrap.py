@@ -4,6 +4,7 @@ Standard library only.
 """
 
 import hashlib
+import importlib.util
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 
 from tools.local.console import Console, Step
 from tools.local.errors import UserError
@@ -20,6 +22,7 @@ from tools.local.paths import ROOT, VENV, cache_directory, short
 LOCK_FILE = ROOT / "requirements" / "development.lock"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "complete"  # written last: without it, installation goes on where it was interrupted
+NEEDED = ("boto3", "jinja2", "psycopg", "pulumi", "pydantic", "valkey", "yaml")  # what commands on any stack import
 LOG_TAIL_LINES = 12
 
 
@@ -28,10 +31,15 @@ def inside() -> bool:
     return os.path.realpath(sys.prefix) == os.path.realpath(VENV)
 
 
-def enter(arguments: Sequence[str]) -> None:
-    """Become the virtual environment's interpreter with the same command. Does not return."""
+def has_packages() -> bool:
+    """Whether this interpreter can run the program itself: its packages are installed here, as in a pipeline's image."""
+    return all(importlib.util.find_spec(name) for name in NEEDED)
+
+
+def enter(arguments: Sequence[str], python: Path = PYTHON) -> None:
+    """Become the virtual environment's interpreter, or another, with the same command. Does not return."""
     sys.stdout.flush()
-    os.execv(PYTHON, [str(PYTHON), "-m", "tools", *arguments])
+    os.execv(python, [str(python), str(ROOT / "tools"), *arguments])
 
 
 def ensure(console: Console) -> None:

@@ -1,16 +1,13 @@
-"""What each command does. Runs in the virtual environment; raises ``UserError`` for what the user can mend."""
+"""The commands of the local stack. They raise ``UserError`` for what the user can correct."""
 
-import argparse
 import difflib
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
-from tools.local import config, coverage, environment, first_run, locks, summary
+from tools.local import bootstrap, config, environment, first_run, locks, summary
 from tools.local.console import console
 from tools.local.engine import tools
 from tools.local.errors import UserError
@@ -20,49 +17,12 @@ from tools.local.servers import restored
 from tools.local.stack import Stack
 
 FULL_BYTES = 2**20  # less than the engine needs to write its state
-TEST_WORKERS = 4  # each may start servers of its own
 
 
-def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:  # noqa: PLR0912 - a case for each command
-    """The command's exit code. ``arguments`` are those that the engine or pytest gets."""
-    # The user's own engine, not the local stack's.
-    own = dict(os.environ)
-    pulumi_home = Path(own.get("PULUMI_HOME") or Path.home() / ".pulumi")
+def _own_state() -> State:
+    """The local stack's state directory. What would lead clients to other servers leaves our environment."""
     environment.scrub()
-    state = State.current()
-    match options.command:
-        case "up":
-            return _servers_only(state) if options.servers_only else _up(state, arguments)
-        case "preview":
-            return _preview(state, arguments)
-        case "refresh":
-            return _refresh(state, arguments)
-        case "destroy":
-            return _destroy(state, arguments, sure=options.yes)
-        case "down":
-            return _down(state)
-        case "clean":
-            return _clean(state, sure=options.force)
-        case "env":
-            return _env(state, options.module)
-        case "pulumi":
-            return _pulumi(state, [part for part in options.arguments if part != "--"])
-        case "operate":
-            return _operate(state, [part for part in options.arguments if part != "--"])
-        case "docs":
-            return _docs(show=options.open)
-        case "kubernetes-plugin":
-            return _kubernetes_plugin(pulumi_home)
-        case "review":
-            return _review(state, list(arguments), own)
-        case "test":
-            return _test(list(arguments))
-        case "bench":
-            return _bench(list(arguments))
-        case "lint" | "format":
-            return _each(LINT if options.command == "lint" else FORMAT)
-        case _:
-            raise AssertionError(options.command)
+    return State.current()
 
 
 @contextmanager
@@ -134,7 +94,9 @@ def _same_as_last(state: State, name: str, lines: list[str]) -> bool:
     return False
 
 
-def _servers_only(state: State) -> int:
+def start_servers() -> int:
+    """Start the servers alone and print where they are."""
+    state = _own_state()
     _check_mapping()
     with alone(state):
         fleet = Fleet.ready(state, console)
@@ -143,7 +105,9 @@ def _servers_only(state: State) -> int:
     return 0
 
 
-def _up(state: State, arguments: Sequence[str]) -> int:
+def up(arguments: Sequence[str]) -> int:
+    """Start what is missing, run the program on the stack, and print what to do next."""
+    state = _own_state()
     with alone(state):
         stack, fleet = ready(state)
         again = ["--refresh", "--run-program"] if fleet.created and stack.has_resources() else []
@@ -182,13 +146,17 @@ def _check_exit(code: int, command: str, state: State, fleet: Fleet) -> None:
     raise UserError("the engine stopped, see its messages above", f"put that right, then run make {command} again")
 
 
-def _preview(state: State, arguments: Sequence[str]) -> int:
+def preview(arguments: Sequence[str]) -> int:
+    """Show what ``up`` would change."""
+    state = _own_state()
     with alone(state):
         stack, _ = ready(state)
         return stack.show("preview", *(arguments or ["--diff"]))
 
 
-def _refresh(state: State, arguments: Sequence[str]) -> int:
+def refresh(arguments: Sequence[str]) -> int:
+    """Read what is in the stores into the stack's state."""
+    state = _own_state()
     with alone(state):
         stack, fleet = ready(state)
         code = stack.run(console, "refresh", "--yes", "--skip-preview", *_moved(state), *arguments)
@@ -196,11 +164,13 @@ def _refresh(state: State, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _destroy(state: State, arguments: Sequence[str], *, sure: bool) -> int:
-    if not (state.checkpoint.exists()):
+def destroy(arguments: Sequence[str], *, sure: bool) -> int:
+    """Remove every resource and stop the servers, after a confirmation unless ``sure``."""
+    state = _own_state()
+    if not state.checkpoint.exists():
         console.say("there is no local stack, nothing to destroy")
         return 0
-    if not sure and sys.stdin.isatty() and not _confirmed("remove every resource of the local stack, with its data?"):
+    if not sure and not _confirmed("destroy", "remove every resource of the local stack with its data"):
         return 1
     with alone(state):
         stack, fleet = ready(state)
@@ -211,7 +181,9 @@ def _destroy(state: State, arguments: Sequence[str], *, sure: bool) -> int:
     return 0
 
 
-def _down(state: State) -> int:
+def down() -> int:
+    """Stop the servers."""
+    state = _own_state()
     if not state.directory.exists():
         console.say("nothing was running")
         return 0
@@ -223,17 +195,14 @@ def _down(state: State) -> int:
     return 0
 
 
-def _clean(state: State, *, sure: bool) -> int:
+def clean(*, sure: bool) -> int:
+    """Remove the servers with their data and the state directory, after a confirmation unless ``sure``."""
+    state = _own_state()
     if not state.directory.exists():
         console.say(f"{short(state.directory)} does not exist, nothing to remove")
         return 0
-    if not sure:
-        if not sys.stdin.isatty():
-            raise UserError(
-                f"clean would remove {short(state.directory)} with all data", "FORCE=1 make clean does it unasked"
-            )
-        if not _confirmed(f"remove {short(state.directory)} with all data of the local stack?"):
-            return 1
+    if not sure and not _confirmed("clean", f"remove {short(state.directory)} with all data of the local stack"):
+        return 1
     with alone(state):
         Fleet.as_it_is(state).remove()
         shutil.rmtree(state.directory)
@@ -241,9 +210,12 @@ def _clean(state: State, *, sure: bool) -> int:
     return 0
 
 
-def _confirmed(question: str) -> bool:
+def _confirmed(command: str, what: str) -> bool:
+    """Whether the user agrees to ``what``. Raises ``UserError`` where nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise UserError(f"{command} would {what}", f"without a terminal it needs a yes: make {command} YES=1")
     try:
-        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+        return input(f"{what}? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
         return False
 
@@ -254,7 +226,9 @@ def _existing(state: State) -> Stack:
     return Stack(state, tools.existing_engine())
 
 
-def _env(state: State, module: str | None) -> int:
+def env(module: str | None) -> int:
+    """Print what a module needs to connect, as shell exports."""
+    state = _own_state()
     from components.contract import document as contract
 
     outputs = _existing(state).outputs()
@@ -269,113 +243,23 @@ def _env(state: State, module: str | None) -> int:
     return 0
 
 
-def _pulumi(state: State, arguments: list[str]) -> int:
-    _existing(state).replace_process(arguments)
+def pulumi(arguments: Sequence[str]) -> int:
+    """Become the engine, in the local stack's environment."""
+    _existing(_own_state()).replace_process(arguments)
     return 0
 
 
-def _operate(state: State, arguments: list[str]) -> int:
-    """A day-two command, with the servers running. Other commands may run beside it."""
-    stack = _existing(state)
-    with alone(state):
-        fleet = Fleet.ready(state, console)
-        fleet.start(console)
-    command = [VENV / "bin" / "python", "-m", "tools.operations", *arguments]
-    environment = {**stack.environment, **restored.environment(fleet.postgres)}
-    return subprocess.run([str(part) for part in command], cwd=ROOT, env=environment, check=False).returncode
-
-
-def _docs(*, show: bool) -> int:
-    command = [VENV / "bin" / "python", "-m", "tools.reference", *(["--open"] if show else [])]
-    return subprocess.run([str(part) for part in command], cwd=ROOT, check=False).returncode
-
-
-def _kubernetes_plugin(pulumi_home: Path) -> int:
-    """The official plugin from its sources, where it cannot be downloaded: for stacks that deploy to a cluster."""
-    from tools.offline_plugins import install
-
-    place = install.install_built(pulumi_home.absolute(), tools.kubernetes_plugin(console))
-    console.say(f"the official Kubernetes plugin is installed in {place}")
-    return 0
-
-
-def _review(state: State, arguments: list[str], own: dict[str, str]) -> int:
-    """The preview of the local stack as a comment; of another stack with the user's own engine and environment."""
-    chosen = [arguments[at + 1] for at, part in enumerate(arguments[:-1]) if part == "--stack"]
-    elsewhere = any(name != STACK for name in chosen) or any(not part.startswith("-") for part in arguments[:1])
-    if elsewhere:
-        settings = {**own, "PATH": os.pathsep.join([str(VENV / "bin"), own.get("PATH", os.defpath)])}
-    else:
-        stack = _existing(state)
+def use_environment_of(stack: str) -> None:
+    """Prepare our own environment for work on a stack: the local one's servers run and its backend is selected, another
+    one is reached with the user's own engine and settings. Raises ``UserError``."""
+    if stack == STACK:
+        state = _own_state()
+        local = _existing(state)
         with alone(state):
-            Fleet.ready(state, console).start(console)
-        settings = stack.environment
-        arguments = arguments if chosen else ["--stack", STACK, *arguments]
-    command = [VENV / "bin" / "python", "-m", "tools.review", *arguments]
-    return subprocess.run([str(part) for part in command], cwd=ROOT, env=settings, check=False).returncode
-
-
-def _test(arguments: list[str]) -> int:
-    """Tools are built before the tests, with progress; tests that need them find them in the cache."""
-    tools.engine(console)
-    tools.object_store_program(console)
-    if _needs_api_server(arguments):
-        tools.api_server(console)
-        tools.kubernetes_plugin(console)
-    workers = [] if any(part.startswith(("-n", "--pdb")) for part in arguments) else ["-n", str(_workers())]
-    measured = coverage.options(arguments)
-    command = [VENV / "bin" / "python", "-m", "pytest", *measured, *workers, *arguments]
-    environment = {**os.environ, **coverage.settings()}
-    code = subprocess.run([str(part) for part in command], cwd=ROOT, env=environment, check=False).returncode
-    if measured:
-        console.say(coverage.summary())
-    return code
-
-
-def _bench(arguments: list[str]) -> int:
-    """What only the plot needs is installed here: nothing else should wait for it."""
-    pip = [VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    with console.step("python") as step:
-        step.update("looking for the packages that draw the plot")
-        needed = [*pip, "--require-hashes", "--requirement", ROOT / "requirements" / "bench.lock"]
-        done = subprocess.run([str(part) for part in needed], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UserError("pip could not install requirements/bench.lock", "see pip's output above", done.stderr)
-    return subprocess.run([VENV / "bin" / "python", "-m", "tools.bench", *arguments], cwd=ROOT, check=False).returncode
-
-
-def _needs_api_server(arguments: Sequence[str]) -> bool:
-    """Whether tests of the Kubernetes deployment are among those that were asked for; else they are all."""
-    paths = [part for part in arguments if (ROOT / part.partition("::")[0]).exists()]
-    return not paths or any("kubernetes" in part or part.rstrip("/") == "tests" for part in paths)
-
-
-def _workers() -> int:
-    return max(2, min(TEST_WORKERS, os.cpu_count() or 1))
-
-
-LINT = (
-    ("ruff", "check"),
-    ("ruff", "format", "--check"),
-    ("mypy",),
-    ("lint-imports", "--no-logo"),
-    ("zizmor", "--offline", "--quiet", "--no-progress", ".github"),
-    ("python", "-m", "components.mapping"),
-    ("python", "-m", "provider.postgres.lint"),
-    ("python", "-m", "tools.reference.schemas", "--check"),
-    ("python", "-m", "tools.reference.config", "--check"),
-    ("python", "-m", "tools.reference", "--check"),
-)
-FORMAT = (
-    ("ruff", "check", "--fix"),
-    ("ruff", "format"),
-)
-
-
-def _each(commands: Sequence[Sequence[str]]) -> int:
-    """Run all, also after a failure: all findings at once."""
-    codes = [subprocess.run([VENV / "bin" / name, *rest], cwd=ROOT, check=False).returncode for name, *rest in commands]
-    if any(codes):
-        failed = ", ".join(" ".join(command) for command, code in zip(commands, codes, strict=True) if code)
-        raise UserError(f"{failed} found something, see above", "`make format` puts right what it can")
-    return 0
+            fleet = Fleet.ready(state, console)
+            fleet.start(console)
+        os.environ.update({**local.environment, **restored.environment(fleet.postgres)})
+    elif bootstrap.inside():
+        # The engine runs the program with the python3 that it finds.
+        places = [str(VENV / "bin"), *os.environ.get("PATH", os.defpath).split(os.pathsep)]
+        os.environ["PATH"] = os.pathsep.join(dict.fromkeys(filter(None, places)))

@@ -67,11 +67,14 @@ class Step:
                 continue
             if self._console.terminal:
                 self._console.live(self._name, f"{self._text}, {elapsed(took)}")
-            else:
+                continue
+            try:
                 self._console.line(
                     self._name, f"{self._text} ..." if pause == TICK_SECONDS else f"{self._text}, {elapsed(took)}"
                 )
-                pause = QUIET_TICK_SECONDS
+            except BrokenPipeError:
+                return  # the reader left; the next line of the main thread ends the command
+            pause = QUIET_TICK_SECONDS
 
 
 class Console:

@@ -11,8 +11,6 @@ from tools.operations.recovery import taking
 from tools.operations.recovery.context import Context, as_provider_errors, say
 from tools.operations.stack import Stack
 
-NAME = "backup"
-HELP = "back up PostgreSQL and Valkey into the backups bucket"
 LATE = 2
 # By when the next one should have succeeded, with some time to spare: nightly, weekly, each minute, hourly.
 DUE = {
@@ -22,16 +20,6 @@ DUE = {
     RDB: timedelta(hours=2),
 }
 FOLLOW_SECONDS = 60.0
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--store", choices=("postgres", "valkey"), help="only this store")
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--wal", action="store_true", help="only the WAL since the last time")
-    what.add_argument("--follow", action="store_true", help="receive and ship WAL until Ctrl-C")
-    what.add_argument("--list", action="store_true", help="list what is in the bucket, and why something is no backup")
-    what.add_argument("--check", action="store_true", help="exit 2 when a backup is overdue")
-    what.add_argument("--drop-slot", action="store_true", help="let the server forget WAL that was not received yet")
 
 
 def run(stack: Stack, options: argparse.Namespace) -> int:

@@ -11,8 +11,6 @@ from tools.operations import drift_postgres, drift_rustfs, drift_valkey
 from tools.operations.difference import Difference
 from tools.operations.stack import Stack
 
-NAME = "drift"
-HELP = "compare the stores with the mapping and name each difference; exits 2 when there is one"
 DRIFTED = 2
 
 
@@ -22,11 +20,6 @@ CHECKS: dict[str, Callable[[Stack], list[Difference]]] = {
     "valkey": drift_valkey.check,
     "rustfs": drift_rustfs.compare,
 }
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--store", action="append", choices=sorted(CHECKS), help="only this store; may be repeated")
-    parser.add_argument("--json", action="store_true", help="print a JSON document instead of lines")
 
 
 def run(stack: Stack, options: argparse.Namespace) -> int:

@@ -26,8 +26,6 @@ from tools.operations.recovery.servers import Running
 from tools.operations.recovery.verify import Check
 from tools.operations.stack import Stack
 
-NAME = "drill"
-HELP = "back up, write, lose, restore and verify, beside the running stores; prints times, RPO and RTO"
 FAILED = 2
 SETTLE_SECONDS = 180.0  # for another receiver, like the Deployment's, to ship
 Result = TypeVar("Result")
@@ -42,12 +40,6 @@ class Row:
     lost: float | None = None
     notes: list[str] = field(default_factory=list)
     passed: bool = True
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--ship-every", type=float, default=5.0, metavar="SECONDS", help="how often WAL is shipped (default: 5)"
-    )
 
 
 def run(stack: Stack, options: argparse.Namespace) -> int:

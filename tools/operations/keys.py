@@ -5,17 +5,11 @@ import sys
 
 from components.valkey.plan import maintenance_plan
 from pods.valkey_upkeep import keys
-from pods.valkey_upkeep.__main__ import audit_arguments, report_audit
+from pods.valkey_upkeep.__main__ import report_audit
 from tools.operations.stack import Stack
 from tools.operations.upkeep import connected
 
-NAME = "keys"
-HELP = "check every Valkey key's pattern, type and TTL against the mapping; exits 2 when one is wrong"
 SHOWN_EVERY_KEYS = 20_000
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    audit_arguments(parser)
 
 
 def run(stack: Stack, options: argparse.Namespace) -> int:

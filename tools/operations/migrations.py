@@ -19,17 +19,7 @@ from provider.postgres.migration_files import SQL_DIRECTORY, Migration, discover
 from provider.postgres.session import Connection, Target, may_act_as
 from tools.operations.stack import Stack
 
-NAME = "migrations"
-HELP = "look at, apply, verify, adopt or repair the migrations of a schema"
 NOT_AS_IT_SHOULD_BE = 2
-
-ACTIONS = {
-    "status": "the version of each schema, and what is pending",
-    "apply": "run what is pending",
-    "verify": "compare files, history, triggers, owners and indexes; exits 2 when something is off",
-    "baseline": "record migrations as applied in a database that has their tables already",
-    "repair": "have the database record one migration as its file is now",
-}
 
 
 @dataclass(frozen=True)
@@ -78,28 +68,16 @@ class Status:
         return f"{self.schema:<14} {self.version:04}  {words}"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    width = max(map(len, ACTIONS))
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "\n".join(["actions:", *(f"  {name:<{width}}  {text}" for name, text in ACTIONS.items())])
-    parser.add_argument("action", choices=ACTIONS, metavar="ACTION", help=", ".join(ACTIONS))
-    parser.add_argument("--schema", help="only this schema; baseline and repair need one")
-    parser.add_argument(
-        "--version", type=_version, help="baseline: up to this one (default: the newest); repair: which"
-    )
-    parser.add_argument("--json", action="store_true", help="status: print a JSON document instead of lines")
-
-
 def _version(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a version; give a number like 3 or 0003")
     return int(text)
 
 
-def run(stack: Stack, options: argparse.Namespace) -> int:
-    """Exit code 0 when all is well, 2 when ``verify`` found something; raises ``ProviderError``."""
+def run(stack: Stack, action: str, options: argparse.Namespace) -> int:
+    """Exit code 0 without a finding, 2 when ``verify`` found a difference. Raises ``ProviderError``."""
     schemas = _schemas(stack, options.schema)
-    match options.action:
+    match action:
         case "status":
             return _status(stack, schemas, as_json=options.json)
         case "verify":
@@ -107,9 +85,9 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
         case "apply":
             return _each(stack, schemas, _apply)
         case "baseline":
-            return _each(stack, [_one(options)], partial(_baseline, version=options.version))
+            return _each(stack, [_one(action, options)], partial(_baseline, version=options.version))
         case _:
-            return _each(stack, [_one(options)], partial(_repair, version=_needed_version(options)))
+            return _each(stack, [_one(action, options)], partial(_repair, version=_needed_version(options)))
 
 
 def _schemas(stack: Stack, name: str | None) -> list[str]:
@@ -119,9 +97,9 @@ def _schemas(stack: Stack, name: str | None) -> list[str]:
     return known if name is None else [name]
 
 
-def _one(options: argparse.Namespace) -> str:
+def _one(action: str, options: argparse.Namespace) -> str:
     if options.schema is None:
-        raise ProviderError(f"{options.action} works on one schema: name it with --schema (make: SCHEMA=vuln)")
+        raise ProviderError(f"{action} works on one schema: name it with --schema (make: SCHEMA=vuln)")
     return str(options.schema)
 
 

@@ -17,47 +17,11 @@ from provider.rustfs.store import Client, code
 from tools.operations import buckets
 from tools.operations.stack import Stack
 
-NAME = "objects"
-HELP = (
-    "audit the buckets: keys, content types and digests against the mapping's layout; exits 2 when something is wrong"
-)
 WRONG = 2
-
-CONTENT_TYPES = 1000  # objects of a bucket whose content type is looked at
-DIGESTS = 100  # objects of a bucket that are read and hashed
-LIMIT = 1000  # findings of a bucket that are printed
 WORKERS = 8
 CHUNK_BYTES = 1 << 20
 REPORT_EVERY = 100_000  # keys
 VANISHED = ("404", "NoSuchKey")  # deleted since it was listed
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--bucket", action="append", help="only this bucket; may be repeated")
-    parser.add_argument(
-        "--content-types", type=_amount, default=CONTENT_TYPES, metavar="N",
-        help=f"look at the content type of N objects a bucket, or of all (default: {CONTENT_TYPES})",
-    )  # fmt: skip
-    parser.add_argument(
-        "--digests", type=_amount, default=DIGESTS, metavar="N",
-        help=f"read N content-addressed objects a bucket, or all, and compare their SHA-256 (default: {DIGESTS})",
-    )  # fmt: skip
-    parser.add_argument(
-        "--limit",
-        type=_amount,
-        default=LIMIT,
-        metavar="N",
-        help=f"print N findings a bucket, or all (default: {LIMIT})",
-    )
-
-
-def _amount(text: str) -> int | None:
-    """A number, or None for ``all``."""
-    if text == "all":
-        return None
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor all")
-    return int(text)
 
 
 @dataclass

@@ -15,23 +15,8 @@ from tools.operations.recovery.context import Context, as_provider_errors, say
 from tools.operations.recovery.verify import Check
 from tools.operations.stack import Stack
 
-NAME = "restore"
-HELP = "restore into a new database or server beside the running one, and compare it with the backup"
 LATEST = "latest"
 DIFFERS = 2
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--store", choices=("postgres", "valkey"), default="postgres", help="(default: postgres)")
-    parser.add_argument(
-        "--to",
-        default=LATEST,
-        help="latest (default), or a time in UTC, like '2026-11-25 10:15': a new PostgreSQL server as it was then",
-    )
-    parser.add_argument("--dump", action="store_true", help="from a dump into a new database, and not from WAL")
-    parser.add_argument("--name", help="this backup and no other, as backup --list names it")
-    parser.add_argument("--even-expired", action="store_true", help="also a backup that is older than its retention")
-    parser.add_argument("--discard", metavar="RESTORED", help="stop and remove a restored server, or drop a database")
 
 
 def run(stack: Stack, options: argparse.Namespace) -> int:

@@ -7,14 +7,8 @@ from dataclasses import asdict
 from components.valkey.sizing import Sizing, sizing
 from tools.operations.stack import Stack
 
-NAME = "size"
-HELP = "expected Valkey memory by key pattern; exits 2 when what is never evicted takes over 60 % of maxmemory"
 TOO_MUCH = 2
 MIB = 1 << 20
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print a JSON document instead of a table")
 
 
 def run(stack: Stack, options: argparse.Namespace) -> int:

@@ -11,8 +11,6 @@ from pods.valkey_upkeep.resp import Connection, pairs
 from tools.operations.stack import Stack
 from tools.operations.upkeep import connected
 
-NAME = "streams"
-HELP = "show streams, groups, lag and pending entries; exits 2 when a group is missing or entries wait too long"
 PENDING_STEP = 1000
 OVERDUE = 2
 UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000))
@@ -53,10 +51,6 @@ class StreamState:
     name: str
     length: int
     groups: list[GroupState]
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print a JSON document instead of a table")
 
 
 def run(stack: Stack, options: argparse.Namespace) -> int:

@@ -8,15 +8,6 @@ from pods.valkey_upkeep.__main__ import report_trimmed
 from tools.operations.stack import Stack
 from tools.operations.upkeep import connected
 
-NAME = "trim"
-HELP = (
-    "remove stream entries past their retention; exits 2 when unfinished ones went or keep a queue from being trimmed"
-)
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print a JSON document instead of lines")
-
 
 def run(stack: Stack, options: argparse.Namespace) -> int:
     with connected(stack) as connection:

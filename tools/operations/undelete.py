@@ -12,17 +12,8 @@ from provider.rustfs.store import Client, code
 from tools.operations import buckets
 from tools.operations.stack import Stack
 
-NAME = "undelete"
-HELP = "restore the last version of an object before it was deleted or overwritten"
-
 # What describes an object and would be lost by a copy in parts, as HeadObject and CopyObject both name it.
 KEPT = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType", "Metadata")
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("key", metavar="BUCKET/KEY", help="the object, its bucket's name first")
-    parser.add_argument("--version-id", help="this version instead of the last one before")
-    parser.add_argument("--list", action="store_true", help="only list the versions, the newest first")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """Files that are generated and committed: written by one command, which with ``--check`` reports those that are stale."""
 
-import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 
@@ -25,10 +24,3 @@ def update(files: Mapping[str, Callable[[], str]], command: str, *, check: bool)
             path.write_text(text, encoding="utf-8")
             print(f"wrote {name}")
     return 1 if stale and check else 0
-
-
-def checks(command: str, description: str | None, arguments: Sequence[str] | None) -> bool:
-    """Whether the command line has ``--check``."""
-    parser = argparse.ArgumentParser(prog=command, description=description)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is not current")
-    return bool(parser.parse_args(arguments).check)

@@ -1,4 +1,4 @@
-"""``python -m tools.reference.config [--check]``: the ``config:`` block of ``Pulumi.yaml``, from the model of stack config.
+"""``schemas``: the ``config:`` block of ``Pulumi.yaml``, from the model of stack config.
 
 The engine refuses a missing or ill-typed key by this block before the program starts. What stands in the block above the
 line ``MARKER`` is written by hand and kept, as is the rest of the file.
@@ -8,7 +8,7 @@ import json
 import re
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -17,7 +17,7 @@ from components.config.keys import Declared, declared
 from components.config.model import Settings
 from tools.reference import committed
 
-COMMAND = "python -m tools.reference.config"
+COMMAND = "python3 -m tools schemas"
 FILE = "Pulumi.yaml"
 MARKER = f"  # Generated from components/config/model.py by `{COMMAND}`; edit the model instead."
 WIDTH = 114
@@ -71,11 +71,3 @@ def run(*, check: bool) -> int:
     except MarkerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    return run(check=committed.checks(COMMAND, __doc__, arguments))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,8 +1,6 @@
-"""``python -m tools.reference.schemas [--check]``: the JSON Schemas of the mapping and the contract, as committed files."""
+"""``schemas``: the JSON Schemas of the mapping and the contract, as committed files."""
 
 import json
-import sys
-from collections.abc import Sequence
 from functools import partial
 
 from pydantic import BaseModel
@@ -11,7 +9,7 @@ from components.contract.document import Contract
 from components.mapping import Mapping
 from tools.reference import committed
 
-COMMAND = "python -m tools.reference.schemas"
+COMMAND = "python3 -m tools schemas"
 FILES: dict[str, type[BaseModel]] = {
     "schemas/schema-mapping.schema.json": Mapping,
     "schemas/contract.schema.json": Contract,
@@ -28,11 +26,3 @@ def text(model: type[BaseModel]) -> str:
 def run(*, check: bool) -> int:
     """Exit code 0, or 1 when ``check`` finds a file that is not current."""
     return committed.update({name: partial(text, model) for name, model in FILES.items()}, COMMAND, check=check)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    return run(check=committed.checks(COMMAND, __doc__, arguments))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

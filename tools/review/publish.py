@@ -1,4 +1,4 @@
-"""``python -m tools.review.publish``: put a comment on a pull request, or renew the one that is there.
+"""``review publish``: post a comment on a pull request, or update the one that is there.
 
 The comment is found by its hidden markers: one that carries a marker of ours, written by the same account. GitHub's
 settings come from ``GITHUB_TOKEN``, ``GITHUB_REPOSITORY`` and ``GITHUB_API_URL``; GitLab's from ``REVIEW_TOKEN``,
@@ -9,12 +9,10 @@ import argparse
 import json
 import os
 import re
-import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -81,7 +79,7 @@ class Forge:
         """Create the comment or renew it in place; what was done, in a word."""
         markers = set(_MARKER.findall(body))
         if not markers:
-            raise ReviewError("the comment has no marker; give one that `python -m tools.review` wrote")
+            raise ReviewError("the comment has no marker; give one that `python -m tools review` wrote")
         found = self.existing(markers)
         if found is None:
             _call("POST", self.comments, self.headers, {"body": body})
@@ -130,26 +128,12 @@ def _message(error: urllib.error.HTTPError) -> str:
         return str(error.reason)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.review.publish", description="Put a comment on a pull request, or renew it."
-    )
-    parser.add_argument("comment", type=Path, help="the file that `python -m tools.review --output` wrote")
-    parser.add_argument("--number", type=int, required=True, help="the pull request's number")
-    parser.add_argument("--forge", choices=("github", "gitlab"), default="github")
-    options = parser.parse_args(arguments)
+def run(options: argparse.Namespace) -> int:
+    """Post the comment or update it; exit code 0. Raises ``ReviewError``."""
     try:
         body = options.comment.read_text(encoding="utf-8")
-        forge = (Forge.github if options.forge == "github" else Forge.gitlab)(options.number)
-        print(f"comment {forge.publish(body)}")
-    except ReviewError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     except OSError as error:
-        print(f"error: {options.comment} cannot be read: {error.strerror}", file=sys.stderr)
-        return 1
+        raise ReviewError(f"{options.comment} cannot be read: {error.strerror}") from None
+    forge = (Forge.github if options.forge == "github" else Forge.gitlab)(options.number)
+    print(f"comment {forge.publish(body)}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

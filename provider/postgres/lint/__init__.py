@@ -1,6 +1,6 @@
 """Lint of migrations, on PostgreSQL's own parser (postgast: libpg_query of PostgreSQL 18).
 
-``python -m provider.postgres.lint`` renders the templates of ``sql/`` and looks at each statement. A finding is let
+``python -m tools check-migrations`` renders the templates of ``sql/`` and looks at each statement. A finding is let
 pass by a comment just before the statement, ``-- lint: allow RULE: REASON``; in a file that is applied already, by an
 entry of ``sql/lint.yaml``. What each rule looks for is in ``RULES``.
 """

@@ -255,7 +255,7 @@ def test_template_errors_are_findings_with_their_place(tmp_path: Path) -> None:
 
 
 def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    program = [sys.executable, "-m", "provider.postgres.lint", *arguments]
+    program = [sys.executable, "-m", "tools", "check-migrations", *arguments]
     return subprocess.run(program, cwd=ROOT, text=True, capture_output=True, check=False)
 
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.xdist_group("live_stack")
 def test_the_drill_passes_measures_what_it_says_and_cleans_up(live_stack: Any) -> None:
     context = backups.context_of(live_stack)
     try:
-        done = live_stack.run("operate", "drill", "--ship-every", "1")
+        done = live_stack.run("drill", "--ship-every", "1")
         assert done.returncode == 0, done.stdout + done.stderr
         table = done.stdout[done.stdout.index("step ") :]
         assert "FAILED" not in table and table.count("passed") >= 8

@@ -473,13 +473,13 @@ def test_it_changes_nothing_not_even_a_transaction_number(stack: Stack, admin: "
 def test_the_command_exits_0_and_2_and_prints_sentences_or_json(
     live_stack: LocalStack, admin: "psycopg.Connection[Any]"
 ) -> None:
-    clean = live_stack.run("operate", "drift", "--store", "postgres")
+    clean = live_stack.run("drift", "--store", "postgres")
     assert (clean.returncode, clean.stdout) == (0, "no drift in postgres: as the mapping says\n"), clean.stderr
     sentence = TAMPERINGS["a privilege on evidence"].said[0]
     run(admin, TAMPERINGS["a privilege on evidence"].do)
     try:
-        lines = live_stack.run("operate", "drift", "--store", "postgres")
-        document = live_stack.run("operate", "drift", "--store", "postgres", "--json")
+        lines = live_stack.run("drift", "--store", "postgres")
+        document = live_stack.run("drift", "--store", "postgres", "--json")
     finally:
         run(admin, TAMPERINGS["a privilege on evidence"].undo)
     assert (lines.returncode, lines.stdout) == (2, f"postgres: {sentence}\n")

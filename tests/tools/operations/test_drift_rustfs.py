@@ -262,7 +262,7 @@ def test_refresh_and_up_find_and_mend_what_was_done_to_each_kind_of_resource(liv
 def test_the_command_exits_2_and_says_it(live_stack: LocalStack) -> None:
     undo = user_disabled(Stores(live_stack))
     try:
-        result = live_stack.run("operate", "drift", "--store", "rustfs")
+        result = live_stack.run("drift", "--store", "rustfs")
     finally:
         undo()
     assert result.returncode == 2, result.stderr

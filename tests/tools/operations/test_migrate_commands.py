@@ -11,7 +11,7 @@ OFF = 2
 
 
 def migrate(live_stack: LocalStack, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return live_stack.run("operate", "migrations", *arguments)
+    return live_stack.run("migrations", *arguments)
 
 
 def must(live_stack: LocalStack, *arguments: str) -> list[str]:

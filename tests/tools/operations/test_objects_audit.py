@@ -15,6 +15,7 @@ from provider.errors import ProviderError
 from provider.rustfs import emptying
 from tests.support.operated import stack_on
 from tests.support.stack import PROJECT
+from tools.cli.parser import find, parse
 from tools.operations import objects, undelete
 from tools.operations.objects import Audit, Sample
 from tools.operations.stack import Stack
@@ -52,10 +53,8 @@ def put(s3: Any, stack: Stack, path: str, body: bytes = b"x", kind: str = "appli
     return version
 
 
-def options(module: Any, *arguments: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    module.arguments(parser)
-    return parser.parse_args(arguments)
+def options(command: str, *arguments: str) -> argparse.Namespace:
+    return parse(*find([command, *arguments])).options
 
 
 def fill_well(s3: Any, stack: Stack) -> None:
@@ -70,7 +69,7 @@ def test_buckets_as_the_mapping_wants_them_have_no_finding(
     s3: Any, stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fill_well(s3, stack)
-    assert objects.run(stack, options(objects)) == 0
+    assert objects.run(stack, options("objects")) == 0
     said = capsys.readouterr().out
     assert f"{stack.bucket_prefix}blobs: 2 keys, 0 findings; content types of 2, digests of 1 looked at" in said
 
@@ -91,7 +90,7 @@ def test_each_fault_is_told_with_its_object_and_ends_in_2(
 ) -> None:
     fill_well(s3, stack)
     put(s3, stack, path, body, kind)
-    assert objects.run(stack, options(objects)) == objects.WRONG
+    assert objects.run(stack, options("objects")) == objects.WRONG
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"{stack.bucket_prefix}{path}: ")]
     assert len(lines) == 1 and says in lines[0]
 
@@ -101,16 +100,16 @@ def test_one_bucket_can_be_asked_for_and_all_of_it_be_looked_at(
 ) -> None:
     for number in range(30):
         put(s3, stack, f"images/sha256:{number:064}/call-graph.json", kind="text/plain")
-    assert objects.run(stack, options(objects, "--bucket", "images", "--content-types", "all", "--limit", "3")) == 2
+    assert objects.run(stack, options("objects", "--bucket", "images", "--content-types", "all", "--limit", "3")) == 2
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 4 and "30 findings, of which 27 are not shown" in said[-1]
-    assert objects.run(stack, options(objects, "--bucket", "images", "--content-types", "5")) == 2
+    assert objects.run(stack, options("objects", "--bucket", "images", "--content-types", "5")) == 2
     assert "5 findings; content types of 5" in capsys.readouterr().out, "a sample has its size"
 
 
 def test_a_bucket_that_is_not_in_the_mapping_is_named(stack: Stack) -> None:
     with pytest.raises(ProviderError, match='did you mean "images"'):
-        objects.run(stack, options(objects, "--bucket", "imagse"))
+        objects.run(stack, options("objects", "--bucket", "imagse"))
 
 
 class Listing:
@@ -179,7 +178,7 @@ def test_a_deleted_object_is_back_with_its_content_type_and_metadata(
     name, key = stack.bucket_prefix + "offline-kits", "kit-1/manifest.json"
     s3.put_object(Bucket=name, Key=key, Body=b"kept", ContentType="application/json", Metadata={"scan": "7"})
     s3.delete_object(Bucket=name, Key=key)
-    assert undelete.run(stack, options(undelete, f"offline-kits/{key}")) == 0
+    assert undelete.run(stack, options("undelete", f"offline-kits/{key}")) == 0
     found = s3.get_object(Bucket=name, Key=key)
     assert (found["Body"].read(), found["ContentType"], found["Metadata"]) == (
         b"kept",
@@ -192,7 +191,7 @@ def test_a_deleted_object_is_back_with_its_content_type_and_metadata(
 def test_an_overwritten_object_is_back_and_the_other_version_stays(s3: Any, stack: Stack) -> None:
     put(s3, stack, "evidence/bundle-1/manifest.json", b"first")
     over = put(s3, stack, "evidence/bundle-1/manifest.json", b"second")
-    undelete.run(stack, options(undelete, "evidence/bundle-1/manifest.json"))
+    undelete.run(stack, options("undelete", "evidence/bundle-1/manifest.json"))
     assert content(s3, stack, "evidence/bundle-1/manifest.json") == b"first"
     name = stack.bucket_prefix + "evidence"
     assert s3.get_object(Bucket=name, Key="bundle-1/manifest.json", VersionId=over)["Body"].read() == b"second"
@@ -202,7 +201,7 @@ def test_an_object_overwritten_and_then_deleted_has_the_last_version_back(s3: An
     for body in (b"first", b"second"):
         put(s3, stack, "images/sha256:1/call-graph.json", body)
     s3.delete_object(Bucket=stack.bucket_prefix + "images", Key="sha256:1/call-graph.json")
-    undelete.run(stack, options(undelete, "images/sha256:1/call-graph.json"))
+    undelete.run(stack, options("undelete", "images/sha256:1/call-graph.json"))
     assert content(s3, stack, "images/sha256:1/call-graph.json") == b"second"
 
 
@@ -211,10 +210,10 @@ def test_any_version_can_be_chosen_and_all_are_listed(
 ) -> None:
     versions = [put(s3, stack, "images/a/call-graph.json", body) for body in (b"1", b"22", b"333")]
     put(s3, stack, "images/a/call-graph.json.bak", b"a key that only begins like it")
-    undelete.run(stack, options(undelete, "images/a/call-graph.json", "--list"))
+    undelete.run(stack, options("undelete", "images/a/call-graph.json", "--list"))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == versions[::-1] and "3 bytes  (current)" in lines[0]
-    undelete.run(stack, options(undelete, "images/a/call-graph.json", "--version-id", versions[0]))
+    undelete.run(stack, options("undelete", "images/a/call-graph.json", "--version-id", versions[0]))
     assert content(s3, stack, "images/a/call-graph.json") == b"1"
 
 
@@ -230,4 +229,4 @@ def test_any_version_can_be_chosen_and_all_are_listed(
 def test_what_cannot_be_restored_is_told_in_words(s3: Any, stack: Stack, key: str, says: str) -> None:
     put(s3, stack, "images/only")
     with pytest.raises(ProviderError, match=says):
-        undelete.run(stack, options(undelete, key))
+        undelete.run(stack, options("undelete", key))

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.support.stack import LocalStack
-from tools.operations import __main__ as operations
+from tools.cli.main import dispatch
+from tools.local import commands
 from tools.operations.stack import Stack
 
 pytestmark = pytest.mark.xdist_group("live_stack")
@@ -28,10 +29,11 @@ def run(live_stack: LocalStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     """A command in this process, on the live stack: its exit code and standard output."""
     stack = Stack("local", {f"stellaops-storage:{key}": value for key, value in live_stack.config.items()})
     stack.__dict__["outputs"] = live_stack.outputs
+    monkeypatch.setattr(commands, "use_environment_of", lambda _name: None)
     monkeypatch.setattr(Stack, "load", lambda _name: stack)
 
     def command(*arguments: str) -> tuple[int, str]:
-        code = operations.main(arguments)
+        code = dispatch(arguments)
         return code, capsys.readouterr().out
 
     return command
@@ -39,17 +41,17 @@ def run(live_stack: LocalStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 def test_after_up_all_streams_and_groups_are_there_and_nothing_waits(live_stack: LocalStack) -> None:
     """As typed: through make's own command line, the engine's config and a server that runs."""
-    document = json.loads(live_stack.must("operate", "streams", "--json"))
+    document = json.loads(live_stack.must("streams", "--json"))
     groups = {(stream["name"], group["name"]): group for stream in document for group in stream["groups"]}
     assert ("scanner:jobs", "scanner-workers") in groups and ("notify:delivery", "notify-workers") in groups
     assert not any(group["missing"] or group["overdue"] for group in groups.values())
 
 
 def test_drift_is_none_after_up_and_names_a_right_that_was_added(live_stack: LocalStack, admin: Any) -> None:
-    clean = live_stack.run("operate", "drift", "--store", "valkey")
+    clean = live_stack.run("drift", "--store", "valkey")
     assert clean.returncode == 0, clean.stdout + clean.stderr
     admin.execute_command("ACL SETUSER", "scanner", "+flushall")
-    found = live_stack.run("operate", "drift", "--store", "valkey")
+    found = live_stack.run("drift", "--store", "valkey")
     assert found.returncode == 2
     assert found.stdout == "valkey: user scanner may run FLUSHALL: not in the mapping\n"
 
@@ -101,15 +103,9 @@ def test_a_server_that_cannot_be_asked_is_one_line(
     values = {**live_stack.config, **config}
     stack = Stack("local", {f"stellaops-storage:{key}": value for key, value in values.items()})
     stack.__dict__["outputs"] = live_stack.outputs
+    monkeypatch.setattr(commands, "use_environment_of", lambda _name: None)
     monkeypatch.setattr(Stack, "load", lambda _name: stack)
     arguments = [command, "--store", "valkey"] if command == "drift" else [command]
-    assert operations.main(arguments) == 1
+    assert dispatch(arguments) == 1
     errors = capsys.readouterr().err
     assert errors.count("\n") == 1 and says in errors and "wrong-one" not in errors
-
-
-@pytest.mark.parametrize("command", ["streams", "trim", "keys", "size"])
-def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        operations.main([command, "--help"])
-    assert ended.value.code == 0 and "--stack" in capsys.readouterr().out

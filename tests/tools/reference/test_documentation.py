@@ -7,8 +7,7 @@ import pytest
 
 from components.mapping import load, loads
 from provider.postgres.problems import MigrationError
-from tools.reference import __main__ as command
-from tools.reference import catalog, site, svg
+from tools.reference import catalog, command, site, svg
 from tools.reference.facts import Facts
 from tools.reference.markdown import Page
 from tools.reference.pages import generate

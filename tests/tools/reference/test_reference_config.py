@@ -23,7 +23,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_committed_block_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    assert config.main(["--check"]) == 0, "the engine would check other keys and defaults than the program"
+    assert config.run(check=True) == 0, "the engine would check other keys and defaults than the program"
 
 
 def test_the_block_has_type_default_description_and_secret_of_every_key() -> None:
@@ -44,9 +44,9 @@ def test_a_default_edited_in_the_file_is_reported_and_written_back(
     edited = project.read_text().replace("default: 5432", "default: 5433")
     assert edited != project.read_text()
     project.write_text(edited)
-    assert config.main(["--check"]) == 1 and project.read_text() == edited
-    assert "Pulumi.yaml is not current; run: python -m tools.reference.config" in capsys.readouterr().err
-    assert config.main([]) == 0 and project.read_text() == PROJECT.read_text()
+    assert config.run(check=True) == 1 and project.read_text() == edited
+    assert "Pulumi.yaml is not current; run: python3 -m tools schemas" in capsys.readouterr().err
+    assert config.run(check=False) == 0 and project.read_text() == PROJECT.read_text()
 
 
 def test_what_is_written_by_hand_is_kept(project: Path) -> None:
@@ -56,9 +56,9 @@ def test_what_is_written_by_hand_is_kept(project: Path) -> None:
         + "\n# Of this project.\nplugins:\n  providers: []\n"
     )
     by_hand = project.read_text()
-    assert config.main([]) == 0 and project.read_text() == by_hand
+    assert config.run(check=False) == 0 and project.read_text() == by_hand
     project.write_text(by_hand.replace("default: 5432\n", "default: 5433\n\n"))
-    assert config.main([]) == 0 and project.read_text() == by_hand
+    assert config.run(check=False) == 0 and project.read_text() == by_hand
 
 
 def test_a_file_that_does_not_say_where_the_generated_part_begins_is_left_alone(
@@ -66,5 +66,5 @@ def test_a_file_that_does_not_say_where_the_generated_part_begins_is_left_alone(
 ) -> None:
     text = project.read_text().replace(config.MARKER, "")
     project.write_text(text)
-    assert config.main([]) == 1 and "error: Pulumi.yaml needs this line once" in capsys.readouterr().err
+    assert config.run(check=False) == 1 and "error: Pulumi.yaml needs this line once" in capsys.readouterr().err
     assert project.read_text() == text

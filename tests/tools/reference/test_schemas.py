@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.mapping.__main__ import main as check
+from tools.development.mapping import check
 from tools.reference import schemas
 
 ROOT = Path(__file__).parents[3]
@@ -14,18 +14,16 @@ ROOT = Path(__file__).parents[3]
 
 def test_the_committed_schemas_are_current(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    assert schemas.main(["--check"]) == 0, "editors would check against an old schema"
+    assert schemas.run(check=True) == 0, "editors would check against an old schema"
 
 
 def test_a_stale_schema_is_named_with_the_command_that_renews_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert schemas.main(["--check"]) == 1
-    assert (
-        "schemas/contract.schema.json is not current; run: python -m tools.reference.schemas" in capsys.readouterr().err
-    )
-    assert schemas.main([]) == 0 and schemas.main(["--check"]) == 0
+    assert schemas.run(check=True) == 1
+    assert "schemas/contract.schema.json is not current; run: python3 -m tools schemas" in capsys.readouterr().err
+    assert schemas.run(check=False) == 0 and schemas.run(check=True) == 0
 
 
 def test_the_schema_knows_every_key_that_the_mapping_has() -> None:
@@ -36,5 +34,5 @@ def test_the_schema_knows_every_key_that_the_mapping_has() -> None:
 def test_checking_a_broken_mapping_prints_places_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = tmp_path / "broken.yaml"
     broken.write_text("version: 1\n")
-    assert check([str(broken)]) == 1
+    assert check(broken) == 1
     assert "broken.yaml:1:1: 'modules' is missing; add it" in capsys.readouterr().err

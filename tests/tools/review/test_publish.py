@@ -10,10 +10,15 @@ from typing import Any
 
 import pytest
 
+from tools.cli.main import dispatch
 from tools.review.comment import marker
-from tools.review.publish import WORKFLOW_ACCOUNT, main
+from tools.review.publish import WORKFLOW_ACCOUNT
 
 BODY = f"verdict\n\n{marker('stellaops-storage', 'dev')}\n"
+
+
+def main(arguments: list[str]) -> int:
+    return dispatch(["review", "publish", *arguments])
 
 
 class Forge(ThreadingHTTPServer):

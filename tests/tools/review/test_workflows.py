@@ -89,7 +89,7 @@ def test_after_a_deployment_nothing_is_left_to_change() -> None:
 def test_drift_is_looked_for_on_a_schedule() -> None:
     workflow = load(ROOT / ".github" / "workflows" / "deploy.yml")
     # YAML 1.1 reads the key `on` as a boolean.
-    assert workflow[True]["schedule"] and "operations drift" in str(workflow["jobs"]["drift"])  # type: ignore[index]
+    assert workflow[True]["schedule"] and "tools drift --stack" in str(workflow["jobs"]["drift"])  # type: ignore[index]
 
 
 def test_the_engine_is_the_one_that_the_local_stack_pins() -> None:
@@ -102,8 +102,8 @@ def test_the_commands_of_the_gitlab_example_are_those_of_the_workflows() -> None
     text = GITLAB.read_text()
     for command in (
         "pulumi preview --json",
-        "python -m tools.review previews/*.json",
-        "python -m tools.review.publish comment.md",
+        "python -m tools review previews/*.json",
+        "python -m tools review publish comment.md",
         "--expect-no-changes",
     ):
         assert command in text and any(command in file.read_text() for file in WORKFLOWS), command

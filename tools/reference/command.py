@@ -1,13 +1,12 @@
-"""``python -m tools.reference``: write the reference pages and the HTML site."""
+"""``docs``: write the reference pages and the HTML site."""
 
-import argparse
 import sys
 import webbrowser
 from pathlib import Path
 
 from components.mapping import MappingError, load
 from provider.postgres.problems import MigrationError
-from tools.reference import site
+from tools.reference import commands, site
 from tools.reference.facts import Facts
 from tools.reference.markdown import Page
 from tools.reference.pages import generate
@@ -39,18 +38,15 @@ def write(pages: list[Page]) -> int:
     return len(changed)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0, or 1 for a broken mapping and, with ``--check``, for pages that are not current."""
-    parser = argparse.ArgumentParser(prog="python -m tools.reference", description="Write the reference and the site.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when a page is not current")
-    parser.add_argument("--open", action="store_true", help="open the site in a browser")
-    options = parser.parse_args(arguments)
+def run(*, check: bool, show: bool) -> int:
+    """Exit code 0, or 1 for a broken mapping and, with ``check``, for pages that are not current."""
     try:
-        pages = generate(Facts(load(ROOT / "schema-mapping.yaml"), ROOT / "sql"))
+        facts = Facts(load(ROOT / "schema-mapping.yaml"), ROOT / "sql")
+        pages = [*generate(facts), commands.page()]
     except (MappingError, MigrationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    if options.check:
+    if check:
         old = stale(pages)
         for path in old:
             print(f"{path.relative_to(ROOT)} is not current; run: make docs", file=sys.stderr)
@@ -65,10 +61,6 @@ def main(arguments: list[str] | None = None) -> int:
     SITE.write_text(html, encoding="utf-8")
     print(f"docs/reference: {len(pages)} pages, {changed} changed")
     print(f"docs/site/index.html: {SITE.stat().st_size // 1024} KiB, needs no network")
-    if options.open and not webbrowser.open(SITE.as_uri()):
+    if show and not webbrowser.open(SITE.as_uri()):
         print(f"no browser was found; open {SITE}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,49 +4,26 @@ import argparse
 import os
 import platform
 import subprocess
-import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tools.bench import measure, report
 from tools.bench.processes import CommandError
-from tools.local import environment
+from tools.cli.development import PARTS
 from tools.local.console import console
 from tools.local.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("no-op", "first-up", "growth")
 
 
-def main(arguments: list[str]) -> int:
-    """The exit code."""
-    parser = argparse.ArgumentParser(prog="make bench ARGS=...", description="Measure the stack's speed.")
-    parser.add_argument("--part", choices=PARTS, action="append", help="measure this alone; may be repeated")
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each command; medians are shown (default 5)")
-    parser.add_argument(
-        "--factors", default="1,4,10", help="sizes of the growth part, as multiples of the shipped modules (default 1,4,10;"
-        " 40 takes about 10 minutes more)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--saved", type=int, default=4, help="largest factor for a first up with checkpoints, whose time grows with the"
-        " square of the resources (default 4)",
-    )  # fmt: skip
-    parser.add_argument("--write", action="store_true", help="write the table and the plot to docs/ and README.md")
-    options = parser.parse_args(arguments)
+def run(options: argparse.Namespace) -> int:
+    """The exit code. Raises ``UserError``."""
+    parts = options.part or PARTS
     try:
-        factors = [int(part) for part in options.factors.split(",")]
-    except ValueError:
-        parser.error(f"--factors {options.factors!r} is not a list of whole numbers like 1,4,10")
-    if options.rounds < 1 or min(factors) < 1:
-        parser.error("--rounds and --factors begin at 1")
-    parts = options.part or list(PARTS)
-    environment.scrub()
-    os.chdir(ROOT)
-    try:
-        results = _measure(parts, options.rounds, factors, options.saved)
-    except (CommandError, UserError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        results = _measure(parts, options.rounds, options.factors, options.saved)
+    except CommandError as error:
+        raise UserError(str(error)) from None
     text = f"{_machine()}\n\n{report.table(results)}"
     print(text)
     target = ROOT / "docs" if options.write else Path(tempfile.mkdtemp(prefix="bench-"))
@@ -59,7 +36,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _measure(parts: list[str], rounds: int, factors: list[int], saved: int) -> measure.Results:
+def _measure(parts: Sequence[str], rounds: int, factors: list[int], saved: int) -> measure.Results:
     results = measure.Results()
 
     def say(text: str) -> None:
@@ -85,7 +62,3 @@ def _machine() -> str:
         f"load {load:.1f}, commit {commit.strip() or 'unknown'}. Processor seconds of the engine, the program with its "
         f"language host, the plugins, and what else the language host runs; peak memory of all together."
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

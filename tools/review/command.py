@@ -1,7 +1,7 @@
-"""``python -m tools.review``: previews in, one Markdown comment out.
+"""``review``: previews in, one Markdown comment out.
 
 Exit code 0 when nothing reaches the threshold or labels approve it, 2 when the check fails, 1 when a preview failed or
-the comment could not be made.
+the comment could not be written.
 """
 
 import argparse
@@ -11,73 +11,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.review import comment, policy, preview, run
+from tools.review import comment, policy, preview
+from tools.review import run as engine
 from tools.review.approval import Approvals
 from tools.review.context import Context
 from tools.review.errors import ReviewError
 from tools.review.mask import mask
-from tools.review.origin import MAPPING, Origins
-from tools.review.risk import Risk
+from tools.review.origin import Origins
 from tools.review.verdict import Verdict, threshold
 
 FAILED, BLOCKED = 1, 2
-INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 
 
-def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
-        prog="python -m tools.review", description="Turn previews into one Markdown comment; the exit code is the verdict.",
-        epilog="exit code: 0 fine or approved, 2 the check fails, 1 a preview failed or the comment could not be made",
-    )  # fmt: skip
-    add = top.add_argument
-    add("files", nargs="*", metavar="FILE", help="what `pulumi preview --json` wrote, either form; - is standard input")
-    add("--stack", action="append", default=[], help="run the preview of this stack; may be repeated")
-    add("--output", type=Path, help="write the comment to this file instead of standard output")
-    add("--json", type=Path, dest="report", help="write the full report to this file")
-    add("--threshold", type=_risk, help="least risk that fails the check (default: the stack's reviewThreshold)")
-    add(
-        "--approve",
-        action="append",
-        default=[],
-        metavar="LABEL",
-        help="a label of the pull request, or a JSON array of them; may be repeated",
-    )
-    add(
-        "--drift",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE",
-        help="what `python -m tools.operations drift --json` wrote",
-    )
-    add("--mapping", type=Path, default=Path(MAPPING), help=f"where changes come from (default: {MAPPING})")
-    add("--source-url", default="", help="the repository at the commit, for links: https://host/owner/name/blob/SHA")
-    add("--report-url", default="", help="where the full report can be had, for the comment to say so")
-    return top
-
-
-def _risk(text: str) -> Risk:
-    try:
-        return Risk.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    top = parser()
-    options = top.parse_args(arguments)
-    if not options.files and not options.stack:
-        top.error("give a file with a preview, or --stack")
-    try:
-        return _review(options)
-    except ReviewError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        return INTERRUPTED
-
-
-def _review(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
+    """Write comment and report; the exit code. Raises ``ReviewError``."""
     origins = Origins.read(options.mapping, options.source_url)
     drift = _drift(options.drift)
     secrets: list[str] = []
@@ -95,12 +42,12 @@ def _review(options: argparse.Namespace) -> int:
     report = (
         f"[the report]({options.report_url})"
         if options.report_url
-        else (f"`{options.report.name}`" if options.report else "")
+        else (f"`{options.json.name}`" if options.json else "")
     )
     keep = (options.source_url.rstrip("/"), options.report_url)
     text = comment.write(verdicts, comment.Options(report, tuple(secrets), keep))
     document = {"version": 1, "stacks": [_masked(verdict.report(), secrets, keep) for verdict in verdicts]}
-    _write(options.report, json.dumps(document, indent=2) + "\n")
+    _write(options.json, json.dumps(document, indent=2) + "\n")
     if options.output:
         _write(options.output, text)
     else:
@@ -125,8 +72,8 @@ def _previews(options: argparse.Namespace, secrets: list[str]) -> list[preview.P
     found = [_parsed(name) for name in options.files]
     for stack in options.stack:
         print(f"preview of {stack} ...", file=sys.stderr, flush=True)
-        secrets += run.secrets(stack)
-        found.append(preview.parse(run.preview(stack), stack))
+        secrets += engine.secrets(stack)
+        found.append(preview.parse(engine.preview(stack), stack))
     twice = {
         item.stack for item in found if sum((one.project, one.stack) == (item.project, item.stack) for one in found) > 1
     }
@@ -160,7 +107,7 @@ def _drift(files: list[Path]) -> dict[str, list[str]]:
             lines += [f"could not be compared: {error}" for error in document.get("errors", ())]
             found.setdefault(str(document["stack"]), []).extend(lines)
         except (ValueError, KeyError, TypeError):
-            raise ReviewError(f"{file} is not what `python -m tools.operations drift --json` writes") from None
+            raise ReviewError(f"{file} is not what `python -m tools drift --json` writes") from None
     return found
 
 
@@ -171,7 +118,3 @@ def _write(path: Path | None, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ReviewError(f"{path} cannot be written: {error.strerror}") from None
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tools.local import coverage
+from tools.development import coverage
 
 
 @pytest.mark.parametrize("arguments", [[], ["-x"], ["-n", "4"], ["--durations=5"]])

@@ -1,0 +1,93 @@
+"""The commands that create, show and remove the local stack."""
+
+from tools.cli.command import YES, Argument, Command, Group, Invocation, Make, Scope
+
+ENGINE = "the engine (pulumi)"
+
+
+def _up(invocation: Invocation) -> int:
+    from tools.local import commands
+
+    if invocation.options.servers_only:
+        return commands.start_servers()
+    return commands.up(invocation.passed_on)
+
+
+def _preview(invocation: Invocation) -> int:
+    from tools.local import commands
+
+    return commands.preview(invocation.passed_on)
+
+
+def _refresh(invocation: Invocation) -> int:
+    from tools.local import commands
+
+    return commands.refresh(invocation.passed_on)
+
+
+def _down(_invocation: Invocation) -> int:
+    from tools.local import commands
+
+    return commands.down()
+
+
+def _destroy(invocation: Invocation) -> int:
+    from tools.local import commands
+
+    return commands.destroy(invocation.passed_on, sure=invocation.options.yes)
+
+
+def _clean(invocation: Invocation) -> int:
+    from tools.local import commands
+
+    return commands.clean(sure=invocation.options.yes)
+
+
+def _env(invocation: Invocation) -> int:
+    from tools.local import commands
+
+    return commands.env(invocation.options.module)
+
+
+def _pulumi(invocation: Invocation) -> int:
+    from tools.local import commands
+
+    return commands.pulumi(invocation.passed_on)
+
+
+COMMANDS = (
+    Command(
+        "up", "bring up the local stack: engine, servers and every resource", Group.LOCAL_STACK, _up, Scope.LOCAL,
+        (Argument("--servers-only", "start the servers and print their addresses; create no resources", switch=True),),
+        passes_on_to=ENGINE, make=Make("up"),
+        details="The first run builds what cannot be downloaded, which takes minutes. An interrupted run can be run again.",
+    ),
+    Command(
+        "preview", "show what `up` would change; change nothing", Group.LOCAL_STACK, _preview, Scope.LOCAL,
+        passes_on_to=ENGINE, make=Make("preview", "ARGS=--expect-no-changes"),
+        details="With --expect-no-changes the exit code is not 0 when something would change.",
+    ),
+    Command(
+        "refresh", "detect manual changes in the stores; the next `up` reverts them",
+        Group.LOCAL_STACK, _refresh, Scope.LOCAL, passes_on_to=ENGINE, make=Make("refresh"),
+    ),
+    Command("down", "stop the servers and keep their data", Group.LOCAL_STACK, _down, Scope.LOCAL, make=Make("down")),
+    Command(
+        "destroy", "remove every resource with its data, then stop the servers", Group.LOCAL_STACK, _destroy, Scope.LOCAL,
+        (YES,), passes_on_to=ENGINE, make=Make("destroy", "YES=1 does not ask"),
+    ),
+    Command(
+        "clean", "remove the local stack with all its data", Group.LOCAL_STACK, _clean, Scope.LOCAL, (YES,),
+        make=Make("clean", "YES=1 does not ask"),
+    ),
+    Command(
+        "env", "print shell exports with which a module connects", Group.LOCAL_STACK, _env, Scope.LOCAL,
+        (Argument("module", "a module of schema-mapping.yaml, for example scanner"),),
+        machine_output=True, make=Make("env", "MODULE=scanner"),
+        details='In a shell: eval "$(make -s env MODULE=scanner)"',
+    ),
+    Command(
+        "pulumi", "run the engine on the local stack", Group.LOCAL_STACK, _pulumi, Scope.LOCAL,
+        passes_on_to=ENGINE, takes_all=True, machine_output=True, make=Make("pulumi", 'ARGS="stack output contract"'),
+    ),
+)  # fmt: skip

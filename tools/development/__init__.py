@@ -1,0 +1,1 @@
+"""What the development commands do: checks, tests, measurements."""

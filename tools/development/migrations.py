@@ -1,0 +1,27 @@
+"""``check-migrations``: every schema's migrations against the rules of ``provider.postgres.lint``."""
+
+from pathlib import Path
+
+from components.mapping import MappingError, load
+from provider.postgres.lint.accepted import Accepted
+from provider.postgres.lint.check import check_directory
+from provider.postgres.session import Target
+from tools.local.errors import UserError
+
+
+def check(mapping_file: Path, sql: Path) -> int:
+    """Print the findings, or one line that there are none; exit code 1 with findings. Raises ``UserError``."""
+    try:
+        mapping = load(mapping_file)
+    except (MappingError, OSError) as error:
+        raise UserError(str(error)) from None
+    accepted = Accepted.read(sql)
+    total, lines = 0, list(accepted.wrong)
+    for schema, definition in mapping.postgres.schemas.items():
+        target = Target.of_schema(schema)
+        count, found = check_directory(sql / schema, target, accepted, runtime_tables=bool(definition.runtime_tables))
+        total += count
+        lines += found
+    lines += accepted.unused()
+    print("\n".join(lines) if lines else f"{sql}: {total} migrations, no finding")
+    return 1 if lines else 0
