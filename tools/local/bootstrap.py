@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from tools.local.console import Console, Step
 from tools.local.errors import UserError
-from tools.local.locks import lock
 from tools.local.paths import ROOT, VENV, cache_directory
+from tools.locks import lock
 
 LOCK_FILE = ROOT / "requirements.lock"
 PYTHON = VENV / "bin" / "python"

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools.local import config, environment, first_run, locks, summary
+from tools import locks
+from tools.local import config, environment, first_run, summary
 from tools.local.console import console
 from tools.local.engine import tools
 from tools.local.errors import UserError
@@ -78,15 +79,16 @@ def alone(state: State) -> Iterator[None]:
         raise UserError(what, "wait until it has finished, or stop it with Ctrl-C") from None
 
 
-def _check_mapping() -> None:
-    """Nothing is started or touched for a mapping that is broken."""
+def _check_mapping(state: State) -> None:
+    """Raise ``UserError`` for a broken mapping, before anything is started."""
     from components.mapping import MappingError, load
 
+    file = config.mapping(state)
     try:
-        load(ROOT / "schema-mapping.yaml")
+        load(file)
     except MappingError as error:
         count = len(error.problems)
-        what = f"schema-mapping.yaml has {count} problem{'s' if count > 1 else ''}, nothing was changed"
+        what = f"{short(file)} has {count} problem{'s' if count > 1 else ''}, nothing was changed"
         raise UserError(what, "correct them", str(error)) from None
 
 
@@ -94,7 +96,7 @@ def ready(state: State) -> tuple[Stack, Fleet]:
     """Engine, plugins, servers and stack config: all that the engine needs to begin."""
     from tools.offline_plugins import install
 
-    _check_mapping()
+    _check_mapping(state)
     engine = tools.engine(console)
     stack = Stack(state, engine)
     fleet = Fleet.ready(state, console)
@@ -108,7 +110,7 @@ def ready(state: State) -> tuple[Stack, Fleet]:
         if not _same_as_last(state, "plugins", lines):
             step.done("; ".join(line.removeprefix("plugins: ") for line in lines))
     _start(state, stack, fleet)
-    stack.heal(console)
+    stack.recover(console)
     if first_run.start_over(state, stack, fleet, console):
         fleet = Fleet.ready(state, console)
         _start(state, stack, fleet)
@@ -120,8 +122,15 @@ def _start(state: State, stack: Stack, fleet: Fleet) -> None:
     fleet.start(console)
     with console.step("config") as step:
         stack.ensure()
-        if config.write(stack, fleet.settings(state), fleet.secrets()):
+        written = config.write(stack, fleet.settings(), fleet.secrets())
+        if written.changed:
             step.done(f"endpoints and encrypted secrets written to {short(state.config)}")
+    for key in written.replaced:
+        console.line("config", console.paint("yellow", f"{key} was reset: the local servers dictate it"))
+    for key in written.undecryptable:
+        console.line(
+            "config", console.paint("yellow", f"{key} was removed: it was encrypted for another stack; set it again")
+        )
 
 
 def _same_as_last(state: State, name: str, lines: list[str]) -> bool:
@@ -135,7 +144,7 @@ def _same_as_last(state: State, name: str, lines: list[str]) -> bool:
 
 
 def _servers_only(state: State) -> int:
-    _check_mapping()
+    _check_mapping(state)
     with alone(state):
         fleet = Fleet.ready(state, console)
         fleet.start(console)
@@ -185,7 +194,7 @@ def _check_exit(code: int, command: str, state: State, fleet: Fleet) -> None:
 def _preview(state: State, arguments: Sequence[str]) -> int:
     with alone(state):
         stack, _ = ready(state)
-        return stack.show("preview", *(arguments or ["--diff"]))
+        return stack.cli.show("preview", *(arguments or ["--diff"]))
 
 
 def _refresh(state: State, arguments: Sequence[str]) -> int:
@@ -216,7 +225,7 @@ def _down(state: State) -> int:
         console.say("nothing was running")
         return 0
     with alone(state):
-        stopped = Fleet.as_it_is(state).stop()
+        stopped = Fleet.current(state).stop()
     console.say(
         f"stopped {', '.join(stopped)}; data stay, `make up` goes on with them" if stopped else "nothing was running"
     )
@@ -235,7 +244,7 @@ def _clean(state: State, *, sure: bool) -> int:
         if not _confirmed(f"remove {short(state.directory)} with all data of the local stack?"):
             return 1
     with alone(state):
-        Fleet.as_it_is(state).remove()
+        Fleet.current(state).remove()
         shutil.rmtree(state.directory)
     console.say(f"removed {short(state.directory)}")
     return 0
@@ -270,7 +279,7 @@ def _env(state: State, module: str | None) -> int:
 
 
 def _pulumi(state: State, arguments: list[str]) -> int:
-    _existing(state).replace_process(arguments)
+    _existing(state).cli.replace_process(arguments)
     return 0
 
 
@@ -311,6 +320,8 @@ def _review(state: State, arguments: list[str], own: dict[str, str]) -> int:
             Fleet.ready(state, console).start(console)
         settings = stack.environment
         arguments = arguments if chosen else ["--stack", STACK, *arguments]
+        if "--mapping" not in arguments:
+            arguments = [*arguments, "--mapping", short(config.mapping(state))]
     command = [VENV / "bin" / "python", "-m", "tools.review", *arguments]
     return subprocess.run([str(part) for part in command], cwd=ROOT, env=settings, check=False).returncode
 

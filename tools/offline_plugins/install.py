@@ -9,12 +9,13 @@ import json
 import os
 import shutil
 import stat
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+
+from tools.pulumi_cli import PulumiCli, PulumiError
 
 SDKS = {"postgresql": "pulumi_postgresql", "aws": "pulumi_aws", "kubernetes": "pulumi_kubernetes"}
 CHOICE = "STELLAOPS_PLUGINS"  # official, offline, or nothing: whichever can be had
@@ -158,12 +159,9 @@ def _download(
 def _download_one(plugin: _Plugin, pulumi: Path, env: Mapping[str, str]) -> bool:
     # The engine takes an offline plugin for an installed one.
     shutil.rmtree(plugin.place, ignore_errors=True)
-    command = [str(pulumi), "plugin", "install", "resource", plugin.name, plugin.version]
-    settings = {**env, "PULUMI_HOME": str(plugin.place.parents[1])}
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        subprocess.run(
-            command, env=settings, stdin=subprocess.DEVNULL, capture_output=True, timeout=DOWNLOAD_SECONDS, check=False
-        )
+    cli = PulumiCli(pulumi, {**env, "PULUMI_HOME": str(plugin.place.parents[1])})
+    with contextlib.suppress(PulumiError):
+        cli.run("plugin", "install", "resource", plugin.name, plugin.version, timeout=DOWNLOAD_SECONDS)
     return plugin.is_official()
 
 

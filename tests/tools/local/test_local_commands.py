@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.stack import PROJECT, LocalStack
 from tests.support.watchdog import Watchdog
-from tools.local import cli, locks
+from tools import locks
+from tools.local import cli
 
 COMMANDS = (
     "up", "preview", "refresh", "destroy", "down", "clean", "env", "pulumi", "docs", "test", "lint", "format",

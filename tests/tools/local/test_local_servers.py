@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from tests.support.watchdog import Watchdog
-from tools.local import processes
+from tools import processes
 from tools.local.errors import UserError
-from tools.local.servers import accounts
+from tools.local.servers import accounts, homes
 from tools.local.servers.base import Server
 from tools.local.servers.postgres import Postgres
 from tools.local.servers.valkey import Valkey
@@ -96,7 +96,7 @@ def test_down_does_not_stop_a_process_that_got_the_pid_of_a_dead_server(valkey: 
     with subprocess.Popen(["sleep", "60"]) as foreign:
         try:
             record = valkey.directory / "server.json"
-            record.write_text(json.dumps({"port": valkey.port, "pid": foreign.pid, "mark": "another/1"}))
+            record.write_text(json.dumps({"port": valkey.port, "pid": foreign.pid, "created": 1.0}))
             assert not valkey.stop()
             assert foreign.poll() is None, "make down would kill whatever runs under a recycled pid"
         finally:
@@ -117,7 +117,7 @@ def test_changed_configuration_restarts_the_server(valkey: Valkey, monkeypatch: 
 def test_what_an_interrupted_initdb_left_is_no_obstacle(postgres: Postgres) -> None:
     half = postgres.home / "data.new"
     if postgres.home != postgres.directory:
-        accounts.make_shared_home(postgres.home, postgres.directory)
+        homes.create(postgres.home, postgres.directory)
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
     (postgres.home / "data.password").write_text("old")
@@ -175,7 +175,7 @@ def test_root_passwords_are_private_and_on_no_command_line(postgres: Postgres, v
 
 
 def test_a_process_is_known_by_its_start_and_not_by_its_pid_alone() -> None:
-    own = processes.mark(os.getpid())
-    assert own is not None and own == processes.mark(os.getpid())
-    assert own != processes.mark(1)
-    assert not processes.stop(os.getpid(), "another/1", ()), "we would have stopped ourselves"
+    own = processes.created(os.getpid())
+    assert own is not None and processes.is_running(os.getpid(), own)
+    assert not processes.is_running(1, own)
+    assert not processes.stop(os.getpid(), own - 60, ()), "we would have stopped ourselves"

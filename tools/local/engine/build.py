@@ -18,8 +18,8 @@ from typing import TextIO
 
 from tools.local.console import Console, Step
 from tools.local.errors import UserError
-from tools.local.locks import lock
 from tools.local.paths import cache_directory, short
+from tools.locks import lock
 
 MODULES = Path(__file__).parent
 GO_MINIMUM = (1, 26)
