@@ -49,7 +49,7 @@ class Fleet:
     def start(self, console: Console) -> None:
         """Start those that don't run and wait until all accept logins. Raises ``UserError``."""
         for orphan in homes.orphans():
-            _remove_home(orphan.home)
+            remove_home(orphan.home)
             console.line("postgres", f"removed {orphan.home}: its state directory {orphan.directory} was deleted")
         for server in self.servers:
             with console.step(server.name) as step:
@@ -97,7 +97,8 @@ class Fleet:
         }
 
 
-def _remove_home(home: Path) -> None:
+def remove_home(home: Path) -> None:
+    """Stop the servers whose data are in a home of PostgreSQL's, and delete it."""
     restored.stop_all(home)
     pid = processes.find(str(home / "data"), Postgres.program)
     created = processes.created(pid) if pid else None

@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from tests.support.watchdog import Watchdog
 from tools import processes
+from tools.local import fleet
 from tools.local.errors import UserError
 from tools.local.servers import accounts, homes
 from tools.local.servers.base import Server
@@ -179,3 +181,44 @@ def test_a_process_is_known_by_its_start_and_not_by_its_pid_alone() -> None:
     assert own is not None and processes.is_running(os.getpid(), own)
     assert not processes.is_running(1, own)
     assert not processes.stop(os.getpid(), own - 60, ()), "we would have stopped ourselves"
+
+
+def test_servers_of_a_deleted_state_directory_are_stopped_and_new_ones_start_at_the_same_path(
+    postgres: Postgres, valkey: Valkey
+) -> None:
+    for server in (postgres, valkey):
+        server.start()
+        former = pid(server)
+        home = server.home if isinstance(server, Postgres) else server.directory
+        shutil.rmtree(server.directory)
+        said: list[str] = []
+        for orphan in homes.orphans():
+            if orphan.directory == server.directory:
+                assert orphan.home == home
+                fleet.remove_home(orphan.home)
+        again = type(server)(server.directory)
+        assert again.start(said.append), "the user's new stack would fail on the former one's password"
+        assert again.status == "running" and pid(again) != former
+        assert not processes.created(former), "a server would run on that nothing refers to"
+        if isinstance(again, Postgres) and home != again.directory:
+            assert again.home != home and not home.exists(), "data of deleted clones would pile up"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps PostgreSQL's data outside of the state directory")
+def test_a_home_that_is_in_use_or_on_a_file_system_that_is_not_mounted_is_no_orphan(tmp_path: Path) -> None:
+    directory = tmp_path / "postgres"
+    home = homes.home_of(directory)
+    homes.create(home, directory)
+
+    def is_orphan() -> bool:
+        return home in [orphan.home for orphan in homes.orphans()]
+
+    try:
+        assert not is_orphan(), "another clone's make up would delete a stack's data"
+        shutil.rmtree(directory)
+        assert is_orphan()
+        owner = json.loads((home / homes.OWNER_FILE).read_text())
+        (home / homes.OWNER_FILE).write_text(json.dumps({**owner, "mount": str(tmp_path / "not-mounted")}))
+        assert not is_orphan(), "unplugging a disk would delete the data of the stack on it"
+    finally:
+        shutil.rmtree(home)
