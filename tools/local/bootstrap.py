@@ -1,4 +1,4 @@
-"""The virtual environment: made from ``requirements.lock`` once, again when that changes. Standard library only."""
+"""The virtual environment: created from ``requirements.lock``, updated when that changes. Standard library only."""
 
 import hashlib
 import os
@@ -15,30 +15,30 @@ from tools.locks import lock
 
 LOCK_FILE = ROOT / "requirements.lock"
 PYTHON = VENV / "bin" / "python"
-STAMP = VENV / "complete"  # written last: without it, installation goes on where it was interrupted
+STAMP = VENV / "complete"  # written last; without it, an interrupted installation is continued
 LOG_TAIL_LINES = 12
 
 
 def inside() -> bool:
-    """Whether this interpreter is the virtual environment's."""
+    """Whether the virtual environment's interpreter runs this."""
     return os.path.realpath(sys.prefix) == os.path.realpath(VENV)
 
 
 def enter(arguments: Sequence[str]) -> None:
-    """Become the virtual environment's interpreter with the same command. Does not return."""
+    """Replace this process by the virtual environment's interpreter with the same command. Does not return."""
     sys.stdout.flush()
     os.execv(PYTHON, [str(PYTHON), "-m", "tools", *arguments])
 
 
 def ensure(console: Console) -> None:
-    """Have the virtual environment complete. Raises ``UserError`` with the end of pip's output."""
+    """Complete the virtual environment where it is not. Raises ``UserError`` with the end of pip's output."""
     wanted = _wanted()
     if _complete(wanted):
         return
     cache_directory().mkdir(mode=0o700, parents=True, exist_ok=True)
     name = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
     with console.step("python") as step:
-        step.update("making the virtual environment .venv")
+        step.update("creating the virtual environment .venv")
         with lock(cache_directory() / f"venv-{name}.lock", lambda pid: step.update(f"waiting for pid {pid}")):
             if not _complete(wanted):
                 if not _healthy():
@@ -79,9 +79,11 @@ def _make() -> None:
         output = made.stdout + made.stderr
         if "ensurepip" in output:
             raise UserError(
-                f"{sys.executable} can't make virtual environments", "install python3-venv, then run make up"
+                f"{sys.executable} can't create virtual environments", "install python3-venv, then run make up"
             )
-        raise UserError("the virtual environment can't be made", "see above, then run make up again", output)
+        raise UserError(
+            "the virtual environment can't be created", "fix the error above, then run make up again", output
+        )
 
 
 def _install(step: Step) -> None:
@@ -112,4 +114,4 @@ def _install(step: Step) -> None:
         full = "No space left" in output
         todo = "make room" if full else "see pip's output above (no network? see `pip config list`)"
         what = "the disk is full" if full else "pip could not install requirements.lock"
-        raise UserError(what, f"{todo}, then run make up again: it goes on where it stopped", output)
+        raise UserError(what, f"{todo}, then run make up again: it continues where it stopped", output)
