@@ -149,5 +149,7 @@ def test_a_first_run_that_fails_is_gone_on_with(stack: LocalStack) -> None:
     made = int(re.findall(r"\+ (\d+) created", failed.stdout)[0])
     broken.unlink()
     shown = stack.must("up")
-    assert "starting from scratch" not in shown and f"{made} unchanged" in shown, "what was made would be made a second time"
+    assert "starting from scratch" not in shown and f"{made} unchanged" in shown, (
+        "what was made would be made a second time"
+    )
     assert not stores.refused_logins(stack), shown
