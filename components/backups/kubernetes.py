@@ -19,6 +19,7 @@ from components.valkey.deployment.arguments import SKIP_AWAIT, container_securit
 from pods.backup_agent import kinds
 
 PODS = Path(__file__).parents[2] / "pods"
+RESP = PODS / "valkey_upkeep" / "resp.py"
 NAME = "backup"
 # Where things are in a container. The agent is a package below PROGRAM.
 PROGRAM, WORK, CA = "/program", "/work", "/ca"
@@ -52,9 +53,17 @@ class PodsArgs:
 
 
 def files() -> dict[str, str]:
-    """ConfigMap key -> content: the agent's modules and the scripts."""
-    paths = [*sorted((PODS / "backup_agent").glob("*.py")), *sorted((PODS / "scripts" / "backups").iterdir())]
+    """ConfigMap key -> content: the agent's modules, the RESP client that it imports, and the scripts."""
+    modules = [*sorted((PODS / "backup_agent").glob("*.py")), RESP]
+    paths = [*modules, *sorted((PODS / "scripts" / "backups").iterdir())]
     return {path.name: path.read_text(encoding="utf-8") for path in paths}
+
+
+def _place(key: str) -> str:
+    """The path of a file below ``PROGRAM``."""
+    if key == RESP.name:
+        return str(RESP.relative_to(PODS.parent))
+    return f"{'agent' if key.endswith('.py') else 'scripts'}/{key}"
 
 
 def deploy(args: PodsArgs, opts: pulumi.ResourceOptions) -> None:
@@ -212,10 +221,7 @@ class _Pods:
         restart: str = "Never",
     ) -> core.PodSpecArgs:
         """``first`` run to their end one after the other, then ``containers`` side by side."""
-        items = [
-            core.KeyToPathArgs(key=key, path=f"{'agent' if key.endswith('.py') else 'scripts'}/{key}")
-            for key in files()
-        ]
+        items = [core.KeyToPathArgs(key=key, path=_place(key)) for key in files()]
         return core.PodSpecArgs(
             restart_policy=restart,
             automount_service_account_token=False,

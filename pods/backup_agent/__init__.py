@@ -1,4 +1,5 @@
 """What runs inside of a backup pod, and below ``make backup``: uploads, manifests, WAL, Valkey snapshots.
 
-Standard library only and no import from outside of this package: the pods mount its files into a plain Python image.
+Standard library only, and of other packages only ``pods.valkey_upkeep.resp``: the pods mount these files into a plain
+Python image.
 """

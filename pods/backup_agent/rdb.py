@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from pods.valkey_upkeep.resp import encoded
+
 from .errors import BackupError
 from .s3 import CHUNK_BYTES, trusted
 
@@ -37,7 +39,7 @@ class Valkey:
                 _say(connection, reader, place, "AUTH", self.user, self.password)
                 # Nothing but the snapshot is wanted: the server keeps no replication buffer for us.
                 _say(connection, reader, place, "REPLCONF", "rdb-only", "1")
-                connection.sendall(_command("SYNC"))
+                connection.sendall(encoded(["SYNC"]))
                 answer = b""
                 while not answer.strip():
                     answer = reader.readline()
@@ -60,13 +62,8 @@ class Valkey:
         return context.wrap_socket(connection, server_hostname=self.host)
 
 
-def _command(*words: str) -> bytes:
-    parts = [word.encode() for word in words]
-    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
-
-
 def _say(connection: socket.socket, reader: Any, place: str, *words: str) -> None:
-    connection.sendall(_command(*words))
+    connection.sendall(encoded(words))
     answer = reader.readline().decode(errors="replace").strip()
     if not answer.startswith("+"):
         raise BackupError(f"{place} refuses {words[0]}: {answer.lstrip('-') or 'it closed the connection'}")

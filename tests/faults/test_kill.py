@@ -134,7 +134,7 @@ def test_a_first_run_that_was_killed_begins_anew_on_new_servers(stack: LocalStac
     killed = killing.run(stack, ["up"], killing.Moment("engine and plugins", CREATED // 2, 0.1))
     assert killed.in_time, killed.said
     shown = stack.must("up")
-    assert "begins anew" in shown, shown
+    assert "starting from scratch" in shown, shown
     assert not stores.refused_logins(stack), shown
     preview = stack.run("preview", "--expect-no-changes")
     assert preview.returncode == 0, preview.stdout
@@ -149,5 +149,7 @@ def test_a_first_run_that_fails_is_gone_on_with(stack: LocalStack) -> None:
     made = int(re.findall(r"\+ (\d+) created", failed.stdout)[0])
     broken.unlink()
     shown = stack.must("up")
-    assert "begins anew" not in shown and f"{made} unchanged" in shown, "what was made would be made a second time"
+    assert "starting from scratch" not in shown and f"{made} unchanged" in shown, (
+        "what was made would be made a second time"
+    )
     assert not stores.refused_logins(stack), shown

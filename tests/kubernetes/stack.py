@@ -1,7 +1,6 @@
 """A stack of Valkey alone on a real API server, with the engine and the official Kubernetes plugin."""
 
 import json
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import yaml
 
 from tests.kubernetes.cluster import Cluster
+from tools.pulumi_cli import PulumiCli, Result
 
 ROOT = Path(__file__).parents[2]
 NO_CHANGES = "--expect-no-changes"
@@ -84,18 +84,15 @@ class KubernetesStack:
         content["config"] = {key: value for key, value in merged.items() if value is not None}
         file.write_text(yaml.safe_dump(content))
 
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [self.pulumi, "--non-interactive", "--color=never", *arguments], cwd=self.directory,
-            env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
+    def run(self, *arguments: str) -> Result:
+        return PulumiCli(self.pulumi, self.environment, self.directory).run(*arguments, timeout=300)
 
     def must(self, *arguments: str) -> str:
         done = self.run(*arguments)
-        assert done.returncode == 0, f"`pulumi {' '.join(arguments)}` failed:\n{done.stdout}\n{done.stderr}"
+        assert done.exit_code == 0, f"`pulumi {' '.join(arguments)}` failed:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def refresh(self) -> "subprocess.CompletedProcess[str]":
+    def refresh(self) -> Result:
         """Exit code 0 when nothing differs from what was asked for."""
         return self.run("refresh", "--yes", "--skip-preview", NO_CHANGES, f"--stack={self.namespace}")
 

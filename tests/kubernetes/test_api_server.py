@@ -93,7 +93,7 @@ def templates(deployed: KubernetesStack) -> dict[str, dict[str, Any]]:
 def test_the_next_preview_shows_nothing_also_after_a_refresh(deployed: KubernetesStack) -> None:
     assert deployed.planned() == {}, "reviewers would not find the changes that matter"
     refreshed = deployed.refresh()
-    assert refreshed.returncode == 0, refreshed.stdout
+    assert refreshed.exit_code == 0, refreshed.stdout
     assert deployed.planned() == {}
 
 
@@ -181,7 +181,7 @@ def test_what_was_changed_by_hand_is_found(changing: KubernetesStack, api_server
     edited = {"data": {"valkey.conf": "maxmemory 1gb\n"}}
     api_server.call("PATCH", path, edited, "application/merge-patch+json")
     found = changing.refresh()
-    assert found.returncode != 0 and "valkey-conf" in found.stdout
+    assert found.exit_code != 0 and "valkey-conf" in found.stdout
 
 
 def test_destroy_leaves_nothing(deployed: KubernetesStack, api_server: Cluster) -> None:

@@ -9,7 +9,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class Provisioned:
     project: Path
 
     def run(self, *command: str) -> str:
-        """``pulumi`` or another program in the stack's environment; it must succeed."""
+        """Run a program in the stack's environment; it must succeed."""
         result = subprocess.run(
             command,
             cwd=self.project, env=self.stack.environment, stdin=subprocess.DEVNULL, text=True, capture_output=True, check=False,
@@ -62,7 +62,7 @@ class Provisioned:
         return result.stdout
 
     def pulumi(self, *arguments: str) -> str:
-        return self.run(str(self.stack.engine.pulumi), "--non-interactive", "--color=never", *arguments)
+        return replace(self.stack.cli, directory=self.project).output(*arguments, timeout=TIMEOUT_SECONDS)
 
     def login(self, module: str) -> "psycopg.Connection[Any]":
         secret = json.loads(self.pulumi("stack", "output", "secrets", "--json", "--show-secrets"))
@@ -97,7 +97,7 @@ def provisioned(
         stack = Stack(state, engine)
         install.ensure(state.pulumi_home, engine.pulumi, stack.environment)
         stack.ensure()
-        settings: dict[str, str | int] = {
+        settings: dict[str, str | int | bool] = {
             "postgresHost": server.host,
             "postgresPort": server.port,
             "postgresAdminUser": ADMIN,

@@ -139,7 +139,7 @@ def test_a_schema_goes_with_its_tables_only_when_it_was_named_before_it_left(sta
     stack.project.write(names=[stack.stays], drop=[name])
     refused = stack.project.run("up", "--yes", "--skip-preview")
     said = refused.stdout + refused.stderr
-    assert refused.returncode != 0 and f"schema {name} leaves the mapping and is named in dropSchemas at once" in said
+    assert refused.exit_code != 0 and f"schema {name} leaves the mapping and is named in dropSchemas at once" in said
     assert "Traceback" not in said
     assert stack.rows(f"SELECT id FROM {name}.things") == [(7,)]
 

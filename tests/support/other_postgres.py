@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tools.local.paths import cache_directory
-from tools.local.servers.postgres import Postgres, _open_for_all
+from tools.local.servers.postgres import Postgres, make_readable
 
 DOWNLOAD_SECONDS = 300
 
@@ -69,6 +69,6 @@ class OtherPostgres(Postgres):
                 wheel.extractall(aside)
             for path in aside.rglob("bin/*"):
                 path.chmod(0o755)  # a zip file's own modes are not kept
-            _open_for_all(aside)
+            make_readable(aside)
             aside.rename(place)
         return next(place.glob("*/pginstall/bin"))

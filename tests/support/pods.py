@@ -40,7 +40,7 @@ class Pod:
             data = find(self.rendered, "ConfigMap", volume["configMap"]["name"])["data"]
             for item in volume["configMap"]["items"]:
                 file = place / item["path"]
-                file.parent.mkdir(exist_ok=True)
+                file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(data[item["key"]])
         return place
 

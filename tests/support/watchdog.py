@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 from tests.faults import disks
-from tools.local import locks, processes
+from tools import locks, processes
 from tools.local.paths import read_json
-from tools.local.servers import accounts, restored
+from tools.local.servers import restored
 from tools.local.servers.postgres import Postgres
 
 PROJECT = Path(__file__).parents[2]
@@ -51,12 +51,13 @@ def clean(directory: Path) -> None:
     with locks.lock(lock, lambda _pid: None) if lock.exists() else contextlib.nullcontext():
         for record in directory.rglob("server.json"):
             known = read_json(record)
-            if known.get("pid") and known.get("mark"):
-                processes.stop(known["pid"], known["mark"], SIGNALS)
+            if known.get("pid") and known.get("created"):
+                processes.stop(known["pid"], known["created"], SIGNALS)
             if record.parent.name == Postgres.name:
-                home = accounts.shared_home(record.parent)
-                restored.stop_all(home if home.exists() else record.parent)
-                shutil.rmtree(accounts.shared_home(record.parent), ignore_errors=True)
+                postgres = Postgres(record.parent)
+                restored.stop_all(postgres.home)
+                if postgres.home != record.parent:
+                    shutil.rmtree(postgres.home, ignore_errors=True)
     disks.unmount(directory.parent)
 
 

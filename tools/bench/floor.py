@@ -43,7 +43,7 @@ class Provisioned:
 def read(stack: Ours) -> Provisioned:
     """Everything that the direct calls will make again."""
     fleet = stack.fleet
-    state = json.loads(stack.output("stack", "export", "--show-secrets"))
+    state = json.loads(stack.cli.output("stack", "export", "--show-secrets"))
     users = [item for item in state["deployment"]["resources"] if item["type"].endswith("/storage:ObjectStoreUser")]
     server = admin.connect(_store(fleet))
     policies = server.policies()

@@ -155,7 +155,7 @@ def growth(results: Results, directory: Path, factors: Iterable[int], saved: int
                     preview=cost([ours.preview()]),
                     up=cost([ours.up()]),
                     state_bytes=ours.checkpoint.stat().st_size,
-                    preview_bytes=len(ours.output("preview", "--json")),
+                    preview_bytes=len(ours.cli.output("preview", "--json")),
                 )
             )
 
@@ -210,7 +210,7 @@ def _added(ours: Ours, rounds: int, say: Say) -> Change:
 
 def _touched(ours: Ours) -> dict[str, str]:
     """Type and name of each resource that a preview would change, and how."""
-    digest: dict[str, Any] = json.loads(ours.output("preview", "--json"))
+    digest: dict[str, Any] = json.loads(ours.cli.output("preview", "--json"))
     return {
         " ".join(step["urn"].split("::")[2:]).rpartition("$")[2]: step["op"]
         for step in digest["steps"]

@@ -2,10 +2,9 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from tools.local.engine import tools
 from tools.local.first_run import STATE_AT_THE_END
 from tools.local.fleet import Fleet
 from tools.local.paths import State, write_private
+from tools.pulumi_cli import PulumiCli
 
 EMPTY = "import pulumi\n"
 # Built in, so that no plugin takes part: what is left is the engine and the SDK.
@@ -29,9 +29,9 @@ for number in range({count}):
 
 @dataclass
 class Program:
-    """A Pulumi program with its stack: where it is, and what the engine runs with."""
+    """A Pulumi program with its stack; ``cli`` runs the engine on it."""
 
-    pulumi: Path
+    cli: PulumiCli
     directory: Path
     environment: dict[str, str]
     checkpoint: Path
@@ -39,7 +39,7 @@ class Program:
     def run(self, *arguments: str, checkpoints: bool = True) -> Run:
         """Measure one command of the engine. Raises ``CommandError``."""
         settings = self.environment if checkpoints else {**self.environment, **STATE_AT_THE_END}
-        return measured([self.pulumi, "--non-interactive", *arguments], settings, self.directory)
+        return measured(self.cli.command(*arguments), settings, self.directory)
 
     def preview(self) -> Run:
         return self.run("preview")
@@ -49,15 +49,6 @@ class Program:
 
     def destroy(self, *, checkpoints: bool = True) -> Run:
         return self.run("destroy", "--yes", "--skip-preview", checkpoints=checkpoints)
-
-    def output(self, *arguments: str) -> str:
-        """Standard output of a command that is not measured."""
-        command = [str(self.pulumi), "--non-interactive", *arguments]
-        done = subprocess.run(
-            command, cwd=self.directory, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            check=True,
-        )  # fmt: skip
-        return done.stdout
 
 
 @dataclass
@@ -82,9 +73,9 @@ def small(directory: Path, name: str, source: str) -> Program:
     write_private(state.passphrase, "nothing to hide")
     settings = {**environment.of_program(state, engine), "PULUMI_STACK": "bench"}
     checkpoint = state.backend / ".pulumi" / "stacks" / name / "bench.json"
-    program = Program(engine.pulumi, directory, settings, checkpoint)
-    program.output("stack", "init", "bench", "--no-select")
-    return program
+    cli = PulumiCli(engine.pulumi, settings, directory)
+    cli.output("stack", "init", "bench", "--no-select")
+    return Program(cli, directory, settings, checkpoint)
 
 
 @contextmanager
@@ -97,7 +88,8 @@ def ours(directory: Path, mapping: dict[str, Any]) -> Iterator[Ours]:
     with commands.alone(state):
         try:
             stack, fleet = commands.ready(state)
-            yield Ours(stack.engine.pulumi, project, stack.environment, state.checkpoint, fleet)
+            cli = replace(stack.cli, directory=project)
+            yield Ours(cli, project, stack.environment, state.checkpoint, fleet)
         finally:
             _remove(state)
 
@@ -117,7 +109,7 @@ def servers(directory: Path) -> Iterator[Fleet]:
 
 
 def _remove(state: State) -> None:
-    Fleet.as_it_is(state).remove()
+    Fleet.current(state).remove()
     shutil.rmtree(state.directory, ignore_errors=True)
 
 

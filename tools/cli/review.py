@@ -21,6 +21,8 @@ def _review(invocation: Invocation) -> int:
         options.stack = [LOCAL]
     for stack in options.stack:
         commands.use_environment_of(stack)
+    if options.mapping is None:
+        options.mapping = commands.mapping_of_local_stack() if LOCAL in options.stack else Path(MAPPING)
     try:
         return command.run(options)
     except ReviewError as error:
@@ -60,8 +62,7 @@ COMMANDS = (
                      metavar="RISK", parse=_risk),
             Argument("--approve", "a label of the pull request, or a JSON array of labels", metavar="LABEL", repeated=True),
             Argument("--drift", "what `drift --json` wrote", metavar="FILE", parse=given, repeated=True),
-            Argument("--mapping", "the mapping that changes are traced to", metavar="FILE", parse=given,
-                     default=Path(MAPPING)),
+            Argument("--mapping", "the mapping that changes are traced to; without it, the local stack's own or schema-mapping.yaml", metavar="FILE", parse=given),
             Argument("--source-url", "the repository at the commit, for links: https://host/owner/name/blob/SHA",
                      metavar="URL", default=""),
             Argument("--report-url", "where the full report is available, for a link in the comment", metavar="URL",

@@ -16,18 +16,18 @@ from pathlib import Path
 
 from tools.local.console import Console, Step
 from tools.local.errors import UserError
-from tools.local.locks import lock
 from tools.local.paths import ROOT, VENV, cache_directory, short
+from tools.locks import lock
 
 LOCK_FILE = ROOT / "requirements" / "development.lock"
 PYTHON = VENV / "bin" / "python"
-STAMP = VENV / "complete"  # written last: without it, installation goes on where it was interrupted
+STAMP = VENV / "complete"  # written last; without it, an interrupted installation is continued
 NEEDED = ("boto3", "jinja2", "psycopg", "pulumi", "pydantic", "valkey", "yaml")  # what commands on any stack import
 LOG_TAIL_LINES = 12
 
 
 def inside() -> bool:
-    """Whether this interpreter is the virtual environment's."""
+    """Whether the virtual environment's interpreter runs this."""
     return os.path.realpath(sys.prefix) == os.path.realpath(VENV)
 
 
@@ -37,20 +37,20 @@ def has_packages() -> bool:
 
 
 def enter(arguments: Sequence[str], python: Path = PYTHON) -> None:
-    """Become the virtual environment's interpreter, or another, with the same command. Does not return."""
+    """Replace this process by the virtual environment's interpreter, or another, with the same command. Does not return."""
     sys.stdout.flush()
     os.execv(python, [str(python), str(ROOT / "tools"), *arguments])
 
 
 def ensure(console: Console) -> None:
-    """Have the virtual environment complete. Raises ``UserError`` with the end of pip's output."""
+    """Complete the virtual environment where it is not. Raises ``UserError`` with the end of pip's output."""
     wanted = _wanted()
     if _complete(wanted):
         return
     cache_directory().mkdir(mode=0o700, parents=True, exist_ok=True)
     name = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
     with console.step("python") as step:
-        step.update("making the virtual environment .venv")
+        step.update("creating the virtual environment .venv")
         with lock(cache_directory() / f"venv-{name}.lock", lambda pid: step.update(f"waiting for pid {pid}")):
             if not _complete(wanted):
                 if not _healthy():
@@ -91,9 +91,11 @@ def _make() -> None:
         output = made.stdout + made.stderr
         if "ensurepip" in output:
             raise UserError(
-                f"{sys.executable} can't make virtual environments", "install python3-venv, then run make up"
+                f"{sys.executable} can't create virtual environments", "install python3-venv, then run make up"
             )
-        raise UserError("the virtual environment can't be made", "see above, then run make up again", output)
+        raise UserError(
+            "the virtual environment can't be created", "fix the error above, then run make up again", output
+        )
 
 
 def _install(step: Step) -> None:
@@ -124,4 +126,4 @@ def _install(step: Step) -> None:
         full = "No space left" in output
         todo = "make room" if full else "see pip's output above (no network? see `pip config list`)"
         what = "the disk is full" if full else f"pip could not install {short(LOCK_FILE)}"
-        raise UserError(what, f"{todo}, then run make up again: it goes on where it stopped", output)
+        raise UserError(what, f"{todo}, then run make up again: it continues where it stopped", output)

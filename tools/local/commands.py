@@ -6,13 +6,15 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
-from tools.local import bootstrap, config, environment, first_run, locks, summary
+from tools import locks
+from tools.local import bootstrap, config, environment, first_run, summary
 from tools.local.console import console
 from tools.local.engine import tools
 from tools.local.errors import UserError
 from tools.local.fleet import Fleet
-from tools.local.paths import ROOT, STACK, VENV, State, short
+from tools.local.paths import STACK, VENV, State, short
 from tools.local.servers import restored
 from tools.local.stack import Stack
 
@@ -38,15 +40,16 @@ def alone(state: State) -> Iterator[None]:
         raise UserError(what, "wait until it has finished, or stop it with Ctrl-C") from None
 
 
-def _check_mapping() -> None:
-    """Nothing is started or touched for a mapping that is broken."""
+def _check_mapping(state: State) -> None:
+    """Raise ``UserError`` for a broken mapping, before anything is started."""
     from components.mapping import MappingError, load
 
+    file = config.mapping(state)
     try:
-        load(ROOT / "schema-mapping.yaml")
+        load(file)
     except MappingError as error:
         count = len(error.problems)
-        what = f"schema-mapping.yaml has {count} problem{'s' if count > 1 else ''}, nothing was changed"
+        what = f"{short(file)} has {count} problem{'s' if count > 1 else ''}, nothing was changed"
         raise UserError(what, "correct them", str(error)) from None
 
 
@@ -54,7 +57,7 @@ def ready(state: State) -> tuple[Stack, Fleet]:
     """Engine, plugins, servers and stack config: all that the engine needs to begin."""
     from tools.offline_plugins import install
 
-    _check_mapping()
+    _check_mapping(state)
     engine = tools.engine(console)
     stack = Stack(state, engine)
     fleet = Fleet.ready(state, console)
@@ -68,7 +71,7 @@ def ready(state: State) -> tuple[Stack, Fleet]:
         if not _same_as_last(state, "plugins", lines):
             step.done("; ".join(line.removeprefix("plugins: ") for line in lines))
     _start(state, stack, fleet)
-    stack.heal(console)
+    stack.recover(console)
     if first_run.start_over(state, stack, fleet, console):
         fleet = Fleet.ready(state, console)
         _start(state, stack, fleet)
@@ -80,8 +83,15 @@ def _start(state: State, stack: Stack, fleet: Fleet) -> None:
     fleet.start(console)
     with console.step("config") as step:
         stack.ensure()
-        if config.write(stack, fleet.settings(state), fleet.secrets()):
+        written = config.write(stack, fleet.settings(), fleet.secrets())
+        if written.changed:
             step.done(f"endpoints and encrypted secrets written to {short(state.config)}")
+    for key in written.replaced:
+        console.line("config", console.paint("yellow", f"{key} was reset: the local servers dictate it"))
+    for key in written.undecryptable:
+        console.line(
+            "config", console.paint("yellow", f"{key} was removed: it was encrypted for another stack; set it again")
+        )
 
 
 def _same_as_last(state: State, name: str, lines: list[str]) -> bool:
@@ -97,7 +107,7 @@ def _same_as_last(state: State, name: str, lines: list[str]) -> bool:
 def start_servers() -> int:
     """Start the servers alone and print where they are."""
     state = _own_state()
-    _check_mapping()
+    _check_mapping(state)
     with alone(state):
         fleet = Fleet.ready(state, console)
         fleet.start(console)
@@ -151,7 +161,7 @@ def preview(arguments: Sequence[str]) -> int:
     state = _own_state()
     with alone(state):
         stack, _ = ready(state)
-        return stack.show("preview", *(arguments or ["--diff"]))
+        return stack.cli.show("preview", *(arguments or ["--diff"]))
 
 
 def refresh(arguments: Sequence[str]) -> int:
@@ -188,7 +198,7 @@ def down() -> int:
         console.say("nothing was running")
         return 0
     with alone(state):
-        stopped = Fleet.as_it_is(state).stop()
+        stopped = Fleet.current(state).stop()
     console.say(
         f"stopped {', '.join(stopped)}; data stay, `make up` goes on with them" if stopped else "nothing was running"
     )
@@ -204,7 +214,7 @@ def clean(*, sure: bool) -> int:
     if not sure and not _confirmed("clean", f"remove {short(state.directory)} with all data of the local stack"):
         return 1
     with alone(state):
-        Fleet.as_it_is(state).remove()
+        Fleet.current(state).remove()
         shutil.rmtree(state.directory)
     console.say(f"removed {short(state.directory)}")
     return 0
@@ -245,8 +255,13 @@ def env(module: str | None) -> int:
 
 def pulumi(arguments: Sequence[str]) -> int:
     """Become the engine, in the local stack's environment."""
-    _existing(_own_state()).replace_process(arguments)
+    _existing(_own_state()).cli.replace_process(arguments)
     return 0
+
+
+def mapping_of_local_stack() -> Path:
+    """The mapping that the local stack's own config names."""
+    return config.mapping(State.current())
 
 
 def use_environment_of(stack: str) -> None:

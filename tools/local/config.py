@@ -1,55 +1,140 @@
-"""``.state/Pulumi.local.yaml``: the committed settings of stack ``local`` plus endpoints and encrypted secrets."""
+"""The stack's own config file, ``.state/Pulumi.local.yaml``.
+
+``make`` writes the endpoints and credentials of the local servers to it and replaces what the user set for these keys. All
+other keys are the user's (``make pulumi ARGS="config set KEY VALUE"``): a key has the value from the committed
+``stacks/Pulumi.local.yaml``, and follows it, until the user sets or removes the key.
+"""
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tools.local.paths import PROJECT, ROOT, STACK, State, read_json, write_private
+from tools.local.errors import UserError
+from tools.local.paths import PROJECT, ROOT, STACK, State, read_json, short, write_private
 from tools.local.stack import Stack
 
 COMMITTED = ROOT / "stacks" / f"Pulumi.{STACK}.yaml"
+MAPPING_KEY = f"{PROJECT}:mapping"
 
 
-def write(stack: Stack, settings: dict[str, str | int], secrets: dict[str, str]) -> bool:
-    """Bring the file up to date; whether it had to be written. The stack must exist. Raises ``UserError``."""
+@dataclass(frozen=True)
+class Written:
+    """The result of ``write``: whether the file changed, and the keys whose value by the user was not kept."""
+
+    changed: bool
+    replaced: tuple[str, ...] = ()
+    undecryptable: tuple[str, ...] = ()
+
+
+def mapping(state: State) -> Path:
+    """The mapping that the stack's config names, else the project's default. Raises ``UserError``."""
+    config = _read(state.config if state.config.exists() else COMMITTED).get("config", {})
+    default = _read(ROOT / "Pulumi.yaml")["config"]["mapping"]["default"]
+    return ROOT / str(config.get(MAPPING_KEY) or default)
+
+
+def write(stack: Stack, settings: Mapping[str, str | int | bool], secrets: Mapping[str, str]) -> Written:
+    """Write what the servers dictate, plain ``settings`` and ``secrets``, and keep every other value of the user.
+
+    The stack must exist. Raises ``UserError``.
+    """
     state = stack.state
-    committed: dict[str, Any] = yaml.safe_load(COMMITTED.read_text(encoding="utf-8")) or {}
-    plain = {
-        **committed.get("config", {}),
-        **{key if ":" in key else f"{PROJECT}:{key}": value for key, value in settings.items()},
-    }
+    stamp = read_json(_stamp(state))
+    document = _read(state.config) if state.config.exists() else {}
+    current: dict[str, Any] = document.get("config") or {}
+    defaults = {**_read(COMMITTED).get("config", {}), f"{PROJECT}:kubernetesRenderDirectory": str(state.rendered)}
+    dictated = {_full(key): value for key, value in settings.items()}
+    hidden = {_full(key): value for key, value in secrets.items()}
     salt = stack.salt()
-    # The passphrase is in it, so that the hash says nothing about short secrets to whoever reads it alone.
-    passphrase = state.passphrase.read_text(encoding="utf-8")
-    digest = hashlib.sha256(json.dumps([plain, secrets, salt, passphrase], sort_keys=True).encode()).hexdigest()
-    stamp = _stamp(state)
-    if state.config.exists() and read_json(stamp).get("digest") == digest:
-        return False
-    # Written aside and renamed when it is whole.
-    aside = state.directory / "new.yaml"
-    write_private(aside, yaml.safe_dump({"config": plain, "encryptionsalt": salt}))
-    for key, value in secrets.items():
-        stack.set_secret(aside, key, value)
-    aside.chmod(0o600)
-    aside.replace(state.config)
-    write_private(stamp, json.dumps({**read_json(stamp), "digest": digest}))
-    return True
+    digest = _digest(state, {**defaults, **dictated}, hidden, salt)
+    written: dict[str, str] = stamp.get("written") or _texts({**defaults, **dictated})
+    ciphertexts: dict[str, str] = stamp.get("ciphertexts", {})
+
+    own = {key: value for key, value in current.items() if key not in hidden and written.get(key) != _text(value)}
+    undecryptable = [key for key, value in own.items() if document.get("encryptionsalt") != salt and _is_secret(value)]
+    removed = {key for key in written if key not in current} if state.config.exists() else set()
+    plain = {
+        **{key: value for key, value in defaults.items() if key not in removed},
+        **{key: value for key, value in own.items() if key not in undecryptable},
+        **dictated,
+    }
+    # A secret is encrypted again only when it changed, or when the user changed it: encrypting takes a run of the engine.
+    intact = {key: current[key] for key in hidden if key in current and ciphertexts.get(key) == _text(current[key])}
+    kept = intact if stamp.get("digest") == digest else {}
+    replaced = [
+        *(key for key, value in own.items() if key in dictated and _text(dictated[key]) != _text(value)),
+        *(key for key in hidden if key in current and key in ciphertexts and key not in intact),
+    ]
+    if len(kept) == len(hidden) and _texts(current) == _texts({**plain, **kept}):
+        return Written(changed=False)
+    # Written under another name and renamed when complete.
+    file = state.directory / "new.yaml"
+    write_private(file, yaml.safe_dump({**document, "config": {**plain, **kept}, "encryptionsalt": salt}))
+    for key, value in hidden.items():
+        if key not in kept:
+            stack.set_secret(file, key, value)
+    file.chmod(0o600)
+    encrypted: dict[str, Any] = _read(file)["config"]
+    record = {
+        **stamp,
+        "digest": digest,
+        "written": _texts({**defaults, **dictated}),
+        "ciphertexts": {key: _text(encrypted[key]) for key in hidden},
+    }
+    file.replace(state.config)
+    write_private(_stamp(state), json.dumps(record))
+    return Written(True, tuple(replaced), tuple(undecryptable))
 
 
 def applied(state: State) -> None:
-    """Remember that the engine's state has these endpoints now."""
+    """Record that the engine's state has the endpoints of the config."""
     known = read_json(_stamp(state))
     write_private(_stamp(state), json.dumps({**known, "applied": known.get("digest")}))
 
 
 def is_applied(state: State) -> bool:
-    """Whether the engine's state has the endpoints of the config: else only the program can tell it them."""
+    """Whether the engine's state has the endpoints of the config; else a refresh must run the program to get them."""
     known = read_json(_stamp(state))
     return known.get("applied") == known.get("digest")
 
 
 def _stamp(state: State) -> Path:
     return state.directory / "config.json"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise UserError(f"{short(file)} is not valid YAML: {' '.join(str(error).split())}", "correct it") from None
+    if not isinstance(content, dict) or not isinstance(content.get("config") or {}, dict):
+        raise UserError(f"{short(file)} is not a stack's config", "correct it")
+    return content
+
+
+def _full(key: str) -> str:
+    return key if ":" in key else f"{PROJECT}:{key}"
+
+
+def _text(value: object) -> str:
+    """A value as the engine passes it on: ``config set`` writes ``true`` and ``5432`` as text."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def _texts(values: Mapping[str, object]) -> dict[str, str]:
+    return {key: _text(value) for key, value in values.items()}
+
+
+def _is_secret(value: object) -> bool:
+    return isinstance(value, dict) and "secure" in value
+
+
+def _digest(state: State, plain: Mapping[str, object], hidden: Mapping[str, str], salt: str) -> str:
+    # With the passphrase, so that short secrets can't be guessed from the digest alone.
+    passphrase = state.passphrase.read_text(encoding="utf-8")
+    return hashlib.sha256(json.dumps([plain, hidden, salt, passphrase], sort_keys=True).encode()).hexdigest()

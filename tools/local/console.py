@@ -1,4 +1,4 @@
-"""What the user sees: one line a step, with the time it took; a live line while it lasts on a terminal.
+"""Progress on the user's terminal: one line a step, with its duration; a live line during the step.
 
 Standard library only: it also runs before the virtual environment exists.
 """
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 NAME_WIDTH = 16
 TICK_SECONDS = 0.5
-QUIET_TICK_SECONDS = 30.0  # without a terminal: often enough to see that it is alive
+QUIET_TICK_SECONDS = 30.0  # where the output is not a terminal
 MINUTE = 60
 SHOWN_FROM_SECONDS = 0.1
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
@@ -27,7 +27,7 @@ def elapsed(seconds: float) -> str:
 
 
 class Step:
-    """One line of progress. ``update`` while it lasts, ``done`` with how it ended."""
+    """One line of progress: ``update`` sets the text during the step, ``done`` the result."""
 
     def __init__(self, console: "Console", name: str) -> None:
         self._console = console
@@ -40,21 +40,21 @@ class Step:
         self._ticker.start()
 
     def update(self, text: str) -> None:
-        """What is being done now."""
+        """Set the text of the live line."""
         self._text = text
 
     def done(self, text: str) -> None:
-        """How it ended; shown when the step closes."""
+        """Set the result, which is shown when the step ends."""
         self._result = text
 
     def close(self, *, failed: bool) -> None:
-        """End the line; called by ``Console.step``."""
+        """Print the result; called by ``Console.step``."""
         self._over.set()
         self._ticker.join()
         self._console.clear()
         took = time.monotonic() - self._since
         if failed:
-            self._console.line(self._name, self._console.paint("red", f"not done, after {elapsed(took)}"))
+            self._console.line(self._name, self._console.paint("red", f"failed after {elapsed(took)}"))
         elif self._result is not None:
             shown = f"  {self._console.paint('dim', elapsed(took))}" if took >= SHOWN_FROM_SECONDS else ""
             self._console.line(self._name, self._result + shown)
@@ -94,13 +94,13 @@ class Console:
         return f"\033[{_CODES[colour]}m{text}\033[0m" if self.coloured else text
 
     def say(self, text: str = "") -> None:
-        """A line of its own."""
+        """Print a line."""
         self.clear()
         self._stream.write(text + "\n")
         self._stream.flush()
 
     def line(self, name: str, text: str) -> None:
-        """A line of progress."""
+        """Print a line of progress."""
         self.say(f"  {name:<{NAME_WIDTH - 1}} {text}")
 
     def live(self, name: str, text: str) -> None:
@@ -119,7 +119,7 @@ class Console:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
-        """A step that shows how long it takes; without ``done`` it leaves no line."""
+        """A step that shows its duration; without ``done`` no line remains after it."""
         step = Step(self, name)
         failed = True
         try:

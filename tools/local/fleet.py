@@ -1,34 +1,40 @@
-"""The three servers of the local stack, and the settings with which the program reaches them."""
+"""The three servers of the local stack, and the stack config that they dictate."""
 
 import json
+import shutil
 from pathlib import Path
 
+from tools import processes
+from tools.local import config
 from tools.local.console import Console
 from tools.local.engine import tools
 from tools.local.paths import PRIVATE_DIRECTORY, State, read_json, write_private
-from tools.local.servers import restored
+from tools.local.servers import homes, restored
 from tools.local.servers.objects import ExternalObjectStore, ObjectStore
 from tools.local.servers.postgres import Postgres
-from tools.local.servers.valkey import Valkey
+from tools.local.servers.valkey import DEFAULT_MAPPING, Valkey
 
 
 class Fleet:
     """PostgreSQL, Valkey and the object store of one state directory."""
 
-    def __init__(self, state: State, objects: ObjectStore | ExternalObjectStore) -> None:
+    def __init__(
+        self, state: State, objects: ObjectStore | ExternalObjectStore, mapping: Path = DEFAULT_MAPPING
+    ) -> None:
         self.postgres = Postgres(state.servers / Postgres.name)
-        self.valkey = Valkey(state.servers / Valkey.name)
+        self.valkey = Valkey(state.servers / Valkey.name, mapping)
         self.objects = objects
 
     @staticmethod
     def ready(state: State, console: Console) -> "Fleet":
-        """With an object store that can be started: an external one, RustFS, or MinIO, built if it must be."""
+        """The servers with an object store that can be started: external, RustFS, or MinIO, which may be built."""
         external = _external(state)
-        return Fleet(state, external or ObjectStore(_place(state), tools.object_store_program(console)))
+        objects = external or ObjectStore(_place(state), tools.object_store_program(console))
+        return Fleet(state, objects, config.mapping(state))
 
     @staticmethod
-    def as_it_is(state: State) -> "Fleet":
-        """For asking and stopping: nothing is built."""
+    def current(state: State) -> "Fleet":
+        """The servers as they are, to query or stop them; nothing is built."""
         return Fleet(state, _external(state) or ObjectStore(_place(state), None))
 
     @property
@@ -37,11 +43,14 @@ class Fleet:
 
     @property
     def created(self) -> bool:
-        """Whether a server's data were made anew by ``start``: then the engine's state knows of what is not there."""
+        """Whether ``start`` created the data of a server; resources in the engine's state may then be missing there."""
         return any(server.created for server in self.servers)
 
     def start(self, console: Console) -> None:
-        """Have all of them run and answer, with a line for each that was started. Raises ``UserError``."""
+        """Start those that don't run and wait until all accept logins. Raises ``UserError``."""
+        for orphan in homes.orphans():
+            remove_home(orphan.home)
+            console.line("postgres", f"removed {orphan.home}: its state directory {orphan.directory} was deleted")
         for server in self.servers:
             with console.step(server.name) as step:
                 notes: list[str] = []
@@ -52,7 +61,7 @@ class Fleet:
                     console.line(server.name, console.paint("yellow", note))
 
     def stop(self) -> list[str]:
-        """Stop what we started; the titles of those that ran."""
+        """Stop the servers that ``make`` started; the titles of those that ran."""
         count = restored.stop_all(self.postgres.home)
         also = [f"{count} restored server{'s' if count > 1 else ''}"] if count else []
         return [server.title for server in self.servers if server.stop()] + also
@@ -63,8 +72,9 @@ class Fleet:
         for server in self.servers:
             server.remove()
 
-    def settings(self, state: State) -> dict[str, str | int]:
-        """The stack's config: endpoints."""
+    def settings(self) -> dict[str, str | int | bool]:
+        """The plain stack config that the servers dictate."""
+        external = {"bucketPrefix": self.objects.bucket_prefix} if self.objects.bucket_prefix else {}
         return {
             "postgresHost": self.postgres.host,
             "postgresPort": self.postgres.port,
@@ -74,12 +84,11 @@ class Fleet:
             "valkeyAdminUser": self.valkey.user,
             "objectStore:target": self.objects.target,
             "objectStoreEndpoint": self.objects.endpoint,
-            "bucketPrefix": self.objects.bucket_prefix,
-            "kubernetesRenderDirectory": str(state.rendered),
+            **external,
         }
 
     def secrets(self) -> dict[str, str]:
-        """The stack's config: what is encrypted."""
+        """The secret stack config that the servers dictate."""
         return {
             "postgresAdminPassword": self.postgres.password,
             "valkeyAdminPassword": self.valkey.password,
@@ -88,13 +97,23 @@ class Fleet:
         }
 
 
+def remove_home(home: Path) -> None:
+    """Stop the servers whose data are in a home of PostgreSQL's, and delete it."""
+    restored.stop_all(home)
+    pid = processes.find(str(home / "data"), Postgres.program)
+    created = processes.created(pid) if pid else None
+    if pid and created:
+        processes.stop(pid, created, Postgres.stop_signals)
+    shutil.rmtree(home, ignore_errors=True)
+
+
 def _place(state: State) -> Path:
     return state.servers / ObjectStore.name
 
 
 def _external(state: State) -> ExternalObjectStore | None:
-    """From the environment, else as remembered: `make preview` in another shell means the same store."""
-    remembered = state.servers / "external-objects.json"
+    """From the environment, else the last one used: `make preview` in another shell must use the same store."""
+    file = state.servers / "external-objects.json"
     configured = ExternalObjectStore.configured()
     if configured:
         keys = {
@@ -103,9 +122,9 @@ def _external(state: State) -> ExternalObjectStore | None:
             "secret_key": configured.secret_key,
             "bucket_prefix": configured.bucket_prefix,
         }
-        if read_json(remembered) != keys:
+        if read_json(file) != keys:
             state.servers.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-            write_private(remembered, json.dumps(keys))
+            write_private(file, json.dumps(keys))
         return configured
-    kept = read_json(remembered)
-    return ExternalObjectStore(**kept) if kept else None
+    stored = read_json(file)
+    return ExternalObjectStore(**stored) if stored else None

@@ -1,4 +1,4 @@
-"""Where things are: the clone, the state directory, the per-user cache."""
+"""Paths: the clone, the state directory, the user's cache."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ PRIVATE_DIRECTORY = 0o700
 
 @dataclass(frozen=True)
 class State:
-    """The state directory of one local stack: data, ports, root credentials, the engine's backend. Mode 0700."""
+    """The state directory of a local stack: data, ports, root credentials, the engine's backend. Mode 0700."""
 
     directory: Path
 
@@ -55,7 +55,7 @@ class State:
 
     @property
     def first_run(self) -> Path:
-        """There while a first run is under way: ``tools/local/first_run.py``."""
+        """A marker that exists during a first run: ``tools/local/first_run.py``."""
         return self.directory / "first-run"
 
     @property
@@ -64,24 +64,24 @@ class State:
 
     @property
     def checkpoint(self) -> Path:
-        """The stack's state as the engine's file backend keeps it."""
+        """The stack's state in the engine's file backend."""
         return self.backend / ".pulumi" / "stacks" / PROJECT / f"{STACK}.json"
 
     def make(self) -> None:
-        """Create what must exist before anything runs."""
+        """Create the directories that every command needs."""
         for directory in (self.directory, self.servers, self.backend, self.pulumi_home):
             directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
 
 
 def cache_directory() -> Path:
-    """Per user, shared by all clones: tools that were built."""
+    """The user's cache of built tools, shared by all clones."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG specification says to ignore a relative path.
     return (Path(base) if base.startswith("/") else Path.home() / ".cache") / PROJECT
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file of mode 0600 so that a reader sees the old or the new text, never half of it."""
+    """Write a file of mode 0600 atomically."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -103,5 +103,5 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def short(path: Path) -> str:
-    """The path as a user would type it in the clone."""
+    """The path relative to the clone where it is inside of it."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

@@ -1,48 +1,48 @@
-"""The engine's plain output, made readable: a line for each resource that is finished, and nothing said twice."""
+"""A shorter form of the engine's plain output: one line for each finished resource, and no line twice."""
 
 import re
 
 from tools.local.console import Console
 
-# ` +  postgresql:index:Role vuln_owner created (0.12s)`: what is finished.
+# A finished resource: ` +  postgresql:index:Role vuln_owner created (0.12s)`.
 _RESOURCE = r"[\s~+\-=@*<>]*(?P<type>[\w-]+:\S+) (?P<name>\S+)"
 _FINISHED = re.compile(
     _RESOURCE + r" (?P<what>(created|updated|deleted|replaced|imported|discarded)( original| replacement)?)\b"
 )
-_BEGUN = r"((\w+ing|refresh)( original| replacement)? \([\d.ms]+\)|running)"
-# Which properties change; a preview shows them better.
+_STARTED = r"((\w+ing|refresh)( original| replacement)? \([\d.ms]+\)|running)"
+# The changed properties, which a preview shows in a more readable form.
 _DIFF = r"\[diff: [^\]]*\]"
-# What only says that it goes on: headings, operations that begin, resources that stay as they are.
-_UNDERWAY = re.compile(rf"@ \w+( \w+)?\.+$|\w+ \(local\):$|{_RESOURCE} *{_BEGUN}?\s*({_DIFF})?\s*$")
-# Errors stand in the diagnostics, whole and with the resource that they belong to.
+# Lines without a result: headings, operations that start, unchanged resources.
+_WITHOUT_RESULT = re.compile(rf"@ \w+( \w+)?\.+$|\w+ \(local\):$|{_RESOURCE} *{_STARTED}?\s*({_DIFF})?\s*$")
+# Failed resources; the diagnostics at the end have each whole error with its resource.
 _FAILED = re.compile(rf"{_RESOURCE} .*(\*\*.*failed\*\*|\berror: )")
-# What a resource says of itself while it is worked on: ` ~  type name updating (3s) the text`.
-_SAYS = re.compile(rf"{_RESOURCE} {_BEGUN}\s+({_DIFF};?\s*)?(?P<text>(?!\[diff: )\S.*)$")
-# What goes from the state and stays in the store: ` -  type name deleting (0s)[retain]`.
+# A message about a resource in progress: ` ~  type name updating (3s) the text`.
+_MESSAGE = re.compile(rf"{_RESOURCE} {_STARTED}\s+({_DIFF};?\s*)?(?P<text>(?!\[diff: )\S.*)$")
+# A resource that is removed from the state and kept in the store: ` -  type name deleting (0s)[retain]`.
 _KEPT = re.compile(rf"{_RESOURCE} deleting \([\d.ms]+\)\[retain\]")
-# A heading of the diagnostics, which repeat what was said on the way.
+# A heading of the diagnostics, which repeat messages that were already printed.
 _HEADING = re.compile(r"Diagnostics:$|  [\w-]+:\S+ \([^)]*\):$")
 _SECTION = re.compile(r"(Outputs|Resources):$")
-# The engine tells how to remove the stack for good; `make clean` does that.
-_FAREWELL = re.compile(r"The resources in the stack have been deleted|If you want to remove the stack")
+# The engine's instructions for removing the stack; the local stack has `make clean`.
+_REMOVAL_HINT = re.compile(r"The resources in the stack have been deleted|If you want to remove the stack")
 _COLOURS = re.compile(r"\033\[[0-9;]*m")
 
 
 class Progress:
-    """``feed`` it each line of the engine. On a terminal finished resources are one line with a count."""
+    """Prints the lines passed to ``feed``. On a terminal the last finished resource and a count share one live line."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._finished = 0
-        self._said: set[str] = set()
+        self._printed: set[str] = set()
         self._kept: set[tuple[str, str]] = set()
-        self._held: list[str] = []  # headings and empty lines that wait for something below them
+        self._held: list[str] = []  # headings and empty lines, printed only before another line
 
     def feed(self, line: str) -> None:
-        """Show what is worth it."""
+        """Print a line of the engine, in short form, or drop it."""
         line = line.rstrip("\n")
         plain = _COLOURS.sub("", line)
-        finished, says = _FINISHED.match(plain), _SAYS.match(plain)
+        finished, message = _FINISHED.match(plain), _MESSAGE.match(plain)
         if _FAILED.match(plain):
             return
         if kept := _KEPT.match(plain):
@@ -52,8 +52,8 @@ class Progress:
             is_kept = (finished["type"], finished["name"]) in self._kept
             what = "kept" if is_kept else finished["what"]
             self._line(f"{what} {finished['type'].rpartition(':')[2]} {finished['name']}", live=not is_kept)
-        elif says:
-            self._line(says["text"].strip(), live=False)
+        elif message:
+            self._line(message["text"].strip(), live=False)
         elif _SECTION.match(plain):
             self._held.clear()
             self._console.say()
@@ -63,7 +63,7 @@ class Progress:
         elif not plain.strip():
             if self._held[-1:] != [""]:
                 self._held.append("")
-        elif plain.strip() not in self._said and not _UNDERWAY.match(plain) and not _FAREWELL.match(plain):
+        elif plain.strip() not in self._printed and not _WITHOUT_RESULT.match(plain) and not _REMOVAL_HINT.match(plain):
             for held in self._held:
                 self._console.say(held)
             self._held.clear()
@@ -73,6 +73,6 @@ class Progress:
         self._held.clear()
         if live and self._console.terminal:
             self._console.live("stack", f"{self._finished}: {text}")
-        elif text not in self._said:
-            self._said.add(text)
+        elif text not in self._printed:
+            self._printed.add(text)
             self._console.line("stack", text)

@@ -1,34 +1,30 @@
-"""The engine's side of the local stack: its state, what a killed run left there, and running it with progress."""
+"""Stack ``local``: its passphrase, its state, recovery after an interrupted run, and running the engine on it."""
 
-import contextlib
 import json
-import os
 import secrets
-import signal
 import socket
-import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import psutil
 
 from tools.local import environment
-from tools.local.ballast import Ballast
 from tools.local.console import Console
+from tools.local.disk_reserve import DiskReserve
 from tools.local.engine.tools import Engine
 from tools.local.errors import UserError
 from tools.local.paths import PROJECT, ROOT, STACK, State, read_json, short, write_private
 from tools.local.progress import Progress
+from tools.pulumi_cli import PulumiCli, PulumiError
 
 PASSPHRASE_BYTES = 32
 POLL_SECONDS = 0.2
-# Their create fails when the object is there already; their id is their name.
-NOT_CREATED_TWICE = frozenset({"postgresql:index/role:Role", "postgresql:index/database:Database"})
+# Resource types whose create fails when the object exists; their id is their name.
+READOPTED_TYPES = frozenset({"postgresql:index/role:Role", "postgresql:index/database:Database"})
 
 
 class Stack:
@@ -38,26 +34,27 @@ class Stack:
         self.state = state
         self.engine = engine
         self.environment = environment.of_engine(state, engine)
+        self.cli = PulumiCli(engine.pulumi, self.environment, ROOT)
 
     def ensure(self) -> None:
-        """Have the passphrase and the stack. Raises ``UserError``."""
+        """Create the passphrase and the stack where they are missing. Raises ``UserError``."""
         if not self.state.passphrase.exists():
             if self.state.checkpoint.exists():
                 raise UserError(
-                    f"{self.state.passphrase} is gone, and with it the key to the stack's secrets",
-                    "put it back, or `make clean` and `make up` for a new stack",
+                    f"{self.state.passphrase} is missing; without it the stack's secrets can't be decrypted",
+                    "restore it, or run `make clean` and `make up` for a new stack",
                 )
             write_private(self.state.passphrase, secrets.token_urlsafe(PASSPHRASE_BYTES))
-        self._mend_checkpoint()
+        self._restore_checkpoint()
         if not self.state.checkpoint.exists():
-            # In a directory of its own: `stack init` writes into the stack's file, and that one is committed.
+            # In a directory of its own, since `stack init` writes to the stack file of the project, which is committed.
             place = self.state.directory / "project"
             place.mkdir(mode=0o700, exist_ok=True)
             (place / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n", encoding="utf-8")
-            self.capture("stack", "init", STACK, "--no-select", cwd=place)
+            self._capture(replace(self.cli, directory=place), "stack", "init", STACK, "--no-select")
 
-    def _mend_checkpoint(self) -> None:
-        """On a disk that stays full the engine replaces its state by a part of it; its copies may be whole."""
+    def _restore_checkpoint(self) -> None:
+        """Replace a state file that was truncated on a full disk by its newest complete copy."""
         damaged = self.state.checkpoint
         if not damaged.exists() or "checkpoint" in read_json(damaged):
             return
@@ -66,32 +63,32 @@ class Stack:
             if "checkpoint" in read_json(copy):
                 write_private(damaged, copy.read_text(encoding="utf-8"))
                 return
-        what = f"the engine's state {short(damaged)} is damaged, and so are its copies"
-        raise UserError(what, "`make clean`, then `make up` for a new stack")
+        what = f"the engine's state {short(damaged)} and all copies of it are damaged"
+        raise UserError(what, "run `make clean`, then `make up` for a new stack")
 
     @property
     def latest(self) -> dict[str, Any]:
-        """The stack's state as it was last written; empty before the first ``up``."""
+        """The stack's state; empty before the first ``up``."""
         latest: dict[str, Any] = read_json(self.state.checkpoint).get("checkpoint", {}).get("latest") or {}
         return latest
 
     def salt(self) -> str:
-        """What the stack's encryption key is derived from, besides the passphrase."""
+        """The salt from which, with the passphrase, the stack's encryption key is derived."""
         return str(self.latest["secrets_providers"]["state"]["salt"])
 
     def set_secret(self, file: Path, key: str, value: str) -> None:
-        """Encrypt a value into a config file. It goes by standard input: a command line is for everyone to read."""
+        """Encrypt a value into a config file. Every user can read a command line, so it goes to standard input."""
         self.capture("config", "set", "--secret", key, "--config-file", str(file), text=value)
 
     def has_resources(self) -> bool:
-        """Whether the engine believes that there is anything in the stores."""
+        """Whether there are resources in the engine's state."""
         return bool(self.latest.get("resources"))
 
-    def heal(self, console: Console) -> None:
-        """Clear away what a killed engine left: its lock, and operations that it did not finish.
+    def recover(self, console: Console) -> None:
+        """Remove the locks and pending operations that a killed engine left.
 
-        Waits for one that is still at work, as when its ``make`` alone was killed. Raises ``UserError`` when the lock's
-        holder is on another host.
+        Waits for an engine that is still running, for example because only its ``make`` was killed. Raises ``UserError``
+        when the lock belongs to another host.
         """
         kept = self.state.backend / ".pulumi"
         for file in (kept / "locks").rglob("*.json"):
@@ -107,16 +104,16 @@ class Stack:
                 continue
             file.unlink(missing_ok=True)
             console.line("engine", f"removed the lock of an engine that was killed (pid {pid})")
-        # Written aside and not renamed any more, by a kill or a full disk: among the locks it would stop every later run.
+        # Files that the engine was about to rename when it was killed; in the locks' directory they would block each run.
         for file in kept.rglob("*.tmp"):
             file.unlink(missing_ok=True)
-        self._take_up_pending(console)
+        self._readopt_pending(console)
 
-    def _take_up_pending(self, console: Console) -> None:
-        """Look again at what a killed engine was creating: it may exist, and the state does not know it.
+    def _readopt_pending(self, console: Console) -> None:
+        """Add the objects to the state that a killed engine was creating and that can't be created twice.
 
-        What could not be created a second time goes into the state as if it had been made; a refresh of it alone then
-        keeps what is there and forgets what is not. Everything else is created anew, which does no harm.
+        They may exist although the state does not have them. Each is added as if its creation had succeeded; a refresh of
+        these resources then keeps those that exist and drops the others. All other pending creations are simply repeated.
         """
         pending = self.latest.get("pending_operations") or []
         if not pending:
@@ -124,7 +121,7 @@ class Stack:
         exported = json.loads(self.capture("stack", "export"))
         deployment = exported["deployment"]
         known = {resource["urn"] for resource in deployment.get("resources", [])}
-        taken_up = [
+        readopted = [
             {
                 **operation["resource"],
                 "id": operation["resource"]["inputs"]["name"],
@@ -132,112 +129,64 @@ class Stack:
             }
             for operation in deployment["pending_operations"]
             if operation["type"] == "creating"
-            and operation["resource"]["type"] in NOT_CREATED_TWICE
+            and operation["resource"]["type"] in READOPTED_TYPES
             and operation["resource"]["urn"] not in known
         ]
         deployment["pending_operations"] = []
-        deployment["resources"] = [*deployment.get("resources", []), *taken_up]
+        deployment["resources"] = [*deployment.get("resources", []), *readopted]
         file = self.state.directory / "import.json"
         write_private(file, json.dumps(exported))
         try:
             self.capture("stack", "import", "--file", str(file))
         finally:
             file.unlink(missing_ok=True)
-        console.line("engine", f"a run was interrupted during {len(pending)} operations; they are looked at again")
-        if taken_up:
-            targets = [part for resource in taken_up for part in ("--target", resource["urn"])]
+        console.line(
+            "engine", f"the last run was interrupted during {len(pending)} operations; checking their resources"
+        )
+        if readopted:
+            targets = [part for resource in readopted for part in ("--target", resource["urn"])]
             self.capture("refresh", "--yes", "--skip-preview", *targets)
 
     def outputs(self) -> dict[str, Any]:
-        """The stack's outputs, secrets in clear."""
+        """The stack's outputs, secrets decrypted."""
         outputs: dict[str, Any] = json.loads(self.capture("stack", "output", "--json", "--show-secrets"))
         return outputs
 
-    def capture(self, *arguments: str, text: str = "", cwd: Path = ROOT) -> str:
-        """Run a short command; its output. Raises ``UserError`` with what the engine said."""
-        result = subprocess.run(
-            [self.engine.pulumi, "--non-interactive", "--color=never", *arguments],
-            cwd=cwd, env=self.environment, input=text, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if result.returncode:
-            said = result.stderr.strip().removeprefix("error: ")
-            raise UserError(
-                f"pulumi {' '.join(arguments[:2])} failed: {said}", "put that right, then run make up again"
-            )
-        return result.stdout
+    def capture(self, *arguments: str, text: str = "") -> str:
+        """The output of a short command. Raises ``UserError`` with the engine's message."""
+        return self._capture(self.cli, *arguments, text=text)
 
-    def replace_process(self, arguments: Sequence[str]) -> None:
-        """Become the engine, on the user's terminal. Does not return."""
-        os.execve(self.engine.pulumi, [str(self.engine.pulumi), *arguments], self.environment)
-
-    def show(self, *arguments: str) -> int:
-        """Run a command and let its output through; its exit code."""
-        process = subprocess.Popen(
-            [self.engine.pulumi, "--non-interactive", *arguments],
-            cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, process_group=0,
-        )  # fmt: skip
-        with _guarded(process):
-            return process.wait()
+    @staticmethod
+    def _capture(cli: PulumiCli, *arguments: str, text: str = "") -> str:
+        try:
+            return cli.output(*arguments, text=text)
+        except PulumiError as error:
+            what = f"pulumi {' '.join(arguments[:2])} failed: {error}"
+            raise UserError(what, "fix the cause, then run make up again") from None
 
     def run(self, console: Console, *arguments: str, settings: Mapping[str, str] | None = None) -> int:
         """Run a long command with progress; its exit code. Raises ``UserError`` when the disk filled up meanwhile."""
-        colour = "always" if console.coloured else "never"
-        with subprocess.Popen(
-            [self.engine.pulumi, "--non-interactive", f"--color={colour}", *arguments, "--suppress-outputs"],
-            cwd=ROOT, env={**self.environment, **(settings or {})}, stdin=subprocess.DEVNULL, process_group=0, text=True,
-            errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1,
-        ) as process:  # fmt: skip
+        color = "always" if console.coloured else "never"
+        with self.cli.start(*arguments, "--suppress-outputs", color=color, settings=settings) as process:
             progress = Progress(console)
-            stop = partial(_ask_to_end, process, "the disk is full")
-            with _guarded(process), Ballast(self.state.directory, self.state.checkpoint, stop) as ballast:
-                for line in process.stdout or ():
+            on_full = partial(process.interrupt, "the disk is full")
+            with DiskReserve(self.state.directory, self.state.checkpoint, on_full) as reserve:
+                for line in process.lines():
                     progress.feed(line)
                 console.clear()
                 code = process.wait()
-        if code and ballast.released:
+        if code and reserve.released:
             what = f"the disk is full at {short(self.state.directory)}"
-            raise UserError(what, "make room, then run make up again: it goes on where it stopped")
+            raise UserError(what, "make room, then run make up again: it continues where it stopped")
         return code
-
-
-@contextmanager
-def _guarded(process: "subprocess.Popen[Any]") -> Iterator[None]:
-    """A first Ctrl-C asks the engine to finish what it has begun; a second one ends it. Then raises KeyboardInterrupt."""
-    asked = 0
-
-    def ask(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        asked += 1
-        if asked > 1:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        else:
-            _ask_to_end(process, "interrupted")
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-        process.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if asked:
-        raise KeyboardInterrupt
-
-
-def _ask_to_end(process: "subprocess.Popen[Any]", why: str) -> None:
-    # The engine has a process group of its own: it gets this one signal and not two, which would end it at once.
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process.pid, signal.SIGINT)
-        print(f"\n{why}: the engine finishes what it has begun; Ctrl-C again ends it at once", flush=True)
 
 
 def _wait_for(pid: int, console: Console) -> None:
     with console.step("engine") as step:
-        step.update(f"another engine (pid {pid}) is at work on this stack; waiting for it, `kill {pid}` would stop it")
+        step.update(f"waiting for another engine (pid {pid}) that is at work on this stack; `kill {pid}` stops it")
         while _is_engine(pid):
             time.sleep(POLL_SECONDS)
-        step.done(f"another engine (pid {pid}) was at work on this stack; it has ended")
+        step.done(f"another engine (pid {pid}) was at work on this stack and has ended")
 
 
 def _is_engine(pid: int) -> bool:

@@ -1,10 +1,11 @@
-"""What the user reads at the end: what runs where, how to connect, what to do next."""
+"""The text at the end of `make up`: servers, how to connect, what to do next."""
 
 from importlib.metadata import version
 from typing import Any
 
 from tools.local.console import console
 from tools.local.fleet import Fleet
+from tools.local.paths import short
 from tools.local.stack import Stack
 
 
@@ -14,7 +15,7 @@ def _rows(rows: list[tuple[str, str, str]]) -> list[str]:
 
 
 def servers(fleet: Fleet) -> str:
-    """Where the servers are and where their root passwords stand."""
+    """The servers with their endpoints and root users."""
     rows = [(server.title, server.endpoint, getattr(server, "user", "")) for server in fleet.servers]
     return "\n".join(["", *_rows(rows)])
 
@@ -46,7 +47,7 @@ def after_up(stack: Stack, fleet: Fleet) -> str:
             "",
             f'  connect as a module   eval "$(make -s env MODULE={example})"',
             '  see the contract      make pulumi ARGS="stack output contract"',
-            "  change something      edit schema-mapping.yaml, then make preview and make up",
+            f"  change something      edit {short(fleet.valkey.mapping)}, then make preview and make up",
             "  stop the servers      make down",
         ]
     )

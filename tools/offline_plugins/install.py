@@ -1,6 +1,6 @@
-"""Install the plugins into a PULUMI_HOME: the official ones where they can be had, else the offline ones.
+"""Install the plugins into a PULUMI_HOME: the official ones where they are available, else the offline ones.
 
-Each goes to the version that its SDK package names, so that the engine neither warns nor tries to download.
+Each is installed under the version that its SDK package names, so that the engine neither warns nor downloads.
 """
 
 import contextlib
@@ -9,32 +9,33 @@ import json
 import os
 import shutil
 import stat
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tools.pulumi_cli import PulumiCli, PulumiError
+
 SDKS = {"postgresql": "pulumi_postgresql", "aws": "pulumi_aws", "kubernetes": "pulumi_kubernetes"}
-CHOICE = "STELLAOPS_PLUGINS"  # official, offline, or nothing: whichever can be had
+CHOICE = "STELLAOPS_PLUGINS"  # official, offline, or unset: the official ones if they are available
 DOWNLOADS = "https://get.pulumi.com"
 ANSWER_SECONDS = 3.0
 DOWNLOAD_SECONDS = 300.0
 ASK_AGAIN_SECONDS = 24 * 3600.0
-# Stands beside an offline plugin, and holds what it was installed with.
+# A file beside an offline plugin, with what it was installed from.
 MARK = "offline.json"
 PROJECT = Path(__file__).resolve().parents[2]
 
 
 class PluginInstallError(Exception):
-    """The plugins that were asked for cannot be had."""
+    """The requested plugins are unavailable."""
 
 
 def ensure(pulumi_home: Path, pulumi: Path, env: Mapping[str, str]) -> list[str]:
-    """Put every plugin in place; what to tell the user. Takes milliseconds when all is there.
+    """Install the plugins that are missing; lines for the user. Takes milliseconds when none is.
 
-    Raises ``PluginInstallError`` for an unknown choice, or when only official plugins are wanted and one is missing.
+    Raises ``PluginInstallError`` for an unknown choice, or when only official plugins are allowed and one is missing.
     """
     choice = env.get(CHOICE, "")
     if choice not in {"", "official", "offline"}:
@@ -61,14 +62,14 @@ def ensure(pulumi_home: Path, pulumi: Path, env: Mapping[str, str]) -> list[str]
 
 
 def install_built(pulumi_home: Path, program: Path) -> Path:
-    """Put the official Kubernetes plugin, built from its sources, where the engine finds it; that place.
+    """Install the official Kubernetes plugin, built from its sources; its directory.
 
-    Whatever lies there is replaced. Raises ``OSError``.
+    An installed one is replaced. Raises ``OSError``.
     """
     plugin = _Plugin("kubernetes", sdk_version(SDKS["kubernetes"]), pulumi_home)
     fresh = plugin.fresh()
     try:
-        # 300 MB need not be there twice.
+        # It has 300 MB.
         os.link(program, fresh / plugin.program.name)
     except OSError:
         shutil.copy2(program, fresh / plugin.program.name)
@@ -78,7 +79,7 @@ def install_built(pulumi_home: Path, program: Path) -> Path:
 
 
 def sdk_version(package: str) -> str:
-    """The plugin version that an installed SDK asks the engine for. The SDK is not imported: that takes a second."""
+    """The plugin version that an installed SDK requires. The SDK is not imported, since that takes a second."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise PluginInstallError(f"the Python package {package} is not installed; remove .venv and run make up")
@@ -92,7 +93,7 @@ class _Plugin:
         self.version = version
         directory = f"resource-{name}-v{version}"
         self.place = home / "plugins" / directory
-        # An official one that makes room for an offline one, so that it need not be downloaded again.
+        # Where an official plugin is kept while an offline one replaces it, to avoid another download.
         self.aside = home / "official" / directory
         self.program = self.place / f"pulumi-resource-{name}"
 
@@ -106,7 +107,7 @@ class _Plugin:
         return self.program.exists() and not (self.place / MARK).exists()
 
     def install_offline(self) -> None:
-        """A launcher that runs this project's plugin with this virtual environment's Python."""
+        """Install a script that runs this project's plugin with this virtual environment's Python."""
         script = (
             "#!/bin/sh\n"
             f"STELLAOPS_PLUGIN_VERSION={self.version} PYTHONPATH={_quoted(PROJECT)} "
@@ -127,7 +128,7 @@ class _Plugin:
         fresh.rename(self.place)
 
     def fresh(self) -> Path:
-        """An empty directory to be renamed when it is whole: the engine takes whatever lies in its place."""
+        """An empty directory, to be renamed when complete: the engine would use an incomplete one."""
         fresh = self.place.with_name(f".{self.place.name}.{os.getpid()}")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
@@ -142,7 +143,7 @@ def _quoted(path: Path | str) -> str:
 def _download(
     missing: list[_Plugin], home: Path, pulumi: Path, env: Mapping[str, str], *, wanted: bool
 ) -> list[_Plugin]:
-    """Try to get official plugins, at most once a day unless they are ``wanted``; those that are missing still."""
+    """Try to download official plugins, at most once a day unless they are ``wanted``; those that are still missing."""
     stamp = home / "official-plugins-asked"
     if not wanted:
         with contextlib.suppress(OSError):
@@ -156,19 +157,16 @@ def _download(
 
 
 def _download_one(plugin: _Plugin, pulumi: Path, env: Mapping[str, str]) -> bool:
-    # The engine takes an offline plugin for an installed one.
+    # The engine would regard an offline plugin as installed.
     shutil.rmtree(plugin.place, ignore_errors=True)
-    command = [str(pulumi), "plugin", "install", "resource", plugin.name, plugin.version]
-    settings = {**env, "PULUMI_HOME": str(plugin.place.parents[1])}
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        subprocess.run(
-            command, env=settings, stdin=subprocess.DEVNULL, capture_output=True, timeout=DOWNLOAD_SECONDS, check=False
-        )
+    cli = PulumiCli(pulumi, {**env, "PULUMI_HOME": str(plugin.place.parents[1])})
+    with contextlib.suppress(PulumiError):
+        cli.run("plugin", "install", "resource", plugin.name, plugin.version, timeout=DOWNLOAD_SECONDS)
     return plugin.is_official()
 
 
 def _reachable(url: str) -> bool:
-    """Whether the place that plugins come from answers. In a thread: a look-up of its name has no time-out of its own."""
+    """Whether the download server answers. In a thread, since a DNS look-up has no timeout."""
     answered = threading.Event()
 
     def ask() -> None:

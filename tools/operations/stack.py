@@ -1,9 +1,6 @@
 """A stack as the day-two commands see it: its mapping, and its config with secrets in clear, in memory only."""
 
-import json
 import os
-import shutil
-import subprocess
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,6 +18,7 @@ from provider.postgres.row_security import OFF, Isolation
 from provider.postgres.server import Server as PostgresServer
 from provider.rustfs.store import Store
 from provider.valkey.server import Server as ValkeyServer
+from tools.pulumi_cli import PulumiCli, PulumiError
 
 ENGINE_TIMEOUT_SECONDS = 60
 SELECTED = "selected"  # shown for a stack that nobody named
@@ -37,8 +35,8 @@ class Stack:
     def load(name: str | None) -> "Stack":
         """The stack of that name, ``PULUMI_STACK``'s, or the selected one. Raises ``ProviderError``."""
         stack = name or os.environ.get("PULUMI_STACK")
-        text = _ask_engine(["config", "--json", "--show-secrets"], stack, "the config")
-        values = {key: str(item["value"]) for key, item in json.loads(text).items() if "value" in item}
+        document = _read(["config", "--json", "--show-secrets"], stack, "the config")
+        values = {key: str(item["value"]) for key, item in document.items() if "value" in item}
         found = Stack(stack or SELECTED, values)
         _ = found.settings  # every wrong key is reported here, once, and not by each store that is asked
         return found
@@ -68,10 +66,7 @@ class Stack:
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets in clear; empty before the first ``up``. Raises ``ProviderError``."""
         stack = None if self.name == SELECTED else self.name
-        outputs: dict[str, Any] = json.loads(
-            _ask_engine(["stack", "output", "--json", "--show-secrets"], stack, "the outputs")
-        )
-        return outputs
+        return _read(["stack", "output", "--json", "--show-secrets"], stack, "the outputs")
 
     @property
     def postgres(self) -> PostgresServer:
@@ -104,25 +99,15 @@ class Stack:
         return Store.configured(self.request)
 
 
-def _ask_engine(arguments: list[str], stack: str | None, what: str) -> str:
-    """The output of a short command of the engine. Raises ``ProviderError``."""
-    pulumi = shutil.which("pulumi")
-    if pulumi is None:
-        raise ProviderError("pulumi is not on the PATH; install it, or use the make target for the local stack")
-    command = [pulumi, "--non-interactive", *arguments, *(["--stack", stack] if stack else [])]
+def _read(arguments: list[str], stack: str | None, what: str) -> dict[str, Any]:
+    """The JSON document that a command of the engine prints. Raises ``ProviderError``."""
     try:
-        answer = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=ENGINE_TIMEOUT_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        said = f"pulumi did not answer within {ENGINE_TIMEOUT_SECONDS} s; see that the stack's backend can be reached"
-        raise ProviderError(f"{what} of stack {stack or '(selected)'} can't be read: {said}") from None
-    if answer.returncode:
-        said = " ".join(answer.stderr.split()).removeprefix("error: ")
-        raise ProviderError(f"{what} of stack {stack or '(selected)'} can't be read: {said}")
-    return answer.stdout
+        cli = PulumiCli.on_path()
+    except PulumiError as error:
+        raise ProviderError(f"{error}; install it, or use the make target for the local stack") from None
+    try:
+        chosen = ["--stack", stack] if stack else []
+        document: dict[str, Any] = cli.json(*arguments, *chosen, timeout=ENGINE_TIMEOUT_SECONDS)
+    except PulumiError as error:
+        raise ProviderError(f"{what} of stack {stack or '(selected)'} can't be read: {error}") from None
+    return document

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.stack import PROJECT, LocalStack
 from tests.support.watchdog import Watchdog
-from tools.local import locks
+from tools import locks
 from tools.local.paths import State
 
 

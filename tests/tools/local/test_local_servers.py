@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ import psutil
 import pytest
 
 from tests.support.watchdog import Watchdog
-from tools.local import processes
+from tools import processes
+from tools.local import fleet
 from tools.local.errors import UserError
-from tools.local.servers import accounts
+from tools.local.servers import accounts, homes
 from tools.local.servers.base import Server
 from tools.local.servers.postgres import Postgres
 from tools.local.servers.valkey import Valkey
@@ -96,7 +98,7 @@ def test_down_does_not_stop_a_process_that_got_the_pid_of_a_dead_server(valkey: 
     with subprocess.Popen(["sleep", "60"]) as foreign:
         try:
             record = valkey.directory / "server.json"
-            record.write_text(json.dumps({"port": valkey.port, "pid": foreign.pid, "mark": "another/1"}))
+            record.write_text(json.dumps({"port": valkey.port, "pid": foreign.pid, "created": 1.0}))
             assert not valkey.stop()
             assert foreign.poll() is None, "make down would kill whatever runs under a recycled pid"
         finally:
@@ -117,7 +119,7 @@ def test_changed_configuration_restarts_the_server(valkey: Valkey, monkeypatch: 
 def test_what_an_interrupted_initdb_left_is_no_obstacle(postgres: Postgres) -> None:
     half = postgres.home / "data.new"
     if postgres.home != postgres.directory:
-        accounts.make_shared_home(postgres.home, postgres.directory)
+        homes.create(postgres.home, postgres.directory)
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
     (postgres.home / "data.password").write_text("old")
@@ -175,7 +177,48 @@ def test_root_passwords_are_private_and_on_no_command_line(postgres: Postgres, v
 
 
 def test_a_process_is_known_by_its_start_and_not_by_its_pid_alone() -> None:
-    own = processes.mark(os.getpid())
-    assert own is not None and own == processes.mark(os.getpid())
-    assert own != processes.mark(1)
-    assert not processes.stop(os.getpid(), "another/1", ()), "we would have stopped ourselves"
+    own = processes.created(os.getpid())
+    assert own is not None and processes.is_running(os.getpid(), own)
+    assert not processes.is_running(1, own)
+    assert not processes.stop(os.getpid(), own - 60, ()), "we would have stopped ourselves"
+
+
+def test_servers_of_a_deleted_state_directory_are_stopped_and_new_ones_start_at_the_same_path(
+    postgres: Postgres, valkey: Valkey
+) -> None:
+    for server in (postgres, valkey):
+        server.start()
+        former = pid(server)
+        home = server.home if isinstance(server, Postgres) else server.directory
+        shutil.rmtree(server.directory)
+        said: list[str] = []
+        for orphan in homes.orphans():
+            if orphan.directory == server.directory:
+                assert orphan.home == home
+                fleet.remove_home(orphan.home)
+        again = type(server)(server.directory)
+        assert again.start(said.append), "the user's new stack would fail on the former one's password"
+        assert again.status == "running" and pid(again) != former
+        assert not processes.created(former), "a server would run on that nothing refers to"
+        if isinstance(again, Postgres) and home != again.directory:
+            assert again.home != home and not home.exists(), "data of deleted clones would pile up"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps PostgreSQL's data outside of the state directory")
+def test_a_home_that_is_in_use_or_on_a_file_system_that_is_not_mounted_is_no_orphan(tmp_path: Path) -> None:
+    directory = tmp_path / "postgres"
+    home = homes.home_of(directory)
+    homes.create(home, directory)
+
+    def is_orphan() -> bool:
+        return home in [orphan.home for orphan in homes.orphans()]
+
+    try:
+        assert not is_orphan(), "another clone's make up would delete a stack's data"
+        shutil.rmtree(directory)
+        assert is_orphan()
+        owner = json.loads((home / homes.OWNER_FILE).read_text())
+        (home / homes.OWNER_FILE).write_text(json.dumps({**owner, "mount": str(tmp_path / "not-mounted")}))
+        assert not is_orphan(), "unplugging a disk would delete the data of the stack on it"
+    finally:
+        shutil.rmtree(home)

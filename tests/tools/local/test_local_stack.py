@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,10 +12,12 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
+import yaml
 
 from tests.faults import small
 from tests.support.stack import LocalStack, temporary_stack
 from tests.support.watchdog import Watchdog
+from tools import processes
 
 pytestmark = pytest.mark.xdist_group("local_stack")
 
@@ -121,7 +124,7 @@ def test_ctrl_c_ends_cleanly_and_the_next_up_goes_on(stack: LocalStack) -> None:
         lines = []
         for line in process.stdout:
             lines.append(line)
-            if "created Role" in line and "finishes what it has begun" not in "".join(lines):
+            if "created Role" in line and "finishes the operations in progress" not in "".join(lines):
                 os.killpg(process.pid, signal.SIGINT)
         code = process.wait(timeout=60)
     said = "".join(lines)
@@ -146,3 +149,36 @@ def test_an_engine_that_is_at_work_is_not_disturbed(stack: LocalStack) -> None:
         "a killed run would block all later ones"
     )
     assert not lock.exists()
+
+
+def test_config_set_survives_up_and_decides_which_mapping_the_stack_has(stack: LocalStack) -> None:
+    mapping = stack.state.parent / "other-mapping.yaml"
+    text = (stack.project / "schema-mapping.yaml").read_text()
+    other = yaml.safe_load(text)
+    other["valkey"]["memory"]["maxmemory"] = "123mb"
+    mapping.write_text(yaml.safe_dump(other, sort_keys=False))
+    stack.must("pulumi", "config", "set", "mapping", str(mapping))
+    stack.must("pulumi", "config", "set", "valkeyHost", "elsewhere.example")
+    try:
+        shown = stack.must("up")
+        assert "stellaops-storage:valkeyHost was reset" in shown, "the user would wonder where the value went"
+        assert f"stellaops-storage:mapping: {mapping}" in (stack.state / "Pulumi.local.yaml").read_text()
+        conf = (stack.state / "servers" / "valkey" / "valkey.conf").read_text()
+        assert "maxmemory 123mb" in conf, "the server would have the memory of another mapping"
+        assert unchanged(stack)
+        mapping.write_text(text.replace("modules:", "modulez:", 1))
+        refused = stack.run("up")
+        assert refused.returncode == 1 and f"{mapping} has " in refused.stderr, refused.stderr
+    finally:
+        stack.must("pulumi", "config", "rm", "mapping")
+    stack.must("up")
+    assert unchanged(stack)
+
+
+def test_a_state_directory_that_was_deleted_without_clean_is_no_obstacle(stack: LocalStack) -> None:
+    before = {server: record(stack, server)["pid"] for server in ("postgres", "valkey", "objects")}
+    shutil.rmtree(stack.state)
+    stack.must("up")
+    assert unchanged(stack), "a clone that is deleted and cloned again would fail on the former passwords"
+    for server, pid in before.items():
+        assert record(stack, server)["pid"] != pid and not processes.created(pid), f"the former {server} runs on"

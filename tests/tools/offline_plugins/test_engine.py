@@ -1,7 +1,6 @@
 """The offline plugins under the engine: a program of these tests' own, on real servers."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from tools.local import environment
 from tools.local.engine.tools import Engine
 from tools.local.paths import State, write_private
 from tools.offline_plugins import install
+from tools.pulumi_cli import PulumiCli, Result
 
 PROGRAM = """
 import json, os
@@ -76,7 +76,7 @@ class Project:
         self.environment = {name: value for name, value in every.items() if name not in foreign}
         self.environment["PYTHONPATH"] = str(PROJECT)
         install.ensure(state.pulumi_home, engine.pulumi, {**self.environment, install.CHOICE: "offline"})
-        self._pulumi = engine.pulumi
+        self._cli = PulumiCli(engine.pulumi, self.environment, directory)
         (directory / "Pulumi.yaml").write_text("name: plugins\nruntime: python\n")
         (directory / "__main__.py").write_text(program)
         self.write()
@@ -86,16 +86,12 @@ class Project:
         self.settings.update(changes)
         write_private(self.directory / "settings.json", json.dumps(self.settings))
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [self._pulumi, "--non-interactive", "--color=never", *arguments],
-            cwd=self.directory, env=self.environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
-            timeout=300,
-        )  # fmt: skip
+    def run(self, *arguments: str) -> Result:
+        return self._cli.run(*arguments, timeout=300)
 
     def must(self, *arguments: str) -> str:
         result = self.run(*arguments)
-        assert result.returncode == 0, f"pulumi {' '.join(arguments)}:\n{result.stdout}\n{result.stderr}"
+        assert result.exit_code == 0, f"pulumi {' '.join(arguments)}:\n{result.stdout}\n{result.stderr}"
         return result.stdout
 
     def up(self) -> None:
@@ -250,7 +246,7 @@ def test_an_unknown_property_stops_the_run_before_anything_is_done(stack: Projec
     program.write_text(broken)
     result = stack.run("preview")
     program.write_text(PROGRAM)
-    assert result.returncode != 0 and "expected a string, got a number" in result.stdout
+    assert result.exit_code != 0 and "expected a string, got a number" in result.stdout
     assert "Traceback" not in result.stdout + result.stderr
 
 
@@ -258,7 +254,7 @@ def test_the_wrong_admin_password_reaches_the_user_in_one_line(changed: Project)
     changed.write(password="wrong", limit=7)
     result = changed.run("up", "--yes", "--skip-preview")
     lines = [line for line in result.stdout.splitlines() if "password authentication failed" in line]
-    assert result.returncode != 0 and lines and "Traceback" not in result.stdout + result.stderr
+    assert result.exit_code != 0 and lines and "Traceback" not in result.stdout + result.stderr
     assert all("are host and password right?" in line for line in lines)
 
 

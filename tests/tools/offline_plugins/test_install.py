@@ -31,8 +31,9 @@ def downloading(tmp_path: Path) -> Path:
     """An engine whose downloads succeed."""
     program = tmp_path / "downloading"
     program.write_text(
-        '#!/bin/sh\nd="$PULUMI_HOME/plugins/resource-$4-v$5"; mkdir -p "$d"\n'
-        'echo official > "$d/pulumi-resource-$4"; chmod 700 "$d/pulumi-resource-$4"\n'
+        '#!/bin/sh\nwhile [ "$1" != resource ]; do shift; done\n'
+        'd="$PULUMI_HOME/plugins/resource-$2-v$3"; mkdir -p "$d"\n'
+        'echo official > "$d/pulumi-resource-$2"; chmod 700 "$d/pulumi-resource-$2"\n'
     )
     program.chmod(0o700)
     return program

@@ -20,6 +20,7 @@ from tests.tools.review.cases import BASES, CASES, Case
 from tools.local import environment
 from tools.local.engine import tools
 from tools.local.paths import VENV, State
+from tools.pulumi_cli import PulumiCli, Result
 from tools.review.run import STREAMING
 
 MAPPING = "schema-mapping.yaml"
@@ -114,22 +115,18 @@ class _Recorder:
         self.reset()
         self._configure(BASES[base])
         result = self._engine("up", "--yes", "--skip-preview")
-        assert result.returncode == 0, f"{base}:\n{result.stdout}\n{result.stderr}"
+        assert result.exit_code == 0, f"{base}:\n{result.stdout}\n{result.stderr}"
 
     def _configure(self, settings: dict[str, Any]) -> None:
         config = yaml.safe_load(self._state.config.read_text())
         config["config"].update({key if ":" in key else f"{NAMESPACE}:{key}": value for key, value in settings.items()})
         self._config.write_text(yaml.safe_dump(config))
 
-    def _engine(self, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    def _engine(self, *arguments: str, **environ: str) -> Result:
         engine = tools.existing_engine()
         settings = environment.of_engine(self._state, engine)
         settings["PULUMI_OPTION_CONFIG_FILE"] = str(self._config)
-        return subprocess.run(
-            [engine.pulumi, "--non-interactive", *arguments],
-            cwd=self._project, env={**settings, **environ}, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        return PulumiCli(engine.pulumi, settings, self._project).run(*arguments, settings=environ)
 
     def _preview(self, case: Case) -> str:
         result = self._engine("preview", "--json", **({} if case.plain else STREAMING))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tools.local.console import Step
-from tools.local.locks import lock
+from tools.locks import lock
 
 
 def fill_once(target: Path, name: str, step: Step, fill: Callable[[Path], None]) -> None:

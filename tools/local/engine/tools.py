@@ -1,17 +1,18 @@
-"""Which engine and which object store this machine has, and what is built because it has none."""
+"""Find the engine, the object store and other tools on this machine, and build what is missing."""
 
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.local.console import Console
 from tools.local.engine import build
 from tools.local.errors import UserError
+from tools.pulumi_cli import PulumiCli, PulumiError
 
 # The oldest engine that serves the Python SDK this project pins.
 PULUMI_MINIMUM = (3, 272)
+VERSION_TIMEOUT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -31,18 +32,18 @@ def on_path() -> Engine | None:
     path = Path(found).resolve()
     host = (path.parent / "pulumi-language-python").exists() or shutil.which("pulumi-language-python")
     try:
-        shown = subprocess.run([found, "version"], capture_output=True, text=True, check=False, timeout=30).stdout
-    except (OSError, subprocess.TimeoutExpired):
+        shown = PulumiCli(Path(found)).run("version", timeout=VERSION_TIMEOUT_SECONDS).stdout
+    except PulumiError:
         return None
     number = re.match(r"v(\d+)\.(\d+)\.", shown)
     if not number or not host or (int(number[1]), int(number[2])) < PULUMI_MINIMUM:
         return None
-    # The link's directory, not its target's: a package manager may keep the language host beside the link.
+    # The link's directory, not its target's: some package managers put the language host beside the link.
     return Engine(Path(found), shown.strip(), built=False)
 
 
 def engine(console: Console) -> Engine:
-    """The engine; built if the machine has none that serves. Raises ``UserError``."""
+    """The engine, built if there is no suitable one. Raises ``UserError``."""
     found = on_path()
     if found:
         return found

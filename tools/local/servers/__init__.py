@@ -1,1 +1,1 @@
-"""The servers of the local stack: each lives in a directory of its own and can be started, asked and stopped."""
+"""The servers of the local stack, each in a directory of its own."""

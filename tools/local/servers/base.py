@@ -1,4 +1,4 @@
-"""What the servers have in common: port, password and process are remembered in the server's directory."""
+"""The base of the local servers; each stores its port, password and process in its directory."""
 
 import json
 import secrets
@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tools.local import processes
+from tools import processes
 from tools.local.errors import UserError
 from tools.local.paths import PRIVATE_DIRECTORY, read_json, short, write_private
 from tools.local.servers import ports
@@ -26,7 +26,7 @@ Report = Callable[[str], None]
 
 
 class NotReady(Exception):  # noqa: N818 - a state, not a failure
-    """The server does not answer yet."""
+    """The server does not accept logins yet."""
 
 
 def _ignore(_line: str) -> None:
@@ -36,22 +36,22 @@ def _ignore(_line: str) -> None:
 class Server(ABC):
     """One server in ``directory``. ``start`` and ``stop`` may be called at any time and in any state.
 
-    ``server.json`` holds port, pid and mark; ``password`` the root password. Both have mode 0600.
+    ``server.json`` holds its port, pid and creation time; ``password`` the root password. Both have mode 0600.
     """
 
     name: str  # also the name of its directory
     title: str
-    program: str  # the executable's name, by which a lost process is found again
+    program: str  # the executable's name, by which a process is found whose pid is not recorded
     host = ports.LOOPBACK
     user: str
-    # Asked to end with the first; the last ends it in any case.
+    # Sent in this order, each with the seconds to wait; the last one can't be ignored.
     stop_signals: Sequence[tuple[signal.Signals, float]] = ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, 5.0))
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.created = False  # whether start() made the data anew
+        self.created = False  # whether start() created the data
 
-    # What each server does its own way.
+    # Each server implements these.
 
     @property
     @abstractmethod
@@ -61,25 +61,25 @@ class Server(ABC):
     @property
     @abstractmethod
     def data(self) -> Path:
-        """Where its data are: the argument by which its process is told from others of that program."""
+        """Its data or configuration: the argument that distinguishes its process from others of the same program."""
 
     @abstractmethod
     def _prepare(self) -> None:
-        """Make data and configuration, as far as they are missing."""
+        """Create data and configuration where they are missing."""
 
     @abstractmethod
     def _spawn(self) -> int:
         """Start the process; its pid."""
 
     @abstractmethod
-    def _ask(self) -> None:
-        """Log in. Raises ``NotReady``, or ``UserError`` when the server answers and refuses us."""
+    def _log_in(self) -> None:
+        """Log in once. Raises ``NotReady``, or ``UserError`` when the server refuses the login."""
 
     def _outdated(self) -> bool:
-        """Whether the running process was started with another configuration than it would be now."""
+        """Whether the configuration changed since the process was started."""
         return False
 
-    # The same for all.
+    # Shared by all servers.
 
     @property
     def log(self) -> Path:
@@ -92,7 +92,7 @@ class Server(ABC):
 
     @property
     def password(self) -> str:
-        """The root password, made on first use."""
+        """The root password, created on first use."""
         path = self.directory / "password"
         if not path.exists():
             self.directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
@@ -108,25 +108,28 @@ class Server(ABC):
 
     @property
     def ended(self) -> str:
-        """Who it was, when ``status`` is ``died``, and where to see why."""
+        """A description of the process that ended, for when ``status`` is ``died``."""
         return f"{self.title} (pid {read_json(self._record).get('pid')} is gone, see {short(self.log)})"
 
     def start(self, report: Report = _ignore) -> bool:
-        """Have it run and answer; whether it was started now. Tells ``report`` what the user did not expect.
+        """Start it unless it runs, and wait until it accepts logins; whether it was started now.
 
-        Raises ``UserError`` with the log's end when it does not come up.
+        ``report`` receives unexpected events as text. Raises ``UserError`` with the end of the log when the start fails.
         """
         self.directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        if not self._record.exists() and self.stop():
+            # A process with our data, but no record of ever starting one: the directory is a new one at the same path.
+            report("stopped a server whose state directory had been deleted")
         if self._running() is not None:
             self._await(None)
             if not self._outdated():
                 return False
-            report("its configuration changed; started again")
+            report("its configuration changed; restarting it")
             self.stop()
         record = read_json(self._record)
         if record.get("pid"):
-            report(f"had ended unexpectedly (pid {record['pid']} is gone, see {short(self.log)}); started again")
-        self._remember(pid=None, mark=None)
+            report(f"it had ended unexpectedly (pid {record['pid']} is gone, see {short(self.log)}); restarting it")
+        self._remember(pid=None, created=None)
         self._prepare()
         self._choose_port(report)
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
@@ -135,15 +138,15 @@ class Server(ABC):
         return True
 
     def stop(self) -> bool:
-        """End the process that ``start`` started, and no other; whether there was one. Data stay."""
+        """Stop the process that ``start`` started and keep its data; whether there was one."""
         found = self._running()
         stopped = found is not None and processes.stop(*found, self.stop_signals)
         if self._record.exists():
-            self._remember(pid=None, mark=None)
+            self._remember(pid=None, created=None)
         return stopped
 
     def remove(self) -> None:
-        """Stop it and delete its data."""
+        """Stop it and delete its directory."""
         self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -154,27 +157,27 @@ class Server(ABC):
     def _remember(self, **values: object) -> None:
         write_private(self._record, json.dumps({**read_json(self._record), **values}))
 
-    def _running(self) -> tuple[int, str] | None:
-        """Pid and mark of our process."""
+    def _running(self) -> tuple[int, float] | None:
+        """Pid and creation time of our process."""
         if not self.directory.exists():
             return None
         record = read_json(self._record)
-        pid, known = record.get("pid"), record.get("mark")
-        if pid and known and processes.mark(pid) == known:
-            return pid, known
-        # We may have been killed between its start and writing that down.
+        pid, created = record.get("pid"), record.get("created")
+        if pid and created and processes.is_running(pid, created):
+            return pid, created
+        # A command may have been killed after it started the process and before it wrote the record.
         pid = processes.find(str(self.data), self.program)
-        found = processes.mark(pid) if pid else None
+        found = processes.created(pid) if pid else None
         if pid is None or found is None:
             return None
-        self._remember(pid=pid, mark=found)
+        self._remember(pid=pid, created=found)
         return pid, found
 
     def _choose_port(self, report: Report) -> None:
         port = self.port
         if port and not ports.is_free(port):
             chosen = ports.choose()
-            report(f"port {port} was taken by {ports.holder(port)}; it listens on {chosen} from now on")
+            report(f"port {port} was taken by {ports.holder(port)}; it listens on port {chosen} from now on")
             self._remember(port=chosen)
         elif not port:
             self._remember(port=ports.choose())
@@ -183,15 +186,15 @@ class Server(ABC):
         for last in (False, False, True):
             length = self.log.stat().st_size if self.log.exists() else 0
             pid = self._spawn()
-            mark = processes.mark(pid)
-            self._remember(pid=pid, mark=mark)
+            created = processes.created(pid)
+            self._remember(pid=pid, created=created)
             try:
                 self._await(pid)
             except UserError:
-                if mark:
-                    processes.stop(pid, mark, self.stop_signals)
-                self._remember(pid=None, mark=None)
-                # Somebody may have taken the port since we looked.
+                if created:
+                    processes.stop(pid, created, self.stop_signals)
+                self._remember(pid=None, created=None)
+                # Another process may have taken the port since it was chosen.
                 lost_port = any(text in self._tail(length).lower() for text in ADDRESS_IN_USE)
                 if last or not lost_port:
                     raise
@@ -201,13 +204,13 @@ class Server(ABC):
                 return
 
     def _await(self, pid: int | None) -> None:
-        """Until it answers. ``pid`` is None when it ran already; then its log's end says nothing."""
+        """Wait until it accepts logins. ``pid`` is that of a process that was just started, else None."""
         deadline = time.monotonic() + READY_SECONDS
         while True:
             try:
-                self._ask()
+                self._log_in()
             except NotReady as problem:
-                if pid is not None and processes.mark(pid) is None:
+                if pid is not None and processes.created(pid) is None:
                     raise self._failure("ended right after its start") from None
                 if time.monotonic() > deadline:
                     raise self._failure(f"did not answer within {READY_SECONDS:.0f} s ({problem})") from None
@@ -216,7 +219,7 @@ class Server(ABC):
                 return
 
     def _failure(self, what: str) -> UserError:
-        todo = f"the end of {short(self.log)} is above; `make down`, then `make up` starts it again"
+        todo = f"the end of {short(self.log)} is above; run `make down`, then `make up` to restart it"
         return UserError(f"{self.title} {what}", todo, self._tail())
 
     def _tail(self, since: int = 0) -> str:

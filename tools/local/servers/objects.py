@@ -1,14 +1,13 @@
-"""The object store: RustFS where there is one, else MinIO, which is for local use and tests only."""
+"""The object store: RustFS where it is on the PATH, else MinIO, which is for local use and tests only."""
 
 import os
-import shutil
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 from components.rustfs.servers import target_of
-from tools.local import processes
+from tools import processes
 from tools.local.errors import UserError
 from tools.local.servers.base import NotReady, Server
 
@@ -22,11 +21,11 @@ class ObjectStore(Server):
     name = "objects"
     title = "object store"
     bucket_prefix = ""
-    # The root access key. The engine masks it wherever it stands: no word that is in other texts.
+    # The root access key. The engine masks it in all its output, so it must not be a word that occurs elsewhere.
     user = "local-root-key"
 
     def __init__(self, directory: Path, program_path: Path | None, tuning: dict[str, str] | None = None) -> None:
-        """``tuning`` is put into the server's environment."""
+        """``tuning`` is added to the server's environment."""
         super().__init__(directory)
         self.program_path = program_path
         self.tuning = tuning or {}
@@ -65,9 +64,9 @@ class ObjectStore(Server):
 
     def _spawn(self) -> int:
         if self.program_path is None:
-            raise UserError("there is no object store to start", "run make up")
+            raise UserError("the object store's program is not available", "run make up")
         address = f"{self.host}:{self.port}"
-        # The root credentials go by the environment: a command line is for everyone to read.
+        # The root credentials are passed in the environment, since every user can read a command line.
         common = {"PATH": os.defpath, "HOME": str(self.directory), "LC_ALL": "C", **self.tuning}
         if self.program == "rustfs":
             environment = {
@@ -78,7 +77,7 @@ class ObjectStore(Server):
                 "RUSTFS_SECRET_KEY": self.password,
                 "RUSTFS_CONSOLE_ENABLE": "false",
             }
-            # RustFS would take its data directory from the environment, but by its command line it is found again.
+            # RustFS also reads its data directory from the environment; on the command line it identifies the process.
             return processes.spawn([self.program_path, self.data], self.directory, environment, self.log)
         environment = {
             **common,
@@ -90,30 +89,30 @@ class ObjectStore(Server):
         command: list[str | Path] = [self.program_path, "server", "--address", address, "--quiet", self.data]
         return processes.spawn(command, self.directory, environment, self.log)
 
-    def _ask(self) -> None:
+    def _log_in(self) -> None:
         path = "/health/ready" if self.program == "rustfs" else "/minio/health/ready"
         _get(self.endpoint + path)
 
 
 class ExternalObjectStore:
-    """An S3 endpoint that somebody else runs: asked, never started or stopped."""
+    """An S3 endpoint outside of the local stack: used, never started or stopped."""
 
     name = "objects"
     title = "object store (external)"
     created = False
     status = "external"
-    ended = ""  # nobody can tell
-    target = "rustfs"  # the stack's ``objectStore:target``; ``start`` asks who it is
+    ended = ""  # its process is unknown
+    target = "rustfs"  # the stack's ``objectStore:target``; ``start`` finds it out
 
     def __init__(self, endpoint: str, access_key: str, secret_key: str, bucket_prefix: str = "") -> None:
-        """``bucket_prefix`` goes before the names of buckets and access keys, where several stacks share the server."""
+        """``bucket_prefix`` is prepended to the names of buckets and access keys where several stacks share the server."""
         self.endpoint = endpoint.rstrip("/")
         self.access_key = access_key
         self.secret_key = secret_key
         self.bucket_prefix = bucket_prefix
 
     def client(self) -> Any:
-        """A boto3 S3 client as the one whose keys these are."""
+        """A boto3 S3 client with these keys."""
         return _client(self.endpoint, self.access_key, self.secret_key)
 
     @staticmethod
@@ -134,7 +133,7 @@ class ExternalObjectStore:
         return ExternalObjectStore(endpoint, access_key, secret_key, os.environ.get("RUSTFS_BUCKET_PREFIX", ""))
 
     def start(self, report: object = None) -> bool:
-        """Log in once. Raises ``UserError`` when nobody answers or the keys are refused."""
+        """Log in once. Raises ``UserError`` when the server does not answer or refuses the keys."""
         del report
         import boto3
         from botocore.config import Config
@@ -161,12 +160,6 @@ class ExternalObjectStore:
 
     def remove(self) -> None:
         pass
-
-
-def rustfs() -> Path | None:
-    """RustFS on the PATH."""
-    found = shutil.which("rustfs")
-    return Path(found) if found else None
 
 
 def _client(endpoint: str, access_key: str, secret_key: str) -> Any:

@@ -1,17 +1,17 @@
-"""Loopback ports: chosen free once, then remembered."""
+"""Free ports on the loopback address, and the process that uses a port."""
 
 import random
 import socket
 
 LOOPBACK = "127.0.0.1"
-# Below the range that Linux and macOS take for outgoing connections, which would occupy a stopped server's port.
+# Below the range for outgoing connections on Linux and macOS, which could occupy the port of a stopped server.
 RANGE = range(20000, 30000)
 
 
 def is_free(port: int) -> bool:
     """Whether a server could listen there now."""
     with socket.socket() as probe:
-        # As servers do: connections that are only just closed are no obstacle.
+        # As servers do, so that connections in TIME_WAIT don't count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -21,7 +21,7 @@ def is_free(port: int) -> bool:
 
 
 def choose() -> int:
-    """A free port. Random, so that two stacks that start at once hardly meet."""
+    """A free port; random, so that two stacks that start at the same time rarely choose the same one."""
     for port in random.sample(RANGE, 200):
         if is_free(port):
             return port
@@ -31,7 +31,7 @@ def choose() -> int:
 
 
 def holder(port: int) -> str:
-    """Who listens there, like ``nginx (pid 42)``; ``another process`` when that can't be seen."""
+    """The process that listens on the port, like ``nginx (pid 42)``; ``another process`` when that is hidden."""
     import psutil
 
     try:

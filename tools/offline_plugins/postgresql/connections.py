@@ -1,12 +1,10 @@
 """Connections to one PostgreSQL server: a bounded pool a database, transactions that are tried again, plain errors."""
 
-import os
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
@@ -14,6 +12,7 @@ from psycopg import sql
 
 from provider.base.plugin import PluginError
 from tools.offline_plugins.postgresql.session import Session
+from tools.offline_plugins.postgresql.settings import Settings
 
 T = TypeVar("T")
 
@@ -26,44 +25,6 @@ STARTING_UP = "57P03"
 # Deadlock, serialization failure, template in use, and what concurrent changes of one catalog row end in.
 _TRANSIENT = {"40P01", "40001", "55006"}
 _CATALOG_RACES = {"XX000": "tuple concurrently", "23505": "pg_"}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to reach the server. ``superuser``: whether the program says that the user is one."""
-
-    host: str
-    port: int
-    user: str
-    password: str | None
-    database: str
-    database_user: str | None
-    superuser: bool
-    connect_timeout_seconds: int
-    max_connections: int  # for each database; 0: any number
-    ssl: dict[str, str]
-
-    @staticmethod
-    def of(configuration: dict[str, Any]) -> "Settings":
-        certificate = configuration.get("clientcert") or {}
-        ssl = {
-            "sslmode": configuration.get("sslmode") or configuration.get("sslMode") or "prefer",
-            "sslrootcert": configuration.get("sslrootcert"),
-            "sslcert": certificate.get("cert"),
-            "sslkey": certificate.get("key"),
-        }
-        return Settings(
-            host=configuration.get("host") or os.environ.get("PGHOST", "localhost"),
-            port=configuration["port"],
-            user=configuration["username"],
-            password=configuration.get("password") or os.environ.get("PGPASSWORD"),
-            database=configuration["database"],
-            database_user=configuration.get("databaseUsername"),
-            superuser=configuration["superuser"],
-            connect_timeout_seconds=configuration["connectTimeout"],
-            max_connections=configuration["maxConnections"],
-            ssl={name: value for name, value in ssl.items() if value},
-        )
 
 
 class UnknownDatabaseError(PluginError):

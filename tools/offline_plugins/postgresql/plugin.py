@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from provider.base.plugin import Found, Plugin, PluginError, ResourceType
 from provider.base.schema import Failure, Properties
 from tools.offline_plugins.postgresql import declarations
+from tools.offline_plugins.postgresql.settings import Settings
 
 Validator = Callable[[Mapping[str, Any]], Iterator[Failure]]
 
@@ -54,7 +55,7 @@ class PostgresPlugin(Plugin):
                 raise PluginError("the provider has no configuration yet")
             if self._server is None:
                 connections = importlib.import_module("tools.offline_plugins.postgresql.connections")
-                self._server = connections.Server(connections.Settings.of(self._configuration))
+                self._server = connections.Server(Settings.of(self._configuration))
             return self._server
 
     def cancel(self) -> None:

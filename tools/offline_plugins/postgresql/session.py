@@ -3,15 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from tools.offline_plugins.postgresql.declarations import PUBLIC
-
-if TYPE_CHECKING:
-    from tools.offline_plugins.postgresql.connections import Settings
+from tools.offline_plugins.postgresql.settings import Settings
 
 FINE_GRAINED_MEMBERSHIP = 160000  # server version: INHERIT and SET as options of a membership
 DATABASE_OWNER = "pg_database_owner"
@@ -20,7 +18,7 @@ DATABASE_OWNER = "pg_database_owner"
 class Session:
     """One connection while one resource is worked on."""
 
-    def __init__(self, connection: psycopg.Connection[Any], settings: "Settings") -> None:
+    def __init__(self, connection: psycopg.Connection[Any], settings: Settings) -> None:
         self.connection = connection
         self.settings = settings
 

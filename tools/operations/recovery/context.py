@@ -1,7 +1,6 @@
 """A stack's backups as the commands see them: bucket, retention, who reads what, and the programs of this machine."""
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -26,6 +25,7 @@ from pods.backup_agent.s3 import Bucket
 from provider.errors import ProviderError
 from provider.postgres.server import Server
 from provider.postgres.session import Connection
+from tools import locks
 from tools.operations.stack import Stack
 
 SCRIPTS = Path(__file__).parents[3] / "pods" / "scripts" / "backups"
@@ -220,12 +220,12 @@ class Context:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """One run at a time takes backups of a stack from this machine."""
-        with (self.directory / "lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ProviderError("another backup of this stack is being taken from here; wait for it") from None
-            yield
+        try:
+            with locks.lock(self.directory / "lock"):
+                yield
+        except locks.Busy as busy:
+            what = f"another backup of this stack is being taken from here (pid {busy.pid})"
+            raise ProviderError(f"{what}; wait for it") from None
 
     def environment(self, server: Server, **more: str) -> dict[str, str]:
         """The environment of a script, password included: a command line would be for everyone to read."""

@@ -1,22 +1,22 @@
-"""Servers beside the running ones, for what was restored: on the loopback address, on a free port, as no root."""
+"""Servers for restored data, beside the running ones: on the loopback address, on a free port, never as root."""
 
-import contextlib
 import os
 import pwd
 import shutil
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from provider.errors import ProviderError
+from tools import processes
 from tools.operations.recovery.context import Programs
+from tools.processes import Account
 
 HOST = "127.0.0.1"
-STOP_SECONDS = 30.0
+SIGNALS = ((signal.SIGINT, 30.0), (signal.SIGKILL, 5.0))
 TAIL_LINES = 5
 
 
@@ -43,49 +43,38 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def account(programs: Programs) -> "pwd.struct_passwd | None":
-    """Who servers run as: None when we are not root. Raises ``ProviderError``."""
+def account(programs: Programs) -> Account | None:
+    """The user that servers run as; None when the current user is not root. Raises ``ProviderError``."""
     if os.geteuid() != 0:
         return None
     try:
-        return pwd.getpwnam(programs.account)
+        entry = pwd.getpwnam(programs.account)
     except KeyError:
         what = f"PostgreSQL does not run as root, and there is no user {programs.account}"
         raise ProviderError(f"{what}; set STELLAOPS_POSTGRES_ACCOUNT") from None
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
 def hand_over(directory: Path, programs: Programs) -> None:
-    """Give all below ``directory`` to whom servers run as."""
+    """Make the user that servers run as the owner of everything below ``directory``."""
     owner = account(programs)
     if owner is not None:
         for path in (directory, *directory.rglob("*")):
-            os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
+            os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
 
 
 def spawn(directory: Path, command: Sequence[str], programs: Programs) -> int:
-    """Start a server that outlives us; its pid, which also stands in ``pid``. Its output goes to ``log``."""
-    owner = account(programs)
-    identity = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if owner else {}
-    with (directory / "log").open("ab") as log:
-        process = subprocess.Popen(
-            list(command), cwd=directory, env={"PATH": os.defpath, "LC_ALL": "C"}, stdin=subprocess.DEVNULL,
-            stdout=log, stderr=log, start_new_session=True, umask=0o077, **identity,  # type: ignore[call-overload]
-        )  # fmt: skip
-    process.returncode = 0  # it goes on without us: nobody waits for it
-    (directory / "pid").write_text(str(process.pid), encoding="ascii")
-    return int(process.pid)
+    """Start a server; its pid, which is also written to ``pid``. Its output goes to ``log``."""
+    environment = {"PATH": os.defpath, "LC_ALL": "C"}
+    pid = processes.spawn(command, directory, environment, directory / "log", account(programs))
+    (directory / "pid").write_text(str(pid), encoding="ascii")
+    return pid
 
 
 def is_alive(pid: int) -> bool:
-    """Whether it runs; a child of ours that ended is buried."""
-    with contextlib.suppress(ChildProcessError):
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:
-            return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    """Whether the process runs."""
+    processes.reap(pid)
+    return processes.created(pid) is not None
 
 
 def wait_for(directory: Path, pid: int, answers: Callable[[], bool], progress: Callable[[], None]) -> None:
@@ -111,24 +100,16 @@ def tail(directory: Path) -> str:
 
 
 def stop(directory: Path) -> bool:
-    """End the server of that directory, if its pid is still a server of that directory; whether it was."""
+    """Stop the server of that directory; whether there was one."""
     try:
         pid = int((directory / "pid").read_text(encoding="ascii"))
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace") if Path("/proc").exists() else ""
     except (OSError, ValueError):
         return False
-    # A pid alone proves nothing: by now it may be somebody else's.
-    if command and str(directory) not in command:
+    created = processes.created(pid)
+    # Another process may have the pid by now.
+    if created is None or str(directory) not in processes.command_line(pid):
         return False
-    for number, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGKILL, 5.0)):
-        deadline = time.monotonic() + seconds
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-        while is_alive(pid) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        if not is_alive(pid):
-            return True
-    return True
+    return processes.stop(pid, created, SIGNALS)
 
 
 def existing(restored: Path) -> list[Path]:

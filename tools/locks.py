@@ -1,4 +1,8 @@
-"""File locks that the kernel releases when their holder dies."""
+"""File locks that the kernel releases when their holder dies. The one lock helper of all tools.
+
+Not ``filelock``: the virtual environment is installed under this lock, so only the standard library is available; and
+its locks do not record the holder's pid, which the messages name.
+"""
 
 import fcntl
 import os
@@ -8,7 +12,7 @@ from pathlib import Path
 
 
 class Busy(Exception):  # noqa: N818 - a state, not a failure
-    """Somebody else holds the lock; ``pid`` is who, as far as known."""
+    """Another process holds the lock; ``pid`` is that process, ``unknown`` when it has not recorded itself."""
 
     def __init__(self, pid: str) -> None:
         super().__init__(pid)
@@ -17,7 +21,10 @@ class Busy(Exception):  # noqa: N818 - a state, not a failure
 
 @contextmanager
 def lock(path: Path, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold ``path`` exclusively. If it is held elsewhere: raise ``Busy``, or tell ``waiting`` the pid and wait."""
+    """Hold an exclusive lock on ``path``, a file that is created if missing and never deleted.
+
+    When another process holds it: without ``waiting`` raises ``Busy``; else calls ``waiting`` with its pid and waits.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
