@@ -99,7 +99,7 @@ def everything(reserved_stack: reserved.Reserved) -> Run:
         first = set(known.values())
         known |= {name: secret for name, secret in generated(stack, "second").items() if secret not in first}
         commands: tuple[tuple[str, ...], ...] = (
-            ("drift", "--json"), ("backup"), ("pulumi", "stack", "output", "--json"),
+            ("drift", "--json"), ("backup",), ("pulumi", "stack", "output", "--json"),
             ("pulumi", "stack", "export"),
         )  # fmt: skip
         for words in commands:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tools.bench import measure, report
+from tools.bench.parts import PARTS
 from tools.bench.processes import CommandError
-from tools.cli.development import PARTS
 from tools.local.console import console
 from tools.local.errors import UserError
 

@@ -69,10 +69,12 @@ class Argument:
 
 @dataclass(frozen=True)
 class Invocation:
-    """A command as it was called. ``passed_on`` are the arguments for the program that the command runs."""
+    """A command as it was called. ``passed_on`` are the arguments for the program that the command runs; ``commands`` are
+    all commands, for the one that documents them."""
 
     options: argparse.Namespace
     passed_on: tuple[str, ...] = ()
+    commands: "tuple[Command, ...]" = ()
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from pods.valkey_upkeep.keys import RATE
 from provider.postgres.lint import RULES
+from tools.bench.parts import PARTS
 from tools.cli.command import Argument, Command, Group, Invocation, Make, positive
 from tools.cli.files import given, given_test
 from tools.cli.review import MAPPING
 
-PARTS = ("no-op", "first-up", "growth")
 SQL = "sql"
 WAIVER = "Waiver: -- lint: allow RULE: REASON, just before the statement; for applied files an entry of sql/lint.yaml."
 

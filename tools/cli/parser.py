@@ -148,13 +148,13 @@ def parse(command: Command, arguments: Sequence[str]) -> Invocation:
     made = parser(command)
     if command.takes_all:
         rest = arguments[1:] if arguments[:1] == ["--"] else arguments
-        return Invocation(made.parse_args([]), tuple(map(command.pass_on, rest)))
+        return Invocation(made.parse_args([]), tuple(map(command.pass_on, rest)), COMMANDS)
     at = list(arguments).index("--") if "--" in arguments and command.passes_on_to else len(arguments)
     options, rest = made.parse_known_args(list(arguments[:at]))
     rest = [*rest, *arguments[at + 1 :]]
     if rest and not command.passes_on_to:
         made.error(f"unrecognized arguments: {' '.join(rest)}")
-    return Invocation(options, tuple(rest))
+    return Invocation(options, tuple(rest), COMMANDS)
 
 
 def overview(commands: Sequence[Command]) -> str:

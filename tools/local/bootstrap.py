@@ -22,7 +22,16 @@ from tools.locks import lock
 LOCK_FILE = ROOT / "requirements" / "development.lock"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "complete"  # written last; without it, an interrupted installation is continued
-NEEDED = ("boto3", "jinja2", "psycopg", "pulumi", "pydantic", "valkey", "yaml")  # what commands on any stack import
+NEEDED = (
+    "boto3",
+    "jinja2",
+    "psycopg",
+    "pulumi",
+    "psutil",
+    "pydantic",
+    "valkey",
+    "yaml",
+)  # what commands on any stack import
 LOG_TAIL_LINES = 12
 
 

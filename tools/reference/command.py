@@ -2,10 +2,12 @@
 
 import sys
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 
 from components.mapping import MappingError, load
 from provider.postgres.problems import MigrationError
+from tools.cli.command import Command
 from tools.reference import commands, site
 from tools.reference.facts import Facts
 from tools.reference.markdown import Page
@@ -38,11 +40,14 @@ def write(pages: list[Page]) -> int:
     return len(changed)
 
 
-def run(*, check: bool, show: bool) -> int:
-    """Exit code 0, or 1 for a broken mapping and, with ``check``, for pages that are not current."""
+def run(described: Sequence[Command], *, check: bool, show: bool) -> int:
+    """Write the pages and the site, with ``described``, the commands of docs/commands.md.
+
+    Exit code 0, or 1 for a broken mapping and, with ``check``, for pages that are not current.
+    """
     try:
         facts = Facts(load(ROOT / "schema-mapping.yaml"), ROOT / "sql")
-        pages = [*generate(facts), commands.page()]
+        pages = [*generate(facts), commands.page(described)]
     except (MappingError, MigrationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,7 +1,8 @@
 """``docs/commands.md``: every command with its options, from the command line's registry."""
 
+from collections.abc import Sequence
+
 from tools.cli.command import Argument, Command, Group, Scope
-from tools.cli.registry import COMMANDS
 from tools.reference.markdown import Page, code, prose, table
 
 PATH = "commands.md"
@@ -31,12 +32,12 @@ EXIT_CODES = (
 )
 
 
-def page() -> Page:
-    """The page. The exit codes of `pulumi` and pytest are passed on as they are."""
+def page(commands: Sequence[Command]) -> Page:
+    """The page on ``commands``. The exit codes of `pulumi` and pytest are passed on as they are."""
     blocks = [f"# {TITLE}", NOTE, INTRODUCTION, "## Exit codes", table(("code", "meaning"), EXIT_CODES) or ""]
     blocks.append("`pulumi`, `preview` and `test` return the exit code of the engine or of pytest.")
     for group in Group:
-        members = [command for command in COMMANDS if command.group is group]
+        members = [command for command in commands if command.group is group]
         blocks += [f"## {group.value}", *(block for command in members for block in _command(command))]
     return Page(PATH, TITLE, "Overview", "\n\n".join(blocks) + "\n")
 
