@@ -1,4 +1,4 @@
-"""``make bench``: how fast the stack is, as ratios within one run; prints a table and draws a plot."""
+"""``make bench``: measure the stack's speed as ratios within one run; print tables and draw a plot."""
 
 import argparse
 import os
@@ -19,19 +19,19 @@ PARTS = ("no-op", "first-up", "growth")
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code."""
+    """Run the benchmark and return the exit code."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description="Measure the stack's speed.")
-    parser.add_argument("--part", choices=PARTS, action="append", help="measure this alone; may be repeated")
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each command; medians are shown (default 5)")
+    parser.add_argument("--part", choices=PARTS, action="append", help="measure this part only; may be repeated")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each command; the tables show medians (default 5)")
     parser.add_argument(
         "--factors", default="1,4,10", help="sizes of the growth part, as multiples of the shipped modules (default 1,4,10;"
         " 40 takes about 10 minutes more)",
     )  # fmt: skip
     parser.add_argument(
-        "--saved", type=int, default=4, help="largest factor for a first up with checkpoints, whose time grows with the"
-        " square of the resources (default 4)",
+        "--saved", type=int, default=4, help="largest factor for a first up that writes state after each resource; its time"
+        " grows with the square of the number of resources (default 4)",
     )  # fmt: skip
-    parser.add_argument("--write", action="store_true", help="write the table and the plot to docs/ and README.md")
+    parser.add_argument("--write", action="store_true", help="write docs/bench.md and docs/bench.svg")
     options = parser.parse_args(arguments)
     try:
         factors = [int(part) for part in options.factors.split(",")]
@@ -52,10 +52,7 @@ def main(arguments: list[str]) -> int:
     target = ROOT / "docs" if options.write else Path(tempfile.mkdtemp(prefix="bench-"))
     (target / "bench.md").write_text(f"# Measurements\n\n{text}\n![plot](bench.svg)\n", encoding="utf-8")
     report.plot(results, target / "bench.svg")
-    if options.write:
-        readme = ROOT / "README.md"
-        readme.write_text(report.into_readme(readme.read_text(encoding="utf-8"), results), encoding="utf-8")
-    print(f"table and plot are in {target}")
+    print(f"wrote {target / 'bench.md'} and {target / 'bench.svg'}")
     return 0
 
 
@@ -82,8 +79,9 @@ def _machine() -> str:
     load = os.getloadavg()[0]
     return (
         f"{os.cpu_count()} processors, {platform.system()} {platform.machine()}, Python {platform.python_version()}, "
-        f"load {load:.1f}, commit {commit.strip() or 'unknown'}. Processor seconds of the engine, the program with its "
-        f"language host, the plugins, and what else the language host runs; peak memory of all together."
+        f"load {load:.1f}, commit {commit.strip() or 'unknown'}. The columns in s are processor seconds of the engine, of the "
+        f"program with its language host, of the plugins, and of other processes that the language host starts. Peak "
+        f"memory is that of all processes together."
     )
 
 
