@@ -22,7 +22,9 @@ def main(arguments: list[str]) -> int:
     """Run the benchmark and return the exit code."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description="Measure the stack's speed.")
     parser.add_argument("--part", choices=PARTS, action="append", help="measure this part only; may be repeated")
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each command; the tables show medians (default 5)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="runs of each command; the tables show medians (default 5)"
+    )
     parser.add_argument(
         "--factors", default="1,4,10", help="sizes of the growth part, as multiples of the shipped modules (default 1,4,10;"
         " 40 takes about 10 minutes more)",
