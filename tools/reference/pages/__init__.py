@@ -1,4 +1,4 @@
-"""Every generated page. Each module here makes the pages of one subject from ``Facts``."""
+"""Generate every page of the reference. Each module here writes the pages of one subject from ``Facts``."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ MAKERS: tuple[Callable[[Facts], list[Page]], ...] = (
 
 
 def generate(facts: Facts, project: Path) -> list[Page]:
-    """All pages in the order of the site's list. ``project`` is ``Pulumi.yaml``."""
+    """Generate all pages, in the order of the site's list. ``project`` is ``Pulumi.yaml``."""
     pages = [page for maker in MAKERS for page in maker(facts)]
     pages.append(configuration.page_of(project))
     return [overview.index(pages), *pages]
