@@ -1,4 +1,5 @@
-"""What runs inside of a backup pod, and below ``make backup``: uploads, manifests, WAL, Valkey snapshots.
+"""The backup agent: uploads, manifests, WAL and Valkey snapshots, for backup pods and for ``make backup``.
 
-Standard library only and no import from outside of this package: the pods mount its files into a plain Python image.
+Uses the standard library only and imports nothing from outside this package: pods mount its files into a plain Python
+image.
 """
