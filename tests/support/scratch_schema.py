@@ -91,8 +91,8 @@ def make_schema(server: Postgres, parent: Path) -> Schema:
 def runner(schema: Schema) -> Iterator["subprocess.Popen[bytes]"]:
     """A run in a process of its own, to be killed."""
     program = (
-        "import sys, psycopg, pathlib; from components.postgres.migrations import apply;"
-        " from components.postgres.session import Target; c = psycopg.connect(sys.argv[1], autocommit=True);"
+        "import sys, psycopg, pathlib; from provider.postgres.migrations import apply;"
+        " from provider.postgres.session import Target; c = psycopg.connect(sys.argv[1], autocommit=True);"
         " apply(c, Target(sys.argv[2], sys.argv[3]), pathlib.Path(sys.argv[4]), ('raw',))"
     )
     server, target = schema.server, schema.target
