@@ -11,7 +11,8 @@ import pulumi
 
 from components import providers
 from components.backups.component import Backups, BackupsArgs, backup_credential
-from components.config.settings import Settings
+from components.config.checks import load_mapping
+from components.config.model import Settings
 from components.contract import document as contract
 from components.contract.objects import ContractObjects, ContractObjectsArgs
 from components.credentials import Credential
@@ -24,7 +25,7 @@ from components.valkey.component import Valkey, ValkeyArgs
 def main() -> None:
     """Everything of one stack. A broken mapping stops here, before any store is touched."""
     settings = Settings.load()
-    mapping = settings.load_mapping()
+    mapping = load_mapping(settings)
 
     credentials = {name: Credential(name, user=name, rotate=user.rotate) for name, user in mapping.users.items()}
     common: dict[str, Any] = {"mapping": mapping, "protect": settings.protect}

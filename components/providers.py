@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
-from components.config.settings import KubernetesSettings, ObjectStoreSettings
+from components.config.model import KubernetesSettings, ObjectStoreSettings
 
 
 def object_store(settings: ObjectStoreSettings) -> aws.Provider:

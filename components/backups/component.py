@@ -14,7 +14,7 @@ import pulumi_aws as aws
 from pulumi_kubernetes import Provider
 
 from components.backups.kubernetes import PodsArgs, deploy
-from components.config.settings import Settings
+from components.config.model import Settings
 from components.credentials import Credential
 from components.mapping import Mapping
 from components.mapping import backup_names as names

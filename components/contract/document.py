@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from components.config.settings import Settings
+from components.config.model import Settings
 from components.mapping import Mapping
 from components.mapping.access import group_roles, key_access, object_access, stream_groups, table_access
 from components.rustfs.layout import Layout

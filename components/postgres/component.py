@@ -12,7 +12,7 @@ from typing import Any
 import pulumi
 import pulumi_postgresql as postgresql
 
-from components.config.settings import PostgresSettings
+from components.config.model import PostgresSettings
 from components.credentials import Credential
 from components.mapping import Mapping
 from components.mapping.access import (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.config.settings import ObjectStoreSettings
+from components.config.model import ObjectStoreSettings
 from components.mapping import Mapping
 from components.mapping.names import days
 from components.rustfs import on_aws

@@ -5,9 +5,10 @@ Both follow from the mapping. ``by_name`` makes two documents comparable.
 
 from typing import Any
 
+from components.config.values import ObjectStoreTarget
 from components.mapping import Mapping
 from components.mapping.access import ObjectAccess, object_access
-from components.rustfs.servers import KINDS, Target
+from components.rustfs.servers import KINDS
 
 Document = dict[str, Any]
 
@@ -67,7 +68,7 @@ def identity_policy(mapping: Mapping, module: str, bucket_prefix: str) -> Docume
     return {"Version": VERSION, "Statement": statements}
 
 
-def guard_policy(bucket: str, target: Target) -> Document:
+def guard_policy(bucket: str, target: ObjectStoreTarget) -> Document:
     """The bucket policy of a bucket that keeps everything: nobody deletes in it or shortens what it keeps.
 
     It binds the provisioner as well, where the server lets it (``ServerKind.denies_root``): before a change of the

@@ -4,9 +4,8 @@ Everything else in this package is the same for all of them. Only the dialects o
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
-Target = Literal["rustfs", "minio", "aws"]
+from components.config.values import ObjectStoreTarget
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class ServerKind:
     denies_root: bool
 
 
-KINDS: dict[Target, ServerKind] = {
+KINDS: dict[ObjectStoreTarget, ServerKind] = {
     "rustfs": ServerKind("s3:PutBucketLifecycle", True, False, True),
     # MinIO looks at bucket policies for anonymous requests only.
     "minio": ServerKind("s3:PutLifecycleConfiguration", False, True, False),
@@ -31,6 +30,6 @@ KINDS: dict[Target, ServerKind] = {
 }
 
 
-def target_of(server: str) -> Target:
+def target_of(server: str) -> ObjectStoreTarget:
     """The kind of an S3-compatible server by its ``Server`` header; whoever says nothing is taken for RustFS."""
     return "minio" if server.startswith("MinIO") else "rustfs"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes import Provider
 
-from components.config.settings import KubernetesSettings, ValkeyDeploymentSettings, ValkeySettings
+from components.config.model import KubernetesSettings, ValkeyDeploymentSettings, ValkeySettings
 from components.credentials import Credential
 from components.mapping import Mapping
 from components.mapping.access import stream_groups

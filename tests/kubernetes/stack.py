@@ -19,7 +19,7 @@ import pulumi
 from components import providers
 from components.credentials import Credential
 from components.mapping import load
-from components.settings import Settings
+from components.config.model import Settings
 from components.valkey.component import Valkey, ValkeyArgs
 
 settings = Settings.load()

@@ -163,7 +163,7 @@ def test_a_broken_mapping_stops_the_program_before_anything_is_registered(
 
 
 def test_prod_tells_its_services_where_to_ask_for_the_primary(monkeypatch: pytest.MonkeyPatch) -> None:
-    from components.config.settings import Settings
+    from components.config.model import Settings
     from components.contract import document as contract
 
     found: dict[str, contract.Endpoints] = {}
@@ -191,7 +191,8 @@ def test_prod_tells_its_services_where_to_ask_for_the_primary(monkeypatch: pytes
     ],
 )
 def test_a_setting_that_cannot_work_is_named_with_what_to_do(changes: dict[str, str], said: str) -> None:
-    from components.config.settings import Settings, SettingsError
+    from components.config.load import SettingsError
+    from components.config.model import Settings
 
     config = {**config_of("dev"), **{f"stellaops-storage:{key}": value for key, value in changes.items()}}
 

@@ -27,7 +27,7 @@ from components.credentials import Credential
 from components.mapping import load
 from components.mapping.model import Module, Postgres as Schemas, Schema, Table
 from components.postgres.component import Postgres, PostgresArgs
-from components.settings import PostgresSettings
+from components.config.model import PostgresSettings
 
 s = json.load(open("settings.json"))
 mapping = load(Path({str(PROJECT / "schema-mapping.yaml")!r}))

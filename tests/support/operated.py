@@ -25,4 +25,17 @@ def stack_on(object_store: Any, bucket_prefix: str) -> Stack:
         "objectStoreSecretKey": object_store.secret_key,
         "bucketPrefix": bucket_prefix,
     }
-    return Stack("test", {f"stellaops-storage:{key}": value for key, value in plain.items()})
+    return stack_with(plain)
+
+
+# Values for the keys that have no default, of servers that a test does not use.
+REQUIRED = {
+    "postgresHost": "unused.invalid", "postgresAdminPassword": "unused",
+    "valkeyHost": "unused.invalid", "valkeyAdminPassword": "unused",
+    "objectStoreEndpoint": "http://unused.invalid", "objectStoreAccessKey": "unused", "objectStoreSecretKey": "unused",
+}  # fmt: skip
+
+
+def stack_with(values: dict[str, str]) -> Stack:
+    """A stack with ``values`` for keys of the project's namespace."""
+    return Stack("test", {f"stellaops-storage:{key}": value for key, value in {**REQUIRED, **values}.items()})

@@ -362,6 +362,7 @@ LINT = (
     ("python", "-m", "components.mapping"),
     ("python", "-m", "provider.postgres.lint"),
     ("python", "-m", "tools.reference.schemas", "--check"),
+    ("python", "-m", "tools.reference.config", "--check"),
     ("python", "-m", "tools.reference", "--check"),
 )
 FORMAT = (

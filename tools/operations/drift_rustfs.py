@@ -84,7 +84,7 @@ def _lifecycle(stack: Stack, client: Client, name: str, server: str) -> Iterator
 
 def _lock(stack: Stack, client: Client, bucket: str, retention_days: int) -> Iterator[str]:
     lock = _asked(client.get_object_lock_configuration, bucket).get("ObjectLockConfiguration", {})
-    wanted = {"Mode": stack.setting("objectLockMode", "governance").upper(), "Days": retention_days}
+    wanted = {"Mode": stack.settings.object_store.object_lock_mode.upper(), "Days": retention_days}
     live = lock.get("Rule", {}).get("DefaultRetention", {})
     if lock.get("ObjectLockEnabled") != "Enabled":
         yield f"bucket {bucket} has no object lock, which can only be given when a bucket is made"

@@ -6,17 +6,16 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from pulumi.dynamic import Config, ConfigureRequest
 
+from components.config.load import SettingsError
+from components.config.model import Settings
 from components.config.namespace import NAMESPACE
-from components.config.settings import ROW_LEVEL_SECURITY
+from components.config.values import ObjectStoreTarget
 from components.mapping import Mapping, MappingError, load
 from components.mapping.access import backup_role, tenant_bypass, tenant_rules
-from components.rustfs.servers import KINDS, Target
-from provider.dynamic_config import setting
 from provider.errors import ProviderError
 from provider.postgres.row_security import OFF, Isolation
 from provider.postgres.server import Server as PostgresServer
@@ -40,22 +39,28 @@ class Stack:
         stack = name or os.environ.get("PULUMI_STACK")
         text = _ask_engine(["config", "--json", "--show-secrets"], stack, "the config")
         values = {key: str(item["value"]) for key, item in json.loads(text).items() if "value" in item}
-        return Stack(stack or SELECTED, values)
+        found = Stack(stack or SELECTED, values)
+        _ = found.settings  # every wrong key is reported here, once, and not by each store that is asked
+        return found
+
+    @cached_property
+    def settings(self) -> Settings[str]:
+        """The config as the program reads it, with secrets in clear. Raises ``ProviderError`` with every wrong key."""
+        try:
+            return Settings.of(self.config)
+        except SettingsError as error:
+            raise ProviderError(str(error)) from None
 
     @property
     def request(self) -> ConfigureRequest:
         """The config as the providers of dynamic resources get it, so that both read it with the same code."""
         return ConfigureRequest(Config(dict(self.config), NAMESPACE))
 
-    def setting(self, key: str, default: str | None = None) -> str:
-        """The value of a key in the project's namespace. Raises ``ProviderError`` when it is missing."""
-        return setting(self.request, key, default)
-
     @cached_property
     def mapping(self) -> Mapping:
         """Raises ``ProviderError`` with every problem of the mapping."""
         try:
-            return load(Path(self.setting("mapping", "schema-mapping.yaml")))
+            return load(self.settings.mapping)
         except MappingError as error:
             raise ProviderError(f"the mapping has {len(error.problems)} problem(s):\n{error}") from None
 
@@ -72,19 +77,11 @@ class Stack:
     def postgres(self) -> PostgresServer:
         return PostgresServer.configured(self.request)
 
-    @property
-    def isolates_tenants(self) -> bool:
-        """Whether row-level security keeps tenants apart. Raises ``ProviderError`` for a value that means nothing."""
-        value = self.config.get("postgres:tenantIsolation", "off")
-        if value not in ("off", ROW_LEVEL_SECURITY):
-            raise ProviderError(f"config postgres:tenantIsolation is {value!r}; it must be off or {ROW_LEVEL_SECURITY}")
-        return value == ROW_LEVEL_SECURITY
-
     def isolation(self, schema: str) -> Isolation:
         """How the tenants of a schema are kept apart. Raises ``ProviderError``."""
-        if not self.isolates_tenants:
+        if not self.settings.postgres.isolates_tenants:
             return OFF
-        backup = (backup_role(self.postgres.database),) if self.setting("backups", "logical") != "none" else ()
+        backup = (backup_role(self.postgres.database),) if self.settings.backups.mode != "none" else ()
         return Isolation(tenant_rules(self.mapping, schema), (*tenant_bypass(self.mapping, schema), *backup))
 
     @property
@@ -92,17 +89,14 @@ class Stack:
         return ValkeyServer.configured(self.request)
 
     @property
-    def object_store_target(self) -> Target:
-        """Which kind of server the object store is. Raises ``ProviderError``."""
-        target = self.config.get("objectStore:target", "rustfs")
-        if target not in KINDS:
-            raise ProviderError(f"config objectStore:target is {target!r}; it must be one of {', '.join(KINDS)}")
-        return target
+    def object_store_target(self) -> ObjectStoreTarget:
+        """The kind of server behind the S3 endpoint. Raises ``ProviderError``."""
+        return self.settings.object_store.target
 
     @property
     def bucket_prefix(self) -> str:
-        """What stands before each bucket's and each access key's name."""
-        return self.setting("bucketPrefix", "")
+        """Prefix of the name of every bucket and access key. Raises ``ProviderError``."""
+        return self.settings.object_store.bucket_prefix
 
     @property
     def object_store(self) -> Store:

@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--open", action="store_true", help="open the site in a browser")
     options = parser.parse_args(arguments)
     try:
-        pages = generate(Facts(load(ROOT / "schema-mapping.yaml"), ROOT / "sql"), ROOT / "Pulumi.yaml")
+        pages = generate(Facts(load(ROOT / "schema-mapping.yaml"), ROOT / "sql"))
     except (MappingError, MigrationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

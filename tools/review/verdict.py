@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from components.config.model import Settings
+from components.config.namespace import NAMESPACE
 from tools.review import contract_diff, kinds, policy
 from tools.review.approval import Approvals, label, needed
 from tools.review.change import Change
@@ -119,8 +121,8 @@ class Verdict:
 
 
 def threshold(preview: Preview, chosen: Risk | None) -> Risk:
-    """``chosen``, else what the stack's config says, else data loss. Raises ``ValueError`` for a class unknown."""
+    """``chosen``, else the one of the stack's config, else its default. Raises ``ValueError`` for an unknown class."""
     if chosen is not None:
         return chosen
-    text = preview.config.get(f"{preview.project or 'stellaops-storage'}:{THRESHOLD_KEY}", "")
-    return Risk.parse(text) if text else Risk.DATA_LOSS
+    text = preview.config.get(f"{preview.project or NAMESPACE}:{THRESHOLD_KEY}", "")
+    return Risk.parse(text or Settings.model_fields["review_threshold"].default)

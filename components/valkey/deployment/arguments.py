@@ -7,7 +7,7 @@ import pulumi
 from pulumi_kubernetes.core import v1 as core
 from pulumi_kubernetes.meta import v1 as meta
 
-from components.config.settings import ValkeyDeploymentSettings
+from components.config.model import ValkeyDeploymentSettings
 from components.valkey.deployment.names import CONF_DIRECTORY, LABELS, NAME, PASSWORD_DIRECTORY, TLS_DIRECTORY, nodes
 from components.valkey.deployment.sizing import Sizing
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pulumi
 import pytest
 
-from components.config.settings import PostgresSettings
+from components.config.model import PostgresSettings
 from components.credentials import Credential
 from components.mapping import load
 from components.postgres.component import Postgres, PostgresArgs

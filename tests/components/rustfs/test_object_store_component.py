@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from components.config.settings import ObjectStoreSettings
+from components.config.model import ObjectStoreSettings
 from components.mapping import load
 from components.rustfs.component import ObjectStore, ObjectStoreArgs
 from tests.program.recorder import Recorder, record

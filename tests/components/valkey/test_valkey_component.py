@@ -7,7 +7,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import pytest
 
-from components.config.settings import VALKEY_IMAGE, KubernetesSettings, ValkeyDeploymentSettings, ValkeySettings
+from components.config.model import KubernetesSettings, ValkeyDeploymentSettings, ValkeySettings
 from components.credentials import Credential
 from components.mapping import load
 from components.mapping.names import memory_bytes
@@ -141,8 +141,9 @@ def test_the_pod_passes_the_restricted_pod_security_standard(recorder: Recorder)
 
 
 def test_the_image_is_valkey_8_by_full_version(recorder: Recorder) -> None:
-    assert container(recorder)["image"] == VALKEY_IMAGE
-    name, _, tag = VALKEY_IMAGE.partition(":")
+    image = ValkeyDeploymentSettings().image
+    assert container(recorder)["image"] == image
+    name, _, tag = image.partition(":")
     assert name == "valkey/valkey" and tag.startswith("8.") and tag.count(".") == 2
 
 

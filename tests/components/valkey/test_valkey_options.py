@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components.config.settings import ValkeyDeploymentSettings
+from components.config.model import ValkeyDeploymentSettings
 from components.valkey.deployment.names import EXPORTER_PORT, PORT, SENTINEL_PORT
 from tests.components.valkey.test_valkey_component import container, one, pod, program, size, users_acl
 from tests.program.recorder import Recorder

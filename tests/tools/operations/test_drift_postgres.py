@@ -495,7 +495,7 @@ def test_a_server_that_cannot_be_asked_is_one_line_without_the_password(stack: S
     for change, said in (
         ({"stellaops-storage:postgresPort": "1"}, "Connection refused"),
         ({"stellaops-storage:postgresAdminPassword": "wrong-secret"}, "password authentication failed"),
-        ({"postgres:tenantIsolation": "rls"}, "must be off or row-level-security"),
+        ({"postgres:tenantIsolation": "rls"}, "must be one of off, row-level-security"),
     ):
         with pytest.raises(ProviderError, match=said) as caught:
             check(Stack("local", {**stack.config, **change}))

@@ -11,6 +11,7 @@ from components.mapping import load
 from components.valkey.plan import maintenance_plan
 from pods.valkey_upkeep import streams
 from pods.valkey_upkeep.resp import Connection
+from tests.support.operated import stack_with
 from tests.support.own_valkey import ADMIN, OwnValkey, own_valkey, password, sha256
 from tools.operations import drift_valkey
 from tools.operations.stack import Stack
@@ -47,7 +48,7 @@ def stack_of(server: OwnValkey, **changes: str) -> Stack:
         "mapping": str(ROOT / "schema-mapping.yaml"), "valkeyHost": "127.0.0.1", "valkeyPort": str(server.port),
         "valkeyAdminUser": ADMIN, "valkeyAdminPassword": password(ADMIN),
     }  # fmt: skip
-    stack = Stack("test", {f"stellaops-storage:{key}": value for key, value in {**values, **changes}.items()})
+    stack = stack_with({**values, **changes})
     secrets = {name: {"valkey_password": password(name)} for name in MAPPING.users}
     stack.__dict__["outputs"] = {"secrets": secrets}
     return stack

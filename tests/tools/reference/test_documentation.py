@@ -17,7 +17,7 @@ from tools.reference.svg.layout import arrange
 ROOT = Path(__file__).parents[3]
 MAPPING = load(ROOT / "schema-mapping.yaml")
 FACTS = Facts(MAPPING, ROOT / "sql")
-PAGES = {page.path: page for page in generate(FACTS, ROOT / "Pulumi.yaml")}
+PAGES = {page.path: page for page in generate(FACTS)}
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +81,7 @@ def test_text_of_the_mapping_is_no_markup() -> None:
     text = (ROOT / "schema-mapping.yaml").read_text()
     changed = text.replace("purpose: Explains VEX consensus", 'purpose: "A | B <script> [x](y) *z*"')
     assert changed != text
-    pages = {
-        page.path: page
-        for page in generate(Facts(loads(changed.encode(), "schema-mapping.yaml"), ROOT / "sql"), ROOT / "Pulumi.yaml")
-    }
+    pages = {page.path: page for page in generate(Facts(loads(changed.encode(), "schema-mapping.yaml"), ROOT / "sql"))}
     rendered = site.render(ROOT, list(pages.values()))
     assert "A | B &lt;script&gt; [x](y) *z*" in rendered
 

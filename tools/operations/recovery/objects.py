@@ -14,7 +14,7 @@ def drill(context: Context, key: str) -> list[Check]:
     names = [name for name, bucket in mapping.items() if not bucket.object_lock and not bucket.content_addressed]
     if not names:
         raise ProviderError("every bucket of the mapping is locked or content-addressed; the drill may write to none")
-    bucket = context.stack.setting("bucketPrefix", "") + names[0]
+    bucket = context.stack.bucket_prefix + names[0]
     with context.stack.object_store.client() as client:
         try:
             first = client.put_object(Bucket=bucket, Key=key, Body=b"before")["VersionId"]

@@ -1,7 +1,6 @@
 """Generate every page of the reference. Each module here writes the pages of one subject from ``Facts``."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from tools.reference.facts import Facts
 from tools.reference.markdown import Page
@@ -29,8 +28,8 @@ MAKERS: tuple[Callable[[Facts], list[Page]], ...] = (
 )
 
 
-def generate(facts: Facts, project: Path) -> list[Page]:
-    """Generate all pages, in the order of the site's list. ``project`` is ``Pulumi.yaml``."""
+def generate(facts: Facts) -> list[Page]:
+    """Generate all pages, in the order of the site's list."""
     pages = [page for maker in MAKERS for page in maker(facts)]
-    pages.append(configuration.page_of(project))
+    pages += configuration.pages()
     return [overview.index(pages), *pages]

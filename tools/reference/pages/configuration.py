@@ -1,48 +1,67 @@
-"""Every key of stack config, from ``Pulumi.yaml``."""
+"""Every key of stack config, from its model."""
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
 
-import yaml
-
+from components.config.keys import Declared, declared
+from components.config.model import Settings
 from components.config.namespace import NAMESPACE
-from tools.reference.markdown import Page, code, page, prose, table
+from tools.reference.markdown import Page, code, codes, page, prose, table
 
 PATH = "reference/configuration.md"
 
-# The engine takes no description for keys outside of the project's namespace.
-ABOUT = {
-    "pulumi:disable-default-providers": "No resource may slip to a provider that nobody configured",
-    "objectStore:target": "What answers at the endpoint: rustfs, minio, or aws for Amazon S3",
-    "postgres:tenantIsolation": "off, or row-level-security: PostgreSQL gives each session the rows of one tenant",
+# The names of the model's fields, in the order of the page.
+HEADINGS = {
+    "": "The stack",
+    "postgres": "PostgreSQL",
+    "valkey": "Valkey",
+    "valkey_deployment": "Valkey on Kubernetes",
+    "kubernetes": "Kubernetes",
+    "object_store": "Object store",
+    "backups": "Backups",
 }
 
 
-def page_of(project: Path) -> Page:
-    """The page of a ``Pulumi.yaml``."""
-    config: dict[str, dict[str, Any]] = yaml.safe_load(project.read_text(encoding="utf-8"))["config"]
-    rows, fixed = [], []
-    for key, item in config.items():
-        if "type" not in item:
-            fixed.append([code(key), code(str(item["value"])), prose(ABOUT[key])])
-            continue
-        secret = item.get("secret", False)
-        needed = "**must be set**" if "default" not in item else ""
-        default = code(_text(item["default"])) if item.get("default", "") != "" else needed
-        rows.append(
-            [code(key), item["type"] + (", secret" if secret else ""), default, prose(item.get("description", ""))]
+def pages() -> list[Page]:
+    """The page of the model."""
+    sections: dict[str, list[Declared]] = {}
+    for item in declared(Settings):
+        sections.setdefault(item.path[0] if len(item.path) > 1 else "", []).append(item)
+    blocks = [block for name, items in sections.items() for block in (f"## {HEADINGS[name]}", _table(items))]
+    return [
+        page(
+            PATH,
+            "Stack configuration",
+            "Operation",
+            f"Set a key with `pulumi config set KEY VALUE`, a secret with `pulumi config set --secret KEY`, which prompts for "
+            f"the value. Keys without a namespace belong to {code(NAMESPACE)}, as in "
+            f"{code(f'{NAMESPACE}:postgresHost')}. The stack's values are in `stacks/Pulumi.<stack>.yaml`. A key that is not "
+            "set, or is set to an empty text, has its default.",
+            *blocks,
         )
-    return page(
-        PATH,
-        "Stack configuration",
-        "Operation",
-        f"Keys of the namespace {code(NAMESPACE)}, in `stacks/Pulumi.<stack>.yaml` or by `pulumi config set KEY VALUE`; "
-        "secrets by `pulumi config set --secret KEY`, which asks for the value.",
-        table(["Key", "Type", "Default", "What it does"], rows),
-        "Keys of other namespaces, with the value that a stack has unless it sets its own (`pulumi config set KEY VALUE`):",
-        table(["Key", "Value", "What it does"], fixed),
+    ]
+
+
+def _table(items: Iterable[Declared]) -> str | None:
+    return table(
+        ["Key", "Type", "Default", "Allowed", "What it sets"],
+        [[code(item.key.name), _type(item), _default(item), _allowed(item), item.key.description] for item in items],
     )
 
 
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _type(item: Declared) -> str:
+    return item.pulumi_type + (", secret" if item.key.secret else "")
+
+
+def _default(item: Declared) -> str:
+    if item.default is None:
+        return "**must be set**"
+    text = str(item.default).lower() if isinstance(item.default, bool) else str(item.default)
+    return code(text) if text else ""
+
+
+def _allowed(item: Declared) -> str:
+    if item.pulumi_type == "boolean" or item.key.secret:
+        return ""
+    if item.choices:
+        return codes(item.choices)
+    return prose(f"comma-separated, each {item.allowed}" if item.is_list else item.allowed)

@@ -1,0 +1,102 @@
+"""What stack config and the mapping must agree on. ``model`` checks what each key may be by itself."""
+
+from collections.abc import Iterator
+
+from components.config.load import SettingsError
+from components.config.model import Settings
+from components.config.namespace import NAMESPACE
+from components.config.values import is_namespace
+from components.mapping import Mapping, MappingError, load
+from components.mapping.access import backup_role, connect_role, object_access, schema_roles
+from components.mapping.backup_names import BUCKET, OBJECT_STORE_USER
+from components.mapping.backup_names import VALKEY_USER as BACKUP_USER
+
+LONGEST_BUCKET = 63
+LONGEST_LABEL = 63  # of DNS
+ACCESS_KEY_LENGTHS = range(3, 65)  # that object stores accept
+
+
+def load_mapping(settings: Settings) -> Mapping:
+    """The stack's mapping. Raises ``SettingsError`` with all that is wrong in it, or in conflict with the config."""
+    try:
+        mapping = load(settings.mapping)
+    except MappingError as error:
+        raise SettingsError(f"the mapping has {len(error.problems)} problem(s):\n{error}") from None
+    if problems := conflicts(settings, mapping):
+        raise SettingsError("\n".join(problems))
+    return mapping
+
+
+def conflicts(settings: Settings, mapping: Mapping) -> list[str]:
+    """Names that are valid by themselves and conflict with names of the mapping, one sentence a conflict."""
+    return [
+        *_roles(settings, mapping),
+        *_valkey(settings, mapping),
+        *_objects(settings, mapping),
+        *_namespaces(settings, mapping),
+    ]
+
+
+def _roles(settings: Settings, mapping: Mapping) -> Iterator[str]:
+    postgres = settings.postgres
+    if postgres.database == postgres.maintenance_database and not postgres.adopt_database:
+        yield (
+            f"config {NAMESPACE}:postgresDatabase is {postgres.database!r}, as postgresMaintenanceDatabase is; "
+            + _set("postgresDatabase")
+        )
+    own = {connect_role(postgres.database), backup_role(postgres.database)}
+    for module in mapping.modules:
+        if module in own:
+            yield (
+                f"module {module!r} has the name of a role of database {postgres.database!r}; rename it, or "
+                + _set("postgresDatabase")
+            )
+    if postgres.admin_user in {*mapping.modules, *schema_roles(mapping), *own}:
+        yield (
+            f"config {NAMESPACE}:postgresAdminUser is {postgres.admin_user!r}, a role that this stack creates; "
+            + _set("postgresAdminUser")
+        )
+
+
+def _valkey(settings: Settings, mapping: Mapping) -> Iterator[str]:
+    admin = settings.valkey.admin_user
+    if admin in {*mapping.users, BACKUP_USER} or admin.startswith(("acl-mark-", "valkey-", "health-probe")):
+        yield (
+            f"config {NAMESPACE}:valkeyAdminUser is {admin!r}, a user that this stack creates; "
+            + _set("valkeyAdminUser")
+        )
+
+
+def _objects(settings: Settings, mapping: Mapping) -> Iterator[str]:
+    prefix = settings.object_store.bucket_prefix
+    for bucket in (*mapping.rustfs.buckets, BUCKET):
+        if len(prefix + bucket) > LONGEST_BUCKET:
+            yield (
+                f"bucket {prefix + bucket!r} has {len(prefix + bucket)} characters, at most {LONGEST_BUCKET} are allowed; "
+                f"shorten the prefix, {_set('bucketPrefix')}"
+            )
+    least, most = ACCESS_KEY_LENGTHS.start, ACCESS_KEY_LENGTHS.stop - 1
+    for user in (*(name for name in mapping.modules if object_access(mapping, name)), OBJECT_STORE_USER):
+        key = prefix + user
+        if len(key) not in ACCESS_KEY_LENGTHS:
+            remedy = (
+                f"shorten the prefix, {_set('bucketPrefix')}" if len(key) > most else "give the module a longer name"
+            )
+            yield f"access key {key!r} has {len(key)} characters, and must have {least} to {most}; {remedy}"
+
+
+def _namespaces(settings: Settings, mapping: Mapping) -> Iterator[str]:
+    template = settings.kubernetes.contract_namespace
+    for module in mapping.users if template else ():
+        namespace = template.replace("{module}", module.replace("_", "-"))
+        if not is_namespace(namespace):
+            yield (
+                f"config {NAMESPACE}:contractNamespace gives {namespace!r} for module {module!r}; a namespace has at most "
+                f"{LONGEST_LABEL} lower-case letters, digits and -, and neither starts nor ends with -; "
+                + _set("contractNamespace")
+            )
+            return
+
+
+def _set(key: str) -> str:
+    return f"run: pulumi config set {NAMESPACE}:{key} VALUE"

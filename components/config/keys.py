@@ -1,0 +1,133 @@
+"""How a field of the model stands for a key of stack config, and what can be said about that key."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
+
+from components.config.namespace import NAMESPACE
+from components.config.values import Rule
+
+PulumiType = Literal["string", "integer", "boolean"]
+
+
+@dataclass(frozen=True)
+class Key:
+    """Marks a field of the model. ``name`` is the key; a name without a namespace belongs to this project's.
+
+    ``description`` is Markdown for people: what the key sets, its unit or choices, and what its default means.
+    """
+
+    name: str
+    description: str
+    secret: bool = False
+
+
+class Section(BaseModel):
+    """A frozen group of settings. Each field is a key (marked with ``Key``) or another section."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """All but secrets."""
+        fields = type(self).model_fields
+        secret = {name for name, field in fields.items() if (key := _key(field)) and key.secret}
+        return ((name, value) for name, value in super().__repr_args__() if name not in secret)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One key as the model declares it. ``path``: the names of the fields that lead to it."""
+
+    path: tuple[str, ...]
+    key: Key
+    field: FieldInfo
+
+    @property
+    def namespace(self) -> str:
+        return self.key.name.rpartition(":")[0] or NAMESPACE
+
+    @property
+    def name(self) -> str:
+        """The key without its namespace."""
+        return self.key.name.rpartition(":")[2]
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.namespace}:{self.name}"
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the key is in a namespace that is not this project's."""
+        return self.namespace != NAMESPACE
+
+    @property
+    def required(self) -> bool:
+        return self.field.is_required()
+
+    @property
+    def default(self) -> bool | int | str | None:
+        """The default as stack config has it; None for a key that must be set, empty for one that may stay unset."""
+        value = None if self.required else self.field.default
+        if value is None or isinstance(value, bool | int):
+            return value
+        return ",".join(sorted(value)) if isinstance(value, tuple | frozenset) else str(value)
+
+    @property
+    def pulumi_type(self) -> PulumiType:
+        """The type that the engine checks."""
+        kinds: dict[Any, PulumiType] = {bool: "boolean", int: "integer"}
+        return kinds.get(self.field.annotation, "string")
+
+    @property
+    def is_list(self) -> bool:
+        return get_origin(self.field.annotation) in (tuple, frozenset)
+
+    @cached_property
+    def choices(self) -> tuple[str, ...]:
+        """The values that may be given, where they are few."""
+        if self.pulumi_type == "boolean":
+            return ("true", "false")
+        literal = get_origin(self.field.annotation) is Literal
+        return tuple(choice for choice in get_args(self.field.annotation) if choice) if literal else ()
+
+    @cached_property
+    def rule(self) -> Rule[Any] | None:
+        """The constraint on the value, or on each item of a list."""
+        metadata = [*self.field.metadata]
+        if self.is_list:
+            metadata += get_args(self.field.annotation)[0].__metadata__
+        found = [item.func for item in metadata if isinstance(item, AfterValidator) and isinstance(item.func, Rule)]
+        return found[0] if found else None
+
+    @property
+    def allowed(self) -> str:
+        """What completes "it must be ..."; empty for a secret, which may be any text."""
+        if self.pulumi_type == "boolean":
+            return "true or false"
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        return self.rule.words if self.rule else ""
+
+
+@cache
+def declared(model: type[Section]) -> tuple[Declared, ...]:
+    """Every key of a model, in the order of its fields."""
+    return tuple(_declared(model, ()))
+
+
+def _declared(model: type[Section], above: tuple[str, ...]) -> Iterator[Declared]:
+    for name, field in model.model_fields.items():
+        if key := _key(field):
+            yield Declared((*above, name), key, field)
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from _declared(field.annotation, (*above, name))
+        else:
+            raise TypeError(f"{model.__name__}.{name} is neither a Key nor a Section")
+
+
+def _key(field: FieldInfo) -> Key | None:
+    return next((item for item in field.metadata if isinstance(item, Key)), None)

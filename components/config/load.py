@@ -1,0 +1,90 @@
+"""Reads stack config into a model, from the engine or from a dictionary.
+
+All problems are reported at once, one a line. Each line has the key, its value (never a secret's), what is wrong and the
+command that puts it right.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+import pulumi
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from components.config.keys import Declared, Section, declared
+
+Model = TypeVar("Model", bound=Section)
+
+SHOWN_CHARACTERS = 100  # of a wrong value
+
+
+class SettingsError(pulumi.RunError):
+    """Stack config that cannot be used. The engine prints the message without a traceback."""
+
+
+def contradiction(words: str, command: str) -> PydanticCustomError:
+    """The error of a validator that compares two keys: ``words`` follow the key's name, ``command`` puts it right."""
+    return PydanticCustomError("contradiction", "{words}; run: {command}", {"words": words, "command": command})
+
+
+def from_engine(model: type[Section]) -> dict[str, str | pulumi.Output[str]]:
+    """The values of the running program, by whole key. Secrets are outputs."""
+    values: dict[str, str | pulumi.Output[str]] = {}
+    for item in declared(model):
+        config = pulumi.Config(item.namespace)
+        value = config.get_secret(item.name) if item.key.secret else config.get(item.name)
+        if value is not None:
+            values[item.full_name] = value
+    return values
+
+
+def read(model: type[Model], values: Mapping[str, object]) -> Model:
+    """The model of ``values``, which maps whole keys to texts. Empty texts are unset keys; other keys are ignored.
+
+    Raises ``SettingsError``.
+    """
+    tree: dict[str, Any] = {}
+    for item in declared(model):
+        *sections, name = item.path
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        value = values.get(item.full_name)
+        if value is not None and not (isinstance(value, str) and value == ""):
+            branch[name] = value
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        raise SettingsError("\n".join(dict.fromkeys(_problems(model, error)))) from None
+
+
+def _problems(model: type[Section], error: ValidationError) -> Iterator[str]:
+    keys = {item.path: item for item in declared(model)}
+    for detail in error.errors(include_url=False):
+        yield _problem(next(item for path, item in keys.items() if detail["loc"][: len(path)] == path), detail)
+
+
+def _problem(item: Declared, detail: ErrorDetails) -> str:
+    place = f"config {item.full_name}"
+    command = f"pulumi config set {item.full_name} {_example(item, detail['input'])}"
+    if item.key.secret:
+        wrong = "is missing" if detail["type"] == "missing" else "is not a text"
+        return f"{place} {wrong}; run: pulumi config set --secret {item.full_name} (it prompts for the value)"
+    if detail["type"] == "missing":
+        return f"{place} is missing; run: {command}"
+    if detail["type"] == "contradiction":
+        return f"{place} {detail['msg']}"
+    text = str(detail["input"])[:SHOWN_CHARACTERS]
+    value = text if item.pulumi_type == "integer" and text.isalnum() else repr(text)
+    if item.is_list:
+        return f"{place} has {value}; each of its comma-separated names must be {item.allowed}; run: {command}"
+    return f"{place} is {value}; it must be {item.allowed}; run: {command}"
+
+
+def _example(item: Declared, value: object) -> str:
+    """The choice that was probably meant, else the default, else a placeholder."""
+    if not item.choices:
+        return "VALUE"
+    near = difflib.get_close_matches(str(value), item.choices, n=1)
+    return near[0] if near else str(item.default).lower() or item.choices[0]
