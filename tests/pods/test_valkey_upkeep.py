@@ -163,7 +163,7 @@ def test_whatever_keeps_the_job_from_working_is_one_line(job: Job, environment: 
 def test_a_plan_that_is_missing_or_broken_is_named(job: Job) -> None:
     plan = job.directory / "maintenance" / "plan.json"
     plan.write_text("{")
-    assert "is no JSON" in job.run("trim").stderr
+    assert "is not JSON" in job.run("trim").stderr
     plan.unlink()
     assert "can't be read" in job.run("trim").stderr
 
