@@ -1,6 +1,6 @@
-"""Reads what this stack gives a service: its part of the contract, and its secrets. Copy this file into a service.
+"""Read a service's part of the contract, and its secrets. Copy this file into the service.
 
-One file, standard library only, Python 3.9 or later. From where a service finds them:
+One file, standard library only, Python 3.9 or later. Choose the function by where the contract is:
 
     storage = from_environment()                               # Kubernetes envFrom; eval "$(make -s env MODULE=scanner)"
     storage = from_files("/etc/stellaops/config", "/etc/stellaops/secrets")   # ConfigMap and Secret, mounted
@@ -9,8 +9,8 @@ One file, standard library only, Python 3.9 or later. From where a service finds
     psycopg.connect(**storage.postgres.connection())
     valkey.Valkey(**storage.valkey.connection())
 
-Everything raises ``ContractError`` in one line that names the place and says what to do. Fields that a newer contract
-adds are ignored; a contract with another first version number is refused.
+Every function raises ``ContractError`` with one line that names the place and the remedy. Unknown fields of a newer contract
+are ignored. A contract with a different first version number is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-MAJOR = 1  # the first number of the contract's version that this file understands
+MAJOR = 1  # the first number of the contract versions that this file supports
 CONTRACT_VARIABLE = "STELLAOPS_CONTRACT"
 # Environment variable or file -> the name of the same secret in the stack's output ``secrets``.
 _Password = Callable[[str], str]
@@ -38,13 +38,13 @@ _PLACEHOLDER = re.compile(r"\{([^}]*)\}")
 
 
 class ContractError(Exception):
-    """The contract is missing, of another version, or does not give what was asked for."""
+    """The contract is missing, has an unsupported version, or does not allow the request."""
 
 
 @dataclass(frozen=True)
 class Postgres:
-    """The login and what it may do. ``tables``: ``schema.table`` -> privileges on all of it; ``columns``:
-    ``schema.table`` -> column -> privileges on that column alone."""
+    """The login and its privileges. ``tables``: ``schema.table`` -> privileges on the whole table; ``columns``:
+    ``schema.table`` -> column -> privileges on that column only."""
 
     host: str
     port: int
@@ -55,10 +55,10 @@ class Postgres:
     tables: Mapping[str, frozenset[str]]
     columns: Mapping[str, Mapping[str, frozenset[str]]]
     functions: tuple[str, ...]
-    isolates_tenants: bool  # then each transaction begins with SET LOCAL app.tenant_id, or sees no row
+    isolates_tenants: bool  # if true, each transaction must start with SET LOCAL app.tenant_id to see rows
 
     def connection(self) -> dict[str, Any]:
-        """Arguments by libpq's names, as ``psycopg.connect`` and others take them."""
+        """Return connection arguments with libpq's names, for ``psycopg.connect`` and others."""
         return {
             "host": self.host,
             "port": self.port,
@@ -69,7 +69,7 @@ class Postgres:
         }
 
     def may(self, privilege: str, table: str, column: str | None = None) -> bool:
-        """Whether the login has ``SELECT``, ``INSERT`` ... on ``schema.table``, or on one column of it."""
+        """Return whether the login has a privilege such as ``SELECT`` on ``schema.table``, or on one column of it."""
         if privilege in self.tables.get(table, frozenset()):
             return True
         return column is not None and privilege in self.columns.get(table, {}).get(column, frozenset())
@@ -87,7 +87,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream; ``verb`` is produce or consume, ``groups`` the service's own consumer groups with idle time-outs."""
+    """A stream; ``verb`` is produce or consume, ``groups`` the service's own consumer groups with their idle timeouts."""
 
     name: str
     verb: str
@@ -97,7 +97,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Sentinel:
-    """Where to ask who the primary is, and by which name."""
+    """The address of Sentinel, and the name of the primary there."""
 
     host: str
     port: int
@@ -106,7 +106,7 @@ class Sentinel:
 
 @dataclass(frozen=True)
 class Valkey:
-    """The user and what it may touch. With ``sentinel``, ``host`` may answer from a replica: writers ask Sentinel."""
+    """The user, its keys and streams. With ``sentinel``, ``host`` may be a replica: writers must ask Sentinel."""
 
     host: str
     port: int
@@ -118,7 +118,7 @@ class Valkey:
     streams: tuple[Stream, ...]
 
     def connection(self) -> dict[str, Any]:
-        """Arguments of ``valkey.Valkey`` and ``redis.Redis``."""
+        """Return arguments for ``valkey.Valkey`` and ``redis.Redis``."""
         return {
             "host": self.host,
             "port": self.port,
@@ -128,7 +128,7 @@ class Valkey:
         }
 
     def key(self, pattern: str, **parts: str) -> str:
-        """The key of a pattern: ``key("scan:{digest}", digest="sha256:1")``. Refuses a pattern that is not ours."""
+        """Build a key from a pattern: ``key("scan:{digest}", digest="sha256:1")``. Raises for other services' patterns."""
         if pattern not in {key.pattern for key in self.keys}:
             raise ContractError(
                 f"{self.user} may not use keys {pattern!r}; it has {_list(k.pattern for k in self.keys)}"
@@ -139,20 +139,20 @@ class Valkey:
         return _PLACEHOLDER.sub(lambda match: parts[match[1]], pattern)
 
     def group(self, stream: str) -> str:
-        """The consumer group in which the service reads a stream. Refuses a stream that it does not consume."""
+        """Return the service's consumer group for a stream. Raises for a stream that it does not consume."""
         groups = [name for use in self.streams if use.name == stream and use.verb == "consume" for name in use.groups]
         if len(groups) != 1:
             raise ContractError(f"{self.user} has {_list(groups)} as groups of stream {stream!r}, not exactly one")
         return groups[0]
 
     def produces(self, stream: str) -> bool:
-        """Whether the service may add entries to a stream."""
+        """Return whether the service may add entries to a stream."""
         return any(use.name == stream and use.verb == "produce" for use in self.streams)
 
 
 @dataclass(frozen=True)
 class Objects:
-    """Objects below ``prefix`` (which may hold ``*``) of a bucket; ``verb`` is write or read."""
+    """Objects with ``prefix`` (which may contain ``*``) in a bucket; ``verb`` is write or read."""
 
     bucket: str
     prefix: str
@@ -161,7 +161,7 @@ class Objects:
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """The S3 endpoint and which objects the service may use there. The keys are None in a contract 1.0."""
+    """The S3 endpoint and the objects that the service may use. The keys are None in contract version 1.0."""
 
     endpoint: str
     region: str
@@ -169,10 +169,10 @@ class ObjectStore:
     access_key: str | None
     secret_key: str | None = field(repr=False)
     objects: tuple[Objects, ...]
-    buckets: Mapping[str, str]  # name in the mapping -> physical name
+    buckets: Mapping[str, str]  # name in the mapping -> real name
 
     def connection(self) -> dict[str, Any]:
-        """Arguments of ``boto3.client("s3", ...)``; with ``path_style``, its addressing style must be ``path``."""
+        """Return arguments for ``boto3.client("s3", ...)``; with ``path_style``, set its addressing style to ``path``."""
         return {
             "endpoint_url": self.endpoint,
             "region_name": self.region,
@@ -181,7 +181,7 @@ class ObjectStore:
         }
 
     def bucket(self, name: str) -> str:
-        """The physical name of a bucket of the mapping: an environment may put a prefix before it."""
+        """Return the real name of a bucket in the mapping: stack config may add a prefix."""
         if name not in self.buckets:
             raise ContractError(f"no bucket {name!r} is this service's; there are {_list(self.buckets)}")
         return self.buckets[name]
@@ -189,7 +189,7 @@ class ObjectStore:
 
 @dataclass(frozen=True)
 class Storage:
-    """All that one service has. ``postgres`` and ``object_store`` are None where it has nothing there."""
+    """Everything that one service may use. ``postgres`` and ``object_store`` are None if it has no access there."""
 
     module: str
     version: str
@@ -199,13 +199,13 @@ class Storage:
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Storage:
-    """From ``STELLAOPS_CONTRACT`` and the password variables; ``environment`` is ``os.environ`` by default."""
+    """Read ``STELLAOPS_CONTRACT`` and the password variables; ``environment`` is ``os.environ`` by default."""
     values = os.environ if environment is None else environment
     return _from_values(values, "environment")
 
 
 def from_files(*directories: str | os.PathLike[str]) -> Storage:
-    """From files named like the environment variables, in any of the directories. Call it again for new secrets."""
+    """Read files named like the environment variables, in any of the directories. Call it again to get rotated secrets."""
     values: dict[str, str] = {}
     for name in (CONTRACT_VARIABLE, *SECRETS):
         for directory in directories:
@@ -221,7 +221,7 @@ def from_files(*directories: str | os.PathLike[str]) -> Storage:
 
 
 def from_outputs(outputs: str | os.PathLike[str] | Mapping[str, Any], module: str) -> Storage:
-    """From the JSON file of ``pulumi stack output --json --show-secrets``, or what it holds."""
+    """Read the JSON file of ``pulumi stack output --json --show-secrets``, or its parsed content."""
     if not isinstance(outputs, Mapping):
         where = str(outputs)
         try:
@@ -255,7 +255,7 @@ def _check_version(contract: Mapping[str, Any], where: str) -> str:
     version = str(_get(contract, "version", "contract"))
     if version.partition(".")[0] != str(MAJOR):
         raise ContractError(
-            f"the contract in {where} has version {version}, this reader knows {MAJOR}.x; take a newer contract_reader.py"
+            f"the contract in {where} has version {version}, this reader supports {MAJOR}.x; use a newer contract_reader.py"
         )
     return version
 
@@ -333,7 +333,7 @@ def _object_store(
 ) -> ObjectStore:
     keys = "object_store_secret_key" in use["secrets"]
     used = {item["bucket"] for item in use["object_store"]}
-    # A contract 1.0 has no layout: there, a bucket goes by its physical name.
+    # Contract version 1.0 has no layout; it uses the real names of buckets.
     names = {name: item["bucket"] for name, item in layout.items()} or {bucket: bucket for bucket in used}
     return ObjectStore(
         endpoint=endpoint["endpoint"],

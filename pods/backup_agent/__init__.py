@@ -1,5 +1,5 @@
-"""What runs inside of a backup pod, and below ``make backup``: uploads, manifests, WAL, Valkey snapshots.
+"""The backup agent: uploads, manifests, WAL and Valkey snapshots, for backup pods and for ``make backup``.
 
-Standard library only, and of other packages only ``pods.valkey_upkeep.resp``: the pods mount these files into a plain
-Python image.
+Uses the standard library only and, of other packages, only ``pods.valkey_upkeep.resp``: pods mount these files into a
+plain Python image.
 """

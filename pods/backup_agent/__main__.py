@@ -1,6 +1,6 @@
-"""What a container of a backup pod runs: ``python -m agent COMMAND``. Settings come by the environment.
+"""Run the backup agent in a pod: ``python -m agent COMMAND``. Environment variables configure it.
 
-``S3_*`` say where backups go, ``STACK`` whose they are, ``RETENTION_DAYS`` how long they stay.
+``S3_*`` set the destination, ``STACK`` the stack, ``RETENTION_DAYS`` the retention.
 """
 
 import argparse
@@ -17,15 +17,15 @@ from .s3 import Bucket
 
 
 def main() -> int:
-    """Run a command; 1 with one line on standard error when it failed."""
+    """Run a command. Return 1, with one line on standard error, if it fails."""
     parser = argparse.ArgumentParser(prog="agent")
     commands = parser.add_subparsers(dest="command", required=True)
-    publish = commands.add_parser("publish", help="upload what a script left in a directory")
+    publish = commands.add_parser("publish", help="upload the files that a script wrote to a directory")
     publish.add_argument("kind", choices=(kinds.DUMP, kinds.BASE))
     publish.add_argument("directory", type=Path)
-    ship = commands.add_parser("ship", help="upload WAL, again and again")
+    ship = commands.add_parser("ship", help="upload WAL continuously")
     ship.add_argument("directory", type=Path)
-    ship.add_argument("--every", type=float, default=60.0, help="seconds")
+    ship.add_argument("--every", type=float, default=60.0, help="seconds between uploads")
     commands.add_parser("valkey", help="take a snapshot of Valkey and upload it")
     options = parser.parse_args()
     try:
@@ -48,7 +48,7 @@ def print_line(text: str) -> None:
 
 
 def _ship(bucket: Bucket, directory: Path, every: float) -> None:
-    """Until the pod ends. A store that is away for a while is no reason to end: WAL waits on the volume."""
+    """Upload WAL until the pod stops. If the store is unavailable, keep WAL on the volume and retry."""
     from .wal import PARTIAL, Shipper
 
     shipper, alive = Shipper(bucket, directory), directory / ".shipped"
@@ -59,7 +59,7 @@ def _ship(bucket: Bucket, directory: Path, every: float) -> None:
                 if not name.endswith(PARTIAL):
                     print_line(f"shipped {name}")
             if done:
-                alive.touch()  # what the readiness probe looks at
+                alive.touch()  # the readiness probe checks this file
         except BackupError as error:
             print(f"error: {error}; trying again in {every:.0f} s", file=sys.stderr, flush=True)
         time.sleep(every)

@@ -1,5 +1,5 @@
-"""What goes wrong with a backup, for the user to read."""
+"""The error of a backup or restore."""
 
 
 class BackupError(Exception):
-    """What is wrong and what to do, in one line."""
+    """An error with its remedy, in one line."""

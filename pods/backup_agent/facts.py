@@ -1,7 +1,7 @@
-"""What the scripts wrote down about a database, for the manifest and for the comparison after a restore.
+"""Read the facts that the scripts wrote about a database, for the manifest and for comparison after a restore.
 
 ``server.tsv``, ``tables.tsv`` and ``versions.tsv`` become part of the manifest; ``catalog.tsv`` (owners, privileges,
-triggers, constraints, roles, one a line) stays a file of the backup.
+triggers, constraints, roles, one per line) is stored as a file of the backup.
 """
 
 import json
@@ -15,7 +15,7 @@ TABLES = "tables.tsv"
 
 
 def read(directory: Path) -> dict[str, Any]:
-    """Of a directory that ``facts.sql`` has written to. Raises ``BackupError`` when a file is missing or not whole."""
+    """Read the facts in a directory. Raises ``BackupError`` if a file is missing or incomplete."""
     try:
         server: dict[str, str] = dict(_rows(directory / "server.tsv", 2))
         tables = [
@@ -32,16 +32,16 @@ def read(directory: Path) -> dict[str, Any]:
             "tables": tables,
         }
     except (OSError, ValueError, KeyError) as error:
-        raise BackupError(f"the facts in {directory} are not whole: {error}; see what the dump said") from None
+        raise BackupError(f"the facts in {directory} are incomplete: {error}; see the output of the dump") from None
 
 
 def catalog(directory: Path) -> list[str]:
-    """The lines of ``catalog.tsv``, sorted."""
+    """Return the lines of ``catalog.tsv``, sorted."""
     return sorted((directory / CATALOG).read_text(encoding="utf-8").splitlines())
 
 
 def base_facts(directory: Path) -> dict[str, Any]:
-    """Where in the WAL a base backup begins and ends, from its ``backup_manifest``. Raises ``BackupError``."""
+    """Read the WAL range of a base backup from its ``backup_manifest``. Raises ``BackupError``."""
     try:
         ranges = json.loads((directory / "backup_manifest").read_text(encoding="utf-8"))["WAL-Ranges"]
         return {
@@ -54,7 +54,7 @@ def base_facts(directory: Path) -> dict[str, Any]:
 
 
 def first_segment(manifest: dict[str, Any]) -> str:
-    """The name of the segment that recovery from this base backup begins with."""
+    """Return the name of the first WAL segment that recovery from this base backup needs."""
     high, low = (int(part, 16) for part in manifest["start_lsn"].split("/"))
     return f"{int(manifest['timeline']):08X}{high:08X}{low // int(manifest['segment_bytes']):08X}"
 

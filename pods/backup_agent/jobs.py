@@ -1,4 +1,4 @@
-"""The three jobs, the same in a pod and below ``make backup``. Each raises ``BackupError``."""
+"""The backup jobs, for pods and for ``make backup``. Each raises ``BackupError``."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ SCHEMA_FILES = ("server.tsv", "tables.tsv", "versions.tsv", facts.CATALOG)
 
 
 def publish(bucket: Bucket, kind: str, directory: Path, stack: str, retention: timedelta, say: Say) -> Backup:
-    """Upload a dump or a base backup from ``directory``, then delete what is too old. The directory is left alone."""
+    """Upload a dump or a base backup from ``directory``, then delete expired backups. The directory is not changed."""
     about = facts.read(directory)
     if kind == BASE:
         about |= {**facts.base_facts(directory), "finished": datetime.now(UTC).isoformat()}
@@ -36,7 +36,7 @@ def publish(bucket: Bucket, kind: str, directory: Path, stack: str, retention: t
 
 
 def snapshot(bucket: Bucket, server: rdb.Valkey, stack: str, retention: timedelta, say: Say) -> Backup:
-    """A snapshot of Valkey straight into the bucket: nothing of it is written to a disk here."""
+    """Stream a snapshot of Valkey to the bucket, without writing it to a local disk."""
     moment = datetime.now(UTC)
     with server.snapshot() as (size, chunks):
         say(f"{RDB}: reading a snapshot of {megabytes(size)}")
@@ -51,7 +51,7 @@ def snapshot(bucket: Bucket, server: rdb.Valkey, stack: str, retention: timedelt
 
 
 def _beginning(chunks: Iterator[bytes]) -> tuple[bytes, Iterable[bytes]]:
-    """(the first bytes, all of them)."""
+    """Return the first bytes, and an iterable of all bytes."""
     start = b""
     for chunk in chunks:
         start += chunk
@@ -67,7 +67,7 @@ def _prune(bucket: Bucket, kind: str, retention: timedelta, say: Say) -> None:
 
 
 def _prune_wal(bucket: Bucket, say: Say) -> None:
-    """WAL from before the oldest base backup serves nobody."""
+    """Delete WAL from before the oldest base backup, which no restore needs."""
     bases, _ = repository.find(bucket, BASE)
     gone = wal.prune(bucket, min(facts.first_segment(base.manifest) for base in bases)) if bases else 0
     if gone:

@@ -1,4 +1,4 @@
-"""A snapshot of Valkey, read as a replica reads it: ``SYNC`` on the wire, no file shared with the server."""
+"""Read a snapshot of Valkey like a replica: by ``SYNC``, without a file shared with the server."""
 
 import socket
 import ssl
@@ -12,15 +12,15 @@ from pods.valkey_upkeep.resp import encoded
 from .errors import BackupError
 from .s3 import CHUNK_BYTES, trusted
 
-TIMEOUT_SECONDS = 60  # between two signs of life; a server that snapshots sends a newline now and then
+TIMEOUT_SECONDS = 60  # without any data; a server that is saving a snapshot sends newlines meanwhile
 MAGIC = (b"REDIS", b"VALKEY")
 AUX, RESIZE, SELECT = 0xFA, 0xFB, 0xFE
-HEADER_BYTES = 4096  # far more than the fields before the first key take
+HEADER_BYTES = 4096  # far more than the fields before the first key need
 
 
 @dataclass(frozen=True)
 class Valkey:
-    """Where Valkey is and who reads; the user needs ``+ping +replconf +sync`` and no key."""
+    """Address and user of Valkey; the user needs ``+ping +replconf +sync`` and no keys."""
 
     host: str
     port: int
@@ -31,13 +31,13 @@ class Valkey:
 
     @contextmanager
     def snapshot(self) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """(bytes of the RDB file, its content). Raises ``BackupError``, also when the server breaks off."""
+        """Yield the size and the content of the RDB file. Raises ``BackupError``, also if the connection breaks."""
         place = f"Valkey at {self.host}:{self.port}"
         try:
             with self._connected() as connection:
                 reader = connection.makefile("rb")
                 _say(connection, reader, place, "AUTH", self.user, self.password)
-                # Nothing but the snapshot is wanted: the server keeps no replication buffer for us.
+                # Request the snapshot only, so that the server keeps no replication buffer for this connection.
                 _say(connection, reader, place, "REPLCONF", "rdb-only", "1")
                 connection.sendall(encoded(["SYNC"]))
                 answer = b""
@@ -80,11 +80,11 @@ def _exactly(reader: Any, size: int, place: str) -> Iterator[bytes]:
 
 
 def describe(start: bytes) -> dict[str, Any]:
-    """What an RDB file says of itself in its first bytes: format, the server's version, and how many keys it holds
-    (``keys``, of which ``expiring`` have a TTL). Raises ``BackupError`` when it is none."""
+    """Read the header of an RDB file: format, the server's version, and the number of keys (``keys``, of which
+    ``expiring`` have a TTL). Raises ``BackupError`` if it is not an RDB file."""
     magic = next((word for word in MAGIC if start.startswith(word)), None)
     if magic is None:
-        raise BackupError("this is no RDB file: it does not begin with REDIS or VALKEY")
+        raise BackupError("this is not an RDB file: it does not start with REDIS or VALKEY")
     position = 9  # the magic and the format's digits
     found: dict[str, Any] = {"rdb_format": int(start[len(magic) : position]), "server": "", "keys": 0, "expiring": 0}
     try:
@@ -103,13 +103,13 @@ def describe(start: bytes) -> dict[str, Any]:
                 expiring, position = _length(start, position)
                 return {**found, "keys": keys, "expiring": expiring}
             else:
-                return found  # an empty one has no such field
+                return found  # an empty database has no such field
     except (IndexError, ValueError):
         raise BackupError("this RDB file is damaged at its beginning") from None
 
 
 def _length(data: bytes, position: int) -> tuple[int, int]:
-    """(a length, the position after it): 6, 14, 32 or 64 bits, as the first two bits say."""
+    """Decode a length of 6, 14, 32 or 64 bits, as its first two bits define; return it and the next position."""
     first = data[position]
     kind = first >> 6
     if kind == 0:
@@ -124,7 +124,7 @@ def _length(data: bytes, position: int) -> tuple[int, int]:
 
 
 def _text(data: bytes, position: int) -> tuple[str, int]:
-    """A string, or a whole number that is written as one."""
+    """Decode a string, or an integer that is encoded as one; return it and the next position."""
     first = data[position]
     if first >> 6 == 3:
         width = {0xC0: 1, 0xC1: 2, 0xC2: 4}[first] if first in (0xC0, 0xC1, 0xC2) else 0

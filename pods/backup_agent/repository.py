@@ -1,7 +1,7 @@
-"""Where backups lie in the bucket, and whether one can be trusted.
+"""Store, find, check and prune backups in the bucket.
 
-A backup is a folder ``<kind>/<time>/`` with a ``manifest.json``, which is written last: a folder without one is
-unfinished and no backup. ``<kind>/latest.json`` says when the last one succeeded.
+A backup is a prefix ``<kind>/<time>/`` with a ``manifest.json``, which is written last. A prefix without one is an
+unfinished backup. ``<kind>/latest.json`` has the time of the last successful backup.
 """
 
 import json
@@ -24,7 +24,7 @@ _NAME = re.compile(r"\d{8}T\d{9}Z")
 
 @dataclass(frozen=True)
 class Backup:
-    """A backup whose manifest could be read. ``name`` is its time, as in the bucket."""
+    """A backup with a valid manifest. ``name`` is its time, as in the bucket."""
 
     kind: str
     name: str
@@ -44,7 +44,7 @@ class Backup:
 
 
 def name_of(moment: datetime) -> str:
-    """``20261125T101500123Z``: sorts by time, and no two backups of a kind share it."""
+    """Format a backup's name, such as ``20261125T101500123Z``; names sort by time and are unique within a kind."""
     return f"{moment:%Y%m%dT%H%M%S}{moment.microsecond // 1000:03d}Z"
 
 
@@ -68,29 +68,29 @@ def publish(
 
 
 def succeeded(bucket: Bucket, kind: str, what: Mapping[str, Any]) -> None:
-    """Note that a backup of this kind is in the bucket, as of now."""
+    """Record the current time as the last success of this kind."""
     bucket.put(f"{kind}/{LATEST}", [_json({"time": datetime.now(UTC).isoformat(), **what})])
 
 
 def last_success(bucket: Bucket, kind: str) -> datetime | None:
-    """When a backup of this kind last succeeded; None when none ever did."""
+    """Return the time of the last successful backup of this kind, or None."""
     try:
         return datetime.fromisoformat(json.loads(bucket.read(f"{kind}/{LATEST}"))["time"])
     except MissingError:
         return None
     except (ValueError, KeyError, TypeError):
-        raise BackupError(f"{kind}/{LATEST} in bucket {bucket.name} is damaged; the next backup mends it") from None
+        raise BackupError(f"{kind}/{LATEST} in bucket {bucket.name} is damaged; the next backup replaces it") from None
 
 
 def file_chunks(path: Path) -> Iterable[bytes]:
-    """A local file, a piece at a time."""
+    """Read a local file in chunks."""
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
 
 
 def find(bucket: Bucket, kind: str) -> tuple[list[Backup], dict[str, str]]:
-    """(all backups of a kind, oldest first; folder -> why it is none)."""
+    """Return all backups of a kind, oldest first, and prefix -> the reason why it is not a usable backup."""
     good, bad = [], {}
     for name in _folders(bucket, kind):
         try:
@@ -101,7 +101,7 @@ def find(bucket: Bucket, kind: str) -> tuple[list[Backup], dict[str, str]]:
 
 
 def load(bucket: Bucket, kind: str, name: str) -> Backup:
-    """A backup by its name. Raises ``BackupError`` when it is unfinished, or its manifest is not as we write it."""
+    """Load a backup by its name. Raises ``BackupError`` if it is unfinished or its manifest is invalid."""
     try:
         text = bucket.read(f"{kind}/{name}/{MANIFEST}")
     except MissingError:
@@ -110,7 +110,7 @@ def load(bucket: Bucket, kind: str, name: str) -> Backup:
         manifest = json.loads(text)
         backup = Backup(kind, name, manifest)
         wrong = (
-            f"is of format {manifest['format']}, and this program knows {FORMAT}"
+            f"has format {manifest['format']}, but this program supports {FORMAT}"
             if manifest["format"] != FORMAT
             else "belongs to another backup"
             if manifest["kind"] != kind or name_of(backup.time.astimezone(UTC)) != name
@@ -128,15 +128,15 @@ def load(bucket: Bucket, kind: str, name: str) -> Backup:
 
 
 def check(bucket: Bucket, backup: Backup, retention: timedelta, now: datetime, *, even_expired: bool = False) -> None:
-    """Raises ``BackupError`` with the reason when it must not be restored. Reads no content: ``download`` does."""
+    """Raise ``BackupError`` if the backup must not be restored. ``download`` checks the content of its files."""
     place = f"backup {backup.prefix[:-1]}"
     if backup.time > now + timedelta(minutes=5):
-        raise BackupError(f"{place} is refused: it is of {backup.time:%F %T} UTC, which has not come yet")
+        raise BackupError(f"{place} is refused: its time {backup.time:%F %T} UTC is in the future")
     if now - backup.time > retention and not even_expired:
         age = (now - backup.time).days
         raise BackupError(
             f"{place} is refused: it expired, {age} days old where the mapping keeps {retention.days};"
-            " --even-expired restores it all the same"
+            " --even-expired restores it anyway"
         )
     found = {item.key.removeprefix(backup.prefix): item.size for item in bucket.objects(backup.prefix)}
     wanted = {file["name"]: int(file["size"]) for file in backup.manifest["files"]}
@@ -152,7 +152,7 @@ def check(bucket: Bucket, backup: Backup, retention: timedelta, now: datetime, *
 
 
 def download(bucket: Bucket, backup: Backup, directory: Path) -> None:
-    """All files into ``directory``. Raises ``BackupError`` for the first whose SHA-256 is not the manifest's."""
+    """Download all files to ``directory``. Raises ``BackupError`` if a SHA-256 differs from the manifest."""
     import hashlib
 
     for file in backup.manifest["files"]:
@@ -170,10 +170,10 @@ def download(bucket: Bucket, backup: Backup, directory: Path) -> None:
 
 
 def prune(bucket: Bucket, kind: str, retention: timedelta, now: datetime) -> list[str]:
-    """Delete what is older than ``retention``; the names of what went. The newest backup stays, however old.
+    """Delete backups older than ``retention`` and return their names. The newest backup is always kept.
 
-    Of base backups one more stays: the newest that is older than ``retention``, from which the oldest promised point
-    in time is reached. Unfinished ones go after a day.
+    One more base backup is kept: the newest that is older than ``retention``, which a restore to the oldest promised
+    moment needs. Unfinished backups are deleted after a day.
     """
     good, _ = find(bucket, kind)
     names = _folders(bucket, kind)
@@ -187,7 +187,7 @@ def prune(bucket: Bucket, kind: str, retention: timedelta, now: datetime) -> lis
     ]
     gone = sorted({*expired, *stale} - kept)
     for name in gone:
-        # The manifest first: what is half deleted is no backup any more.
+        # Delete the manifest first, so that a partly deleted backup is not a backup any more.
         objects = sorted(bucket.objects(f"{kind}/{name}/"), key=lambda item: not item.key.endswith(MANIFEST))
         for item in objects:
             bucket.delete(item.key)

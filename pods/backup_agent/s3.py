@@ -1,6 +1,6 @@
-"""A small S3 client: requests signed by Signature Version 4, objects streamed in parts, path-style addresses.
+"""A small S3 client: Signature Version 4, multipart uploads, path-style addressing.
 
-Memory is bounded by one part, whatever the object's size.
+Memory use is limited to one part, whatever the object's size.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ TIMEOUT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Found:
-    """An object of a listing; ``modified`` is the store's own time."""
+    """An object in a listing; ``modified`` is a time of the store's clock."""
 
     key: str
     size: int
@@ -36,20 +36,21 @@ class Found:
 
 @dataclass(frozen=True)
 class Stored:
-    """What was uploaded: bytes and their SHA-256 in hex."""
+    """An uploaded object: its size in bytes and its SHA-256 in hex."""
 
     size: int
     sha256: str
 
 
 class MissingError(BackupError):
-    """There is no such object."""
+    """The object does not exist."""
 
 
 @dataclass(frozen=True)
 class Bucket:
     """One bucket. ``encryption`` is the value of ``x-amz-server-side-encryption``, or empty; ``ca_file`` a PEM file of
-    further authorities, or empty. Every method raises ``BackupError`` when the store refuses or cannot be reached."""
+    additional certificate authorities, or empty. Every method raises ``BackupError`` if the store refuses a request or is
+    unreachable."""
 
     endpoint: str
     region: str
@@ -61,11 +62,11 @@ class Bucket:
 
     @staticmethod
     def of_environment() -> "Bucket":
-        """From ``S3_*`` variables. Raises ``BackupError`` naming one that is missing."""
+        """Read ``S3_*`` environment variables. Raises ``BackupError``, which names the missing ones."""
         needed = ("S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_BUCKET")
         missing = [name for name in needed if not os.environ.get(name)]
         if missing:
-            raise BackupError(f"{', '.join(missing)} not set; a backup does not know where to go")
+            raise BackupError(f"{', '.join(missing)} not set; set them to the bucket for backups")
         endpoint, access_key, secret_key, name = (os.environ[variable] for variable in needed)
         return Bucket(
             endpoint,
@@ -78,7 +79,7 @@ class Bucket:
         )
 
     def put(self, key: str, chunks: Iterable[bytes], metadata: Mapping[str, str] | None = None) -> Stored:
-        """Upload what ``chunks`` gives. Nothing is visible under ``key`` before all of it is there."""
+        """Upload ``chunks``. The object becomes visible when all of it is uploaded."""
         digest, size, upload = hashlib.sha256(), 0, ""
         tags: list[str] = []
         headers = {f"x-amz-meta-{name}": value for name, value in (metadata or {}).items()}
@@ -104,7 +105,7 @@ class Bucket:
         return Stored(size, digest.hexdigest())
 
     def get(self, key: str) -> Iterator[bytes]:
-        """The object's bytes in chunks. Raises ``MissingError``."""
+        """Read an object in chunks. Raises ``MissingError``."""
         answer = self._send("GET", key, stream=True)
         try:
             left = int(answer.headers.get("Content-Length", "-1"))
@@ -119,16 +120,16 @@ class Bucket:
             raise BackupError(f"{self._place(key)} broke off {left} bytes before its end; run again")
 
     def read(self, key: str) -> bytes:
-        """A small object whole. Raises ``MissingError``."""
+        """Read a small object as a whole. Raises ``MissingError``."""
         return b"".join(self.get(key))
 
     def metadata(self, key: str) -> dict[str, str]:
-        """The object's own ``x-amz-meta-*``. Raises ``MissingError``."""
+        """Read the object's metadata (``x-amz-meta-*``). Raises ``MissingError``."""
         headers = self._send("HEAD", key).headers
         return {name[11:].lower(): value for name, value in headers.items() if name.lower().startswith("x-amz-meta-")}
 
     def objects(self, prefix: str) -> Iterator[Found]:
-        """Every object below ``prefix``, by key."""
+        """List every object with ``prefix``, by key."""
         query = {"list-type": "2", "prefix": prefix}
         while True:
             answer = _xml(self._send("GET", "", query).body)
@@ -141,7 +142,7 @@ class Bucket:
             query = {**query, "continuation-token": token}
 
     def delete(self, key: str) -> None:
-        """No error when it is gone."""
+        """Delete an object. It is not an error if it does not exist."""
         self._send("DELETE", key)
 
     def _start(self, key: str, headers: dict[str, str]) -> str:
@@ -153,7 +154,7 @@ class Bucket:
         )
         body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
         answer = self._send("POST", key, {"uploadId": upload}, body=body)
-        # A failure may come with status 200, after the connection was kept alive with blanks.
+        # S3 may report a failure with status 200, because it sends blanks to keep the connection alive.
         if b"<Error>" in answer.body:
             raise BackupError(f"{self._place(key)}: {_said(200, answer.body)}; run again")
 
@@ -175,16 +176,16 @@ class Bucket:
         headers: Mapping[str, str] | None = None,
         stream: bool = False,
     ) -> "_Answer":
-        """One request, again after a lost connection or a 5xx with waits that double."""
+        """Send a request; retry after a lost connection or a 5xx, with doubling waits."""
         for attempt in range(ATTEMPTS):
             last = attempt == ATTEMPTS - 1
             try:
                 answer = self._once(method, key, query or {}, body, headers or {}, stream=stream)
             except ssl.SSLCertVerificationError as error:
-                raise BackupError(f"{self.endpoint}: {error}; see that its certificate is trusted") from None
+                raise BackupError(f"{self.endpoint}: {error}; check that its certificate is trusted") from None
             except (OSError, http.client.HTTPException) as error:
                 if last:
-                    raise BackupError(f"{self.endpoint} can't be reached: {error}; see that it runs") from None
+                    raise BackupError(f"{self.endpoint} can't be reached: {error}; check that it runs") from None
             else:
                 if answer.status < 300:
                     return answer
@@ -251,7 +252,7 @@ class _Answer:
 
 
 def trusted(ca_file: str) -> ssl.SSLContext:
-    """The system's authorities, and those of ``ca_file`` where there is one."""
+    """Return a context with the system's certificate authorities and those of ``ca_file``."""
     context = ssl.create_default_context()
     if ca_file and os.path.exists(ca_file):  # noqa: PTH110 - optional in the pod
         context.load_verify_locations(ca_file)
@@ -259,7 +260,7 @@ def trusted(ca_file: str) -> ssl.SSLContext:
 
 
 def _parts(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """(part, whether it is the last): all but the last are of one size, and there is always one, if empty."""
+    """Yield each part and whether it is the last. All parts but the last have the same size; the last may be empty."""
     buffer = bytearray()
     for chunk in chunks:
         buffer += chunk
@@ -270,7 +271,7 @@ def _parts(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 
 def _xml(body: bytes) -> ET.Element:
-    """The document without its namespace, which not all servers send."""
+    """Parse a document and remove its namespace, which not all servers send."""
     root = ET.fromstring(body)  # noqa: S314 - from the object store that we signed for; expat bounds entities
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]

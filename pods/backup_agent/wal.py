@@ -1,7 +1,7 @@
-"""WAL from the directory that ``pg_receivewal`` writes into the bucket, and back.
+"""Upload WAL from the directory that ``pg_receivewal`` writes, and download it for recovery.
 
-Finished segments are uploaded and then removed here. The one being written is uploaded again and again, so that what
-is lost with this machine is what came since the last time.
+Finished segments are uploaded and then deleted locally. The current segment is uploaded repeatedly, so that the loss of
+this machine loses only the WAL since the last upload.
 """
 
 import hashlib
@@ -20,21 +20,21 @@ PARTIAL, SUFFIX = ".partial", ".gz"
 _FINISHED = re.compile(r"[0-9A-F]{24}|[0-9A-F]{8}\.history")
 _SEGMENT = re.compile(r"[0-9A-F]{24}(\.partial)?")
 GZIP = 31  # zlib's window bits for a gzip header
-LEVEL = 1  # WAL is full of zeros; more effort gains little
-# How far the clocks of the database and the object store may differ.
+LEVEL = 1  # WAL contains many zeros; higher levels gain little
+# Maximum difference between the clocks of the database and the object store.
 CLOCK_MARGIN = timedelta(minutes=5)
 
 
 class Shipper:
-    """Uploads what is new in ``directory``; call ``ship`` again and again."""
+    """Upload new WAL in ``directory`` at each call of ``ship``."""
 
     def __init__(self, bucket: Bucket, directory: Path) -> None:
         self._bucket = bucket
         self._directory = directory
-        self._partial: tuple[str, int] | None = None  # the last one that was uploaded, and when it was written to
+        self._partial: tuple[str, int] | None = None  # the last uploaded one, and its modification time
 
     def ship(self) -> list[str]:
-        """Names of the files that were uploaded. Raises ``BackupError``."""
+        """Upload new files and return their names. Raises ``BackupError``."""
         done = []
         for path in sorted(self._directory.iterdir()):
             if _FINISHED.fullmatch(path.name):
@@ -50,14 +50,14 @@ class Shipper:
                     self._partial = written
                     done.append(path.name)
             except FileNotFoundError:
-                pass  # finished meanwhile: the next round has it
-        # Only then: a receiver that is away must not look as if all were well.
+                pass  # it was finished meanwhile; the next call uploads it
+        # Only if something was uploaded: a stopped receiver must not count as a success.
         if done:
             succeeded(self._bucket, WAL, {"uploaded": done[-1]})
         return done
 
     def _upload(self, path: Path, name: str) -> None:
-        content = path.read_bytes()  # one segment: 16 MiB, unless the server was built otherwise
+        content = path.read_bytes()  # one segment: 16 MiB by default
         digest = hashlib.sha256(content).hexdigest()
         packer = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
         packed = (packer.compress(content), packer.flush())
@@ -65,54 +65,54 @@ class Shipper:
 
 
 def segments(bucket: Bucket) -> list[Found]:
-    """Every segment and history file in the bucket, by name."""
+    """List every segment and history file in the bucket, by name."""
     found = (item for item in bucket.objects(f"{WAL}/") if item.key.endswith(SUFFIX))
     return sorted(found, key=lambda item: item.key)
 
 
 def file_name(item: Found) -> str:
-    """``00000001000000000000000A``, with ``.partial`` where it was not finished."""
+    """Return the file name, such as ``00000001000000000000000A``, with ``.partial`` if it was not finished."""
     return item.key.removeprefix(f"{WAL}/").removesuffix(SUFFIX)
 
 
 def number(name: str, segment_bytes: int) -> int:
-    """A segment's place in the WAL, whatever its timeline."""
+    """Return a segment's position in the WAL, independent of its timeline."""
     return int(name[8:16], 16) * ((1 << 32) // segment_bytes) + int(name[16:24], 16)
 
 
 def needed(items: Iterable[Found], first: str, segment_bytes: int, target: datetime | None) -> list[Found]:
-    """What recovery from segment ``first`` to ``target`` (None: as far as there is any) has to read.
+    """Select the files that recovery from segment ``first`` to ``target`` (None: to the end) must read.
 
-    Raises ``BackupError`` when a segment is missing between two others.
+    Raises ``BackupError`` if a segment is missing between two others.
     """
     start, late = number(first, segment_bytes), False
     numbers: set[int] = set()
     found = [(file_name(item), item) for item in items]
     chosen = [item for name, item in found if name.endswith(".history")]
-    # By place and not by name, which begins with the timeline.
+    # Sort by position, not by name, because names start with the timeline.
     placed = ((number(name, segment_bytes), name, item) for name, item in found if _SEGMENT.fullmatch(name))
     for place, name, item in sorted(placed, key=lambda one: one[:2]):
         if place < start or (late and place not in numbers):
             continue
         chosen.append(item)
         numbers.add(place)
-        # A segment that was stored well after the target holds it, or something later.
+        # A segment that was stored well after the target contains the target or later WAL.
         late = late or bool(target and item.modified > target + CLOCK_MARGIN and not name.endswith(PARTIAL))
     missing = sorted(set(range(start, max(numbers, default=start) + 1)) - numbers)
     if missing:
         per_file = (1 << 32) // segment_bytes
         shown = f"{missing[0] // per_file:08X}{missing[0] % per_file:08X}"
         raise BackupError(
-            f"the WAL in bucket is not continuous: segment ...{shown} is missing; restore to an earlier time,"
+            f"the WAL in the bucket is not continuous: segment ...{shown} is missing; restore to an earlier time,"
             " or take a new base backup for later ones"
         )
     return chosen
 
 
 def fetch(bucket: Bucket, items: Iterable[Found], directory: Path) -> Iterator[str]:
-    """Unpack ``items`` into ``directory`` for ``restore_command``; yields each name as it is there.
+    """Unpack ``items`` into ``directory`` for ``restore_command``; yield each name when it is ready.
 
-    Raises ``BackupError`` for one that is damaged or was tampered with.
+    Raises ``BackupError`` if a file is damaged or was tampered with.
     """
     finished = {file_name(item) for item in items if not item.key.endswith(PARTIAL + SUFFIX)}
     for item in items:
@@ -144,7 +144,7 @@ def fetch(bucket: Bucket, items: Iterable[Found], directory: Path) -> Iterator[s
 
 
 def prune(bucket: Bucket, first: str) -> int:
-    """Delete segments that no base backup needs any more: those before ``first``; how many. History files stay."""
+    """Delete segments before ``first``, which no base backup needs, and return their number. History files are kept."""
     gone = 0
     for item in segments(bucket):
         name = file_name(item)

@@ -1,6 +1,6 @@
-"""Upkeep of a running Valkey: make streams and groups, trim streams, audit the keyspace, reload users.
+"""Maintain a running Valkey: create streams and groups, trim streams, audit keys, reload users.
 
-Standard library only, and imports nothing from outside this directory: Kubernetes runs these very files from a
-ConfigMap in a plain Python image (``python3 -m maintenance COMMAND --plan FILE``), the make targets import them.
-What is wanted comes as a plan, a JSON document that ``components.valkey.plan`` makes from the mapping.
+Uses the standard library only and imports nothing from outside this directory: Kubernetes runs these files from a
+ConfigMap in a plain Python image (``python3 -m maintenance COMMAND --plan FILE``), and the commands in ``tools`` import
+them. The desired state is the plan, a JSON document that ``components.valkey.plan`` creates from the mapping.
 """

@@ -1,4 +1,4 @@
-"""``python3 -m maintenance COMMAND --plan FILE``: exit code 0, 1 for an error (one line), 2 for findings."""
+"""Run ``python3 -m maintenance COMMAND --plan FILE``. Exit code 0, 1 for an error (one line), 2 for findings."""
 
 import argparse
 import json
@@ -14,41 +14,46 @@ from .plan import Plan
 from .resp import Endpoint, MaintenanceError, UnreachableError, endpoints, patiently, primary
 
 FINDINGS = 2
-INTERRUPTED = 130  # as shells have it: 128 + SIGINT
+INTERRUPTED = 130  # like a shell: 128 + SIGINT
 PLAN = Path(__file__).with_name("plan.json")
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
-        prog="maintenance", description="Upkeep of a running Valkey. Where it is comes from VALKEY_* variables."
+        prog="maintenance",
+        description="Maintain a running Valkey. VALKEY_* environment variables set its address and user.",
     )
     top_commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
         command = top_commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        command.add_argument("--plan", type=Path, default=PLAN, help="what is wanted (default: %(default)s)")
+        command.add_argument("--plan", type=Path, default=PLAN, help="the plan, a JSON file (default: %(default)s)")
         command.add_argument(
-            "--wait", type=float, default=0, metavar="SECONDS", help="how long to wait for a server that is not ready"
+            "--wait", type=float, default=0, metavar="SECONDS", help="seconds to wait for a server that is not ready"
         )
         return command
 
-    add("streams", "make the streams and consumer groups that are missing")
-    add("trim", "remove stream entries that are older than the plan keeps them").add_argument(
+    add("streams", "create missing streams and consumer groups")
+    add("trim", "remove stream entries that are past their retention").add_argument(
         "--json", action="store_true", help="print a JSON document"
     )
     audit_arguments(add("keys", "check every key's pattern, type and TTL"))
-    reload = add("acl", "have every server of VALKEY_HOST load its ACL file until it has the wanted one")
-    reload.add_argument("--mark", required=True, help="the user that the wanted file is known by")
+    reload = add("acl", "make every server in VALKEY_HOST load its ACL file, until it has the expected version")
+    reload.add_argument("--mark", required=True, help="the user whose name identifies the expected version of the file")
     return top
 
 
 def audit_arguments(command: argparse.ArgumentParser) -> None:
-    """The options of ``keys``."""
+    """Add the options of ``keys``."""
     shape = command.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print a JSON document")
     shape.add_argument("--prometheus", action="store_true", help="print metrics in Prometheus' text format")
     command.add_argument(
-        "--rate", type=_positive, default=keys.RATE, metavar="N", help="keys a second at most (default: %(default)s)"
+        "--rate",
+        type=_positive,
+        default=keys.RATE,
+        metavar="N",
+        help="maximum number of keys per second (default: %(default)s)",
     )
 
 
@@ -59,7 +64,7 @@ def _positive(text: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; its exit code."""
+    """Run a command and return its exit code."""
     options = parser().parse_args(arguments)
     try:
         return _run(options)
@@ -73,13 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _remedy(error: MaintenanceError) -> str:
     text = str(error)
     if isinstance(error, UnreachableError):
-        return "; see that it runs and that VALKEY_HOST, VALKEY_PORT and VALKEY_TLS are right"
+        return "; check that it runs and that VALKEY_HOST, VALKEY_PORT and VALKEY_TLS are right"
     if "WRONGPASS" in text or "NOAUTH" in text:
-        return "; set VALKEY_USER and its password to a user that the server knows"
+        return "; set VALKEY_USER and its password to a user of the server"
     if "READONLY" in text:
-        return "; name the primary in VALKEY_HOST, or all nodes, divided by commas"
+        return "; set VALKEY_HOST to the primary, or to a comma-separated list of all nodes"
     if "NOPERM" in text:
-        return "; the user needs the rules of the maintenance user"
+        return "; the user needs the ACL rules of the maintenance user"
     return ""
 
 
@@ -91,7 +96,7 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     plan = _plan(options.plan)
     if options.command == "streams":
-        # Whole: a new primary takes no writes before its replicas follow.
+        # Retry the whole command: a new primary refuses writes until its replicas are connected.
         made = patiently(options.wait, lambda: _make_streams(servers, plan))
         print("\n".join(f"made {name}" for name in made) or "all streams and groups exist")
         return 0
@@ -107,7 +112,7 @@ def _make_streams(servers: list[Endpoint], plan: Plan) -> list[str]:
 
 
 def report_trimmed(results: list[trim.Trimmed], *, as_json: bool) -> int:
-    """Print what was trimmed; exit code 2 when unfinished entries went, or keep a queue from being trimmed."""
+    """Print what was trimmed. Exit code 2 if unprocessed entries were removed, or block the trimming of a queue."""
     if as_json:
         print(json.dumps([asdict(result) for result in results], indent=2))
     else:
@@ -116,7 +121,7 @@ def report_trimmed(results: list[trim.Trimmed], *, as_json: bool) -> int:
 
 
 def report_audit(result: keys.Audit, options: argparse.Namespace) -> int:
-    """Print the audit in the shape that ``options`` name; exit code 2 when a key is not as the plan says."""
+    """Print the audit in the format that ``options`` select. Exit code 2 if a key differs from the plan."""
     if options.json:
         print(json.dumps(result.document(), indent=2))
     else:
@@ -130,7 +135,7 @@ def _plan(path: Path) -> Plan:
     except OSError as error:
         raise MaintenanceError(f"the plan {path} can't be read: {error.strerror}; name it with --plan") from None
     except ValueError as error:
-        raise MaintenanceError(f"the plan {path} is no JSON: {error}") from None
+        raise MaintenanceError(f"the plan {path} is not JSON: {error}") from None
     return plan
 
 

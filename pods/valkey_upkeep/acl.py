@@ -1,8 +1,8 @@
-"""New users without a restart: ``ACL LOAD`` on each server, until it has read the file that is wanted.
+"""Load new users without a restart: run ``ACL LOAD`` on each server until it has the expected version of the file.
 
-A server's mounted file follows its Secret with up to two minutes' delay, and nobody outside can read it. So the file
-carries a mark: a user that is off and may do nothing, named after the rest of the file. Once the server knows the
-mark, it has loaded that file. Loading an older one meanwhile does no harm.
+The mounted file follows its Secret with a delay of up to two minutes, and cannot be read from outside the pod. The file
+therefore contains a mark: a user that is off, has no permissions, and is named after a hash of the file. If the server
+has that user, it has loaded that version. Loading an older version in the meantime is harmless.
 """
 
 import time
@@ -14,9 +14,9 @@ POLL_SECONDS = 2.0
 
 
 def reload(among: Sequence[Endpoint], mark: str, wait: float) -> None:
-    """Have every server load its ACL file until it knows user ``mark``; ``wait`` seconds at most.
+    """Make every server load its ACL file until it has user ``mark``, for at most ``wait`` seconds.
 
-    Raises ``MaintenanceError`` for a server that has not got that far, ``ServerError`` for one that refuses the file.
+    Raises ``MaintenanceError`` if a server still has an older version, ``ServerError`` if it refuses the file.
     """
     deadline = time.monotonic() + wait
     for endpoint in among:
@@ -27,21 +27,21 @@ def reload(among: Sequence[Endpoint], mark: str, wait: float) -> None:
 
 
 def _try(endpoint: Endpoint, mark: str) -> str | None:
-    """What keeps the server from having the users that are wanted; None when it has them."""
+    """Return why the server does not have the expected users yet, or None if it has them."""
     try:
         with Connection(endpoint) as connection:
             if mark in connection.call("ACL", "USERS"):
                 return None
             connection.call("ACL", "LOAD")
-        # Our own rules may have changed, and with them this connection's end come.
+        # The reload may have changed our own user and closed this connection.
         with Connection(endpoint) as connection:
             if mark in connection.call("ACL", "USERS"):
                 return None
     except UnreachableError as error:
         return str(error).removeprefix(f"{endpoint}: ")
     except ServerError as error:
-        # A password that was renewed: the file that knows the new one is not there yet.
+        # Our password was rotated, and the file with the new one has not arrived yet.
         if "WRONGPASS" in str(error):
-            return "it does not know this user's password yet"
+            return "it does not have this user's new password yet"
         raise
     return "its ACL file is still the old one"

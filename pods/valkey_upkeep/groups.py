@@ -1,4 +1,4 @@
-"""Where streams are and how far their consumer groups have got."""
+"""List streams, and the positions of their consumer groups."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ SCAN_COUNT = 200
 
 
 def streams(connection: Connection) -> list[str]:
-    """The names of all streams on the server, sorted."""
+    """Return the names of all streams on the server, sorted."""
     found: set[str] = set()
     cursor = "0"
     while True:
@@ -19,20 +19,20 @@ def streams(connection: Connection) -> list[str]:
 
 
 def groups(connection: Connection, stream: str) -> list[dict[str, Any]]:
-    """What ``XINFO GROUPS`` says of each group of ``stream``."""
+    """Return ``XINFO GROUPS`` of ``stream``, one dictionary per group."""
     return [pairs(group) for group in connection.call("XINFO", "GROUPS", stream)]
 
 
 def order(entry: str) -> tuple[int, int]:
-    """An entry's ID as a value that sorts."""
+    """Convert an entry's ID to a value that sorts."""
     milliseconds, _, number = entry.partition("-")
     return int(milliseconds), int(number or 0)
 
 
 def lag(group: dict[str, Any], first: str | None, length: int) -> int | None:
-    """How many of a stream's entries ``group`` was never given; None when the server can't tell (some were deleted).
+    """Return how many entries were not yet delivered to ``group``, or None if the server cannot determine it (after XDEL).
 
-    ``first`` is the ID of the oldest entry. The server's own number counts entries that were trimmed, too.
+    ``first`` is the ID of the oldest entry. The server's own lag also counts trimmed entries.
     """
     if first is None or order(group["last-delivered-id"]) < order(first):
         return length
@@ -41,7 +41,7 @@ def lag(group: dict[str, Any], first: str | None, length: int) -> int | None:
 
 
 def oldest_unfinished(connection: Connection, stream: str, group: dict[str, Any]) -> str | None:
-    """The ID of the oldest entry that the group has not acknowledged or not even got; None when it is done."""
+    """Return the ID of the oldest entry that is pending or not yet delivered, or None if there is none."""
     next_entry = ("XRANGE", stream, f"({group['last-delivered-id']}", "+", "COUNT", 1)
     undelivered, pending = connection.pipeline([next_entry, ("XPENDING", stream, group["name"])])
     found = [entry for entry, _ in connection.checked(undelivered)]

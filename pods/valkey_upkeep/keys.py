@@ -1,7 +1,7 @@
-"""The keyspace audit: every key against the plan's pattern, type and TTL.
+"""Audit all keys: compare each with the plan's pattern, type and TTL.
 
-SCAN in small steps at a bounded rate; of each key only TYPE and PTTL are asked, whose cost does not depend on the key's
-size. A key that moves while the server's table grows may be counted twice; one that expires meanwhile is not counted.
+The audit scans in small steps at a limited rate and reads only TYPE and PTTL of each key, whose cost does not depend on the
+key's size. If the server rehashes during the scan, a key may be counted twice. Keys that expire meanwhile are not counted.
 """
 
 import time
@@ -13,20 +13,20 @@ from .keyspace import Keyspace, Pattern
 from .plan import Plan
 from .resp import Connection, ServerError, Word, encoded
 
-# Keys a step. SCAN takes 0.1 to 0.2 ms for them; of what follows the server reads 16 KiB at a time.
+# Keys per step. SCAN takes 0.1 to 0.2 ms for them. The server reads the following commands in blocks of 16 KiB.
 STEP_KEYS = 200
 RATE = 50_000  # keys a second
 EXAMPLES = 5
 DAY_MS = 86_400_000
 UNKNOWN = "no pattern"
-GONE = -2  # what PTTL says of a key that expired meanwhile
+GONE = -2  # the reply of PTTL for a key that has expired meanwhile
 
 Progress = Callable[[int], None]
 
 
 @dataclass
 class Offenders:
-    """Keys of one pattern that are wrong in one way: how many, and the first few."""
+    """Keys of one pattern with the same fault: their number, and the first few."""
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Offenders:
 
 @dataclass
 class Audit:
-    """``keys``: pattern -> how many; ``offenders``: pattern -> what is wrong -> which. ``seconds`` it took."""
+    """``keys``: pattern -> number of keys; ``offenders``: pattern -> fault -> keys; ``seconds``: duration of the audit."""
 
     keys: dict[str, int]
     offenders: dict[str, dict[str, Offenders]] = field(default_factory=dict)
@@ -46,16 +46,16 @@ class Audit:
 
     @property
     def wrong(self) -> int:
-        """Findings; a key that is wrong in two ways counts twice."""
+        """The number of findings; a key with two faults counts twice."""
         return sum(found.count for reasons in self.offenders.values() for found in reasons.values())
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the audit as a JSON document."""
         return {**asdict(self), "total": self.total, "wrong": self.wrong}
 
 
 def audit(connection: Connection, plan: Plan, rate: int = RATE, progress: Progress | None = None) -> Audit:
-    """Look at every key. ``rate`` is keys a second at most; ``progress`` gets how many were looked at so far."""
+    """Check every key. ``rate`` is the maximum of keys per second; ``progress`` receives the number checked so far."""
     keyspace = Keyspace(plan)
     result = Audit({pattern.pattern: 0 for pattern in keyspace.patterns})
     started = time.monotonic()
@@ -68,7 +68,7 @@ def audit(connection: Connection, plan: Plan, rate: int = RATE, progress: Progre
             request += encoded(_scan(cursor))
         answers, replies = connection.exchange(request, 2 * len(names), 2 if more else 1)
         before, clock = clock, connection.checked(replies[0])
-        # A midnight may pass between the two: the later one is what a key may live until.
+        # Midnight may pass between the two times: a key may live until the later one.
         _check(connection, keyspace, names, answers, max(map(_until_midnight_ms, (before, clock))), result)
         seen += len(names)
         if progress is not None:
@@ -88,7 +88,7 @@ def _scan(cursor: str) -> tuple[Word, ...]:
 
 
 def _look(name: str) -> bytes:
-    """TYPE and PTTL, encoded."""
+    """Encode TYPE and PTTL of a key."""
     key = name.encode(errors="surrogateescape")
     key = b"$%d\r\n%s\r\n" % (len(key), key)
     return b"*2\r\n$4\r\nTYPE\r\n%s*2\r\n$4\r\nPTTL\r\n%s" % (key, key)
@@ -137,7 +137,7 @@ def _wrong(pattern: Pattern | None, kind: str, ttl_ms: int, midnight_ms: int) ->
 
 
 def text(result: Audit) -> list[str]:
-    """A line a pattern with keys, its offenders below it."""
+    """Format one line per pattern that has keys, with its findings below."""
     width = max(map(len, result.keys))
     lines = []
     for pattern, count in result.keys.items():
@@ -152,7 +152,7 @@ def text(result: Audit) -> list[str]:
 
 
 def prometheus(result: Audit, now: float) -> list[str]:
-    """Gauges in Prometheus' text format. ``now`` is a Unix time in seconds."""
+    """Format gauges in Prometheus' text format. ``now`` is a Unix time in seconds."""
     lines = [
         "# HELP stellaops_valkey_keys Keys by pattern of the schema mapping.",
         "# TYPE stellaops_valkey_keys gauge",

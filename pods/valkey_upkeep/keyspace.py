@@ -1,4 +1,4 @@
-"""Which pattern of the plan a key belongs to: the most specific one that matches, as ``feed:nvd:json`` before ``feed:*``."""
+"""Find the pattern of a key: the most specific one that matches, such as ``feed:nvd:json`` before ``feed:*``."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ SHOWN_CHARACTERS = 120
 class Pattern:
     """A row of the plan's ``keys``. ``ttl`` is one of ``forbidden``, ``free``, ``at-most`` (``ttl_ms``), ``utc-midnight``.
 
-    ``secret`` says that what stands for the placeholder must not be shown.
+    ``secret``: reports must not show the value of the placeholder.
     """
 
     pattern: str
@@ -23,7 +23,7 @@ class Pattern:
 
     @property
     def literal(self) -> int:
-        """How many characters it fixes: the more, the more specific."""
+        """The number of fixed characters: the more, the more specific."""
         return len(re.sub(r"\*|\{[^}]*\}", "", self.pattern))
 
     @property
@@ -33,7 +33,7 @@ class Pattern:
 
 
 class Keyspace:
-    """The plan's patterns, found by a key's first word."""
+    """The plan's patterns, indexed by the first word of a key."""
 
     def __init__(self, plan: Plan) -> None:
         self.patterns = [
@@ -46,14 +46,14 @@ class Keyspace:
             self._by_word.setdefault(word, []).append((pattern.expression, pattern))
 
     def of(self, key: str) -> Pattern | None:
-        """The pattern that ``key`` belongs to. Of two that fix as many characters, the plan's first one."""
+        """Return the pattern of ``key``. If two have as many fixed characters, the plan's first one wins."""
         for expression, pattern in self._by_word.get(key.partition(":")[0], ()):
             if expression.fullmatch(key):
                 return pattern
         return None
 
     def shown(self, key: str, pattern: Pattern | None) -> str:
-        """``key`` for a report: control characters escaped, and no more than the beginning of a secret."""
+        """Format ``key`` for a report: escape control characters, and cut a secret after its first characters."""
         text = key.encode(errors="surrogateescape").decode(errors="backslashreplace")
         text = "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
         if pattern is not None and pattern.secret:

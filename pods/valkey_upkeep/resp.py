@@ -1,4 +1,4 @@
-"""A small client of Valkey's protocol (RESP2) with pipelining, and where the server is."""
+"""A small client for Valkey's protocol (RESP2) with pipelining, and the server's address."""
 
 import contextlib
 import socket
@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 TIMEOUT_SECONDS = 10.0
 RETRY_SECONDS = 1.0
-# What a server answers that will be ready soon.
+# Replies of a server that will be ready soon.
 PASSING = ("LOADING", "MASTERDOWN", "BUSY ", "CLUSTERDOWN", "NOREPLICAS")
 SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
 
@@ -20,20 +20,20 @@ Result = TypeVar("Result")
 
 
 class MaintenanceError(Exception):
-    """What is wrong and what to do, on one line."""
+    """An error with its remedy, in one line."""
 
 
 class UnreachableError(MaintenanceError):
-    """There is no server, or it does not answer yet: trying again later may help."""
+    """The server does not run or is not ready; a later try may succeed."""
 
 
 class ServerError(MaintenanceError):
-    """The server refused a command; the text is its own."""
+    """The server refused a command; the text is the server's."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a server is and who asks. ``ca_file`` is for TLS; without it the system's authorities count."""
+    """Address and user of a server. ``ca_file`` is for TLS; without it, the system's certificate authorities are used."""
 
     host: str
     port: int
@@ -46,7 +46,7 @@ class Endpoint:
         return f"Valkey at {self.host}:{self.port}, as {self.user}"
 
     def at(self, host: str) -> "Endpoint":
-        """The same on another host; ``host:port`` where the port differs."""
+        """Return the same endpoint on another host, or on ``host:port``."""
         name, colon, port = host.rpartition(":")
         if not colon or ":" in name:
             return replace(self, host=host)
@@ -54,10 +54,10 @@ class Endpoint:
 
 
 def endpoints(environment: Mapping[str, str]) -> list[Endpoint]:
-    """From ``VALKEY_HOST`` (one host, or several divided by commas), ``VALKEY_PORT``, ``VALKEY_TLS``,
+    """Read ``VALKEY_HOST`` (one host, or a comma-separated list), ``VALKEY_PORT``, ``VALKEY_TLS``,
     ``VALKEY_CA_FILE``, ``VALKEY_USER`` and ``VALKEY_PASSWORD_FILE`` or ``VALKEY_PASSWORD``.
 
-    Raises ``MaintenanceError`` that names the variable.
+    Raises ``MaintenanceError``, which names the variable.
     """
     hosts = [host.strip() for host in environment.get("VALKEY_HOST", "").split(",") if host.strip()]
     if not hosts:
@@ -93,16 +93,16 @@ def _password(environment: Mapping[str, str]) -> str:
 
 
 def encoded(words: Sequence[Word]) -> bytes:
-    """One command as the protocol has it."""
+    """Encode one command."""
     parts = [word if isinstance(word, bytes) else str(word).encode(errors="surrogateescape") for word in words]
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
 
 
 class Connection:
-    """An open connection, logged in. Replies are str (bytes that are no UTF-8 survive), int, None, list."""
+    """An authenticated connection. Replies are str (invalid UTF-8 is preserved), int, None or list."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        """Raises ``UnreachableError``, or ``ServerError`` when the server knows no such user."""
+        """Connect. Raises ``UnreachableError``, or ``ServerError`` if the server refuses the user."""
         self.endpoint = endpoint
         with self._failures():
             raw = socket.create_connection((endpoint.host, endpoint.port), timeout=TIMEOUT_SECONDS)
@@ -128,24 +128,24 @@ class Connection:
             self._socket.close()
 
     def call(self, *words: Word) -> Any:
-        """One command's reply. Raises ``ServerError`` or ``UnreachableError``."""
+        """Send one command and return its reply. Raises ``ServerError`` or ``UnreachableError``."""
         (reply,) = self.pipeline([words])
         return self.checked(reply)
 
     def pipeline(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
-        """The reply of each command; a ``ServerError`` is returned in its place, not raised."""
+        """Send commands and return their replies; a ``ServerError`` is returned in its place, not raised."""
         with self._failures():
             self._socket.sendall(b"".join(map(encoded, commands)))
             return [self._reply() for _ in commands]
 
     def transaction(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
-        """The replies of commands between which no other client's come. Raises the first ``ServerError``."""
+        """Run commands in a transaction and return their replies. Raises the first ``ServerError``."""
         replies = [self.checked(reply) for reply in self.pipeline([("MULTI",), *commands, ("EXEC",)])]
         return [self.checked(reply) for reply in replies[-1]]
 
     def exchange(self, request: bytes, lines: int, replies: int) -> tuple[list[bytes], list[Any]]:
-        """Send encoded commands in one go: the first ``lines`` have replies of one line each, read as they are, the
-        other ``replies`` come as from ``pipeline``."""
+        """Send encoded commands together. The first ``lines`` replies are single lines and returned unparsed; the other
+        ``replies`` are parsed as in ``pipeline``."""
         with self._failures():
             self._socket.sendall(request)
             found = [self._replies.readline() for _ in range(lines)]
@@ -154,7 +154,7 @@ class Connection:
             return found, [self._reply() for _ in range(replies)]
 
     def checked(self, reply: Any) -> Any:
-        """``reply``, unless it is an error: then that is raised, with the server's place."""
+        """Return ``reply``, or raise it with the server's address if it is an error."""
         if not isinstance(reply, ServerError):
             return reply
         text = str(reply)
@@ -177,7 +177,7 @@ class Connection:
             return None if rest == b"-1" else _text(self._exactly(int(rest) + 2)[:-2])
         if kind == b"*":
             return None if rest == b"-1" else [self._reply() for _ in range(int(rest))]
-        raise ValueError(f"{line[:40]!r} is no reply of Valkey")
+        raise ValueError(f"{line[:40]!r} is not a reply of Valkey")
 
     def _exactly(self, count: int) -> bytes:
         found = self._replies.read(count)
@@ -214,13 +214,13 @@ def _text(value: bytes) -> str:
 
 
 def pairs(flat: Iterable[Any]) -> dict[str, Any]:
-    """A map that RESP2 gives as a flat list of names and values."""
+    """Convert a flat list of names and values, as RESP2 sends maps, to a dictionary."""
     items = iter(flat)
     return dict(zip(items, items, strict=True))
 
 
 def primary(among: Sequence[Endpoint]) -> Connection:
-    """A connection to the only server, or to the primary of several. Raises ``MaintenanceError``."""
+    """Connect to the only server, or to the primary of several. Raises ``MaintenanceError``."""
     if len(among) == 1:
         return Connection(among[0])
     problems = []
@@ -238,7 +238,7 @@ def primary(among: Sequence[Endpoint]) -> Connection:
 
 
 def patiently(seconds: float, attempt: Callable[[], Result]) -> Result:
-    """``attempt()``, again until it finds the server ready or ``seconds`` have passed."""
+    """Call ``attempt()`` until the server is ready or ``seconds`` have passed."""
     deadline = time.monotonic() + seconds
     while True:
         try:

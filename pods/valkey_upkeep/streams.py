@@ -1,16 +1,16 @@
-"""Streams and consumer groups: those that are missing are made, those that exist are left as they are."""
+"""Create missing streams and consumer groups; leave existing ones unchanged."""
 
 from .plan import Plan
 from .resp import Connection, ServerError
 
-# A group begins with the oldest entry: what producers added before it existed is delivered rather than skipped.
+# A new group starts at the oldest entry, so that it does not skip entries that were added before it existed.
 OLDEST = "0"
 
 
 def make(connection: Connection, plan: Plan) -> list[str]:
-    """The groups that were made, as ``stream group``. A stream without a group begins with its first entry.
+    """Create missing groups and return them as ``stream group``. A stream without groups is created by its first entry.
 
-    Raises ``ServerError`` naming the first group that could not be made; the others are made all the same.
+    Raises ``ServerError``, which names the first group that could not be created; the others are created anyway.
     """
     wanted = [(stream["name"], group["name"]) for stream in plan["streams"] for group in stream["groups"]]
     replies = connection.pipeline([("XGROUP", "CREATE", *names, OLDEST, "MKSTREAM") for names in wanted])

@@ -1,8 +1,8 @@
-"""Retention of streams: ``XTRIM MINID ~``, a bounded number of entries at a time.
+"""Trim streams by age: ``XTRIM MINID ~``, a limited number of entries per command.
 
-Two kinds of stream. One with a TTL loses its entries at that age, read or not; what a group had not finished is
-counted and reported. One without a TTL (a queue) is trimmed only of entries that every group has acknowledged and
-that are older than the plan says: unfinished work stays, and holds back what came after it.
+In a stream with a TTL, every entry of that age is removed; those that a group had not processed are counted and reported.
+In a stream without a TTL (a queue), only entries that every group has acknowledged and that are older than the plan's
+age are removed. Unprocessed entries stay and block the trimming of later entries.
 """
 
 from collections import Counter
@@ -21,8 +21,8 @@ DAY_MS = 86_400_000
 
 @dataclass
 class Trimmed:
-    """What became of one stream. ``lost``: group -> entries that went although it had not finished them.
-    ``held``: group -> ID of its oldest unfinished entry, where that is older than the age of trimming."""
+    """The result for one stream. ``lost``: group -> number of removed entries that it had not processed.
+    ``held``: group -> ID of its oldest unprocessed entry, if that entry is older than the age of trimming."""
 
     stream: str
     pattern: str
@@ -34,7 +34,7 @@ class Trimmed:
 
 @dataclass(frozen=True)
 class _State:
-    """A stream at one moment. ``first`` is its oldest entry's ID, or None when it is empty."""
+    """A stream at one moment. ``first`` is the ID of its oldest entry, or None if it is empty."""
 
     first: str | None
     length: int
@@ -42,7 +42,7 @@ class _State:
 
 
 def trim(connection: Connection, plan: Plan) -> Iterator[Trimmed]:
-    """Trim every stream that the plan has a rule for; one result each, also for those where nothing went."""
+    """Trim every stream that has a rule in the plan; yield one result each, also if nothing was removed."""
     keyspace = Keyspace(plan)
     rules = {rule["pattern"]: rule for rule in plan["trimming"]}
     wanted = {stream["name"]: [group["name"] for group in stream["groups"]] for stream in plan["streams"]}
@@ -60,7 +60,7 @@ def trim(connection: Connection, plan: Plan) -> Iterator[Trimmed]:
             else:
                 _trim_all(connection, result, cutoff)
         except ServerError as error:
-            # Deleted meanwhile; anything else is the caller's to hear.
+            # The stream was deleted meanwhile. The caller handles any other error.
             if "no such key" not in str(error):
                 raise
         yield result
@@ -79,7 +79,7 @@ def _trim_all(connection: Connection, result: Trimmed, cutoff: str) -> None:
 
 
 def _step(connection: Connection, stream: str, threshold: str) -> tuple[_State, int, _State]:
-    """Remove some entries before ``threshold``, whole nodes only; the stream before, how many went, and after."""
+    """Trim up to ``threshold``, whole nodes only; return the state before, the number of removed entries, the state after."""
     look = [("XRANGE", stream, "-", "+", "COUNT", 1), ("XLEN", stream), ("XINFO", "GROUPS", stream)]
     remove = ("XTRIM", stream, "MINID", "~", threshold, "LIMIT", STEP_ENTRIES)
     replies = connection.transaction([*look, remove, *look])
@@ -94,7 +94,7 @@ def _state(replies: list[Any]) -> _State:
 def _unfinished(
     connection: Connection, stream: str, before: _State, removed: int, after: _State, cutoff: str
 ) -> dict[str, int]:
-    """Group -> how many of the entries that went it had never got, or had got and not acknowledged."""
+    """Return group -> number of removed entries that were pending or not yet delivered."""
     assert before.first is not None
     end = f"({after.first or cutoff}"
     names = list(before.groups)
@@ -105,7 +105,7 @@ def _unfinished(
         delivered = order(before.groups[name]["last-delivered-id"])
         if delivered < order(after.first or cutoff):
             undelivered = lag(before.groups[name], before.first, before.length)
-            # Where the server can't tell, the most that it can be.
+            # If the server cannot determine it, use the largest possible number.
             count += removed if undelivered is None else max(0, undelivered - after.length)
         if count:
             lost[name] = count
@@ -132,7 +132,7 @@ def _trim_finished(connection: Connection, result: Trimmed, cutoff: str, wanted:
 
 
 def text(results: list[Trimmed], now_ms: int) -> list[str]:
-    """A line for each stream that something happened to, or that something keeps from being trimmed."""
+    """Format a line for each stream that was trimmed or whose trimming is blocked."""
     lines = []
     for result in results:
         parts = [f"removed {result.removed}"] if result.removed else []

@@ -123,7 +123,7 @@ def test_fields_of_a_newer_contract_are_ignored() -> None:
         ({"STELLAOPS_CONTRACT": "{"}, "STELLAOPS_CONTRACT in environment is not JSON"),
         ({"STELLAOPS_CONTRACT": "[]"}, "STELLAOPS_CONTRACT is not a JSON object"),
         ({"STELLAOPS_CONTRACT": "{}"}, "contract has no 'version'"),
-        (altered(lambda document: document.update(version="2.0")), "has version 2.0, this reader knows 1.x"),
+        (altered(lambda document: document.update(version="2.0")), "has version 2.0, this reader supports 1.x"),
         (altered(lambda document: document["endpoints"]["valkey"].pop("host")), "has no field 'host'"),
         (altered(lambda document: document["modules"]["scanner"].update(valkey=7)), "can't be understood"),
         (altered(lambda document: document["modules"].update(other={})), "is of 2 modules; it must be of one"),

@@ -1,4 +1,4 @@
-"""Two stacks of small mappings that the fault tests share: each test leaves them whole."""
+"""Fixtures for two stacks with small mappings that the fault tests share; each test must leave them intact."""
 
 import subprocess
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class SmallStack(LocalStack):
-    """With a change that touches every store, to be made at any time."""
+    """A stack with a small mapping, and a change of it that affects every store."""
 
     _changed = False
 
@@ -30,19 +30,19 @@ class SmallStack(LocalStack):
         small.write(self.project, small.second() if self._changed else small.first())
 
     def whole(self) -> str:
-        """Run ``make up``: it needs no manual step, and every password in the outputs works. What it printed."""
+        """Run ``make up`` and return its output; assert that it needs no manual step and that every password works."""
         shown = self.must("up")
         assert not stores.refused_logins(self), f"passwords in the outputs are stale:\n{shown}"
         return shown
 
     def at_rest(self) -> None:
-        """Fails when ``up`` left something to do."""
+        """Assert that ``up`` left nothing to change."""
         preview = self.run("preview", "--expect-no-changes")
         assert preview.returncode == 0, f"up left something undone:\n{preview.stdout}"
 
 
 def clear(result: "subprocess.CompletedProcess[str]") -> str:
-    """What a failed command said: no traceback, and one line that says what to do."""
+    """Return the output of a failed command; assert that it has no traceback and one line with the remedy."""
     said = result.stdout + result.stderr
     assert result.returncode not in (0, 130), f"it must fail:\n{said}"
     assert "Traceback" not in said and "panic:" not in said, said
@@ -53,7 +53,7 @@ def clear(result: "subprocess.CompletedProcess[str]") -> str:
 
 @pytest.fixture(scope="session")
 def small_stack(tmp_path_factory: pytest.TempPathFactory, watchdog: Watchdog) -> Iterator[SmallStack]:
-    """After ``make up``. Its state directory lies on a file system of its own, where we may mount one."""
+    """The stack after ``make up``. Its state directory is on a separate file system if we may mount one."""
     directory = tmp_path_factory.mktemp("small-stack")
     project = small.project(directory / "project")
     disk = directory / "disk"
@@ -71,6 +71,6 @@ def small_stack(tmp_path_factory: pytest.TempPathFactory, watchdog: Watchdog) ->
 
 @pytest.fixture(scope="session")
 def reserved_stack(watchdog: Watchdog) -> Iterator[reserved.Reserved]:
-    """Tests leave it as they found it; put them into the xdist group ``reserved words``."""
+    """Tests must leave it unchanged. Put them into the xdist group ``reserved words``."""
     with reserved.reserved_stack(watchdog) as made:
         yield made

@@ -1,4 +1,4 @@
-"""Everything that follows from a mapping without a server: what a valid one must never fail to give."""
+"""Derive everything that a mapping defines without a server; this must never fail for a valid mapping."""
 
 import json
 import re
@@ -23,10 +23,10 @@ from tools.reference.facts import Facts
 from tools.reference.pages import flows, modules, object_store, retention, valkey
 
 SHA256 = "0" * 64
-# RFC 1123: a name of an object, and what may stand in a label.
+# RFC 1123: the name of an object, and the value of a label.
 KUBERNETES_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,251}[a-z0-9])?")
 KUBERNETES_LABEL = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?")
-# One word of an ACL file: nothing in it can end it, begin a rule of its own or hold another.
+# One word of an ACL file: no character can end the word or start another rule.
 ACL_WORD = re.compile(
     r"reset|on|off|nopass|resetchannels|#[0-9a-f]{64}|[+][a-z|-]+|all(keys|commands|channels)|(%[RW])?~[\w:.*-]+"
 )
@@ -34,7 +34,7 @@ PATTERN = re.compile(r"[\w./*?-]+")  # of keys and buckets, in a policy
 
 
 def derive(mapping: Mapping) -> None:
-    """Make all of it, and look that each name stands where it does as one plain word."""
+    """Derive everything, and assert that each name appears as one plain word."""
     _postgres(mapping)
     _valkey(mapping)
     _rustfs(mapping)
@@ -51,7 +51,7 @@ def _postgres(mapping: Mapping) -> None:
         seen = set()
         for grant in login.grants:
             for privilege in grant.privileges:
-                # As the resource is named: two of one name would stop the engine.
+                # The resource's name: the engine refuses two resources with one name.
                 place = (grant.schema, grant.table, privilege if grant.columns else None)
                 assert place not in seen or not grant.columns, f"{module} gets {place} twice"
                 seen.add(place)

@@ -1,7 +1,7 @@
-"""File systems of a test's own: full and read-only ones. Only root may mount; for others there is none.
+"""Full and read-only file systems for a test. Only root may mount; other users get none.
 
-Other ways were no real ones: a limit on the size of files (RLIMIT_FSIZE) is another error than a full disk, /dev/full
-is a file and no directory, and root does not heed a directory's permissions.
+Alternatives do not simulate these faults: a limit on file sizes (RLIMIT_FSIZE) causes a different error than a full
+disk, /dev/full is a file and not a directory, and permissions of a directory do not apply to root.
 """
 
 import os
@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 MIB = 2**20
-# A server's first files, with what MinIO wants to be free before it writes.
+# The first files of the servers, plus the free space that MinIO requires before it writes.
 SIZE_MIB = 400
 MARK = ".of-a-test"
 
 
 @contextmanager
 def mounted(directory: Path) -> Iterator[bool]:
-    """Whether a file system in memory is mounted there."""
+    """Return whether a file system in memory is mounted there."""
     directory.mkdir()
     done = _command("mount", "-t", "tmpfs", "-o", f"size={SIZE_MIB}m,mode=0755", "tmpfs", str(directory))
     if done:
@@ -30,14 +30,14 @@ def mounted(directory: Path) -> Iterator[bool]:
 
 
 def unmount(directory: Path) -> None:
-    """If it is one of ours."""
+    """Unmount it if a test mounted it."""
     if os.path.ismount(directory) and (directory / MARK).exists():
         _command("umount", "--lazy", str(directory))
 
 
 @contextmanager
 def full(directory: Path) -> Iterator[None]:
-    """Not one byte is left, until the end of the block."""
+    """Fill the file system completely until the end of the block."""
     filler = directory / "filler"
     with filler.open("wb", buffering=0) as file:
         for size in (MIB, 4096):
@@ -54,7 +54,7 @@ def full(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def read_only(directory: Path) -> Iterator[None]:
-    """A directory below a mounted one, until the end of the block; files that are open for writing stay so."""
+    """Make a directory below a mounted one read-only until the end of the block; open files stay writable."""
     assert _command("mount", "--bind", str(directory), str(directory))
     try:
         assert _command("mount", "-o", "remount,bind,ro", str(directory))

@@ -1,4 +1,4 @@
-"""``make up`` and ``make destroy`` killed with -9 at a random moment."""
+"""Kill ``make up`` and ``make destroy`` with -9 at a random moment."""
 
 import contextlib
 import random
@@ -16,18 +16,18 @@ import psutil
 from tests.support.stack import LocalStack
 
 RUN_TIMEOUT_SECONDS = 300
-# From the start of `make` until the engine begins with resources, and a while of work on one.
+# Seconds from the start of `make` until the engine starts with resources, and seconds of work on one resource.
 STARTING_SECONDS = 3.0
 WORKING_SECONDS = 0.4
 FINISHED = re.compile(r"^  stack +(created|updated|deleted|replaced) ")
 
-# Who dies: the engine alone, with all that it started, with all that make started and make itself; or make alone.
+# What is killed: the engine; the engine and its children; make and all its descendants; or make alone.
 VICTIMS = ("engine", "engine and plugins", "make and all", "make alone")
 
 
 @dataclass(frozen=True)
 class Moment:
-    """``seconds`` after ``finished`` resources; with none finished, after the start of the run."""
+    """A moment: ``seconds`` after ``finished`` resources, or after the start of the run if that is 0."""
 
     victim: str
     finished: int
@@ -40,7 +40,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Killed:
-    """``in_time``: the run had not ended before. ``finished`` is how many resources it finished."""
+    """A killed run. ``in_time``: it was killed before it ended. ``finished``: number of finished resources."""
 
     in_time: bool
     finished: int
@@ -49,13 +49,13 @@ class Killed:
 
 
 def moment(chance: random.Random, victim: str, resources: int, times: int) -> Moment:
-    """In a run that has ``resources`` to finish and will be killed so many times: any, and on average evenly spread."""
+    """Choose a moment in a run with ``resources`` that will be killed several times, so that moments spread evenly."""
     finished = chance.randint(0, max(2 * resources // (times + 1), 1))
     return Moment(victim, finished, chance.uniform(0, WORKING_SECONDS if finished else STARTING_SECONDS))
 
 
 def run(stack: LocalStack, verb: list[str], at: Moment) -> Killed:
-    """Start ``make <verb>`` and kill at the moment."""
+    """Start ``make <verb>`` and kill it at the moment."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tools", *verb],
         env=stack.environment, cwd=stack.project, text=True, stdin=subprocess.DEVNULL,
@@ -93,7 +93,7 @@ def run(stack: LocalStack, verb: list[str], at: Moment) -> Killed:
 
 
 def watched(stack: LocalStack, verb: list[str], see: Callable[[str], None]) -> "subprocess.CompletedProcess[str]":
-    """Run ``make <verb>`` and show ``see`` each line as it comes."""
+    """Run ``make <verb>`` and call ``see`` with each line of output."""
     with tempfile.TemporaryFile("w+") as errors, subprocess.Popen(
         [sys.executable, "-m", "tools", *verb],
         env=stack.environment, cwd=stack.project, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
@@ -113,7 +113,7 @@ def _count(lines: list[str]) -> int:
 
 
 def _kill(pid: int, victim: str) -> bool:
-    """False when nobody was there to be killed any more."""
+    """Kill processes; return False if none was left."""
     try:
         make = psutil.Process(pid)
         below = _below(make)
@@ -123,7 +123,7 @@ def _kill(pid: int, victim: str) -> bool:
     if victim == "make alone":
         chosen = [make]
     elif victim == "make and all" or not engines:
-        # The servers are in sessions of their own and outlive a run, as they outlive its end.
+        # The servers have their own sessions and survive the end of a run.
         chosen = [make, *below]
     elif victim == "engine":
         chosen = engines[:1]
@@ -136,7 +136,7 @@ def _kill(pid: int, victim: str) -> bool:
 
 
 def _below(process: psutil.Process) -> list[psutil.Process]:
-    """What a run started and what goes with it: not the servers."""
+    """Return the processes of a run, without the servers."""
     return [child for child in process.children(recursive=True) if not _is_server(child)]
 
 

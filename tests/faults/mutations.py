@@ -1,4 +1,4 @@
-"""Mutations of a mapping for hypothesis: of its text, and of the tree that it is."""
+"""Hypothesis strategies that mutate a mapping: its text, or its parsed tree."""
 
 import copy
 import re
@@ -33,7 +33,7 @@ OTHER: tuple[Any, ...] = (
 NAMES = st.sampled_from(HOSTILE) | st.text(max_size=8) | st.from_regex(r"[a-z][a-z0-9_]{0,3}", fullmatch=True)
 KEYS = NAMES | st.integers() | st.booleans() | st.none() | st.floats()
 VALUES = NAMES | st.sampled_from(OTHER)
-# As they would stand in the file: tags, anchors, aliases, quotes of all kinds, breaks, other documents.
+# Raw YAML: tags, anchors, aliases, quotes, line breaks, further documents.
 SNIPPETS = (
     "!!python/object/apply:os.system [id]", "!!python/name:os.system", "!!set {a, b}", "!!binary /w==", "!!bool maybe",
     "!!timestamp x", "!!int ''", "!!float x", "!!omap [a: 1]", "! x", "!x y", "!<tag:yaml.org,2002:str> x", "&a [*a]", "&a x",
@@ -46,7 +46,7 @@ SNIPPETS = (
 
 
 def paths(tree: Tree, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Of every value in the tree, the root left out."""
+    """Return the path of every value in the tree, except the root."""
     found = [here] if here else []
     items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     for key, value in items:
@@ -67,7 +67,7 @@ def _rename(parent: dict[Any, Any], old: Any, new: Any) -> None:
 
 
 def change_tree(draw: Draw, tree: Tree) -> None:
-    """One change of a value, a key, or the order of things, somewhere."""
+    """Change one value, one key or the order of some entries."""
     places = paths(tree)
     if not places:
         return
@@ -88,7 +88,7 @@ def change_tree(draw: Draw, tree: Tree) -> None:
     elif kind in ("add", "another") and isinstance(parent, list):
         parent.insert(key, draw(VALUES) if draw(st.booleans()) else copy.deepcopy(parent[key]))
     elif kind == "copy":
-        # From where it may stand: far more often valid than a value made up.
+        # Take the value from a similar place: it is valid far more often than an invented one.
         parent[key] = copy.deepcopy(value_at(tree, draw(st.sampled_from(places))))
     elif kind == "wrap":
         parent[key] = draw(st.sampled_from(([parent[key]], {"a": parent[key]}, str(parent[key]))))
@@ -102,7 +102,7 @@ def as_yaml(tree: Tree) -> bytes:
 
 
 class _Plain(yaml.CSafeDumper):
-    """Writes what stands in two places twice: the mapping knows no aliases."""
+    """A dumper without aliases, which the mapping does not allow."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -110,14 +110,14 @@ class _Plain(yaml.CSafeDumper):
 
 @st.composite
 def trees(draw: Draw, source: str) -> bytes:
-    """The mapping with one to three changes of its tree, as YAML."""
+    """Generate the mapping with one to three changes of its tree, as YAML."""
     tree = copy.deepcopy(yaml.load(source, Loader=yaml.CSafeLoader))
     for _ in range(draw(st.sampled_from((1, 1, 1, 2, 3)))):
         change_tree(draw, tree)
     return as_yaml(tree)
 
 
-# Names and values of small.yaml, each wherever it stands.
+# Names and values of small.yaml, with every place where each appears.
 WORDS = (
     "excititor", "telemetry", "vex", "policy", "issuer_trust", "consensus", "statements", "policies", "status", "statement_id",
     "create_finding_tables", "policyId", "effective_finding", "dpop", "jti", "layers", "events", "vex-workers", "blobs", "kits",
@@ -127,7 +127,7 @@ WORDS = (
 
 
 def rename_everywhere(tree: Tree, word: str, new: str) -> Tree:
-    """The tree with another name in each place: what it means stays whole, if the name may be one."""
+    """Rename everything consistently: the mapping stays valid if the new name is valid."""
     if isinstance(tree, dict):
         return {rename_everywhere(key, word, new): rename_everywhere(item, word, new) for key, item in tree.items()}
     if isinstance(tree, list):
@@ -141,7 +141,7 @@ def rename_everywhere(tree: Tree, word: str, new: str) -> Tree:
 
 @st.composite
 def renamed(draw: Draw, source: str) -> bytes:
-    """The mapping with one or two names or values exchanged wherever they stand."""
+    """Generate the mapping with one or two names or values replaced everywhere."""
     tree = yaml.load(source, Loader=yaml.CSafeLoader)
     for word in draw(st.lists(st.sampled_from(WORDS), min_size=1, max_size=2)):
         tree = rename_everywhere(tree, word, draw(NAMES | st.sampled_from(WORDS)))
@@ -150,7 +150,7 @@ def renamed(draw: Draw, source: str) -> bytes:
 
 @st.composite
 def texts(draw: Draw, source: str) -> bytes:
-    """The mapping with one to three changes of its characters, in one of several encodings."""
+    """Generate the mapping with one to three changed characters, in one of several encodings."""
     text = source
     for _ in range(draw(st.integers(1, 3))):
         text = change_text(draw, text)

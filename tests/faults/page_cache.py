@@ -1,4 +1,4 @@
-"""How much of a file is in memory alone: what a machine that loses power would lose."""
+"""Count the pages of a file that are only in memory: a power loss would lose them."""
 
 import ctypes
 import errno
@@ -11,7 +11,7 @@ CACHESTAT = 451  # the same number on every architecture; Linux 6.5 and later
 
 
 def unsynced_pages(path: Path) -> int:
-    """Pages that were written and are not on the disk yet. Skips the test where the kernel can't tell."""
+    """Return the number of written pages that are not on disk yet. Skips the test if the kernel cannot report it."""
     library = ctypes.CDLL(None, use_errno=True)
     whole = (ctypes.c_uint64 * 2)(0, 0)
     # cached, dirty, being written, evicted, recently evicted

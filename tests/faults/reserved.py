@@ -1,4 +1,4 @@
-"""A stack whose names are words that stores read as their own, in a copy of the project; small, and watched from its start."""
+"""A small stack whose names are reserved words of the stores, in a copy of the project, with all processes recorded."""
 
 import shutil
 import tempfile
@@ -25,7 +25,7 @@ CREATE FUNCTION "{{ schema }}"."cast"(UUID) RETURNS UUID LANGUAGE SQL AS 'SELECT
 
 @dataclass(frozen=True)
 class Reserved:
-    """The stack after its first ``up``; ``watcher`` saw every process since before that, ``said`` is what it printed."""
+    """The stack after its first ``up``; ``watcher`` has recorded every process since before it, ``said`` is its output."""
 
     stack: LocalStack
     watcher: Watcher
@@ -35,7 +35,7 @@ class Reserved:
 
 @contextmanager
 def reserved_stack(watchdog: Watchdog) -> Iterator[Reserved]:
-    # pytest's own directories are closed to the account that PostgreSQL runs as when we are root.
+    # If we are root, PostgreSQL runs as another account, which cannot enter pytest's directories.
     place = Path(tempfile.mkdtemp(prefix="reserved-"))
     place.chmod(0o711)
     project = place / "project"

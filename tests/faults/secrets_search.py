@@ -1,4 +1,4 @@
-"""Looking for secrets where they must not be: in files, in texts, in what processes show of themselves."""
+"""Search for secrets in files, texts, command lines and environments of processes."""
 
 import base64
 import json
@@ -13,12 +13,12 @@ from typing import Any, Self
 from urllib.parse import quote, quote_plus
 
 PAUSE_SECONDS = 0.02
-LOOKS = 50  # at each process
-SHORTEST = 12  # characters of what counts as a secret
+LOOKS = 50  # checks of each process
+SHORTEST = 12  # minimum number of characters of a secret
 
 
 def forms(secret: str) -> set[bytes]:
-    """The secret as it is, in JSON, in URLs, in hex, and in base64 at any place of a longer text."""
+    """Return the forms of a secret: plain, JSON, URL-encoded, hex, and base64 at any position of a longer text."""
     raw = secret.encode()
     found = {
         raw,
@@ -29,7 +29,7 @@ def forms(secret: str) -> set[bytes]:
         raw.hex().encode(),
     }
     for shift in range(3):
-        # Only the middle: its ends depend on what stands before and after.
+        # Only the middle, because the ends depend on the surrounding text.
         whole = base64.b64encode(b"\0" * shift + raw)
         middle = whole[4 if shift else 0 : -4]
         found |= {middle, middle.replace(b"+", b"-").replace(b"/", b"_")}
@@ -38,12 +38,12 @@ def forms(secret: str) -> set[bytes]:
 
 @dataclass(frozen=True)
 class Secrets:
-    """What is looked for: name -> the secret in clear."""
+    """The secrets to search for: name -> plain text."""
 
     known: dict[str, str]
 
     def in_text(self, text: str | bytes, but: Iterable[str] = ()) -> list[str]:
-        """The names of those that stand in a text; those whose names begin with one of ``but`` may."""
+        """Return the names of secrets in a text, except names that start with one of ``but``."""
         raw = text.encode(errors="replace") if isinstance(text, str) else text
         return [
             name
@@ -52,7 +52,7 @@ class Secrets:
         ]
 
     def in_files(self, *places: Path, newer_than: Path | None = None) -> dict[Path, list[str]]:
-        """File -> secrets in it, of every file below the places."""
+        """Return file -> secrets in it, for every file below the places."""
         patterns = b"\n".join(sorted({form for secret in self.known.values() for form in forms(secret)}))
         newer = ["-newer", str(newer_than)] if newer_than else []
         listed = subprocess.run(
@@ -61,7 +61,7 @@ class Secrets:
         files = [name for name in listed.split(b"\0") if name]
         hits: list[bytes] = []
         for start in range(0, len(files), 500):
-            # By standard input: a command line is for everyone to read.
+            # Use standard input, because everybody can read a command line.
             command: list[str | bytes] = ["grep", "-laFZ", "-f", "-", "--", *files[start : start + 500]]
             hits += subprocess.run(command, input=patterns, capture_output=True, check=False).stdout.split(b"\0")
         paths = [Path(name.decode()) for name in hits if name]
@@ -70,7 +70,7 @@ class Secrets:
 
 @dataclass
 class Watcher:
-    """Records command line and environment of every process of the machine while it runs."""
+    """Record the command line and environment of every process of the machine."""
 
     seen: dict[tuple[str, bytes], bytes] = field(default_factory=dict)
     _looks: dict[str, int] = field(default_factory=dict)
@@ -90,28 +90,28 @@ class Watcher:
             self.look()
 
     def look(self) -> None:
-        """A process becomes another program soon after it began, if at all: old ones are not looked at again."""
+        """Record new processes. A process calls exec soon after its start, if at all, so older ones are not checked again."""
         running = {name for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208 - fifty times a second
         self._looks = {pid: self._looks.get(pid, 0) + 1 for pid in running}
         for pid, looks in self._looks.items():
             if looks <= LOOKS:
-                with suppress(OSError):  # ended meanwhile, or another user's
+                with suppress(OSError):  # the process ended, or belongs to another user
                     place = Path(f"/proc/{pid}")
                     line = (place / "cmdline").read_bytes()
                     if line and (pid, line) not in self.seen:
                         environment = (place / "environ").read_bytes()
-                        # Not if it became another program in between: that one's environment is not this one's.
+                        # Ignore it if the process called exec in between: the environment belongs to the new program.
                         if (place / "cmdline").read_bytes() == line:
                             self.seen[pid, line] = environment
 
     def command_lines(self, secrets: Secrets) -> list[tuple[str, list[str]]]:
-        """(command line, secrets in it)."""
+        """Return command lines with the secrets in them."""
         return [(_shown(line), found) for _, line in self.seen.copy() if (found := secrets.in_text(line))]
 
     def environments(self, secrets: Secrets) -> list[tuple[str, str, list[str]]]:
-        """(command line, variable, secrets in it)."""
+        """Return (command line, variable, secrets in it)."""
         result = []
-        for (_, line), environment in self.seen.copy().items():  # it goes on watching
+        for (_, line), environment in self.seen.copy().items():  # the watcher is still running
             for variable in environment.split(b"\0") if secrets.in_text(environment) else ():
                 if found := secrets.in_text(variable):
                     result.append((_shown(line), variable.partition(b"=")[0].decode(errors="replace"), found))
@@ -123,7 +123,7 @@ def _shown(line: bytes) -> str:
 
 
 def of_deployment(exported: dict[str, Any], generation: str) -> dict[str, str]:
-    """The passwords and keys that the stack generated, of its state with secrets in clear."""
+    """Return the passwords and keys that the stack generated, from its state with secrets in plain text."""
     found = {}
     for resource in exported["deployment"]["resources"]:
         kind, name = resource["urn"].split("::")[-2:]

@@ -1,4 +1,4 @@
-"""A server that accepts connections and never says a word."""
+"""A server that accepts connections and never answers."""
 
 import contextlib
 import socket
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def silent_server() -> Iterator[int]:
-    """Its port."""
+    """Start the server and yield its port."""
     accepted: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
 
@@ -23,7 +23,7 @@ def silent_server() -> Iterator[int]:
         try:
             yield int(server.getsockname()[1])
         finally:
-            # Or `accept` would hold on to it.
+            # Otherwise `accept` would block the thread.
             server.shutdown(socket.SHUT_RDWR)
             thread.join(timeout=5)
             for connection in accepted:

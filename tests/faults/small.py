@@ -1,4 +1,4 @@
-"""A copy of the project with a small mapping: every kind of resource, few of each, so that a run takes seconds."""
+"""A copy of the project with a small mapping: a few resources of every kind, so that a run takes seconds."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import yaml
 
 from tests.support.stack import PROJECT, copy_project
 
-# What is only rendered is left out, and what backups add.
+# Leaves out resources that are only rendered, and those of backups.
 SETTINGS = {"kubernetesMode": "none", "backups": "none"}
 
 MODULES = ("authority", "signer", "scanner", "symbols", "evidence_locker")
@@ -19,7 +19,7 @@ Mapping = dict[str, Any]
 
 
 def project(directory: Path, settings: dict[str, str] = SETTINGS) -> Path:
-    """The copy, with ``first()`` as its mapping. It uses this project's virtual environment."""
+    """Copy the project, with ``first()`` as its mapping. The copy uses this project's virtual environment."""
     copy_project(directory)
     committed = directory / "stacks" / "Pulumi.local.yaml"
     config = yaml.safe_load(committed.read_text())
@@ -34,12 +34,12 @@ def write(directory: Path, mapping: Mapping) -> None:
 
 
 def first() -> Mapping:
-    """Append-only tables, a privilege on columns, streams with groups, versioned and locked buckets."""
+    """Return the first mapping: append-only tables, a privilege on columns, streams with groups, locked buckets."""
     return _part(MODULES, SCHEMAS)
 
 
 def second() -> Mapping:
-    """After changes of each kind: modules and a schema come and go, passwords are renewed, privileges move."""
+    """Return the second mapping: modules and a schema added and removed, passwords rotated, privileges changed."""
     mapping = _part(
         (*(name for name in MODULES if name != "symbols"), "excititor", "vexhub"), ("authority", "scanner", "vex")
     )

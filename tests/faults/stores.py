@@ -1,4 +1,4 @@
-"""What the three stores hold, without passwords: to be compared between two stacks. And who can log in."""
+"""Read the content of the three stores without passwords, to compare two stacks; and check logins."""
 
 import difflib
 import json
@@ -15,24 +15,24 @@ from tests.support.stack import LocalStack
 from tools.local.servers.postgres import installation
 
 DATABASE = "stellaops"
-# Random in each dump, to keep psql from running what somebody put into names.
+# Lines of pg_dump with a random key (it protects psql against commands in names).
 _RESTRICT = re.compile(r"^\\(un)?restrict .*$", re.MULTILINE)
 
 
 def contents(stack: LocalStack) -> dict[str, Any]:
-    """By store; equal for stacks that were made from the same mapping, however they came to it."""
+    """Return the content by store; it is equal for stacks with the same mapping, whatever their history."""
     stack.forget()
     return {"postgres": _postgres(stack), "valkey": _valkey(stack), "objects": _objects(stack)}
 
 
 def differences(wanted: dict[str, Any], found: dict[str, Any]) -> str:
-    """As a diff, to be read; empty when there are none."""
+    """Format the differences as a diff; empty if there are none."""
     before, after = (json.dumps(part, indent=1, sort_keys=True).splitlines() for part in (wanted, found))
     return "\n".join(difflib.unified_diff(before, after, "undisturbed", "disturbed", lineterm="", n=4))
 
 
 def _postgres(stack: LocalStack) -> dict[str, list[str]]:
-    """Roles with attributes, memberships and settings; everything in the database with owners, ACLs and comments."""
+    """Read roles with attributes, memberships and settings, and the database with owners, ACLs and comments."""
     found = {
         "roles": _lines(_dump(stack, "pg_dumpall", "--roles-only", "--no-role-passwords")),
         "catalog": _lines(_dump(stack, "pg_dump", "--create", "--schema-only", "--dbname", DATABASE)),
@@ -44,7 +44,7 @@ def _postgres(stack: LocalStack) -> dict[str, list[str]]:
         for (schema,) in schemas:
             query = f"SELECT version, description, checksum FROM {schema}.schema_migrations ORDER BY 1"
             found[f"{schema}.schema_migrations"] = [str(row) for row in connection.execute(query.encode()).fetchall()]
-        # A dump does not tell an index that an interrupted CREATE INDEX CONCURRENTLY left.
+        # A dump does not show that an index is INVALID after an interrupted CREATE INDEX CONCURRENTLY.
         invalid = connection.execute("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid").fetchall()
         found["invalid indexes"] = [row[0] for row in invalid]
     return found
@@ -60,7 +60,7 @@ def _dump(stack: LocalStack, program: str, *arguments: str) -> str:
 
 
 def _lines(dump: str) -> list[str]:
-    """Sorted within each statement's block and by blocks: grants stand in the order in which they were made."""
+    """Sort the lines of each statement, and the statements: a dump has grants in the order of their creation."""
     blocks = _RESTRICT.sub("", dump).split("\n\n")
     found = (
         "\n".join(sorted(line for line in block.splitlines() if line and not line.startswith("--"))) for block in blocks
@@ -101,7 +101,7 @@ def _objects(stack: LocalStack) -> dict[str, Any]:
 
 
 def _sorted(value: Any) -> Any:
-    """Lists in one order: servers give rules, statements and actions in any."""
+    """Sort lists, because servers return rules, statements and actions in any order."""
     if isinstance(value, dict):
         return {key: _sorted(part) for key, part in value.items()}
     if isinstance(value, list):
@@ -120,7 +120,7 @@ def _answer(call: Any, bucket: str) -> Any:
 
 
 def store(stack: LocalStack) -> Store:
-    """The object store as its root user."""
+    """Connect to the object store as its root user."""
     config = stack.config
     return Store(
         config["objectStoreEndpoint"], config.get("objectStoreRegion", "us-east-1"), config["objectStoreAccessKey"],
@@ -129,7 +129,7 @@ def store(stack: LocalStack) -> Store:
 
 
 def refused_logins(stack: LocalStack) -> list[str]:
-    """``module at store`` for each password in the outputs that its store does not take."""
+    """Return ``module at store`` for each password in the outputs that its store refuses."""
     stack.forget()
     refused = []
     for name, secrets in stack.outputs["secrets"].items():

@@ -1,4 +1,4 @@
-"""Hostile names in mapping and stack config: refused with their place, or they arrive as one plain word."""
+"""Hostile names in mapping and stack config are refused with their place, or reach the stores as one plain word."""
 
 import copy
 import re
@@ -27,13 +27,13 @@ HOSTILE = (
     "x" * 600, "{{ x }}", "<b>x</b>",
 )  # fmt: skip
 
-# Texts for people: anything that shows may stand in them. They go into JSON, into Markdown and to provider inputs, never
-# into SQL, an ACL, a policy or a name.
+# Texts for people may contain any printable character. They are written to JSON, Markdown and provider inputs, never to
+# SQL, an ACL, a policy or a name.
 FREE = re.compile(r".*\.(name|purpose|description|append_only|shared|bypass_tenant_isolation|events|example.*)")
 
 
 def named(path: tuple[Any, ...]) -> str:
-    """The path as the model has it: whatever the mapping's author named is ``*``."""
+    """Return the path in the model: names that the mapping's author chose become ``*``."""
     model: Any = Mapping
     text = ""
     for part in path:
@@ -43,7 +43,7 @@ def named(path: tuple[Any, ...]) -> str:
 
 
 def places() -> dict[str, tuple[Any, ...]]:
-    """Field of the model, or the keys below it -> one place in the small mapping where such a text stands."""
+    """Return field of the model, or its keys -> one place in the small mapping with such a text."""
     found: dict[str, tuple[Any, ...]] = {}
     for path in mutations.paths(TREE):
         if isinstance(mutations.value_at(TREE, path), str):
@@ -58,7 +58,7 @@ PARTS = 4
 
 
 def test_every_text_of_the_model_gets_hostile_values() -> None:
-    """``test_mapping_mutations`` sees that the small mapping has every field of the model."""
+    """``test_mapping_mutations`` checks that the small mapping has every field of the model."""
     assert {"modules.*.postgres.reads", "keys of valkey.keys", "postgres.schemas.*.tables.*.columns"} <= PLACES.keys()
     assert not [field for field in fields(Mapping) if _is_text(field) and field not in PLACES]
 
@@ -90,7 +90,7 @@ def test_each_text_of_the_mapping_refuses_what_is_hostile_or_is_for_people_only(
             try:
                 mapping = loads(hostile(path, key, value), FILE)
             except MappingError:
-                continue  # each with its place: test_mapping_mutations
+                continue  # test_mapping_mutations checks that errors name their place
             derive(mapping)
             taken.append(value)
         assert not taken or FREE.fullmatch(field), f"{field} takes {taken}, and nobody said that it is for people"
@@ -99,7 +99,7 @@ def test_each_text_of_the_mapping_refuses_what_is_hostile_or_is_for_people_only(
 # -- stack config -------------------------------------------------------------------------------------------------------
 
 TEXTS = [item.name for item in declared(Settings) if item.pulumi_type == "string" and not item.key.secret]
-# Paths of the machine that runs the program, and a name in its kubeconfig: they go to no store.
+# Paths on the machine that runs the program, and a name in its kubeconfig: no store receives them.
 LOCAL = {"mapping", "kubernetesRenderDirectory", "kubernetesContext"}
 
 
@@ -189,7 +189,7 @@ def test_a_module_whose_name_kubernetes_cannot_have_is_refused_with_its_place(na
 
 
 def test_no_two_modules_have_one_name_on_kubernetes() -> None:
-    """Since no name holds a hyphen, two that differ still do with hyphens for underscores."""
+    """Names contain no hyphens, so different names stay different when underscores become hyphens."""
     with pytest.raises(MappingError, match="must be lower-case letters"):
         loads(mutations.as_yaml(mutations.rename_everywhere(TREE, "excititor", "a-b")), FILE)
 

@@ -1,7 +1,7 @@
-"""``make up`` and ``make destroy`` killed with -9 at random moments: the next ``make up`` needs no manual step.
+"""``make up`` repairs the stack without a manual step after ``up`` or ``destroy`` was killed with -9 at random moments.
 
-``FAULTS_SEED`` repeats the moments of a run that failed; without it each day has its own, so that a failure of today
-comes again when it is looked at, and tomorrow other moments are tried. ``FAULTS_MOMENTS`` is how many there are.
+``FAULTS_SEED`` repeats the moments of a failed run. By default the seed is the date, so that a failure can be repeated on
+the same day, and other moments are tested the next day. ``FAULTS_MOMENTS`` is the number of moments.
 """
 
 import itertools
@@ -22,8 +22,8 @@ from tests.support.watchdog import Watchdog
 
 SEED = int(os.environ.get("FAULTS_SEED") or datetime.now(UTC).strftime("%Y%m%d"))
 MOMENTS = int(os.environ.get("FAULTS_MOMENTS") or 20)
-SHARE = 7  # of one kind of run, one after the other
-# About as many resources as each kind of run of the small mapping finishes.
+SHARE = 7  # consecutive kills of one kind of run
+# The approximate number of resources of each kind of run with the small mapping.
 CREATED, CHANGED, DELETED = 75, 55, 70
 
 pytestmark = pytest.mark.xdist_group("killed")
@@ -38,7 +38,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def undisturbed(project: Path, tmp_path: Path, watchdog: Watchdog) -> tuple[Contents, Contents]:
-    """What the stores hold after the first mapping, and after the change to the second one."""
+    """Return the content of the stores after the first mapping, and after the change to the second one."""
     with temporary_stack(tmp_path / "undisturbed", watchdog, project) as stack:
         stack.must("up")
         first = stores.contents(stack)
@@ -57,14 +57,14 @@ def stack(project: Path, tmp_path: Path, watchdog: Watchdog) -> Iterator[LocalSt
 
 @pytest.fixture
 def begun(stack: LocalStack) -> LocalStack:
-    """On servers that were there before, so that the engine writes its state after each resource and goes on with it."""
+    """Use existing servers, so that the engine writes its state after each resource and continues from it."""
     stack.must("up", "--servers-only")
     return stack
 
 
 @dataclass
 class Disturbed:
-    """A stack whose runs are killed. ``left`` is how many times more."""
+    """A stack whose runs are killed. ``left`` is the number of remaining kills."""
 
     stack: LocalStack
     chance: random.Random = field(default_factory=lambda: random.Random(SEED))
@@ -77,7 +77,7 @@ class Disturbed:
         self._victims = itertools.cycle(order)
 
     def run(self, verb: list[str], resources: int, most: int) -> bool:
-        """Killed again and again, at most so many times; whether a run got to its end before."""
+        """Kill runs repeatedly, up to a maximum; return whether a run ended before it was killed."""
         for times in range(min(most, self.left), 0, -1):
             at = killing.moment(self.chance, next(self._victims), resources, times)
             killed = killing.run(self.stack, verb, at)
@@ -96,7 +96,7 @@ class Disturbed:
         return "\n".join([f"FAULTS_SEED={SEED} FAULTS_MOMENTS={MOMENTS} repeats this:", *self.told])
 
     def converges(self, wanted: Contents) -> None:
-        """The next ``make up``, undisturbed, and nothing more."""
+        """Assert that one undisturbed ``make up`` repairs everything."""
         up = self.stack.run("up")
         said = up.stdout + up.stderr
         assert up.returncode == 0, f"a killed run must need no manual step:\n{self.story}\n{said}"

@@ -1,6 +1,6 @@
-"""A thousand mutations of the mapping: each is valid and gives all that follows from it, or is told with its places.
+"""A thousand mutations of the mapping: each is valid and everything can be derived, or is refused with its places.
 
-Hypothesis makes the same ones in each run (``derandomize``); a failure prints the smallest text that shows it.
+Hypothesis generates the same mutations in each run (``derandomize``). A failure prints the smallest failing text.
 """
 
 import re
@@ -40,7 +40,7 @@ def thousandth(count: int) -> Callable[[Any], Any]:
 
 
 def judge(raw: bytes) -> None:
-    """Every exception but ``MappingError`` fails the test by itself."""
+    """Check one mutation. Every exception except ``MappingError`` fails the test."""
     last = sum(raw.count(end) for end in (b"\n", b"\r", b"\xc2\x85", b"\xe2\x80")) + 2
     try:
         mapping = loads(raw, FILE)
@@ -82,7 +82,7 @@ def test_the_shipped_mapping_changed_is_valid_or_told_with_its_places(raw: bytes
 
 
 def fields(model: type[BaseModel], here: str = "") -> dict[str, type[BaseModel]]:
-    """Path of every field in the model, keys of dicts as ``*`` -> the class that it stands in."""
+    """Return the path of every field in the model, with ``*`` for keys of dicts -> the class that has the field."""
     found: dict[str, type[BaseModel]] = {}
     for name, field in model.model_fields.items():
         path = f"{here}.{name}" if here else name
@@ -104,7 +104,7 @@ def test_the_small_mapping_has_every_field_so_that_none_is_left_unchanged() -> N
     there = {re.sub(r"\[\d+\]", ".*", dotted(path)) for path in mutations.paths(tree)}
     missing = []
     for path in fields(Mapping):
-        # Any key of a dict, odd ones in quotes.
+        # Any key of a dict; unusual keys in quotes.
         pattern = re.escape(path).replace(r"\.\*", r"(\.[^.]+|\[\"[^\"]+\"\])")
         if not any(re.fullmatch(pattern, place) for place in there):
             missing.append(path)

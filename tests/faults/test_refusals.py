@@ -1,6 +1,6 @@
-"""Servers that are silent, that no longer take our credentials, or whose clock is another: errors that say what to do.
+"""Errors name the remedy if a server does not answer, refuses the credentials, or has a different time.
 
-The program runs under the engine on the shared stack, with a config that points elsewhere or is out of date.
+The program runs under the engine on the shared stack, with wrong or outdated config.
 """
 
 import secrets
@@ -24,7 +24,7 @@ from tests.faults.silence import silent_server
 from tools.local.servers.objects import ObjectStore
 from tools.local.servers.postgres import Postgres
 
-# One resource in each store, so that each is asked before the first refusal ends the run.
+# One resource in each store, so that the run contacts each store before the first refusal ends it.
 TARGETS = ("**pulumi:providers:**", "**:Role::signer", "**:ValkeyStreams::**", "**:Bucket::evidence")
 UP = ("pulumi", "up", "--yes", "--skip-preview", "--continue-on-error", *(f"--target={name}" for name in TARGETS))
 CLOCK = Path(__file__).parent / "clock"
@@ -33,7 +33,7 @@ HOUR = 3600
 
 @contextmanager
 def configured(stack: SmallStack, **settings: str) -> Iterator[None]:
-    """The stack's config with other values, and as it was afterwards."""
+    """Change values of the stack's config, and restore them afterwards."""
     file = stack.state / "Pulumi.local.yaml"
     before = file.read_text()
     config = yaml.safe_load(before)
@@ -46,7 +46,7 @@ def configured(stack: SmallStack, **settings: str) -> Iterator[None]:
 
 
 def refused(stack: SmallStack) -> str:
-    """What an ``up`` with a change said that failed within two minutes."""
+    """Run ``up`` with a change, assert that it fails within two minutes, and return its output."""
     stack.change()
     result = stack.run(*UP, timeout=120)
     said = result.stdout + result.stderr
@@ -69,7 +69,7 @@ def test_servers_that_accept_and_never_answer_are_named_and_the_next_up_converge
 
 @contextmanager
 def outdated_credentials(stack: SmallStack) -> Iterator[None]:
-    """PostgreSQL's admin has expired, Valkey's has another password, and the object store's key was removed."""
+    """Let PostgreSQL's admin expire, change the password of Valkey's admin, and delete the object store's key."""
     stack.forget()
     server = admin.connect(stores.store(stack))
     key = f"removed-{secrets.token_hex(4)}"

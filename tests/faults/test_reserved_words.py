@@ -1,6 +1,6 @@
-"""Names that a store reads as words of its own: a stack of nothing else comes up on real servers, and can be used.
+"""A stack in which every name is a reserved word of a store can be created on real servers, and works.
 
-What the mapping and the stack's config refuse is in ``test_hostile_names``; here is what they take.
+``test_hostile_names`` tests names that are refused; this file tests names that are accepted.
 """
 
 import os

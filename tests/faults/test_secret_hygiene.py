@@ -1,7 +1,7 @@
-"""No secret where it does not belong: after every command, watched from before the first, on real servers.
+"""No command leaks a secret; every process is recorded from before the first command, on real servers.
 
-Secrets are the passwords and keys that the stack generates (of two generations: all are rotated), those of the servers'
-admins, and the passphrase. They are looked for in clear, in JSON, URLs, hex and base64.
+Secrets are the passwords and keys that the stack generates (before and after a rotation), those of the servers' admins,
+and the passphrase. The search covers plain text, JSON, URLs, hex and base64.
 """
 
 import json
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("reserved words")
 
 ADMINS = ("postgresAdminPassword", "valkeyAdminPassword", "objectStoreSecretKey")
 
-# Files that are there to hold secrets, below the state directory; each is private.
+# Private files below the state directory that may contain secrets.
 HOLDERS = {
     r"passphrase": "what everything else is encrypted with",
     r"servers/\w+/password": "the admin of a server that we started",
@@ -32,9 +32,9 @@ HOLDERS = {
     r"servers/objects/data[\w-]*/\.minio\.sys/(config/iam|tmp)/.*": "the object store's own users, and what it just replaced of them",
 }
 
-# Program -> the variable in which it has a secret, and the beginnings of the names of those it may have: there is no
-# other way in. The engine hands the stack's config to our own program so; PostgreSQL's programs take no password by a
-# command line, and what their scripts call inherits it; MinIO knows no file.
+# Program -> the variable that contains a secret, and prefixes of the names of allowed secrets; no other way exists. The
+# engine passes the stack's config to the program in this way. PostgreSQL's programs accept no password on a command
+# line, and programs that their scripts call inherit the variable. MinIO reads no file.
 ENVIRONMENTS = {
     r"^\S*minio server": ("MINIO_ROOT_PASSWORD", ("objectStore",)),
     r"pulumi-language-python-exec": ("PULUMI_CONFIG", ADMINS),
@@ -42,7 +42,7 @@ ENVIRONMENTS = {
         "PGPASSWORD",
         ("first backup-agent", "second backup-agent"),
     ),
-    # The same by their paths, in backups and restores that other tests of this stack make; who restores is the admin.
+    # The same programs by their paths, in backups and restores of other tests of this stack. Restores run as the admin.
     r"^\S*/bin/(pg_\w+|psql|sh) ": (
         "PGPASSWORD",
         ("first backup-agent", "second backup-agent", "postgresAdminPassword"),
@@ -52,7 +52,7 @@ ENVIRONMENTS = {
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that was done, and said, with what was secret then."""
+    """All commands with their output, and the secrets at that time."""
 
     stack: LocalStack
     watcher: Watcher

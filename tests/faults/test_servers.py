@@ -1,4 +1,4 @@
-"""A server that is killed with -9 while ``up`` works on it, and two runs at once."""
+"""A server is killed with -9 while ``up`` uses it; two runs start at once."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ import pytest
 from tests.faults import killing
 from tests.faults.conftest import SmallStack, clear
 
-# When the run has begun with that server, or is just about to.
+# The run has started to use that server, or is about to.
 CASES = (
     ("postgres", "created Role", "PostgreSQL"),
     ("valkey", "provisioning", "Valkey"),
@@ -68,7 +68,7 @@ def test_up_waits_for_an_engine_that_is_at_work_without_make(small_stack: SmallS
     small_stack.change()
     locks = small_stack.state / "backend" / ".pulumi" / "locks"
     with small_stack.admin() as held:
-        # Roles cannot be changed meanwhile, so that the engine has not finished when the second run begins.
+        # Block changes of roles, so that the engine is still running when the second run starts.
         held.execute("BEGIN")
         held.execute("LOCK TABLE pg_catalog.pg_authid IN SHARE MODE")
         with subprocess.Popen(

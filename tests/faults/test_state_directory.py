@@ -1,4 +1,4 @@
-"""A state directory that is full, or that cannot be written: said in a line, and mended without a manual step."""
+"""A full or read-only state directory causes a one-line error, and needs no manual repair."""
 
 from contextlib import ExitStack
 
@@ -49,7 +49,7 @@ def test_a_state_directory_that_cannot_be_written_is_named(disk: SmallStack) -> 
 def test_a_state_of_which_a_part_is_left_is_taken_from_its_copy(small_stack: SmallStack) -> None:
     state = small_stack.state / "backend" / ".pulumi" / "stacks" / "stellaops-storage" / "local.json"
     state.write_text(state.read_text()[:5000])
-    # Left by an engine that was killed between writing its lock aside and renaming it.
+    # An engine leaves this file if it is killed between writing its lock and renaming it.
     lock = small_stack.state / "backend/.pulumi/locks/organization/stellaops-storage/local/1f.json.18eb.tmp"
     lock.touch()
     small_stack.whole()

@@ -1,7 +1,7 @@
-"""Valkey killed with -9 under write load, and what it has after its restart.
+"""The data that Valkey has after it was killed with -9 under write load and restarted.
 
-A killed process loses nothing that it gave to the kernel, so a kill shows the server's own part alone. What a machine
-that loses power keeps is what was synced by then: the kernel is asked which pages of the AOF are in memory only.
+A killed process loses nothing that it passed to the kernel, so a kill tests the server only. A power loss also loses
+data that were not synced: the test asks the kernel which pages of the AOF are in memory only.
 """
 
 import shutil
@@ -34,7 +34,7 @@ def own(request: pytest.FixtureRequest) -> Iterator[OwnValkey]:
 
 
 class Load:
-    """Writes one key after the other and remembers when each was answered."""
+    """Write one key after the other and record when each write was answered."""
 
     def __init__(self, own: OwnValkey) -> None:
         self.answered: list[float] = []
@@ -145,7 +145,7 @@ def test_with_always_each_answered_write_is_on_the_disk_and_with_everysec_soon_a
 
 
 def test_a_snapshot_alone_brings_the_data_back_with_the_aof_off(own: OwnValkey) -> None:
-    """RDB is the second leg of the reference's backup strategy: the file that backups copy."""
+    """RDB is the second part of the backup strategy: backups copy this file."""
     with own.client() as admin:
         for number in range(1000):
             admin.set(f"scan:{number}", VALUE)
@@ -156,7 +156,7 @@ def test_a_snapshot_alone_brings_the_data_back_with_the_aof_off(own: OwnValkey) 
         shutil.copy(own.home / "dump.rdb", restored.home)
         conf = restored.home / "valkey.conf"
         wanted = conf.read_text()
-        # With the AOF on and no AOF there, the server would begin empty.
+        # If the AOF is on but missing, the server starts empty.
         conf.write_text(wanted.replace("appendonly yes", "appendonly no"))
         restored.start()
         with restored.client() as admin:

@@ -1,9 +1,9 @@
-"""A guide as a reader follows it: shell blocks, edits given as diffs, and what the reader is shown.
+"""Parse a guide as a reader follows it: shell blocks, edits as diffs, and expected output.
 
-- A ``sh`` block is run. ``<!-- fails -->`` on the line before says that it must fail, ``<!-- not run: why -->`` that
-  it cannot be run here.
-- A ``text`` block after it is its output: each line must be found there, ``...`` standing for anything.
-- A ``diff`` block whose first line is ``--- FILE`` edits that file; ``@@`` divides places.
+- A ``sh`` block is run. ``<!-- fails -->`` on the line before means that it must fail, ``<!-- not run: REASON -->`` that
+  a test cannot run it.
+- A ``text`` block after it is its output: each of its lines must appear; ``...`` matches anything.
+- A ``diff`` block whose first line is ``--- FILE`` edits that file; ``@@`` separates places.
 """
 
 import re
@@ -15,7 +15,7 @@ _FENCE = re.compile(r"(?:<!-- (?P<note>[^>]+) -->\n)?```(?P<kind>\w*)\n(?P<text>
 
 @dataclass(frozen=True)
 class Block:
-    """``kind`` is sh, text, diff or another language; ``note`` is what stands before the fence."""
+    """A fenced block. ``kind`` is sh, text, diff or another language; ``note`` is the comment before the fence."""
 
     kind: str
     text: str
@@ -24,7 +24,7 @@ class Block:
 
 
 def blocks(path: Path) -> list[Block]:
-    """All fenced blocks of a guide in order."""
+    """Return all fenced blocks of a guide in order."""
     source = path.read_text(encoding="utf-8")
     return [
         Block(match["kind"], match["text"], source.count("\n", 0, match.start("text")) + 1, match["note"] or "")
@@ -33,7 +33,7 @@ def blocks(path: Path) -> list[Block]:
 
 
 def edit(project: Path, diff: str) -> None:
-    """Do what a diff says. Fails when a place is not found, or found twice."""
+    """Apply a diff. Fails if a place is not found, or is found twice."""
     head, _, body = diff.partition("\n")
     file = project / head.removeprefix("--- ").strip()
     text = file.read_text(encoding="utf-8")
@@ -47,7 +47,7 @@ def edit(project: Path, diff: str) -> None:
 
 
 def missing(shown: str, output: str) -> list[str]:
-    """The lines of ``shown`` that are in no line of ``output``; several spaces count as one."""
+    """Return the lines of ``shown`` that match no line of ``output``; several spaces count as one."""
     found = [" ".join(line.split()) for line in output.splitlines()]
     wanted = [" ".join(line.split()) for line in shown.splitlines() if line.strip()]
     return [line for line in wanted if not any(_pattern(line).search(other) for other in found)]

@@ -1,4 +1,4 @@
-"""Every command of the guides is run, in a fresh copy of the project, in the order in which a newcomer would read."""
+"""Run every command of the guides in a fresh copy of the project, in the order of the guides."""
 
 import os
 import re
@@ -26,8 +26,8 @@ MARK = "::block "
 
 @pytest.fixture(scope="module")
 def copy(watchdog: Watchdog) -> Iterator[Path]:
-    """The project as somebody has it who just cloned it, but for the packages, which are there."""
-    # pytest's own directories are closed to the account that PostgreSQL runs as when we are root.
+    """Copy the project as a fresh clone would be, with the packages already installed."""
+    # If we are root, PostgreSQL runs as another account, which cannot enter pytest's directories.
     place = Path(tempfile.mkdtemp(prefix="guides-"))
     place.chmod(0o711)
     project = place / "stellaops-storage"
@@ -42,7 +42,7 @@ def copy(watchdog: Watchdog) -> Iterator[Path]:
 
 
 def environment(project: Path) -> dict[str, str]:
-    """What a reader has: a home of their own, and an engine on the PATH that is logged in somewhere."""
+    """Return a reader's environment: a home directory, and an engine on the PATH with a backend."""
     home = project.parent
     pulumi = tools.existing_engine().pulumi.parent
     return {
@@ -56,7 +56,7 @@ def environment(project: Path) -> dict[str, str]:
 
 
 def script(found: list[Block]) -> str:
-    """The blocks as one shell session, as in a reader's terminal; each block says its line first."""
+    """Join the blocks to one shell session, as in a reader's terminal; each block prints its line number first."""
     parts = ["set -euo pipefail"]
     for block in found:
         mark = f"echo '{MARK}{block.line}'"
@@ -68,7 +68,7 @@ def script(found: list[Block]) -> str:
 
 
 def sessions(found: list[Block]) -> Iterator[Block | list[Block]]:
-    """Edits, and between them the shell blocks that run."""
+    """Yield edits, and between them lists of shell blocks to run."""
     shell: list[Block] = []
     for block in found:
         if block.kind == "diff":
@@ -81,7 +81,7 @@ def sessions(found: list[Block]) -> Iterator[Block | list[Block]]:
 
 
 def follow(guide: Path, project: Path) -> dict[int, str]:
-    """Do what the guide says; the output of each shell block by its line."""
+    """Follow the guide; return the output of each shell block by its line."""
     outputs: dict[int, str] = {}
     variables = project.parent / "variables"
     variables.write_text("")
@@ -89,7 +89,7 @@ def follow(guide: Path, project: Path) -> dict[int, str]:
         if isinstance(part, Block):
             edit(project, part.text)
         elif part:
-            # What a block exports is there for the next one, as in one terminal.
+            # Keep exported variables for the next block, as in one terminal.
             text = f". {variables}\n{script(part)}\nexport -p > {variables}"
             result = subprocess.run(
                 ["bash", "-c", text],

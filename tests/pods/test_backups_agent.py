@@ -128,5 +128,5 @@ def test_names_sort_as_their_times() -> None:
 
 def test_facts_that_are_not_whole_are_refused(tmp_path: Path) -> None:
     (tmp_path / "server.tsv").write_text("version\t18.6\n")
-    with pytest.raises(BackupError, match="not whole"):
+    with pytest.raises(BackupError, match="incomplete"):
         facts.read(tmp_path)

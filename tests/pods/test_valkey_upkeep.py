@@ -146,8 +146,8 @@ def test_trim_and_keys_run_in_the_job_and_speak_json_and_prometheus(job: Job, se
         ({"VALKEY_HOST": ""}, "VALKEY_HOST is not set"),
         ({"VALKEY_PORT": "x"}, "'x' is not a port"),
         ({"VALKEY_TLS": "maybe"}, "VALKEY_TLS is 'maybe'"),
-        ({"VALKEY_PORT": "1"}, "Connection refused; see that it runs"),
-        ({"VALKEY_HOST": "no-such-host.invalid"}, "see that it runs"),
+        ({"VALKEY_PORT": "1"}, "Connection refused; check that it runs"),
+        ({"VALKEY_HOST": "no-such-host.invalid"}, "check that it runs"),
         ({"VALKEY_PASSWORD_FILE": "/no/file"}, "VALKEY_PASSWORD_FILE: /no/file can't be read"),
         ({"VALKEY_PASSWORD_FILE": "", "VALKEY_PASSWORD": "wrong-password"}, "WRONGPASS"),
         ({"VALKEY_PASSWORD_FILE": "", "VALKEY_PASSWORD": ""}, "NOAUTH"),
@@ -163,7 +163,7 @@ def test_whatever_keeps_the_job_from_working_is_one_line(job: Job, environment: 
 def test_a_plan_that_is_missing_or_broken_is_named(job: Job) -> None:
     plan = job.directory / "maintenance" / "plan.json"
     plan.write_text("{")
-    assert "is no JSON" in job.run("trim").stderr
+    assert "is not JSON" in job.run("trim").stderr
     plan.unlink()
     assert "can't be read" in job.run("trim").stderr
 

@@ -1,4 +1,4 @@
-"""Backups of the live stack, for the tests that restore, spoil and list them."""
+"""Backups of the live stack, for tests that restore, damage and list them."""
 
 import os
 import uuid
@@ -21,7 +21,7 @@ TENANT = uuid.UUID(int=7)
 
 
 def context_of(live: LocalStack) -> Context:
-    """As `make backup` would have it, in this process."""
+    """Return the context that `make backup` uses, in this process."""
     config = {f"stellaops-storage:{key}": value for key, value in live.config.items()}
     stack = Stack("local", config)
     stack.__dict__["outputs"] = live.outputs
@@ -34,7 +34,7 @@ def variables(live: LocalStack) -> dict[str, str]:
 
 
 def run(live: LocalStack, *arguments: str) -> int:
-    """`make COMMAND`, in this process; its exit code. Output goes where the process prints."""
+    """Run `make COMMAND` in this process and return its exit code."""
     stack = context_of(live).stack
     with (
         patch.dict(os.environ, variables(live)),
@@ -45,13 +45,13 @@ def run(live: LocalStack, *arguments: str) -> int:
 
 
 def files(context: Context, prefix: str) -> dict[str, bytes]:
-    """Every object below a prefix of the bucket."""
+    """Return key -> content of every object with a prefix."""
     return {item.key: context.bucket.read(item.key) for item in context.bucket.objects(prefix)}
 
 
 @contextmanager
 def spoiled(context: Context, prefix: str) -> Iterator[dict[str, bytes]]:
-    """What lies below ``prefix``; whatever the test does to it is undone."""
+    """Yield the objects with ``prefix``, and restore them after the test."""
     before = files(context, prefix)
     metadata = {key: context.bucket.metadata(key) for key in before}
     try:
@@ -64,7 +64,7 @@ def spoiled(context: Context, prefix: str) -> Iterator[dict[str, bytes]]:
 
 
 def add_scan(live: LocalStack, state: str) -> uuid.UUID:
-    """A row of Scanner's, as Scanner."""
+    """Insert a row into Scanner's schema, as Scanner."""
     scan = uuid.uuid4()
     with live.login("scanner") as scanner:
         scanner.execute(
@@ -80,7 +80,7 @@ def scans(connection: Any) -> set[uuid.UUID]:
 
 
 def clear(live: LocalStack, context: Context) -> None:
-    """Leave stack, bucket and slot as they were."""
+    """Reset stack, bucket and slot."""
     with live.admin() as admin:
         admin.execute("DELETE FROM scanner.scans WHERE tenant_id = %s", (TENANT,))
         admin.execute(

@@ -1,4 +1,4 @@
-"""The live stack with an edited mapping or other settings, and as it was afterwards."""
+"""Change the mapping or the config of the live stack, and restore both afterwards."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ MAPPING = (PROJECT / "schema-mapping.yaml").read_text()
 
 
 class Edit:
-    """Changes what the live stack is made from; nothing happens before the next command."""
+    """Change the inputs of the live stack; they take effect at the next command."""
 
     def __init__(self, stack: LocalStack, file: Path) -> None:
         self._stack = stack
@@ -19,12 +19,12 @@ class Edit:
         self._before = {"mapping": "schema-mapping.yaml"}
 
     def __call__(self, old: str, new: str) -> None:
-        """Have the stack use a copy of the mapping with one text replaced."""
+        """Use a copy of the mapping with one text replaced."""
         assert old in MAPPING, f"the mapping no longer has {old!r}"
         self.use(MAPPING.replace(old, new, 1))
 
     def use(self, mapping: str) -> None:
-        """Have the stack use this mapping."""
+        """Use this mapping."""
         self._file.write_text(mapping)
         self.set("mapping", str(self._file))
 

@@ -1,4 +1,4 @@
-"""Day-two commands on a stack of tests, in this process."""
+"""Run day-two commands on a test stack, in this process."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def stack_of(live: LocalStack) -> Stack:
 
 
 def stack_on(object_store: Any, bucket_prefix: str) -> Stack:
-    """A stack that has nothing but an object store."""
+    """Return a stack with an object store only."""
     plain = {
         "objectStoreEndpoint": object_store.endpoint,
         "objectStoreAccessKey": object_store.access_key,

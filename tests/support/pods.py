@@ -1,6 +1,6 @@
-"""Runs the containers of a rendered pod as processes here: the same commands, variables, files and secrets.
+"""Run the containers of a rendered pod as local processes: the same commands, variables, files and secrets.
 
-What an image would bring comes from this machine: PostgreSQL's programs from the wheel, a Python without packages.
+This machine replaces the images: PostgreSQL's programs from the wheel, and a Python without packages.
 """
 
 import base64
@@ -28,7 +28,7 @@ class Pod:
     def __post_init__(self) -> None:
         bin_ = self.home / "bin"
         bin_.mkdir(parents=True)
-        # Not the one of the virtual environment: the image has no packages either.
+        # Not the Python of the virtual environment, because the image has no packages either.
         (bin_ / "python").symlink_to(Path(sys.executable).resolve())
         for volume in self.spec["volumes"]:
             self.places[volume["name"]] = self._volume(volume)
@@ -49,7 +49,7 @@ class Pod:
         return next(container for container in everyone if container["name"] == name)
 
     def command(self, name: str) -> tuple[list[str], dict[str, str]]:
-        """What runs, and with which environment; paths of volumes are where they are here."""
+        """Return the command and environment of a container, with local paths for its volumes."""
         container = self.container(name)
         mounts = {mount["mountPath"]: str(self.places[mount["name"]]) for mount in container["volumeMounts"]}
 
@@ -70,7 +70,7 @@ class Pod:
         return base64.b64decode(data[reference["key"]]).decode()
 
     def run(self, name: str, **more: str) -> "subprocess.CompletedProcess[str]":
-        """A container to its end. ``more`` changes variables."""
+        """Run a container to its end. ``more`` overrides variables."""
         command, environment = self.command(name)
         return subprocess.run(
             command,
@@ -98,7 +98,7 @@ class Pod:
 
 
 def find(rendered: Path, kind: str, name: str) -> dict[str, Any]:
-    """A rendered object."""
+    """Read a rendered object."""
     for path in rendered.rglob("*.yaml"):
         found: dict[str, Any] = yaml.safe_load(path.read_text())
         if found["kind"] == kind and found["metadata"]["name"] == name:
@@ -107,7 +107,7 @@ def find(rendered: Path, kind: str, name: str) -> dict[str, Any]:
 
 
 def pod_of(found: dict[str, Any]) -> dict[str, Any]:
-    """The pod of a CronJob or a Deployment."""
+    """Return the pod of a CronJob or a Deployment."""
     spec = found["spec"]
     template = spec["jobTemplate"]["spec"]["template"] if found["kind"] == "CronJob" else spec["template"]
     pod: dict[str, Any] = template["spec"]

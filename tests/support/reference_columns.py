@@ -1,7 +1,7 @@
-"""The tables of the platform's reference, transcribed from it by hand: not from the migrations, not from the mapping.
+"""The tables of the platform's reference document, transcribed manually, not from the migrations or the mapping.
 
-Types are written as PostgreSQL's ``format_type()`` prints them. ``NOT NULL`` stands where the reference says so, and on
-the columns of a primary key, which are never null.
+Types are written as PostgreSQL's ``format_type()`` prints them. Columns are ``NOT NULL`` where the reference has it, and
+in a primary key.
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ def chars(length: int) -> str:
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name, its type as ``format_type()`` prints it, and whether it refuses NULL."""
+    """A column: its name, its type as ``format_type()`` prints it, and whether it is NOT NULL."""
 
     name: str
     type: str
@@ -278,7 +278,7 @@ SCHEMAS = (
     "unknowns",
 )  # fmt: skip
 
-# Tables that the reference names without columns.
+# Tables that the reference lists without columns.
 NAMED_ONLY = {
     ("scheduler", "impact_snapshots"),
     ("orchestrator", "workflows"), ("orchestrator", "tasks"), ("orchestrator", "task_runs"),

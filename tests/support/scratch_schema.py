@@ -1,4 +1,4 @@
-"""A schema of a test's own, with its roles and a directory for its migrations."""
+"""A schema for one test, with its roles and a directory for its migrations."""
 
 import os
 import subprocess
@@ -89,7 +89,7 @@ def make_schema(server: Postgres, parent: Path) -> Schema:
 
 @contextmanager
 def runner(schema: Schema) -> Iterator["subprocess.Popen[bytes]"]:
-    """A run in a process of its own, to be killed."""
+    """Start a migration run in a separate process, which the test kills."""
     program = (
         "import sys, psycopg, pathlib; from provider.postgres.migrations import apply;"
         " from provider.postgres.session import Target; c = psycopg.connect(sys.argv[1], autocommit=True);"

@@ -1,4 +1,4 @@
-"""A local stack of a test's own: the real ``make up`` with a state directory that nothing else uses."""
+"""A local stack for tests: the real ``make up`` with its own state directory."""
 
 import json
 import os
@@ -23,7 +23,7 @@ UP_TIMEOUT_SECONDS = 600
 
 
 class LocalStack:
-    """Commands, connections and outputs of one stack. ``project`` is where ``make`` would be called."""
+    """Commands, connections and outputs of one stack. ``project`` is the directory in which ``make`` runs."""
 
     def __init__(self, state: Path, project: Path = PROJECT) -> None:
         self.state = state
@@ -34,11 +34,11 @@ class LocalStack:
 
     @property
     def shares_object_store(self) -> bool:
-        """Whether the object store is one that was there before: what a test makes there does not go with the stack."""
+        """Whether the object store existed before: objects of tests there are not removed with the stack."""
         return bool(self.environment.get("RUSTFS_ENDPOINT"))
 
     def run(self, *arguments: str, timeout: float = UP_TIMEOUT_SECONDS) -> subprocess.CompletedProcess[str]:
-        """``make <arguments>``, with output and exit code."""
+        """Run ``make <arguments>`` and return its output and exit code."""
         return subprocess.run(
             [sys.executable, "-m", "tools", *arguments],
             cwd=self.project, env=self.environment, stdin=subprocess.DEVNULL, text=True, capture_output=True, timeout=timeout,
@@ -46,31 +46,31 @@ class LocalStack:
         )  # fmt: skip
 
     def must(self, *arguments: str) -> str:
-        """``run`` that fails the test with everything that was printed."""
+        """Call ``run``; if the command fails, fail the test with its output."""
         result = self.run(*arguments)
         assert result.returncode == 0, f"`{' '.join(arguments)}` failed:\n{result.stdout}\n{result.stderr}"
         return result.stdout
 
     def forget(self) -> None:
-        """Ask anew for outputs and config at their next use."""
+        """Read outputs and config again at their next use."""
         for name in ("outputs", "config"):
             self.__dict__.pop(name, None)
 
     @cached_property
     def outputs(self) -> dict[str, Any]:
-        """The stack's outputs, secrets in clear."""
+        """The stack's outputs, with secrets in plain text."""
         text = self.must("pulumi", "stack", "output", "--json", "--show-secrets", "--stack", "local")
         outputs: dict[str, Any] = json.loads(text)
         return outputs
 
     @cached_property
     def config(self) -> dict[str, str]:
-        """The stack's config by short name, secrets in clear."""
+        """The stack's config by short name, with secrets in plain text."""
         text = self.must("pulumi", "config", "--json", "--show-secrets", "--stack", "local")
         return {key.partition(":")[2]: item.get("value", "") for key, item in json.loads(text).items()}
 
     def admin(self, database: str = "stellaops") -> psycopg.Connection[Any]:
-        """PostgreSQL as the admin; each statement is its own transaction."""
+        """Connect to PostgreSQL as the admin; each statement is its own transaction."""
         config = self.config
         return psycopg.connect(
             host=config["postgresHost"], port=config["postgresPort"], user=config["postgresAdminUser"],
@@ -78,7 +78,7 @@ class LocalStack:
         )  # fmt: skip
 
     def login(self, module: str, password: str | None = None) -> psycopg.Connection[Any]:
-        """PostgreSQL as the module, with the password that the stack gives it."""
+        """Connect to PostgreSQL as the module, with its password in the stack's outputs."""
         postgres = self.outputs["contract"]["endpoints"]["postgres"]
         return psycopg.connect(
             host=postgres["host"], port=postgres["port"], dbname=postgres["database"], user=module,
@@ -86,7 +86,7 @@ class LocalStack:
         )  # fmt: skip
 
     def valkey(self, user: str) -> Valkey:
-        """Valkey as the module or service."""
+        """Connect to Valkey as the module or service."""
         endpoint = self.outputs["contract"]["endpoints"]["valkey"]
         password = self.outputs["secrets"][user]["valkey_password"]
         return Valkey(
@@ -94,7 +94,7 @@ class LocalStack:
         )
 
     def valkey_admin(self) -> Valkey:
-        """Valkey as the admin."""
+        """Connect to Valkey as the admin."""
         config = self.config
         return Valkey(
             host=config["valkeyHost"], port=int(config["valkeyPort"]), username=config["valkeyAdminUser"],
@@ -103,11 +103,11 @@ class LocalStack:
 
     @property
     def bucket_prefix(self) -> str:
-        """What stands before the names of this stack's buckets and access keys."""
+        """The prefix of the names of this stack's buckets and access keys."""
         return self.config.get("bucketPrefix", "")
 
     def s3(self) -> Any:
-        """The object store as its root user."""
+        """Connect to the object store as its root user."""
         config = self.config
         return boto3.client(
             "s3", endpoint_url=config["objectStoreEndpoint"], region_name=config.get("objectStoreRegion", "us-east-1"),
@@ -116,7 +116,7 @@ class LocalStack:
 
 
 def copy_project(project: Path) -> None:
-    """The project as somebody has it who just cloned it, but for the packages, which are there."""
+    """Copy the project as a fresh clone would be, with the packages already installed."""
     files = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=PROJECT, capture_output=True, text=True, check=True,
@@ -130,7 +130,7 @@ def copy_project(project: Path) -> None:
 
 @contextmanager
 def temporary_stack(directory: Path, watchdog: Watchdog, project: Path = PROJECT) -> Iterator[LocalStack]:
-    """A stack in ``directory``, removed afterwards with its servers and data, also when pytest is killed."""
+    """Yield a stack in ``directory``; remove it afterwards with its servers and data, even if pytest is killed."""
     watchdog.watch(directory)
     stack = LocalStack(directory, project)
     try:

@@ -1,6 +1,6 @@
-"""Stops what a test run started, also when pytest is killed: it waits for the end of its standard input.
+"""Stop what a test run started, even if pytest is killed: the watchdog waits for the end of its standard input.
 
-``python -m tests.support.watchdog``; each line names a directory below which servers keep their ``server.json``.
+``python -m tests.support.watchdog`` reads directories, one per line, in which servers have their ``server.json``.
 """
 
 import contextlib
@@ -18,15 +18,15 @@ from tools.local.servers import restored
 from tools.local.servers.postgres import Postgres
 
 PROJECT = Path(__file__).parents[2]
-# All three servers understand it as "end now and keep the data".
+# All three servers stop at once and keep their data on this signal.
 SIGNALS = ((signal.SIGINT, 20.0), (signal.SIGKILL, 5.0))
 
 
 class Watchdog:
-    """Tell it the directories; ``close`` has it clean up now."""
+    """Register directories with ``watch``; ``close`` cleans up now."""
 
     def __init__(self) -> None:
-        # A session of its own: a Ctrl-C that ends pytest must not end it as well.
+        # A separate session, so that a Ctrl-C in pytest does not stop the watchdog.
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.watchdog"],
             cwd=PROJECT, stdin=subprocess.PIPE, text=True, start_new_session=True,
@@ -45,9 +45,9 @@ class Watchdog:
 
 
 def clean(directory: Path) -> None:
-    """Stop every server that has its record below ``directory``, and remove what PostgreSQL keeps elsewhere."""
+    """Stop every server with a record below ``directory``, and remove PostgreSQL's files outside it."""
     lock = directory / "lock"
-    # A `make up` that outlived its test starts servers until it has finished.
+    # A `make up` that is still running may start more servers: wait until it ends.
     with locks.lock(lock, lambda _pid: None) if lock.exists() else contextlib.nullcontext():
         for record in directory.rglob("server.json"):
             known = read_json(record)

@@ -1,4 +1,4 @@
-"""``make bench``: how fast the stack is, as ratios within one run; prints a table and draws a plot."""
+"""``make bench``: measure the stack's speed as ratios within one run; print tables and draw a plot."""
 
 import argparse
 import os
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(options: argparse.Namespace) -> int:
-    """The exit code. Raises ``UserError``."""
+    """Run the benchmark and return the exit code. Raises ``UserError``."""
     parts = options.part or PARTS
     try:
         results = _measure(parts, options.rounds, options.factors, options.saved)
@@ -29,10 +29,7 @@ def run(options: argparse.Namespace) -> int:
     target = ROOT / "docs" if options.write else Path(tempfile.mkdtemp(prefix="bench-"))
     (target / "bench.md").write_text(f"# Measurements\n\n{text}\n![plot](bench.svg)\n", encoding="utf-8")
     report.plot(results, target / "bench.svg")
-    if options.write:
-        readme = ROOT / "README.md"
-        readme.write_text(report.into_readme(readme.read_text(encoding="utf-8"), results), encoding="utf-8")
-    print(f"table and plot are in {target}")
+    print(f"wrote {target / 'bench.md'} and {target / 'bench.svg'}")
     return 0
 
 
@@ -59,6 +56,7 @@ def _machine() -> str:
     load = os.getloadavg()[0]
     return (
         f"{os.cpu_count()} processors, {platform.system()} {platform.machine()}, Python {platform.python_version()}, "
-        f"load {load:.1f}, commit {commit.strip() or 'unknown'}. Processor seconds of the engine, the program with its "
-        f"language host, the plugins, and what else the language host runs; peak memory of all together."
+        f"load {load:.1f}, commit {commit.strip() or 'unknown'}. The columns in s are processor seconds of the engine, of the "
+        f"program with its language host, of the plugins, and of other processes that the language host starts. Peak "
+        f"memory is that of all processes together."
     )

@@ -25,7 +25,7 @@ IMPORTS = {
         "pulumi_kubernetes.policy.v1"
     ),
     "components, with pydantic, psycopg, jinja2": (
-        "import components.backups.component, components.contract_objects, components.postgres.component, "
+        "import components.backups.component, components.contract.objects, components.postgres.component, "
         "components.rustfs.component, components.valkey.component"
     ),
 }

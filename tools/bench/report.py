@@ -1,4 +1,4 @@
-"""The results as a table in Markdown, which reads as well on a terminal, and as a plot."""
+"""Format the results as Markdown tables, for a page or a terminal, and as a plot."""
 
 from pathlib import Path
 
@@ -7,11 +7,10 @@ from tools.bench.processes import KINDS
 
 TARGET_NO_OP, TARGET_FIRST, TARGET_ADDED = 2.0, 4.0, 1.5
 MEGABYTE = 1024 * 1024
-README_START, README_END = "<!-- make bench ARGS=--write -->", "<!-- end of measurements -->"
 
 
 def table(results: Results) -> str:
-    """All that was measured; parts that were not are left out."""
+    """Format every part that was measured; omit the others."""
     parts = [_costs(results), _floor(results), _imports(results)]
     if results.change:
         parts.append(_change(results.change))
@@ -20,19 +19,8 @@ def table(results: Results) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def into_readme(text: str, results: Results) -> str:
-    """README.md with the main table and the plot between its two marks. Raises ``ValueError`` without them."""
-    before, start, rest = text.partition(README_START)
-    _, end, after = rest.partition(README_END)
-    if not start or not end:
-        raise ValueError(f"README.md has no {README_START} and {README_END}")
-    tables = [_costs(results), _growth(results.growth) if results.growth else ""]
-    shown = "\n\n".join(table for table in tables if table)
-    return f"{before}{start}\n{shown}\n\n![processor time of each part, and growth](docs/bench.svg)\n{end}{after}"
-
-
 def _rows(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table with aligned columns: text to the left, numbers to the right."""
+    """Format an aligned Markdown table: text left, numbers right."""
     widths = [max(len(row[at]) for row in [head, *rows]) for at in range(len(head))]
     lines = [[cell.ljust(width) if at == 0 else cell.rjust(width) for at, (cell, width) in enumerate(zip(row, widths, strict=True))] for row in (head, *rows)]  # fmt: skip
     rule = ["-" * width if at == 0 else "-" * (width - 1) + ":" for at, width in enumerate(widths)]
@@ -72,7 +60,7 @@ def _costs(results: Results) -> str:
 
 
 def _least(results: Results) -> float:
-    """The floor of a first ``up``, in seconds."""
+    """Return the lower bound of a first ``up`` in seconds: direct calls plus an empty program."""
     empty = results.costs.get("first up empty")
     return sum(results.floor.values()) + empty.wall if empty and results.floor else 0.0
 
@@ -118,7 +106,7 @@ def _growth(sizes: list[Growth]) -> str:
 
 
 def plot(results: Results, file: Path) -> None:
-    """Where the processor time goes, and how time grows with the number of modules; as SVG."""
+    """Draw processor time by part, and time by number of modules, as SVG."""
     import matplotlib as mpl
 
     mpl.use("svg")

@@ -1,7 +1,6 @@
-"""Keys, constraints and indexes of tables, read from the migrations without a database.
+"""Read keys, constraints and indexes of tables from the migrations, without a database.
 
-Columns and types are the mapping's. Statements that say nothing about these are passed over; tables that functions
-make at run time are not seen.
+Columns and types come from the mapping. Other statements are ignored, and so are run-time tables, which functions create.
 """
 
 from collections.abc import Iterable
@@ -29,7 +28,7 @@ class ForeignKey:
 
 @dataclass
 class TableFacts:
-    """What migrations say of one table beyond its columns."""
+    """Constraints, indexes and comments of one table, from its migrations."""
 
     primary_key: tuple[str, ...] = ()
     not_null: set[str] = field(default_factory=set)
@@ -45,7 +44,7 @@ Catalog = dict[tuple[str, str], TableFacts]
 
 
 def read(schemas: Iterable[str], directory: Path) -> Catalog:
-    """(schema, table) -> facts. Raises ``MigrationError`` for files that are none, and for SQL with an error."""
+    """Read (schema, table) -> facts. Raises ``MigrationError`` for invalid file names and invalid SQL."""
     catalog: Catalog = {}
     for schema in schemas:
         for script in render_all(discover(directory / schema), Target.of_schema(schema).variables):
@@ -123,7 +122,7 @@ def _alter(facts: TableFacts, command: ast.AlterTableCmd) -> None:
 
 
 def _constraint(facts: TableFacts, node: ast.Constraint, own: tuple[str, ...]) -> None:
-    """``own`` is the column that the constraint stands at, empty for one of the table."""
+    """Record a constraint. ``own`` is the column of a column constraint, empty for a table constraint."""
     match node.contype:
         case enums.CONSTR_PRIMARY:
             facts.primary_key = own or _words(node.keys)
@@ -148,7 +147,7 @@ def _words(nodes: list[AstNode]) -> tuple[str, ...]:
 
 
 def _complete(catalog: Catalog) -> None:
-    """A foreign key without columns of its target means the target's primary key."""
+    """Fill in the target's primary key for foreign keys that name no target columns."""
     for facts in catalog.values():
         for index, key in enumerate(facts.foreign_keys):
             schema, _, table = key.target.partition(".")

@@ -1,4 +1,4 @@
-"""Mermaid text of the diagrams: ER of a schema, data flow, streams."""
+"""Write diagrams in Mermaid: entity relations of a schema, data flow, streams."""
 
 import re
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ from components.mapping import Mapping
 from components.mapping.model import Schema, Table
 from tools.reference.catalog import Catalog, TableFacts
 
-# Mermaid takes no comma within a type.
+# Mermaid does not accept a comma in a type.
 _TWO_NUMBERS = re.compile(r"\([^)]*,[^)]*\)")
 
 MODULE, STORE, STREAM = ('["{}"]', '[("{}")]', '(["{}"])')
 
 
 def entity_relations(name: str, schema: Schema, catalog: Catalog) -> str:
-    """The ``erDiagram`` of a schema: every column with its type and key, an arrow for every foreign key."""
+    """Draw the ``erDiagram`` of a schema: every column with its type and key, an arrow for every foreign key."""
     lines = ["erDiagram"]
     for table, definition in {**schema.tables, **schema.runtime_tables}.items():
         lines += _entity(table, definition, catalog.get((name, table), TableFacts()))
@@ -40,7 +40,7 @@ def _entity(table: str, definition: Table, facts: TableFacts) -> list[str]:
 
 
 def data_flow(mapping: Mapping) -> str:
-    """The data flows of the mapping: module to module, and to the store where each keeps its data."""
+    """Draw the data flows of the mapping between modules, and to the store of each module."""
     nodes: dict[str, str] = {}
     edges = []
     for flow in mapping.data_flows:
@@ -59,7 +59,7 @@ def data_flow(mapping: Mapping) -> str:
 
 
 def streams(mapping: Mapping) -> str:
-    """Producers, streams, and who consumes them; a module that is both appears on both sides."""
+    """Draw producers, streams and consumers; a module that is both appears on both sides."""
     nodes: dict[str, str] = {}
     edges = []
     for name, stream in mapping.valkey.streams.items():
@@ -76,11 +76,11 @@ def streams(mapping: Mapping) -> str:
 
 
 def _word(text: str) -> str:
-    """A node's id from any text."""
+    """Turn any text into the id of a node."""
     return re.sub(r"\W", "_", text)
 
 
 def flowchart(nodes: dict[str, str], edges: Sequence[tuple[str, str]]) -> str:
-    """A ``flowchart`` from left to right. ``nodes`` maps an id to its shape with its label."""
+    """Draw a ``flowchart`` from left to right. ``nodes`` maps an id to its shape with its label."""
     lines = ["flowchart LR", *(f"  {node}{shape}" for node, shape in nodes.items())]
     return "\n".join([*lines, *(f"  {start} --> {end}" for start, end in edges)])

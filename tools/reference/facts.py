@@ -1,4 +1,4 @@
-"""What several pages say: privileges in words, who may do what on a table, where a page lies."""
+"""Facts that several pages share: privileges as text, access by table, paths of pages."""
 
 from collections.abc import Iterable
 from collections.abc import Mapping as Mapping_
@@ -18,7 +18,7 @@ VERBS = {"write": "reads and writes", "read": "reads", "produce": "adds entries"
 
 @dataclass(frozen=True)
 class Facts:
-    """The mapping, and what the migrations in ``sql`` add to it."""
+    """The mapping, with the constraints that the migrations in ``sql`` add."""
 
     mapping: Mapping
     sql: Path
@@ -29,15 +29,15 @@ class Facts:
 
     @cached_property
     def owners(self) -> dict[str, str]:
-        """Schema -> module."""
+        """Schema -> the module that owns it."""
         return {name: schema.owner for name, schema in self.mapping.access.schemas.items() if schema.owner}
 
     def name(self, user: str) -> str:
-        """How the platform writes the name of a module or service."""
+        """The display name of a module or service."""
         return self.mapping.users[user].name
 
     def tables(self, schema: str) -> dict[str, Table]:
-        """Every table of a schema, those made at run time last."""
+        """Every table of a schema, with run-time tables last."""
         return self.mapping.postgres.schemas[schema].all_tables
 
     @cached_property
@@ -60,28 +60,28 @@ class Facts:
         return result
 
     def tenants(self, schema: str, table: str) -> str:
-        """Whose the rows of a table are, as a sentence."""
+        """Describe to which tenant the rows of a table belong."""
         rule = self.mapping.access.schemas[schema].tenant_rules.get(table)
         if rule is None:
             said = self.tables(schema)[table].tenant
-            return f"Rows are shared by all tenants: {prose(said.shared or '')}." if said else ""
+            return f"All tenants share the rows: {prose(said.shared or '')}." if said else ""
         if rule.parent is None:
-            return f"Each row is of the tenant in {code(rule.column)}."
-        return f"Each row is of the tenant of its row in {code(rule.parent)}, by {code(rule.column)}."
+            return f"Each row belongs to the tenant in {code(rule.column)}."
+        return f"Each row belongs to the tenant of the row in {code(rule.parent)} that {code(rule.column)} refers to."
 
     @property
     def keys(self) -> Mapping_[str, tuple[KeyAccess, ...]]:
-        """User -> what it may do on which pattern."""
+        """Module or service -> its access to key patterns."""
         return self.mapping.access.keys
 
     def objects(self, module: str) -> list[tuple[str, str]]:
-        """(path, verb in words) of every prefix that the module may use."""
+        """(path, verb as text) of every prefix that the module may use."""
         objects = self.mapping.access.objects[module]
         return [(f"{access.bucket}/{access.prefix}", VERBS[access.verb]) for access in objects]
 
 
 def privileges_text(privileges: Iterable[str]) -> str:
-    """In the order in which people say them."""
+    """Join privileges in the usual order: SELECT, INSERT, UPDATE, DELETE, then others."""
     found = set(privileges)
     return ", ".join([name for name in ORDER if name in found] + sorted(found - set(ORDER)))
 

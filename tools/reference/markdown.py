@@ -1,4 +1,4 @@
-"""Markdown as text: escaped cells, tables, lists of code words, links between pages."""
+"""Write Markdown: pages, tables, lists, code, links between pages."""
 
 import posixpath
 import re
@@ -11,7 +11,7 @@ NOTHING = "-"
 
 @dataclass(frozen=True)
 class Page:
-    """One page: ``path`` below ``docs/``, ``group`` its heading in the site's list, ``text`` its Markdown."""
+    """One page: ``path`` below ``docs/``, ``group`` the heading that lists it in the site, ``text`` its Markdown."""
 
     path: str
     title: str
@@ -20,18 +20,18 @@ class Page:
 
 
 def page(path: str, title: str, group: str, *blocks: str | None) -> Page:
-    """A generated page from blocks; None leaves a block out."""
+    """Build a generated page from blocks; None omits a block."""
     text = "\n\n".join([f"# {title}", NOTE, *(block for block in blocks if block)])
     return Page(path, title, group, text + "\n")
 
 
 def prose(text: str) -> str:
-    """Text of the mapping, with what Markdown and HTML would take for markup escaped."""
+    """Escape text of the mapping, so that Markdown and HTML do not read it as markup."""
     return re.sub(r"([\\`*_\[\]|<>])", r"\\\1", text)
 
 
 def code(text: str) -> str:
-    """Text in code style; a bar would end a table's cell."""
+    """Format text as code. Bars are escaped, because a bar ends a table cell."""
     return f"`{text}`".replace("|", "\\|")
 
 
@@ -40,7 +40,7 @@ def codes(words: Iterable[str]) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str | None:
-    """A table; None without rows."""
+    """Format a table; None if it has no rows."""
     lines = [_row(row) for row in rows]
     if not lines:
         return None
@@ -60,7 +60,7 @@ def fence(language: str, text: str) -> str:
 
 
 def link(text: str, source: str, target: str) -> str:
-    """A link from page ``source`` to page ``target`` (both below ``docs/``; the target may have an anchor)."""
+    """Format a link from page ``source`` to page ``target``, both below ``docs/``; the target may have an anchor."""
     return f"[{text}]({posixpath.relpath(target, posixpath.dirname(source))})"
 
 

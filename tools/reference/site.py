@@ -1,4 +1,4 @@
-"""The HTML site: every page in one file that needs no network, with search, two looks and diagrams as SVG."""
+"""Render the HTML site: every page in one file, with search, a light and a dark theme, and diagrams as SVG."""
 
 import itertools
 import posixpath
@@ -17,7 +17,7 @@ from tools.reference import svg
 from tools.reference.markdown import Page, anchor
 
 TEMPLATES = Path(__file__).parent / "templates"
-# Hand-written pages in their order, by the heading under which the site lists them.
+# Pages that are not generated, in the order of the list, by its headings.
 WRITTEN = {
     "Guides": (
         "docs/guides/first-hour.md",
@@ -49,7 +49,7 @@ REPOSITORY_ONLY = "not a page of this site: it is a file of the repository"
 
 @dataclass(frozen=True)
 class Section:
-    """One page as the template takes it; ``source`` is its path in the repository."""
+    """One page for the template; ``source`` is its path in the repository."""
 
     id: str
     title: str
@@ -59,7 +59,7 @@ class Section:
 
 
 def render(root: Path, pages: list[Page]) -> str:
-    """The whole file. Raises ``DiagramError`` for a diagram that cannot be drawn."""
+    """Render the whole file. Raises ``DiagramError`` for a diagram that cannot be drawn."""
     sources = [*_written(root), *((f"docs/{page.path}", page.title, page.group, page.text) for page in pages)]
     known = {source for source, *_ in sources}
     sections = [
@@ -115,7 +115,7 @@ def _headings(tokens: list[Token], source: str) -> None:
 
 
 def _link(token: Token, source: str, known: set[str]) -> None:
-    """Links between pages become links within the file; to other files of the repository they lead nowhere here."""
+    """Turn links between pages into links within the file; remove links to other files of the repository."""
     href = str(token.attrGet("href") or "")
     if re.match(r"[a-z]+:", href):
         return
@@ -138,6 +138,6 @@ def _fence(_self: RendererHTML, tokens: list[Token], index: int, *_: object) -> 
 
 
 def _title(tokens: list[Token], index: int) -> str:
-    """The nearest heading above a diagram."""
+    """Return a title with the nearest heading above a diagram."""
     headings = [tokens[at + 1].content for at in range(index) if tokens[at].type == "heading_open"]
     return f"Diagram: {headings[-1]}" if headings else "Diagram"

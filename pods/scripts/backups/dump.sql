@@ -13,7 +13,7 @@ BEGIN
       AND pg_catalog.pg_get_expr(p.polqual, p.polrelid) = 'true'
       AND current_user::pg_catalog.regrole = ANY (p.polroles));
   IF hidden IS NOT NULL THEN
-    RAISE EXCEPTION 'row-level security hides rows of % from %; run up, which gives it a policy', hidden, current_user;
+    RAISE EXCEPTION 'row-level security hides rows of % from %; run pulumi up, which creates a policy for this role', hidden, current_user;
   END IF;
 END
 $check$;

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Called by dump.sql while its transaction keeps $SNAPSHOT alive.
+# Dump each schema; dump.sql calls this while its transaction keeps $SNAPSHOT alive.
 set -eu
 cd "$WORK"
 : > dumped
 for schema in $SCHEMAS; do
-    # --no-sync: what is lost with this machine is made again.
-    # --enable-row-security: tenants' rows are seen by a policy; dump.sql has made sure that it is all of them.
+    # --no-sync: if this machine fails, the next run dumps again.
+    # --enable-row-security: a policy shows this role the rows of all tenants; dump.sql checks that none is hidden.
     pg_dump --no-password --no-sync --enable-row-security --format=custom --snapshot="$SNAPSHOT" \
         --schema="\"$schema\"" --file="$schema.dump"
     echo "$schema" >> dumped

@@ -1,5 +1,5 @@
--- What can be compared after a restore, into files of $WORK. Needs no superuser; \cd to the scripts' directory first.
--- Names of roles, never their numbers; the database by the word "database", since a restored one has another name.
+-- Write the facts that a restore is compared with to files in $WORK. Needs no superuser; \cd to the scripts first.
+-- Roles appear by name, not by OID; the database as "database", because a restored one has another name.
 \getenv schemas SCHEMAS
 \getenv work WORK
 \cd :work
@@ -26,7 +26,7 @@ UNION ALL SELECT 'locale', pg_catalog.json_build_object('encoding', pg_catalog.p
     'locale', coalesce(pg_catalog.to_jsonb(d) ->> 'datlocale', pg_catalog.to_jsonb(d) ->> 'daticulocale'))::pg_catalog.text
   FROM pg_catalog.pg_database d WHERE datname = pg_catalog.current_database();
 
--- The sum does not depend on the order of rows; 64 bits of each row's MD5 find any change that is not made on purpose.
+-- A checksum that does not depend on the order of rows: 64 bits of each row's MD5 detect every accidental change.
 \o tables.tsv
 SELECT pg_catalog.format(
     $$SELECT %L, %L, pg_catalog.count(*), coalesce(pg_catalog.sum(('x' || pg_catalog.left(pg_catalog.md5(t::pg_catalog.text), 16))::pg_catalog.bit(64)::pg_catalog.int8::pg_catalog.numeric), 0) FROM ONLY %I.%I t$$,
@@ -43,7 +43,7 @@ WHERE c.relname = 'schema_migrations' AND n.nspname = ANY (pg_catalog.string_to_
 ORDER BY n.nspname
 \gexec
 
--- PostgreSQL writes a CHECK ... IN with other casts and parentheses after it was dumped and restored: without them.
+-- Casts and parentheses are removed: PostgreSQL prints them differently after a CHECK ... IN was dumped and restored.
 \set casts '''::[a-z ]+(\\[\\])?|[()]'''
 \o catalog.tsv
 WITH namespaces AS (
@@ -95,7 +95,7 @@ WITH namespaces AS (
 )
 SELECT pg_catalog.regexp_replace(line, '\s+', ' ', 'g') FROM lines ORDER BY line COLLATE pg_catalog."C";
 
--- What pg_dump leaves out when it dumps single schemas. :"database" is the new one's name.
+-- What pg_dump omits when it dumps single schemas. :"database" is the name of the restored database.
 \o database.sql
 SELECT 'REVOKE ALL ON DATABASE :"database" FROM PUBLIC;'
 UNION ALL SELECT 'REVOKE ALL ON SCHEMA public FROM PUBLIC;'

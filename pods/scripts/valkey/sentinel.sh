@@ -1,7 +1,7 @@
 #!/bin/sh
-# Start a Sentinel. What it learned (who is primary, whom it knows, in which epoch) lasts; everything else is made anew.
+# Start a Sentinel. Keep its saved state (primary, known nodes, epochs); rewrite the rest of its configuration.
 #
-# As start.sh; besides, QUORUM, NODE_USER, and TLS_DIRECTORY, empty without TLS.
+# Environment: as in start.sh, plus QUORUM, NODE_USER, and TLS_DIRECTORY (empty without TLS).
 set -eu
 umask 077
 state="$DATA/sentinel.conf"
@@ -30,7 +30,7 @@ hash=$(printf %s "$password" | sha256sum | cut -c 1-64)
 mv "$state.new" "$state"
 [ -n "$TLS_DIRECTORY" ] || exec valkey-server "$state" --sentinel
 
-# Sentinel reads certificates at its start only: end with the old ones, and Kubernetes starts it with the new ones.
+# Sentinel reads certificates at start-up only: stop it when they change, and Kubernetes restarts it with the new ones.
 fingerprint() {
     cat "$TLS_DIRECTORY/tls.crt" "$TLS_DIRECTORY/tls.key" "$TLS_DIRECTORY/ca.crt" | sha256sum
 }

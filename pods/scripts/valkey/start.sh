@@ -1,17 +1,17 @@
 #!/bin/sh
-# Start a server of a replicated deployment as what it should be now: primary, or replica of whom.
+# Start a server of a replicated deployment in its current role: as primary, or as replica of the primary.
 #
-# ME: this node's name. NODES: all names, divided by spaces; the first is the primary of a new deployment.
+# Environment: ME: this node's name. NODES: all names, separated by spaces; the first is the primary of a new deployment.
 # PORT, SENTINEL_PORT, PRIMARY_NAME. DATA, CONF: directories. PASSWORD_FILE. CLI_TLS: TLS options of valkey-cli.
 set -eu
 umask 077
 node="$DATA/node.conf"
 
-# Sentinel beside another server knows; the one beside us starts with us, and may have slept through a failover.
+# Ask the Sentinels of the other nodes. This node's Sentinel starts at the same time and may have missed a failover.
 primary=
 for other in $NODES; do
     [ "$other" != "$ME" ] || continue
-    # shellcheck disable=SC2086 # options, divided by spaces
+    # shellcheck disable=SC2086 # options, separated by spaces
     answer=$(timeout 3 valkey-cli -h "$other" -p "$SENTINEL_PORT" $CLI_TLS \
         sentinel get-master-addr-by-name "$PRIMARY_NAME" 2>/dev/null | head -n 1) || answer=
     case " $NODES " in
@@ -22,7 +22,7 @@ for other in $NODES; do
     esac
 done
 
-# All are down: go on as what we were. Sentinel writes it there (CONFIG REWRITE); the rest of the file is made anew.
+# No Sentinel answered: keep the last role, which Sentinel saved in this file (CONFIG REWRITE). The rest is rewritten.
 if [ -z "$primary" ] && [ -f "$node" ]; then
     primary=$(sed -n 's/^replicaof \([^ ]*\) .*/\1/p' "$node" | tail -n 1)
     primary=${primary:-$ME}

@@ -1,16 +1,16 @@
 #!/bin/sh
-# Before a server ends: hand over to a replica, or have a snapshot.
+# Before a server stops: fail over to a replica, or save a snapshot.
 #
-# As start.sh; NODES is empty without replicas. LOCAL: this server's address. NODE_USER. FAILOVER_SECONDS.
+# Environment: as in start.sh; NODES is empty without replicas. LOCAL: this server's address. NODE_USER. FAILOVER_SECONDS.
 set -eu
-# Valkey 8 reads it under Redis' name.
+# Valkey 8 reads this variable under the name that Redis uses.
 REDISCLI_AUTH=$(cat "$PASSWORD_FILE")
 export REDISCLI_AUTH
 
 ask() { # HOST PORT COMMAND...
     host=$1 port=$2
     shift 2
-    # shellcheck disable=SC2086 # options, divided by spaces
+    # shellcheck disable=SC2086 # options, separated by spaces
     timeout "${ANSWER_SECONDS:-300}" valkey-cli -e -h "$host" -p "$port" $CLI_TLS --user "$NODE_USER" "$@"
 }
 is_primary() { [ "$(ask "$LOCAL" "$PORT" role | head -n 1)" = master ]; }
@@ -18,7 +18,7 @@ is_primary() { [ "$(ask "$LOCAL" "$PORT" role | head -n 1)" = master ]; }
 if [ -n "$NODES" ]; then
     is_primary || exit 0
     for other in $NODES; do
-        [ "$other" != "$ME" ] || continue # the Sentinel beside us is stopping, too
+        [ "$other" != "$ME" ] || continue # this node's Sentinel stops as well
         ask "$other" "$SENTINEL_PORT" sentinel failover "$PRIMARY_NAME" || continue
         waited=0
         while [ "$waited" -lt "$FAILOVER_SECONDS" ]; do

@@ -102,7 +102,7 @@ def test_a_file_that_is_missing_or_was_added_is_named(context: Context) -> None:
     [
         (b"{", "is not readable"),
         (b"[]", "is not readable"),
-        (b'{"format": 9, "kind": "postgres/dump", "time": "2026-01-01T00:00:00+00:00", "files": []}', "is of format 9"),
+        (b'{"format": 9, "kind": "postgres/dump", "time": "2026-01-01T00:00:00+00:00", "files": []}', "has format 9"),
         (
             b'{"format": 1, "kind": "valkey/rdb", "time": "2026-01-01T00:00:00+00:00", "files": []}',
             "belongs to another",

@@ -1,4 +1,4 @@
-"""Every generated page. Each module here makes the pages of one subject from ``Facts``."""
+"""Generate every page of the reference. Each module here writes the pages of one subject from ``Facts``."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,7 @@ MAKERS: tuple[Callable[[Facts], list[Page]], ...] = (
 
 
 def generate(facts: Facts) -> list[Page]:
-    """All pages in the order of the site's list."""
+    """Generate all pages, in the order of the site's list."""
     pages = [page for maker in MAKERS for page in maker(facts)]
     pages += configuration.pages()
     return [overview.index(pages), *pages]

@@ -1,13 +1,13 @@
-"""Who may do what, for auditors: by schema at a glance, then to the table and column."""
+"""The access matrix for auditors: by schema, then by table and column."""
 
 from tools.reference.facts import Facts, module_page, schema_page
 from tools.reference.markdown import NOTHING, Page, code, codes, link, page, prose, table
 
 PATH = "reference/access.md"
 
-LEGEND = """**O** owns: reads and writes every table. **W** writes every table, **R** reads every table.
-Small letters: only some tables or columns. A dash: nothing, the schema cannot be entered. No module can change or
-delete a row of an append-only table, and none has any privilege that is not listed here."""
+LEGEND = """**O**: owns the schema, that is, reads and writes every table. **W**: writes every table. **R**: reads every table.
+A lower-case letter: only some tables or columns. A dash: no access to the schema. No module can change or delete rows of
+an append-only table. No module has a privilege that is not listed here."""
 
 
 def pages(facts: Facts) -> list[Page]:
@@ -48,9 +48,9 @@ def pages(facts: Facts) -> list[Page]:
             LEGEND,
             table(head, matrix),
             "## Append-only tables",
-            "New rows are taken, existing ones never change: no login has UPDATE, DELETE or TRUNCATE, and triggers "
-            "refuse all three for everybody, the owner and a superuser included.",
-            table(["Table", "Why"], append_only),
+            "Rows can be added, but not changed or deleted. No login has UPDATE, DELETE or TRUNCATE, and triggers refuse "
+            "all three for everybody, including the owner role and superusers.",
+            table(["Table", "Reason"], append_only),
             "## Object storage",
             table(["Module", "Path", "May"], objects),
             "## Functions" if functions else None,

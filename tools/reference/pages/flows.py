@@ -1,4 +1,4 @@
-"""The data-flow diagram and the streams between modules."""
+"""Diagrams of the data flow and of the streams between modules."""
 
 from tools.reference import diagrams
 from tools.reference.facts import Facts
@@ -11,10 +11,10 @@ def pages(facts: Facts) -> list[Page]:
             "reference/data-flow.md",
             "Data flow",
             "Overview",
-            "How data moves from module to module, and where each keeps its own.",
+            "How data flow between modules, and where each module stores its data.",
             fence("mermaid", diagrams.data_flow(facts.mapping)),
             "## Events",
-            "Who adds entries to each stream (left) and who consumes them (right), each in a group of its own.",
+            "The producers (left) and consumers (right) of each stream. Each consumer has its own consumer group.",
             fence("mermaid", diagrams.streams(facts.mapping)),
         )
     ]

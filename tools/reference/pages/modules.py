@@ -1,4 +1,4 @@
-"""A page for every module and service: what it owns and may use, and how it connects."""
+"""A page for every module and service: what it owns, what it may use and how it connects."""
 
 from components.contract.objects import PREFIX, kubernetes_name
 from tools.reference.facts import VERBS, Facts, module_page, schema_page
@@ -11,7 +11,7 @@ def pages(facts: Facts) -> list[Page]:
 
 def _page(facts: Facts, user: str) -> Page:
     definition = facts.mapping.users[user]
-    kind = "Module" if user in facts.mapping.modules else "Service outside of the module table"
+    kind = "Module" if user in facts.mapping.modules else "Service"
     return page(
         module_page(user),
         prose(definition.name),
@@ -42,8 +42,8 @@ def _postgres(facts: Facts, module: str) -> list[str | None]:
         f"Owns {', '.join(owned)}." if owned else None,
         f"Login {code(module)}, member of {codes(role.name for role in facts.mapping.access.logins[module].member_of)}. {limits}"
         if rows
-        else f"Login {code(module)}, which may connect and sees no table.",
-        f"Sees the rows of every tenant: {prose(access.bypass_tenant_isolation)}."
+        else f"Login {code(module)}, which may connect but cannot access any table.",
+        f"Sees the rows of all tenants: {prose(access.bypass_tenant_isolation)}."
         if access.bypass_tenant_isolation
         else None,
         table(["Table", "Privileges"], rows),
@@ -59,7 +59,9 @@ def _others(facts: Facts, owned: tuple[str, ...], module: str) -> list[str | Non
         for (schema, name), found in access.items()
         if schema in owned and (text := "; ".join(part for part in found if part))
     ]
-    return ["### Who else uses what it owns", table(["Module", "Table", "Privileges"], rows)] if rows else []
+    return (
+        ["### Other modules with access to its schemas", table(["Module", "Table", "Privileges"], rows)] if rows else []
+    )
 
 
 def _valkey(facts: Facts, user: str) -> list[str | None]:
@@ -89,7 +91,7 @@ def _valkey(facts: Facts, user: str) -> list[str | None]:
         f"User {code(user)}.",
         table(["Keys", "Type", "TTL", "May", "Purpose"], keys),
         "### Streams" if streams else None,
-        table(["Stream", "May", "Group (idle time-out)", "Events"], streams),
+        table(["Stream", "May", "Group (idle timeout)", "Events"], streams),
     ]
 
 
@@ -99,7 +101,7 @@ def _objects(facts: Facts, user: str) -> list[str | None]:
     return [
         "## Object storage",
         table(["Path", "May"], [[code(path), verb] for path, verb in facts.objects(user)]),
-        "The first part of a path is the bucket; an environment may put a prefix before its name.",
+        "The first part of a path is the bucket. Stack config may add a prefix to its name (`bucketPrefix`).",
     ]
 
 
@@ -113,8 +115,8 @@ def _connect(facts: Facts, user: str) -> list[str | None]:
     lines.append("valkey.Valkey(**storage.valkey.connection())")
     return [
         "## How to connect",
-        "On a laptop, with the local stack up:",
+        "On a laptop, while the local stack runs:",
         fence("sh", "\n".join(shell)),
-        f"On Kubernetes, `envFrom` the ConfigMap and the Secret {code(name)}. In Python, with `clients/contract_reader.py`:",
+        f"On Kubernetes, use the ConfigMap and the Secret {code(name)} in `envFrom`. In Python, use `clients/contract_reader.py`:",
         fence("python", "\n".join(lines)),
     ]

@@ -1,4 +1,4 @@
-"""Buckets with their layout, content types and the SBOM wrapper."""
+"""Buckets with their layout, content types and the SBOM envelope."""
 
 import json
 
@@ -20,12 +20,12 @@ def pages(facts: Facts) -> list[Page]:
             PATH,
             "Buckets",
             "Object storage",
-            "One bucket for each top-level path; with path-style addressing the paths below are the URL paths. An "
-            "environment may put a prefix before the names.",
+            "Each top-level path is a bucket. With path-style addressing, the paths below are the paths of URLs. Stack config "
+            "may add a prefix to the names of buckets (`bucketPrefix`).",
             *[block for name in rustfs.buckets for block in _bucket(facts, name)],
             "## Content types",
-            table(["Extension", "Content-Type", "What"], types),
-            "## SBOM wrapper envelope",
+            table(["Extension", "Content-Type", "Description"], types),
+            "## SBOM envelope",
             f"At {code(envelope.path)}:",
             table(["Field", "Type"], fields),
             fence("json", json.dumps(envelope.example, indent=2)),
@@ -38,7 +38,7 @@ def _bucket(facts: Facts, name: str) -> list[str | None]:
     layout = [
         [
             code(f"{name}/{bucket.root}{item}"),
-            prose(what.purpose) + ("; its own SHA-256 is the digest in its key" if what.addressed else ""),
+            prose(what.purpose) + ("; its SHA-256 is the digest in its key" if what.addressed else ""),
         ]
         for item, what in bucket.objects.items()
     ]
@@ -50,13 +50,13 @@ def _bucket(facts: Facts, name: str) -> list[str | None]:
     ]
     notes = [
         "Versioned.",
-        f"A version is locked for {bucket.object_lock.retention} after it was written." if bucket.object_lock else "",
-        "Keys are digests of their content, so an object never changes." if bucket.content_addressed else "",
-        "Nobody deletes here." if bucket.keeps_everything else "",
+        f"Each version is locked for {bucket.object_lock.retention} after it is written." if bucket.object_lock else "",
+        "Each key contains the digest of its content." if bucket.content_addressed else "",
+        "No module may delete objects." if bucket.keeps_everything else "",
     ]
     return [
         f"## {name}",
         f"{prose(bucket.purpose)}. {' '.join(note for note in notes if note)}",
-        table(["Object", "What"], layout),
+        table(["Object", "Content"], layout),
         table(["Module", "Path", "May"], users),
     ]

@@ -1,4 +1,4 @@
-"""The first page of the reference, and which module uses which store."""
+"""The index page of the reference, and the matrix of modules and stores."""
 
 from tools.reference.facts import Facts, module_page, schema_page
 from tools.reference.markdown import NOTHING, Page, bullets, code, codes, link, page, prose, table
@@ -14,7 +14,7 @@ def index(pages: list[Page]) -> Page:
     for group in GROUPS:
         links = bullets(link(item.title, INDEX, item.path) for item in pages if item.group == group)
         blocks.append(f"## {group}\n\n{links}" if links else None)
-    intro = "What the storage layer holds and who may use it, generated from `schema-mapping.yaml` and `sql/`."
+    intro = "The content of the storage layer and who may use it, generated from `schema-mapping.yaml` and `sql/`."
     return page(INDEX, "Reference", "Overview", intro, *blocks)
 
 
@@ -41,8 +41,8 @@ def pages(facts: Facts) -> list[Page]:
             MATRIX,
             "Modules and stores",
             "Overview",
-            f"Every module and service also reads and writes the shared patterns {shared}, which are left out here. "
-            "Streams are among the keys: who adds and who consumes stands on each module's page.",
+            f"Every module and service can also read and write the shared patterns {shared}, which this table omits. "
+            "The column of keys includes streams; each module's page lists the streams that it produces or consumes.",
             table(["Module", "PostgreSQL", "Valkey keys", "Object storage"], rows),
         )
     ]

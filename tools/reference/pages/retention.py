@@ -1,4 +1,4 @@
-"""What is backed up how, and how long anything is kept."""
+"""Backup strategies, and how long data are kept."""
 
 from components.mapping.values import Duration, TtlWord
 from tools.reference.facts import Facts
@@ -19,7 +19,7 @@ def pages(facts: Facts) -> list[Page]:
     ]
     kept = [
         *(
-            [code(f"{schema}.{name}"), "for ever: append-only", prose(table_.append_only)]
+            [code(f"{schema}.{name}"), "forever: append-only", prose(table_.append_only)]
             for schema in mapping.postgres.schemas
             for name, table_ in facts.tables(schema).items()
             if table_.append_only
@@ -35,7 +35,7 @@ def pages(facts: Facts) -> list[Page]:
         *(
             [
                 f"bucket {code(name)}",
-                f"current versions for ever, noncurrent ones {mapping.backups.rustfs.retention}"
+                f"current versions forever, noncurrent versions {mapping.backups.rustfs.retention}"
                 + (f", each version locked for {bucket.object_lock.retention}" if bucket.object_lock else "")
                 + "".join(f"; under {code(prefix)} {age}" for prefix, age in bucket.noncurrent_versions.items()),
                 prose(bucket.purpose),
@@ -49,19 +49,19 @@ def pages(facts: Facts) -> list[Page]:
             "Retention and backups",
             "Operation",
             table(["Store", "Backup", "Kept"], backups),
-            "A bucket's versions are its backup: an object that was deleted or overwritten is there until its "
-            f"noncurrent version expires. No rule deletes a current version. Uploads that nobody finished are aborted "
-            f"after {mapping.rustfs.abort_multipart_after}.",
+            "The versions of a bucket are its backup: you can restore a deleted or overwritten object until its "
+            f"noncurrent version expires. No rule deletes a current version. Unfinished uploads are aborted after "
+            f"{mapping.rustfs.abort_multipart_after}.",
             "## How long data are kept",
-            table(["What", "Kept", "Purpose"], kept),
+            table(["Data", "Kept", "Purpose or reason"], kept),
         )
     ]
 
 
 def _age(kind: str, ttl: Duration | TtlWord, trimmed: Duration | None) -> str:
-    """How long a key or a stream's entries stay; ``trimmed`` is the age for streams without a TTL of their own."""
+    """Format how long a key or the entries of a stream are kept; ``trimmed`` is the age for streams without a TTL."""
     if kind != "stream":
         return "until deleted" if ttl in (TtlWord.INFINITE, TtlWord.NONE) else str(ttl).replace("-", " ")
     if ttl != TtlWord.NONE:
         return f"entries {ttl}"
-    return f"entries {trimmed}, longer until every group has acknowledged them" if trimmed else "entries for ever"
+    return f"entries {trimmed}, and until every group has acknowledged them" if trimmed else "entries forever"

@@ -1,4 +1,4 @@
-"""A page for every schema: its ER diagram, and every table with columns, constraints and who may use it."""
+"""A page for every schema: its ER diagram, and every table with columns, constraints and privileges."""
 
 from components.mapping import roles
 from tools.reference import diagrams
@@ -58,7 +58,7 @@ def _table(facts: Facts, schema: str, name: str) -> list[str | None]:
     ]
     return [
         f"## {name if '{' not in name else code(name)}",
-        f"{prose(definition.purpose)}." + (" Made at run time, one for each policy." if runtime else ""),
+        f"{prose(definition.purpose)}." + (" Created at run time, one per policy." if runtime else ""),
         f"**Append-only**: {prose(definition.append_only)}." if definition.append_only else None,
         facts.tenants(schema, name),
         table(["Column", "Type", "", "Default", "Key", "Meaning"], rows),

@@ -1,4 +1,4 @@
-"""Valkey's key patterns, streams and memory."""
+"""Key patterns, memory settings and streams of Valkey."""
 
 from components.mapping import Mapping
 from components.mapping.model import Estimate
@@ -8,10 +8,10 @@ from tools.reference.markdown import Page, code, codes, link, page, prose, table
 KEYS = "reference/keys.md"
 STREAMS = "reference/streams.md"
 
-FULL = """When `maxmemory` is reached, `volatile-lru` drops keys that have a TTL, the least recently used first. Keys
-without expiry and streams always stay; when they alone fill the memory, every write fails with an OOM error and reads
-go on. [More on that](../valkey.md#when-memory-is-full), and on how much memory the estimates come to
-(`make size`)."""
+FULL = """When `maxmemory` is reached, `volatile-lru` evicts keys that have a TTL, the least recently used first. Keys
+without a TTL and streams are never evicted. If they fill the memory, writes fail with an OOM error and reads still
+work. See [when memory is full](../valkey.md#when-memory-is-full); `make size` shows how much memory the estimates add up
+to."""
 
 
 def pages(facts: Facts) -> list[Page]:
@@ -28,7 +28,9 @@ def _keys(facts: Facts) -> Page:
         owner = _owner(facts.mapping, pattern)
         who = link(prose(facts.name(owner)), KEYS, module_page(owner)) if owner else "all modules and services"
         estimate = facts.mapping.valkey.estimates.get(pattern)
-        expected = f"{estimate.keys:,} of {_amount(estimate)}" if estimate else ""
+        expected = (
+            f"{estimate.keys:,} key{'' if estimate.keys == 1 else 's'} of {_amount(estimate)}" if estimate else ""
+        )
         droppable = "yes" if key.evictable else "no"
         rows.append([code(pattern), who, key.type, str(key.ttl), droppable, expected, prose(key.purpose)])
     memory = facts.mapping.valkey.memory
@@ -37,8 +39,8 @@ def _keys(facts: Facts) -> Page:
         KEYS,
         "Keys",
         "Valkey",
-        "A part in braces stands for any text without restriction; `*` at the end for any rest.",
-        table(["Pattern", "Owner", "Type", "TTL", "May be dropped", "Expected", "Purpose"], rows),
+        "A part in braces matches any text; `*` at the end matches any rest of the key.",
+        table(["Pattern", "Owner", "Type", "TTL", "May be evicted", "Expected", "Purpose"], rows),
         "## Memory",
         table(["Setting", "Value"], settings),
         FULL if memory.maxmemory_policy == "volatile-lru" else None,
@@ -46,7 +48,7 @@ def _keys(facts: Facts) -> Page:
 
 
 def _amount(estimate: Estimate) -> str:
-    """What one key is expected to hold."""
+    """Format the expected size of one key."""
     if estimate.entries_per_day is not None:
         return f"{estimate.entries_per_day:,} entries a day, {estimate.bytes:,} bytes each"
     if estimate.members is not None:
@@ -75,15 +77,15 @@ def _streams(facts: Facts) -> Page:
         STREAMS,
         "Streams",
         "Valkey",
-        "A stream's TTL is the age after which entries are trimmed, not an expiry of the stream.",
-        f"Those with TTL none are trimmed after {valkey.trim_acknowledged_after}, but only of entries that every group has "
-        "acknowledged."
+        "The TTL of a stream is the age after which its entries are trimmed. The stream itself does not expire.",
+        f"In streams with TTL none, entries are trimmed after {valkey.trim_acknowledged_after} if every group has "
+        "acknowledged them."
         if valkey.trim_acknowledged_after
         else None,
         table(["Stream", "Producers", "Events", "TTL"], rows),
         "## Consumer groups",
-        "Groups are made at provisioning and start at new entries. An entry that was delivered and not acknowledged "
-        "may be claimed by another consumer of the group (`XAUTOCLAIM`) after the idle time-out.",
-        table(["Stream", "Group", "Consumer", "Idle time-out"], groups),
-        f"Streams by pattern, made by their users: {patterns}." if patterns else None,
+        "`up` creates the groups. A new group starts at the oldest entry. If an entry was delivered but not acknowledged "
+        "within the idle timeout, another consumer of the group may claim it (`XAUTOCLAIM`).",
+        table(["Stream", "Group", "Consumer", "Idle timeout"], groups),
+        f"Patterns of streams that their producers create: {patterns}." if patterns else None,
     )

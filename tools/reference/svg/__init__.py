@@ -1,4 +1,4 @@
-"""Diagrams as inline SVG: the part of Mermaid that our pages use, read, laid out and drawn without a browser."""
+"""Draw Mermaid diagrams as inline SVG without a browser, for the subset of Mermaid that our pages use."""
 
 from tools.reference.svg.draw import draw
 from tools.reference.svg.graph import DiagramError, parse

@@ -1,4 +1,4 @@
-"""A graph as SVG text. Colours are the page's CSS variables, so that it is dark where the page is."""
+"""Draw a graph as SVG. Colours are CSS variables of the page, so that the diagram follows its theme."""
 
 import itertools
 from html import escape
@@ -9,15 +9,15 @@ from tools.reference.svg.layout import Layout, Point, Size, arrange
 MARGIN = 12
 BOX_HEIGHT = 34
 ROW_HEIGHT = 19
-# Widths of a character, so that boxes fit without asking a browser: monospace is exact, the other on the safe side.
+# Character widths, to size boxes without a browser. Monospace is exact, the other is an upper estimate.
 MONO = 7.25
 SANS = 8.2
 PADDING = 14
-LONE_COLUMNS = 3  # tables without a relation stand below, so many side by side
+LONE_COLUMNS = 3  # columns of tables without a relation, which are drawn below the others
 
 
 def draw(graph: Graph, title: str) -> str:
-    """The SVG of a graph; ``title`` is for screen readers."""
+    """Draw the SVG of a graph; ``title`` is for screen readers."""
     sizes = {node.id: _size(node) for node in graph.nodes.values()}
     tied = {end for edge in graph.edges for end in (edge.start, edge.end)}
     layout = arrange(
@@ -47,7 +47,7 @@ def _column_widths(node: Node) -> tuple[float, float, float]:
 
 
 def _with_lone(layout: Layout, lone: dict[str, Size]) -> tuple[dict[str, Point], float, float]:
-    """Tables without a relation in rows below the others."""
+    """Place tables without a relation in rows below the others."""
     places, width = dict(layout.places), layout.width
     x, y, row_height = 0.0, layout.height + (30 if layout.places else 0), 0.0
     for index, (name, size) in enumerate(lone.items()):
@@ -117,7 +117,7 @@ def _edge(edge: Edge, places: dict[str, Point], sizes: dict[str, Size], bends: l
 
 
 def _side(start: str, end: str, places: dict[str, Point], sizes: dict[str, Size]) -> tuple[Point, Point]:
-    """Where an edge leaves and arrives: the sides that face each other."""
+    """Return the ends of an edge, on the sides of the nodes that face each other."""
     (x1, y1), (x2, y2) = places[start], places[end]
     (w1, h1), (w2, h2) = sizes[start], sizes[end]
     left, right = (x1 + w1, x2) if x1 <= x2 else (x1, x2 + w2)
@@ -131,7 +131,7 @@ def _arrow(end: Point, start: Point) -> str:
 
 
 def _crow(end: Point, start: Point) -> str:
-    """Many rows at this end."""
+    """Draw the crow's foot: many rows at this end."""
     x, y = end
     back = -11 if start[0] <= x else 11
     return f'<path d="M{x + back:.1f} {y:.1f}L{x:.1f} {y - 6:.1f}M{x + back:.1f} {y:.1f}L{x:.1f} {y + 6:.1f}"/>'

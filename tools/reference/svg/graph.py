@@ -1,6 +1,6 @@
-"""The part of Mermaid that our pages use, as a graph: ``flowchart LR`` and ``erDiagram``.
+"""Parse the subset of Mermaid that our pages use: ``flowchart LR`` and ``erDiagram``.
 
-Anything else raises ``DiagramError``: a diagram that GitHub shows must not be missing in the site.
+Anything else raises ``DiagramError``, so that the site never omits a diagram that GitHub shows.
 """
 
 import re
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 class DiagramError(Exception):
-    """A line that the site could not draw; says which."""
+    """A line that the site cannot draw; the message contains it."""
 
 
 @dataclass
@@ -50,7 +50,7 @@ _RELATION = re.compile(r'"([^"]+)" (\|o|\|\|)--o\{ "([^"]+)" : "([^"]*)"')
 
 
 def parse(text: str) -> Graph:
-    """The graph of a diagram. Raises ``DiagramError``."""
+    """Parse a diagram. Raises ``DiagramError``."""
     head, *lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     graph = Graph()
     if head == "flowchart LR":

@@ -1,6 +1,6 @@
-"""Places for the nodes of a graph: layers from left to right, few crossings, straight long edges.
+"""Lay out a graph: layers from left to right, few crossings, straight long edges.
 
-The usual three steps (Sugiyama): layers by longest path, order within a layer by barycentre, then heights. Sizes and
+Sugiyama's three steps: layers by longest path, order within a layer by barycentre, then vertical positions. Sizes and
 places are in pixels; a place is the upper left corner.
 """
 
@@ -26,14 +26,14 @@ class Layout:
 
 
 def arrange(sizes: Mapping[str, Size], edges: Sequence[tuple[str, str]]) -> Layout:
-    """Place all nodes. An edge that closes a circle is laid as if it ran the other way."""
+    """Place all nodes. An edge that closes a cycle is laid out in reverse."""
     forward = _without_circles(list(sizes), edges)
     layer = _layers(list(sizes), forward)
     boxes: dict[str, Size] = dict(sizes)
     links: list[tuple[str, str]] = []
     chains: list[list[str]] = []
     for number, (start, end) in enumerate(forward):
-        # A long edge passes a node without extent in each layer between, so that it runs round the others.
+        # A long edge gets a node of size zero in each layer that it crosses, so that it avoids other nodes.
         between = [f"\0{number}.{step}" for step in range(layer[start] + 1, layer[end])]
         for step, name in enumerate(between):
             layer[name], boxes[name] = layer[start] + 1 + step, (0, 0)
@@ -44,7 +44,7 @@ def arrange(sizes: Mapping[str, Size], edges: Sequence[tuple[str, str]]) -> Layo
     widths = {name: max(boxes[other][0] for other in column) for column in columns for name in column}
     bends = []
     for (start, _), turned, chain in zip(edges, forward, chains, strict=True):
-        # Straight across the layer, beside its nodes.
+        # Cross the layer in a straight line, next to its nodes.
         points = [
             point for name in chain for point in (places[name], (places[name][0] + widths[name], places[name][1]))
         ]
@@ -136,7 +136,7 @@ def _placed(columns: list[list[str]], boxes: dict[str, Size], links: list[tuple[
 
 
 def _apart(heights: list[float], wanted: list[float]) -> list[float]:
-    """Middles near ``wanted``, in the same order and without overlap: pushed down, then up by half of the excess."""
+    """Return middles close to ``wanted``, in the same order and without overlap; shifts average to zero."""
     places: list[float] = []
     for index, place in enumerate(wanted):
         least = places[-1] + (heights[index - 1] + heights[index]) / 2 + GAP_Y if places else place

@@ -6,7 +6,7 @@ const field = document.getElementById("search");
 const results = document.getElementById("results");
 const articles = [...document.querySelectorAll("article")];
 
-// The look: as the system has it, until somebody chooses.
+// The theme follows the system until the reader chooses one.
 const remembered = (() => { try { return localStorage.getItem("look"); } catch { return null; } })();
 const system = matchMedia("(prefers-color-scheme: dark)");
 const asked = new URLSearchParams(location.search); // ?look=dark, ?q=words
@@ -39,7 +39,7 @@ function close() { pages.classList.remove("open"); menu.setAttribute("aria-expan
 menu.addEventListener("click", () => menu.setAttribute("aria-expanded", pages.classList.toggle("open")));
 document.querySelector("main").addEventListener("click", close);
 
-// Search: every heading with the text below it is one entry; all words must be in it.
+// Search: each heading with its text is one entry. An entry must contain all words.
 const entries = articles.flatMap(article => {
   const found = [];
   let entry = { id: article.id, title: article.dataset.title, where: article.dataset.group, text: "" };
