@@ -207,4 +207,6 @@ def test_a_schema_in_drop_schemas_that_the_mapping_does_not_have_is_told(
     run("dev", monkeypatch, dropSchemas=names)
     assert len(warnings) == (said is not None), warnings
     if said is not None:
-        assert f"dropSchemas names {names!r}, which is not a schema in the mapping" in warnings[0] and said in warnings[0]
+        assert (
+            f"dropSchemas names {names!r}, which is not a schema in the mapping" in warnings[0] and said in warnings[0]
+        )
