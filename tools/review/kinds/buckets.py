@@ -83,7 +83,9 @@ def _bucket(context: Context, step: Step) -> list[Change]:
             after = " and recreated" if name == old else f"; {code(name)} is created instead"
         if step.op == "replace" and bool(step.old.live(lock)) != bool(step.new.asked(lock)):
             after += f", {'with' if step.new.asked(lock) else 'without'} object lock"
-        return [change(Risk.DATA_LOSS, f"bucket {code(old)} is deleted with all its objects{after}{refused}", old, urns)]
+        return [
+            change(Risk.DATA_LOSS, f"bucket {code(old)} is deleted with all its objects{after}{refused}", old, urns)
+        ]
     result = _rules(step, name, _ours(step.old), _ours(step.new)) if step.type == BUCKET else []
     if step.old.asked(force) != step.new.asked(force):
         opened = bool(step.new.asked(force))
