@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.rustfs.lifecycle import Rules
-from components.rustfs.policies import Document
+from components.rustfs.policy_documents import Document
 
 
 def bucket(

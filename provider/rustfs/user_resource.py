@@ -20,7 +20,7 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from components.rustfs.policies import Document, by_name, document_of
+from components.rustfs.policy_documents import Document, by_name, document_of
 from provider.errors import report_in_one_line
 from provider.rustfs import admin
 from provider.rustfs.store import Store

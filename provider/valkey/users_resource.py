@@ -19,7 +19,7 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from components.valkey.render import PROBE_USER, set_user
+from components.valkey.acl import PROBE_USER, set_user
 from provider.errors import report_in_one_line
 from provider.valkey.server import Client, Server
 

@@ -25,7 +25,8 @@ from components.mapping.access import (
 from components.mapping.names import days, memory_bytes
 from components.rustfs.layout import Layout
 from components.rustfs.lifecycle import retention_rules, to_s3
-from components.rustfs.policies import by_name, guard_policy, identity_policy
+from components.rustfs.policies import guard_policy, identity_policy
+from components.rustfs.policy_documents import by_name
 from components.valkey.deployment import sizing as pods
 from components.valkey.plan import maintenance_plan
 from components.valkey.render import acl_rules, maintenance_rules, render_acl, render_conf

@@ -11,7 +11,8 @@ import valkey
 
 from components.mapping import Mapping, load
 from components.mapping.model import ValkeyAccess
-from components.valkey.render import MAINTENANCE_USER, acl_mark, acl_rules, maintenance_rules, render_acl, set_user
+from components.valkey.acl import set_user
+from components.valkey.render import MAINTENANCE_USER, acl_mark, acl_rules, maintenance_rules, render_acl
 from pods.valkey_upkeep import acl
 from pods.valkey_upkeep.resp import Endpoint, MaintenanceError, ServerError
 from provider.valkey.users_resource import ValkeyUsersProvider

@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 
 from components.mapping.names import days
 from components.rustfs.lifecycle import from_s3, left_to_server, retention_rules
-from components.rustfs.policies import arn, by_name, guard_policy, identity_policy
+from components.rustfs.policies import guard_policy, identity_policy
+from components.rustfs.policy_documents import arn, by_name
 from components.rustfs.servers import KINDS
 from provider.rustfs import admin
 from provider.rustfs.guard import current

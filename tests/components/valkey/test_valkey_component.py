@@ -11,9 +11,10 @@ from components.config.settings import VALKEY_IMAGE, KubernetesSettings, ValkeyD
 from components.credentials import Credential
 from components.mapping import load
 from components.mapping.names import memory_bytes
+from components.valkey.acl import PROBE_USER
 from components.valkey.component import Valkey, ValkeyArgs, streams_of
 from components.valkey.deployment.users import NODE_USER
-from components.valkey.render import MAINTENANCE_USER, PROBE_USER
+from components.valkey.render import MAINTENANCE_USER
 from tests.program.recorder import Recorder, record
 
 ROOT = Path(__file__).parents[3]

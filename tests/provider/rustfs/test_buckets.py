@@ -14,7 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from components.rustfs.lifecycle import retention_rules
-from components.rustfs.policies import by_name, guard_policy, lifted
+from components.rustfs.policies import guard_policy
+from components.rustfs.policy_documents import by_name, lifted
 from components.rustfs.servers import target_of
 from provider.errors import ProviderError
 from provider.rustfs import emptying, guard

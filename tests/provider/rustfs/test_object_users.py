@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from components.rustfs.policies import by_name
+from components.rustfs.policy_documents import by_name
 from provider.errors import ProviderError
 from provider.rustfs import admin
 from provider.rustfs.store import Store
