@@ -15,9 +15,11 @@ from typing import Any
 from components.mapping.access import append_only_tables
 from provider.errors import ProviderError
 from provider.postgres import adoption, migrations
-from provider.postgres.history import Applied, compare, has_schema, read_applied
+from provider.postgres.applied import Applied, compare
+from provider.postgres.history import has_schema, read_applied
 from provider.postgres.migration_files import SQL_DIRECTORY, Migration, discover
-from provider.postgres.session import Connection, Target, may_act_as
+from provider.postgres.session import Connection, may_act_as
+from provider.postgres.target import Target
 from tools.operations.stack import Stack
 
 NAME = "migrations"

@@ -8,7 +8,7 @@ from components.mapping import MappingError, load
 from provider.postgres.lint import RULES
 from provider.postgres.lint.accepted import Accepted
 from provider.postgres.migration_files import SQL_DIRECTORY
-from provider.postgres.session import Target
+from provider.postgres.target import Target
 
 
 def main() -> int:

@@ -1,0 +1,22 @@
+"""``Target``: the schema that a migration run works on."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Target:
+    """The schema to migrate and the role that owns everything in it."""
+
+    schema: str
+    owner: str
+
+    @staticmethod
+    def of_schema(schema: str) -> "Target":
+        """The schema with the owner role that the stack gives it."""
+        return Target(schema, f"{schema}_owner")
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a template may use: plain names."""
+        schema = self.schema
+        return {"schema": schema, "owner": self.owner, "writer": f"{schema}_writer", "reader": f"{schema}_reader"}
