@@ -14,9 +14,9 @@ from components.backups.component import Backups, BackupsArgs, backup_credential
 from components.config.settings import Settings
 from components.contract import document as contract
 from components.contract.objects import ContractObjects, ContractObjectsArgs
-from components.credentials import Credential
 from components.postgres.component import Postgres, PostgresArgs
 from components.registration import run
+from components.resources.credentials import Credential
 from components.rustfs.component import ObjectStore, ObjectStoreArgs
 from components.valkey.component import Valkey, ValkeyArgs
 
@@ -26,7 +26,11 @@ def main() -> None:
     settings = Settings.load()
     mapping = settings.load_mapping()
 
-    credentials = {name: Credential(name, user=name, rotate=user.rotate) for name, user in mapping.users.items()}
+    stellaops = providers.stellaops(settings)
+    opts = pulumi.ResourceOptions(provider=stellaops)
+    credentials = {
+        name: Credential(name, user=name, rotate=user.rotate, opts=opts) for name, user in mapping.users.items()
+    }
     common: dict[str, Any] = {"mapping": mapping, "protect": settings.protect}
     data = {**common, "allow_data_loss": settings.allow_data_loss}
     backup, cluster = backup_credential(settings, mapping), providers.cluster(settings.kubernetes)

@@ -6,7 +6,7 @@ previews contact no server.
 
 from typing import TYPE_CHECKING, Any
 
-from provider.base.schema import Properties, Property, strings
+from provider.base.schema import Properties, Property
 from provider.errors import ProviderError
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ CONFIGURATION: Properties = {
     "objectStoreRegion": Property(default="us-east-1"),
     "objectStoreAccessKey": Property(required=True, secret=True),
     "objectStoreSecretKey": Property(required=True, secret=True),
-    "adoptBuckets": strings("list", description="Existing buckets that hold objects and may be taken over"),
 }
 
 
@@ -91,11 +90,6 @@ class Connections:
     @property
     def object_store_access_key(self) -> str:
         return str(self._get("objectStoreAccessKey"))
-
-    @property
-    def adopted_buckets(self) -> frozenset[str]:
-        """Existing buckets that hold objects and may be taken over."""
-        return frozenset(self._values.get("adoptBuckets") or [])
 
     def _get(self, name: str) -> Any:
         try:

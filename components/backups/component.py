@@ -15,10 +15,10 @@ from pulumi_kubernetes import Provider
 
 from components.backups.kubernetes import PodsArgs, deploy
 from components.config.settings import Settings
-from components.credentials import Credential
 from components.mapping import Mapping
 from components.mapping import backup_names as names
 from components.mapping.names import days
+from components.resources.credentials import Credential
 from components.rustfs import on_aws
 from components.rustfs.lifecycle import retention_rules
 from pods.backup_agent import repository

@@ -1,6 +1,5 @@
 """``Provider``: the connections and passwords that the resources of ``stellaops`` use."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -16,7 +15,6 @@ class Provider(pulumi.ProviderResource):
       ``postgres_database`` does. ``postgres_ssl_mode`` is libpq's ``sslmode``.
     - ``valkey_*``: the server to which users and streams are applied, and its admin user.
     - ``object_store_*``: the S3 endpoint as a URL, its region, and the root key.
-    - ``adopt_buckets``: names of existing buckets that hold objects and may be taken over.
     """
 
     def __init__(
@@ -39,7 +37,6 @@ class Provider(pulumi.ProviderResource):
         object_store_region: pulumi.Input[str],
         object_store_access_key: pulumi.Input[str],
         object_store_secret_key: pulumi.Input[str],
-        adopt_buckets: Sequence[str] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         # Providers get everything but strings as JSON text.
@@ -60,7 +57,6 @@ class Provider(pulumi.ProviderResource):
             "objectStoreRegion": object_store_region,
             "objectStoreAccessKey": pulumi.Output.secret(object_store_access_key),
             "objectStoreSecretKey": pulumi.Output.secret(object_store_secret_key),
-            "adoptBuckets": _json(list(adopt_buckets)),
         }
         super().__init__("stellaops", resource_name, inputs, opts)
 

@@ -12,11 +12,11 @@ import pulumi
 from pulumi_kubernetes import Provider
 
 from components.config.settings import KubernetesSettings, ValkeyDeploymentSettings, ValkeySettings
-from components.credentials import Credential
 from components.mapping import Mapping
 from components.mapping.access import stream_groups
 from components.mapping.backup_names import VALKEY_USER as BACKUP_USER
 from components.mapping.names import memory_bytes
+from components.resources.credentials import Credential
 from components.valkey.deployment.arguments import DeploymentArgs, digest
 from components.valkey.deployment.deploy import deploy, namespace
 from components.valkey.deployment.files import configuration

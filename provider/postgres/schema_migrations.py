@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.postgres.schema_files import SQL_DIRECTORY
 from provider.base import log
 from provider.base.plugin import Found
 from provider.base.schema import Change, Failure, Properties, Property, strings
@@ -16,7 +17,7 @@ from provider.base.values import has_unknown
 from provider.errors import ProviderError
 from provider.kind import Kind
 from provider.postgres.applied import Applied, compare
-from provider.postgres.migration_files import SQL_DIRECTORY, describe, discover, render_all
+from provider.postgres.migration_files import describe, discover, render_all
 from provider.postgres.problems import MigrationError, Problem
 from provider.postgres.server import MissingDatabaseError
 from provider.postgres.target import Target

@@ -17,7 +17,7 @@ NO_CHANGES = "--expect-no-changes"
 PROGRAM = """
 import pulumi
 from components import providers
-from components.credentials import Credential
+from components.resources.credentials import Credential
 from components.mapping import load
 from components.settings import Settings
 from components.valkey.component import Valkey, ValkeyArgs

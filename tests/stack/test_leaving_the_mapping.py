@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pulumi
 
-from components.credentials import Credential
+from components.resources.credentials import Credential
 from components.mapping import load
 from components.mapping.model import Module, Postgres as Schemas, Schema, Table
 from components.postgres.component import Postgres, PostgresArgs

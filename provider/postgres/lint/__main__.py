@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from components.mapping import MappingError, load
+from components.postgres.schema_files import SQL_DIRECTORY
 from provider.postgres.lint import RULES
 from provider.postgres.lint.accepted import Accepted
-from provider.postgres.migration_files import SQL_DIRECTORY
 from provider.postgres.target import Target
 
 

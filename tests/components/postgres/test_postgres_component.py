@@ -7,9 +7,9 @@ import pulumi
 import pytest
 
 from components.config.settings import PostgresSettings
-from components.credentials import Credential
 from components.mapping import load
 from components.postgres.component import Postgres, PostgresArgs
+from components.resources.credentials import Credential
 from tests.program.recorder import Recorder, record
 
 ROOT = Path(__file__).parents[3]

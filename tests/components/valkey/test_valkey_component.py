@@ -8,9 +8,9 @@ import pulumi_kubernetes as kubernetes
 import pytest
 
 from components.config.settings import VALKEY_IMAGE, KubernetesSettings, ValkeyDeploymentSettings, ValkeySettings
-from components.credentials import Credential
 from components.mapping import load
 from components.mapping.names import memory_bytes
+from components.resources.credentials import Credential
 from components.valkey.acl import PROBE_USER
 from components.valkey.component import Valkey, ValkeyArgs, streams_of
 from components.valkey.deployment.users import NODE_USER

@@ -8,8 +8,8 @@ import grpc
 import psycopg
 import pytest
 
-from components.credentials import scram_verifier
 from provider.base.values import Secret
+from provider.credential import scram_verifier
 from tests.tools.offline_plugins.harness import PluginClient, Resource, plugin, said, said_by
 
 DATABASE = "postgresql:index/database:Database"
