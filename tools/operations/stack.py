@@ -9,14 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pulumi.dynamic import Config, ConfigureRequest
-
 from components.config.namespace import NAMESPACE
 from components.config.settings import ROW_LEVEL_SECURITY
 from components.mapping import Mapping, MappingError, load
 from components.mapping.access import backup_role, tenant_bypass, tenant_rules
 from components.rustfs.servers import KINDS, Target
-from provider.dynamic_config import setting
 from provider.errors import ProviderError
 from provider.postgres.row_security import OFF, Isolation
 from provider.postgres.server import Server as PostgresServer
@@ -42,14 +39,20 @@ class Stack:
         values = {key: str(item["value"]) for key, item in json.loads(text).items() if "value" in item}
         return Stack(stack or SELECTED, values)
 
-    @property
-    def request(self) -> ConfigureRequest:
-        """The config as the providers of dynamic resources get it, so that both read it with the same code."""
-        return ConfigureRequest(Config(dict(self.config), NAMESPACE))
-
     def setting(self, key: str, default: str | None = None) -> str:
         """The value of a key in the project's namespace. Raises ``ProviderError`` when it is missing."""
-        return setting(self.request, key, default)
+        value = self.config.get(f"{NAMESPACE}:{key}", default)
+        if value is None:
+            raise ProviderError(f"config {NAMESPACE}:{key} is missing; run: pulumi config set {NAMESPACE}:{key}")
+        return value
+
+    def _port(self, key: str, default: int) -> int:
+        """A port. Raises ``ProviderError`` for anything but a whole number."""
+        value = self.setting(key, str(default))
+        try:
+            return int(value)
+        except ValueError:
+            raise ProviderError(f"config {NAMESPACE}:{key} is {value!r}; it must be a whole number") from None
 
     @cached_property
     def mapping(self) -> Mapping:
@@ -70,7 +73,15 @@ class Stack:
 
     @property
     def postgres(self) -> PostgresServer:
-        return PostgresServer.configured(self.request)
+        return PostgresServer(
+            host=self.setting("postgresHost"),
+            port=self._port("postgresPort", 5432),
+            user=self.setting("postgresAdminUser", "postgres"),
+            password=self.setting("postgresAdminPassword"),
+            database=self.setting("postgresDatabase", "stellaops"),
+            maintenance_database=self.setting("postgresMaintenanceDatabase", "postgres"),
+            ssl_mode=self.setting("postgresSslMode", "verify-full"),
+        )
 
     @property
     def isolates_tenants(self) -> bool:
@@ -89,7 +100,13 @@ class Stack:
 
     @property
     def valkey(self) -> ValkeyServer:
-        return ValkeyServer.configured(self.request)
+        return ValkeyServer(
+            host=self.setting("valkeyHost"),
+            port=self._port("valkeyPort", 6379),
+            user=self.setting("valkeyAdminUser", "admin"),
+            password=self.setting("valkeyAdminPassword"),
+            tls=self.setting("valkeyTls", "false").lower() == "true",
+        )
 
     @property
     def object_store_target(self) -> Target:
@@ -106,7 +123,12 @@ class Stack:
 
     @property
     def object_store(self) -> Store:
-        return Store.configured(self.request)
+        return Store(
+            endpoint=self.setting("objectStoreEndpoint"),
+            region=self.setting("objectStoreRegion", "us-east-1"),
+            access_key=self.setting("objectStoreAccessKey"),
+            secret_key=self.setting("objectStoreSecretKey"),
+        )
 
 
 def _ask_engine(arguments: list[str], stack: str | None, what: str) -> str:
