@@ -10,7 +10,7 @@ import pytest
 
 from provider.base.values import Secret
 from provider.credential import scram_verifier
-from tests.tools.offline_plugins.harness import PluginClient, Resource, plugin, said, said_by
+from tests.provider.base.harness import PluginClient, Resource, plugin, said, said_by
 
 DATABASE = "postgresql:index/database:Database"
 ROLE = "postgresql:index/role:Role"
