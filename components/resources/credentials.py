@@ -33,25 +33,25 @@ class Credential(pulumi.CustomResource):
     @pulumi.getter(name="postgresPassword")
     def postgres_password(self) -> pulumi.Output[str]:
         """The password of the module's login, 43 characters. Secret."""
-        return cast("pulumi.Output[str]", pulumi.get(self, "postgres_password"))
+        return cast("pulumi.Output[str]", pulumi.get(self, "postgresPassword"))
 
     @property
     @pulumi.getter(name="postgresVerifier")
     def postgres_verifier(self) -> pulumi.Output[str]:
         """The SCRAM-SHA-256 verifier of that password, which PostgreSQL stores in its place. Secret."""
-        return cast("pulumi.Output[str]", pulumi.get(self, "postgres_verifier"))
+        return cast("pulumi.Output[str]", pulumi.get(self, "postgresVerifier"))
 
     @property
     @pulumi.getter(name="valkeyPassword")
     def valkey_password(self) -> pulumi.Output[str]:
         """The password of the Valkey user, 43 characters. Secret."""
-        return cast("pulumi.Output[str]", pulumi.get(self, "valkey_password"))
+        return cast("pulumi.Output[str]", pulumi.get(self, "valkeyPassword"))
 
     @property
     @pulumi.getter(name="valkeySha256")
     def valkey_sha256(self) -> pulumi.Output[str]:
         """The SHA-256 of that password in hex, which Valkey stores in its place. Secret."""
-        return cast("pulumi.Output[str]", pulumi.get(self, "valkey_sha256"))
+        return cast("pulumi.Output[str]", pulumi.get(self, "valkeySha256"))
 
     def clear(self, has_login: bool) -> dict[str, pulumi.Output[str]]:
         """The clear passwords for the stack's secret output; without a login there is none for PostgreSQL."""

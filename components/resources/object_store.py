@@ -1,11 +1,15 @@
 """Buckets and users of an S3-compatible server: typed classes for programs. ``provider/rustfs`` serves them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 
+BUCKET = "stellaops:objectstore:Bucket"
+USER = "stellaops:objectstore:User"
 
+
+@pulumi.type_token(BUCKET)
 class Bucket(pulumi.CustomResource):
     """A bucket with its lifecycle rules. Versioning, bucket policy and object-lock defaults are other resources.
 
@@ -56,14 +60,14 @@ class Bucket(pulumi.CustomResource):
             "adopt": adopt,
             "leftToServer": None,
         }
-        super().__init__("stellaops:objectstore:Bucket", resource_name, props, opts)
+        super().__init__(BUCKET, resource_name, props, opts)
 
     @property
     def left_to_server(self) -> pulumi.Output[Sequence[str]]:
-        found: pulumi.Output[Sequence[str]] = pulumi.get(self, "leftToServer")
-        return found
+        return cast("pulumi.Output[Sequence[str]]", pulumi.get(self, "leftToServer"))
 
 
+@pulumi.type_token(USER)
 class ObjectStoreUser(pulumi.CustomResource):
     """An access key on an S3-compatible server, with the one policy that it has.
 
@@ -102,11 +106,8 @@ class ObjectStoreUser(pulumi.CustomResource):
     ) -> None:
         props = {"user": user, "rotate": rotate, "policy": policy, "state": None, "secretKey": None}
         options = pulumi.ResourceOptions(additional_secret_outputs=["secretKey"])
-        super().__init__(
-            "stellaops:objectstore:User", resource_name, props, pulumi.ResourceOptions.merge(opts, options)
-        )
+        super().__init__(USER, resource_name, props, pulumi.ResourceOptions.merge(opts, options))
 
     @property
     def secret_key(self) -> pulumi.Output[str]:
-        found: pulumi.Output[str] = pulumi.get(self, "secretKey")
-        return found
+        return cast("pulumi.Output[str]", pulumi.get(self, "secretKey"))

@@ -1,10 +1,15 @@
 """Users and streams on a running Valkey: typed classes for programs. ``provider/valkey`` serves them."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import pulumi
 
+USERS = "stellaops:valkey:Users"
+STREAMS = "stellaops:valkey:Streams"
 
+
+@pulumi.type_token(USERS)
 class ValkeyUsers(pulumi.CustomResource):
     """ACL users on a running Valkey. Users that the resource did not create are left alone.
 
@@ -38,19 +43,18 @@ class ValkeyUsers(pulumi.CustomResource):
     ) -> None:
         hashes = {name: pulumi.Output.secret(value) for name, value in password_hashes.items()}
         props = {"users": users, "passwordHashes": hashes, "canonicalRules": None}
-        super().__init__("stellaops:valkey:Users", resource_name, props, opts)
+        super().__init__(USERS, resource_name, props, opts)
 
     @property
     def password_hashes(self) -> pulumi.Output[Mapping[str, str]]:
-        found: pulumi.Output[Mapping[str, str]] = pulumi.get(self, "passwordHashes")
-        return found
+        return cast("pulumi.Output[Mapping[str, str]]", pulumi.get(self, "passwordHashes"))
 
     @property
     def canonical_rules(self) -> pulumi.Output[Mapping[str, str]]:
-        found: pulumi.Output[Mapping[str, str]] = pulumi.get(self, "canonicalRules")
-        return found
+        return cast("pulumi.Output[Mapping[str, str]]", pulumi.get(self, "canonicalRules"))
 
 
+@pulumi.type_token(STREAMS)
 class ValkeyStreams(pulumi.CustomResource):
     """Streams and their consumer groups on a running Valkey. An update never touches a stream's entries.
 
@@ -82,9 +86,8 @@ class ValkeyStreams(pulumi.CustomResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         props = {"streams": streams, "allowDataLoss": allow_data_loss}
-        super().__init__("stellaops:valkey:Streams", resource_name, props, opts)
+        super().__init__(STREAMS, resource_name, props, opts)
 
     @property
     def allow_data_loss(self) -> pulumi.Output[bool]:
-        found: pulumi.Output[bool] = pulumi.get(self, "allowDataLoss")
-        return found
+        return cast("pulumi.Output[bool]", pulumi.get(self, "allowDataLoss"))
