@@ -31,20 +31,20 @@ def main() -> None:
     credentials = {
         name: Credential(name, user=name, rotate=user.rotate, opts=opts) for name, user in mapping.users.items()
     }
-    common: dict[str, Any] = {"mapping": mapping, "protect": settings.protect}
+    common: dict[str, Any] = {"mapping": mapping, "provider": stellaops, "protect": settings.protect}
     data = {**common, "allow_data_loss": settings.allow_data_loss}
-    backup, cluster = backup_credential(settings, mapping), providers.cluster(settings.kubernetes)
+    backup, cluster = backup_credential(settings, mapping, stellaops), providers.cluster(settings.kubernetes)
     logins: dict[str, Any] = {"credentials": credentials, "backup": backup}
     wal = settings.backups.mode == "continuous"
     postgres = Postgres("postgres", PostgresArgs(settings=settings.postgres, replicates=wal, **logins, **common))
     pods: dict[str, Any] = {"kubernetes": settings.kubernetes, "deployment": settings.valkey_deployment}
     pods |= {"kubernetes_provider": cluster}
     valkey = Valkey("valkey", ValkeyArgs(settings=settings.valkey, **pods, **logins, **data))
-    store, provider = settings.object_store, providers.object_store(settings.object_store)
-    objects = ObjectStore("rustfs", ObjectStoreArgs(settings=store, provider=provider, **data))
+    store, s3 = settings.object_store, providers.object_store(settings.object_store)
+    objects = ObjectStore("rustfs", ObjectStoreArgs(settings=store, s3_provider=s3, **data))
     if backup and postgres.backup:
         after = [*postgres.granted.values()]
-        args = BackupsArgs(mapping, settings, backup, postgres.backup, provider, cluster, valkey.namespace, after)
+        args = BackupsArgs(mapping, settings, backup, postgres.backup, stellaops, s3, cluster, valkey.namespace, after)
         pulumi.export("backups", Backups("backups", args).outputs)
 
     document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)
