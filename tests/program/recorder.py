@@ -32,11 +32,13 @@ class Recorder(mocks.Mocks):
         outputs = dict(args.inputs)
         if args.typ.endswith(":Credential"):
             outputs |= {
-                key: f"{args.name}-{key}" for key in ("postgres_password", "postgres_verifier", "valkey_password")
+                "postgresPassword": f"{args.name}-postgres_password",
+                "postgresVerifier": f"{args.name}-postgres_verifier",
+                "valkeyPassword": f"{args.name}-valkey_password",
             }
-            outputs["valkey_sha256"] = hashlib.sha256(args.name.encode()).hexdigest()
-        if args.typ.endswith(":ObjectStoreUser"):
-            outputs["secret_key"] = f"{args.name}-secret_key"
+            outputs["valkeySha256"] = hashlib.sha256(args.name.encode()).hexdigest()
+        if args.typ == "stellaops:objectstore:User":
+            outputs["secretKey"] = f"{args.name}-secret_key"
         return f"{args.name}-id", outputs
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
