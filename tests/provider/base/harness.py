@@ -68,7 +68,9 @@ class PluginClient:
         return checked
 
     def create(self, token: str, inputs: Props, *, preview: bool = False) -> Resource:
-        checked = self.checked(token, inputs)
+        return self.create_checked(token, self.checked(token, inputs), preview=preview)
+
+    def create_checked(self, token: str, checked: Props, *, preview: bool = False) -> Resource:
         request = provider_pb2.CreateRequest(urn=urn(token), properties=encode(checked), preview=preview)
         answer = self.stub.Create(request)
         return _resource(token, answer.id, checked, decode(answer.properties))
