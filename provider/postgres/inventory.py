@@ -41,8 +41,10 @@ class Inventory(Kind):
 
     def validate(self, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Failure]:
         """A schema that the last ``up`` kept stays: naming it in dropSchemas in the run in which it leaves is too late."""
-        named, schemas = inputs.get("dropSchemas") or [], inputs.get("schemas")
-        for schema, fate in (old.get("schemas") or {}).items() if schemas is not None else ():
+        if "schemas" not in inputs:
+            return
+        named, schemas = inputs.get("dropSchemas") or [], inputs["schemas"]
+        for schema, fate in (old.get("schemas") or {}).items():
             if schema not in schemas and fate == KEPT and ("*" in named or schema in named):
                 yield Failure(
                     step("schemas", schema),

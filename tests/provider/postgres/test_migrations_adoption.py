@@ -10,6 +10,7 @@ from components.mapping.model import Table
 from provider.postgres import adoption
 from provider.postgres.migrations import verify
 from provider.postgres.problems import MigrationError
+from tests.provider.base.harness import failure
 from tests.provider.postgres.test_migrations_resource import TOKEN, files, inputs, provider
 from tests.support.scratch_schema import QUICK, Schema, make_schema
 from tools.local.servers.postgres import Postgres
