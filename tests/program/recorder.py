@@ -10,6 +10,8 @@ from unittest.mock import patch
 import pulumi
 from pulumi.runtime import mocks
 
+from components.resources.provider import Provider
+
 
 @dataclass(frozen=True)
 class Registered:
@@ -50,6 +52,29 @@ class Recorder(mocks.Mocks):
         names = [resource.name for resource in found]
         assert len(set(names)) == len(names), f"two {token} with one name would have one URN: {names}"
         return {resource.name: resource.inputs for resource in found}
+
+
+def stellaops_provider() -> Provider:
+    """The provider ``stellaops`` for a component that is tested by itself; nothing answers where it points."""
+    return Provider(
+        "stellaops",
+        postgres_host="db",
+        postgres_port=5432,
+        postgres_ssl_mode="disable",
+        postgres_admin_user="admin",
+        postgres_admin_password="pw",
+        postgres_database="stellaops",
+        postgres_maintenance_database="postgres",
+        valkey_host="valkey",
+        valkey_port=6379,
+        valkey_tls=False,
+        valkey_admin_user="admin",
+        valkey_admin_password="admin-password",
+        object_store_endpoint="http://rustfs:9000",
+        object_store_region="us-east-1",
+        object_store_access_key="access",
+        object_store_secret_key="secret",
+    )
 
 
 def record(program: Callable[[], Awaitable[None] | None], config: dict[str, str] | None = None) -> Recorder:
