@@ -99,7 +99,7 @@ def test_rotate_renews_the_passwords_of_one_module_and_of_no_other(live_stack: L
     before = live_stack.outputs["secrets"]
     edit("    name: Scanner\n", "    name: Scanner\n    rotate: 2\n")
     assert postgres_changes(live_stack) == {
-        "pulumi-python:dynamic/storage:Credential::scanner",
+        "stellaops:index:Credential::scanner",
         "postgresql:index/role:Role::scanner",
     }, "the rotation of one module would touch another"
     shown = live_stack.must("preview")
