@@ -65,11 +65,24 @@ class Stack:
     @cached_property
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets in clear; empty before the first ``up``. Raises ``ProviderError``."""
-        stack = None if self.name == SELECTED else self.name
         outputs: dict[str, Any] = json.loads(
-            _ask_engine(["stack", "output", "--json", "--show-secrets"], stack, "the outputs")
+            _ask_engine(["stack", "output", "--json", "--show-secrets"], self._selected, "the outputs")
         )
         return outputs
+
+    def export(self) -> dict[str, Any]:
+        """The stack's state as ``pulumi stack export`` gives it, secrets encrypted. Raises ``ProviderError``."""
+        state: dict[str, Any] = json.loads(_ask_engine(["stack", "export"], self._selected, "the state"))
+        return state
+
+    def replace_state(self, state: dict[str, Any]) -> None:
+        """Import a state in the form of ``export``. Raises ``ProviderError``."""
+        _ask_engine(["stack", "import"], self._selected, "the state", json.dumps(state))
+
+    @property
+    def _selected(self) -> str | None:
+        """The stack's name for the engine; None for the one that is selected."""
+        return None if self.name == SELECTED else self.name
 
     @property
     def postgres(self) -> PostgresServer:
@@ -131,8 +144,8 @@ class Stack:
         )
 
 
-def _ask_engine(arguments: list[str], stack: str | None, what: str) -> str:
-    """The output of a short command of the engine. Raises ``ProviderError``."""
+def _ask_engine(arguments: list[str], stack: str | None, what: str, text: str = "") -> str:
+    """The output of a short command of the engine, with ``text`` on its input. Raises ``ProviderError``."""
     pulumi = shutil.which("pulumi")
     if pulumi is None:
         raise ProviderError("pulumi is not on the PATH; install it, or use the make target for the local stack")
@@ -140,7 +153,7 @@ def _ask_engine(arguments: list[str], stack: str | None, what: str) -> str:
     try:
         answer = subprocess.run(
             command,
-            stdin=subprocess.DEVNULL,
+            input=text,
             capture_output=True,
             text=True,
             check=False,
@@ -148,8 +161,8 @@ def _ask_engine(arguments: list[str], stack: str | None, what: str) -> str:
         )
     except subprocess.TimeoutExpired:
         said = f"pulumi did not answer within {ENGINE_TIMEOUT_SECONDS} s; see that the stack's backend can be reached"
-        raise ProviderError(f"{what} of stack {stack or '(selected)'} can't be read: {said}") from None
+        raise ProviderError(f"{what} of stack {stack or '(selected)'} cannot be used: {said}") from None
     if answer.returncode:
         said = " ".join(answer.stderr.split()).removeprefix("error: ")
-        raise ProviderError(f"{what} of stack {stack or '(selected)'} can't be read: {said}")
+        raise ProviderError(f"{what} of stack {stack or '(selected)'} cannot be used: {said}")
     return answer.stdout
