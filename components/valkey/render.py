@@ -23,7 +23,7 @@ TEMPLATES = Path(__file__).parents[2] / "valkey-config"
 # Reads snapshots as a replica does: everything, by no key.
 BACKUP_RULES = ("resetchannels", "+ping", "+replconf", "+sync")
 
-# For ``components.valkey.maintenance``; no module or service may have this name.
+# For ``pods.valkey_upkeep``; no module or service may have this name.
 MAINTENANCE_USER = "maintenance"
 
 # A hyphen here, too.

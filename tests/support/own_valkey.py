@@ -46,7 +46,7 @@ class OwnValkey:
 
     @property
     def endpoint(self) -> Endpoint:
-        """As the admin, for ``components.valkey.maintenance``."""
+        """As the admin, for ``pods.valkey_upkeep``."""
         return Endpoint("127.0.0.1", self.port, ADMIN, password(ADMIN))
 
     def add_maintenance(self, mapping: Mapping) -> Endpoint:
