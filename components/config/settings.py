@@ -118,6 +118,7 @@ class ObjectStoreSettings:
     secret_key: pulumi.Output[str]
     bucket_prefix: str
     object_lock_mode: Literal["governance", "compliance"] = "governance"
+    adopt_buckets: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -204,6 +205,7 @@ class Settings:
                 secret_key=_secret(config, "objectStoreSecretKey"),
                 bucket_prefix=config.get("bucketPrefix") or "",
                 object_lock_mode=_choice(config, "objectLockMode", ("governance", "compliance")),
+                adopt_buckets=frozenset(_names(config, "adoptBuckets")),
             ),
             backups=BackupSettings(
                 mode=_choice(config, "backups", ("logical", "continuous", "none")),

@@ -5,10 +5,23 @@ import sys
 from collections.abc import Sequence
 
 from provider.errors import ProviderError
-from tools.operations import backup, drift, drill, keys, migrations, objects, restore, size, streams, trim, undelete
+from tools.operations import (
+    backup,
+    drift,
+    drill,
+    keys,
+    migrations,
+    objects,
+    restore,
+    size,
+    streams,
+    trim,
+    undelete,
+    upgrade_state,
+)
 from tools.operations.stack import Stack
 
-COMMANDS = (drift, migrations, streams, trim, keys, size, objects, undelete, backup, restore, drill)
+COMMANDS = (drift, migrations, streams, trim, keys, size, objects, undelete, backup, restore, drill, upgrade_state)
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 
 

@@ -9,14 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pulumi.dynamic import Config, ConfigureRequest
-
 from components.config.namespace import NAMESPACE
 from components.config.settings import ROW_LEVEL_SECURITY
 from components.mapping import Mapping, MappingError, load
 from components.mapping.roles import BackupRole
 from components.rustfs.servers import KINDS, Target
-from provider.dynamic_config import setting
 from provider.errors import ProviderError
 from provider.postgres.row_security import OFF, Isolation
 from provider.postgres.server import Server as PostgresServer
@@ -42,14 +39,20 @@ class Stack:
         values = {key: str(item["value"]) for key, item in json.loads(text).items() if "value" in item}
         return Stack(stack or SELECTED, values)
 
-    @property
-    def request(self) -> ConfigureRequest:
-        """The config as the providers of dynamic resources get it, so that both read it with the same code."""
-        return ConfigureRequest(Config(dict(self.config), NAMESPACE))
-
     def setting(self, key: str, default: str | None = None) -> str:
         """The value of a key in the project's namespace. Raises ``ProviderError`` when it is missing."""
-        return setting(self.request, key, default)
+        value = self.config.get(f"{NAMESPACE}:{key}", default)
+        if value is None:
+            raise ProviderError(f"config {NAMESPACE}:{key} is missing; run: pulumi config set {NAMESPACE}:{key}")
+        return value
+
+    def _port(self, key: str, default: int) -> int:
+        """A port. Raises ``ProviderError`` for anything but a whole number."""
+        value = self.setting(key, str(default))
+        try:
+            return int(value)
+        except ValueError:
+            raise ProviderError(f"config {NAMESPACE}:{key} is {value!r}; it must be a whole number") from None
 
     @cached_property
     def mapping(self) -> Mapping:
@@ -62,15 +65,36 @@ class Stack:
     @cached_property
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets in clear; empty before the first ``up``. Raises ``ProviderError``."""
-        stack = None if self.name == SELECTED else self.name
         outputs: dict[str, Any] = json.loads(
-            _ask_engine(["stack", "output", "--json", "--show-secrets"], stack, "the outputs")
+            _ask_engine(["stack", "output", "--json", "--show-secrets"], self._selected, "the outputs")
         )
         return outputs
 
+    def export(self) -> dict[str, Any]:
+        """The stack's state as ``pulumi stack export`` gives it, secrets encrypted. Raises ``ProviderError``."""
+        state: dict[str, Any] = json.loads(_ask_engine(["stack", "export"], self._selected, "the state"))
+        return state
+
+    def replace_state(self, state: dict[str, Any]) -> None:
+        """Import a state in the form of ``export``. Raises ``ProviderError``."""
+        _ask_engine(["stack", "import"], self._selected, "the state", json.dumps(state))
+
+    @property
+    def _selected(self) -> str | None:
+        """The stack's name for the engine; None for the one that is selected."""
+        return None if self.name == SELECTED else self.name
+
     @property
     def postgres(self) -> PostgresServer:
-        return PostgresServer.configured(self.request)
+        return PostgresServer(
+            host=self.setting("postgresHost"),
+            port=self._port("postgresPort", 5432),
+            user=self.setting("postgresAdminUser", "postgres"),
+            password=self.setting("postgresAdminPassword"),
+            database=self.setting("postgresDatabase", "stellaops"),
+            maintenance_database=self.setting("postgresMaintenanceDatabase", "postgres"),
+            ssl_mode=self.setting("postgresSslMode", "verify-full"),
+        )
 
     @property
     def isolates_tenants(self) -> bool:
@@ -90,7 +114,13 @@ class Stack:
 
     @property
     def valkey(self) -> ValkeyServer:
-        return ValkeyServer.configured(self.request)
+        return ValkeyServer(
+            host=self.setting("valkeyHost"),
+            port=self._port("valkeyPort", 6379),
+            user=self.setting("valkeyAdminUser", "admin"),
+            password=self.setting("valkeyAdminPassword"),
+            tls=self.setting("valkeyTls", "false").lower() == "true",
+        )
 
     @property
     def object_store_target(self) -> Target:
@@ -107,11 +137,16 @@ class Stack:
 
     @property
     def object_store(self) -> Store:
-        return Store.configured(self.request)
+        return Store(
+            endpoint=self.setting("objectStoreEndpoint"),
+            region=self.setting("objectStoreRegion", "us-east-1"),
+            access_key=self.setting("objectStoreAccessKey"),
+            secret_key=self.setting("objectStoreSecretKey"),
+        )
 
 
-def _ask_engine(arguments: list[str], stack: str | None, what: str) -> str:
-    """The output of a short command of the engine. Raises ``ProviderError``."""
+def _ask_engine(arguments: list[str], stack: str | None, what: str, text: str = "") -> str:
+    """The output of a short command of the engine, with ``text`` on its input. Raises ``ProviderError``."""
     pulumi = shutil.which("pulumi")
     if pulumi is None:
         raise ProviderError("pulumi is not on the PATH; install it, or use the make target for the local stack")
@@ -119,7 +154,7 @@ def _ask_engine(arguments: list[str], stack: str | None, what: str) -> str:
     try:
         answer = subprocess.run(
             command,
-            stdin=subprocess.DEVNULL,
+            input=text,
             capture_output=True,
             text=True,
             check=False,
@@ -127,8 +162,8 @@ def _ask_engine(arguments: list[str], stack: str | None, what: str) -> str:
         )
     except subprocess.TimeoutExpired:
         said = f"pulumi did not answer within {ENGINE_TIMEOUT_SECONDS} s; see that the stack's backend can be reached"
-        raise ProviderError(f"{what} of stack {stack or '(selected)'} can't be read: {said}") from None
+        raise ProviderError(f"{what} of stack {stack or '(selected)'} cannot be used: {said}") from None
     if answer.returncode:
         said = " ".join(answer.stderr.split()).removeprefix("error: ")
-        raise ProviderError(f"{what} of stack {stack or '(selected)'} can't be read: {said}")
+        raise ProviderError(f"{what} of stack {stack or '(selected)'} cannot be used: {said}")
     return answer.stdout

@@ -15,7 +15,7 @@ from pglast.stream import RawStream
 
 from provider.postgres.migration_files import discover, render_all
 from provider.postgres.problems import MigrationError, Problem
-from provider.postgres.session import Target
+from provider.postgres.target import Target
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 from components.mapping import MappingError, load
+from components.postgres.schema_files import SQL_DIRECTORY
 from provider.postgres.lint import RULES
 from provider.postgres.lint.accepted import Accepted
-from provider.postgres.migration_files import SQL_DIRECTORY
-from provider.postgres.session import Target
+from provider.postgres.target import Target
 
 
 def main() -> int:

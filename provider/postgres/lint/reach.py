@@ -9,7 +9,7 @@ from pglast import ast, enums
 from components.mapping.access import CHANGE, READ
 from provider.postgres.lint import Finding
 from provider.postgres.lint.tree import is_placeholder, nodes, option, strings
-from provider.postgres.session import Target
+from provider.postgres.target import Target
 
 OBJECT = enums.ObjectType
 
