@@ -2,8 +2,7 @@
 
 import gc
 
-# It ends in seconds: what the collector frees is not worth a sixth of the program's time.
-gc.disable()
+gc.disable()  # the program ends in seconds: what the collector frees is not worth a sixth of its time
 
 import pulumi
 
@@ -13,9 +12,9 @@ from components.config.checks import load_mapping
 from components.config.model import Settings
 from components.contract import document as contract
 from components.contract.objects import ContractObjects, ContractObjectsArgs
-from components.credentials import Credential
 from components.postgres.component import Postgres, PostgresArgs
 from components.registration import run
+from components.resources.credentials import Credential
 from components.rustfs.component import ObjectStore, ObjectStoreArgs
 from components.valkey.component import Valkey, ValkeyArgs
 
@@ -25,26 +24,29 @@ def main() -> None:
     settings = Settings.load()
     mapping = load_mapping(settings)
 
-    credentials = {name: Credential(name, user=name, rotate=user.rotate) for name, user in mapping.users.items()}
-    backup = backup_credential(settings, mapping)
-    cluster, s3 = providers.cluster(settings.kubernetes), providers.object_store(settings.object_store)
+    stellaops, s3 = providers.stellaops(settings), providers.object_store(settings.object_store)
+    store, cluster = settings.object_store, providers.cluster(settings.kubernetes)
+    opts = pulumi.ResourceOptions(provider=stellaops)
+    users = mapping.users.items()
+    credentials = {name: Credential(name, user=name, rotate=user.rotate, opts=opts) for name, user in users}
+    backup = backup_credential(settings, mapping, stellaops)
     protect, lossy, wal = settings.protect, settings.allow_data_loss, settings.backups.mode == "continuous"
 
-    postgres_args = PostgresArgs(mapping, settings.postgres, credentials, protect, backup=backup, replicates=wal)
-    postgres = Postgres("postgres", postgres_args)
+    db_args = PostgresArgs(mapping, settings.postgres, credentials, stellaops, protect, backup=backup, replicates=wal)
+    postgres = Postgres("postgres", db_args)
     valkey_args = ValkeyArgs(
-        mapping, settings.valkey, settings.kubernetes, kubernetes_provider=cluster, credentials=credentials,
-        deployment=settings.valkey_deployment, backup=backup, protect=protect, allow_data_loss=lossy,
+        mapping=mapping, settings=settings.valkey, provider=stellaops, credentials=credentials, backup=backup,
+        kubernetes=settings.kubernetes, kubernetes_provider=cluster, deployment=settings.valkey_deployment,
+        protect=protect, allow_data_loss=lossy,
     )  # fmt: skip
     valkey = Valkey("valkey", valkey_args)
-    objects_args = ObjectStoreArgs(mapping, settings.object_store, s3, protect=protect, allow_data_loss=lossy)
-    objects = ObjectStore("rustfs", objects_args)
+    objects = ObjectStore("rustfs", ObjectStoreArgs(mapping, store, stellaops, s3, protect, lossy))
     if backup and postgres.backup:
         after = [*postgres.granted.values()]
-        backups_args = BackupsArgs(mapping, settings, backup, postgres.backup, s3, cluster, valkey.namespace, after)
-        pulumi.export("backups", Backups("backups", backups_args).outputs)
+        args = BackupsArgs(mapping, settings, backup, postgres.backup, stellaops, s3, cluster, valkey.namespace, after)
+        pulumi.export("backups", Backups("backups", args).outputs)
 
-    document = contract.build(mapping, contract.endpoints(settings), settings.object_store.bucket_prefix)
+    document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)
     keys, modules = objects.secrets, mapping.modules
     secrets = {name: item.clear(name in modules) | keys.get(name, {}) for name, item in credentials.items()}
     if cluster is not None and settings.kubernetes.contract_objects:

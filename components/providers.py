@@ -1,11 +1,36 @@
-"""Explicit providers of the stores that are not PostgreSQL; default providers are switched off."""
+"""Explicit providers; default providers are switched off. The ``Postgres`` component makes its own two."""
 
 from urllib.parse import urlsplit
 
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
-from components.config.model import KubernetesSettings, ObjectStoreSettings
+from components.config.model import KubernetesSettings, ObjectStoreSettings, Settings
+from components.resources.provider import Provider
+
+
+def stellaops(settings: Settings) -> Provider:
+    """Our own provider: migrations, credentials, Valkey's users and streams, buckets and object-store users."""
+    postgres, valkey, store = settings.postgres, settings.valkey, settings.object_store
+    return Provider(
+        "stellaops",
+        postgres_host=postgres.host,
+        postgres_port=postgres.port,
+        postgres_ssl_mode=postgres.ssl_mode,
+        postgres_admin_user=postgres.admin_user,
+        postgres_admin_password=postgres.admin_password,
+        postgres_database=postgres.database,
+        postgres_maintenance_database=postgres.maintenance_database,
+        valkey_host=valkey.host,
+        valkey_port=valkey.port,
+        valkey_tls=valkey.tls,
+        valkey_admin_user=valkey.admin_user,
+        valkey_admin_password=valkey.admin_password,
+        object_store_endpoint=store.endpoint,
+        object_store_region=store.region,
+        object_store_access_key=store.access_key,
+        object_store_secret_key=store.secret_key,
+    )
 
 
 def object_store(settings: ObjectStoreSettings) -> aws.Provider:

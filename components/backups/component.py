@@ -11,42 +11,46 @@ from typing import Any
 
 import pulumi
 import pulumi_aws as aws
-from pulumi_kubernetes import Provider
+from pulumi_kubernetes import Provider as ClusterProvider
 
 from components.backups.kubernetes import PodsArgs, deploy
 from components.config.model import Settings
-from components.credentials import Credential
 from components.mapping import Mapping
 from components.mapping import backup_names as names
+from components.resources.credentials import Credential
+from components.resources.object_store import Bucket, ObjectStoreUser
+from components.resources.provider import Provider
 from components.rustfs import on_aws
 from components.rustfs.lifecycle import retention_rules
+from components.rustfs.policy_documents import by_name
 from pods.backup_agent import kinds
-from provider.rustfs.bucket_resource import Bucket
-from provider.rustfs.user_resource import ObjectStoreUser
 
 NONCURRENT_DAYS = 7  # what was deleted or overwritten by mistake, or on purpose, can be had back for so long
 
 
 @dataclass(frozen=True)
 class BackupsArgs:
-    """What the component is made from; ``role`` is the login that reads everything, of ``Postgres``;
-    ``kubernetes_provider`` is None where ``kubernetesMode`` is none. Pods wait for ``after``, to find all schemas."""
+    """What the component is made from; ``role`` is the login that reads everything, of ``Postgres``; ``provider``
+    serves the bucket and its access key; ``kubernetes_provider`` is None where ``kubernetesMode`` is none. Pods wait for
+    ``after``, to find all schemas."""
 
     mapping: Mapping
     settings: Settings
     credential: Credential
     role: pulumi.Input[str]
+    provider: Provider
     object_store_provider: aws.Provider
-    kubernetes_provider: Provider | None
+    kubernetes_provider: ClusterProvider | None
     namespace: pulumi.Input[str]
     after: Sequence[pulumi.Resource] = ()
 
 
-def backup_credential(settings: Settings, mapping: Mapping) -> Credential | None:
+def backup_credential(settings: Settings, mapping: Mapping, provider: Provider) -> Credential | None:
     """The passwords of who makes backups; None on a stack that makes none."""
     if settings.backups.mode == "none":
         return None
-    return Credential(names.VALKEY_USER, user=names.VALKEY_USER, rotate=mapping.backups.rotate)
+    opts = pulumi.ResourceOptions(provider=provider)
+    return Credential(names.VALKEY_USER, user=names.VALKEY_USER, rotate=mapping.backups.rotate, opts=opts)
 
 
 class Backups(pulumi.ComponentResource):
@@ -91,7 +95,8 @@ class Backups(pulumi.ComponentResource):
                 object_lock=False,
                 rules=rules,
                 force_destroy=force,
-                opts=pulumi.ResourceOptions(parent=self, protect=protect),
+                adopt=physical in settings.object_store.adopt_buckets,
+                opts=pulumi.ResourceOptions(parent=self, provider=self._args.provider, protect=protect),
             ).bucket
         versioning = aws.s3.BucketVersioning(
             names.BUCKET,
@@ -112,8 +117,8 @@ class Backups(pulumi.ComponentResource):
             names.OBJECT_STORE_USER,
             user=access_key,
             rotate=rotate,
-            policy=policy,
-            opts=pulumi.ResourceOptions(parent=self),
+            policy=by_name(policy),
+            opts=pulumi.ResourceOptions(parent=self, provider=self._args.provider),
         )
         return {"object_store_access_key": user.user, "object_store_secret_key": user.secret_key}
 

@@ -18,7 +18,7 @@ def cross_check(mapping: Mapping) -> list[Finding]:
         *checks_valkey.check(mapping),
         *checks_rustfs.check(mapping),
         *_names(mapping),
-        *_twice(mapping),
+        *_duplicates(mapping),
         *_flows(mapping),
     ]
 
@@ -33,8 +33,8 @@ def _names(mapping: Mapping) -> Iterator[Finding]:
             yield Finding(("services", name), f"{name!r} is a module already; a service needs a name of its own")
 
 
-def _twice(mapping: Mapping) -> Iterator[Finding]:
-    """Lists in which an entry stands more than once: what follows from it would be made twice."""
+def _duplicates(mapping: Mapping) -> Iterator[Finding]:
+    """Lists with an entry twice: what is derived from it would be created twice."""
     lists: list[tuple[tuple[str | int, ...], tuple[str, ...]]] = []
     for kind, users in (("modules", mapping.modules), ("services", mapping.services)):
         for name, user in users.items():
@@ -55,7 +55,7 @@ def _twice(mapping: Mapping) -> Iterator[Finding]:
     for path, entries in lists:
         for index, entry in enumerate(entries):
             if entry in entries[:index]:
-                yield Finding((*path, index), f"{entry!r} stands in the list already; leave it out")
+                yield Finding((*path, index), f"{entry!r} is in the list already; remove it")
 
 
 def _flows(mapping: Mapping) -> Iterator[Finding]:

@@ -53,7 +53,7 @@ def _postgres_targets(mapping: Mapping) -> Iterator[Finding]:
                 whole = target.table is None
                 if (target.schema in access.owns) or (not whole and target.schema in covered) or _covered(target, seen):
                     yield Finding(
-                        path, f"{str(target)!r} is already covered by what {name} owns, writes or reads; leave it out"
+                        path, f"{str(target)!r} is already covered by what {name} owns, writes or reads; remove it"
                     )
                     continue
                 seen.append(target)
@@ -91,7 +91,7 @@ def _table_target(schema: Schema, verb: str, target: AccessTarget, path: tuple[s
         if column not in table.columns:
             yield Finding(path, f"no column {column!r} in {where}", column, tuple(table.columns))
         if target.columns.count(column) > 1:
-            yield Finding(path, f"column {column!r} of {where} stands there more than once")
+            yield Finding(path, f"column {column!r} of {where} is listed more than once")
     if verb == "writes" and target.columns and table.append_only:
         message = "columns of an append-only table cannot be written to; its rows never change"
         yield Finding(path, f"{str(target)!r}: {message}")
@@ -107,7 +107,7 @@ def _functions(mapping: Mapping) -> Iterator[Finding]:
 
 
 def _tenants(mapping: Mapping) -> Iterator[Finding]:
-    """Each table says whose its rows are in exactly one way, and who uses it may read what tells the tenant."""
+    """Each table assigns its rows to tenants in exactly one way, and its users may read the column that does."""
     for schema, definition in mapping.postgres.schemas.items():
         for kind, tables in (("tables", definition.tables), ("runtime_tables", definition.runtime_tables)):
             for name, table in tables.items():
@@ -117,21 +117,21 @@ def _tenants(mapping: Mapping) -> Iterator[Finding]:
         access = module.postgres
         if access.bypass_tenant_isolation and not access.schemas:
             path = ("modules", name, "postgres", "bypass_tenant_isolation")
-            yield Finding(path, f"{name} uses no schema, so there is nothing to see; leave it out")
+            yield Finding(path, f"{name} uses no schema, so it sees no rows of any tenant; remove it")
 
 
 def _tenant(mapping: Mapping, schema: str, table: Table, here: tuple[str, ...]) -> Iterator[Finding]:
     place = (*here, "tenant")
     if TENANT_COLUMN in table.columns:
         if table.tenant is not None:
-            yield Finding(place, f"the table has {TENANT_COLUMN}, which says whose its rows are; leave tenant out")
+            yield Finding(place, f"the table has {TENANT_COLUMN}, which assigns its rows to tenants; remove tenant")
         if table.columns[TENANT_COLUMN] != TENANT_TYPE:
             yield Finding((*here, "columns", TENANT_COLUMN), f"{TENANT_COLUMN} must be {TENANT_TYPE}")
         return
     if table.tenant is None:
         yield Finding(
             here,
-            f"the table has no {TENANT_COLUMN}: say whose its rows are, with tenant: {{via: COLUMN, parent: TABLE}}"
+            f"the table has no {TENANT_COLUMN}: assign its rows to tenants with tenant: {{via: COLUMN, parent: TABLE}}"
             " or tenant: {shared: REASON}",
         )
         return
@@ -151,7 +151,7 @@ def _tenant(mapping: Mapping, schema: str, table: Table, here: tuple[str, ...]) 
 
 
 def _tenants_of_parents(mapping: Mapping) -> Iterator[Finding]:
-    """A table whose tenant stands in another is of no use to a module that may not read that one.
+    """A module sees no rows of a table whose tenant is recorded in another table that it may not read.
 
     Needs a mapping whose targets exist.
     """
@@ -167,6 +167,6 @@ def _tenants_of_parents(mapping: Mapping) -> Iterator[Finding]:
             if not all(parent.may_select(column) for column in (rule.column, TENANT_COLUMN)):
                 yield Finding(
                     ("modules", name, "postgres"),
-                    f"{name} uses {schema}.{table}, whose tenant stands in {schema}.{rule.parent}: "
+                    f"{name} uses {schema}.{table}, whose tenant is recorded in {schema}.{rule.parent}: "
                     f"let it read {schema}.{rule.parent}({rule.column}, {TENANT_COLUMN})",
                 )

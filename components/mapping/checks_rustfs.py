@@ -52,9 +52,9 @@ def _layout(mapping: Mapping) -> Iterator[Finding]:
             template, here = definition.root + name, ("rustfs", "buckets", bucket, "objects", name)
             placeholders = PLACEHOLDER.findall(template)
             if len(set(placeholders)) < len(placeholders):
-                yield Finding(here, f"{template!r} has one placeholder twice; what stands for it would not be clear")
+                yield Finding(here, f"{template!r} uses one placeholder twice; its value would be ambiguous")
             if "*" in template:
-                yield Finding(here, f"{template!r} has a *; name what stands there, like {{digest}}")
+                yield Finding(here, f"{template!r} has a *; use a placeholder instead, like {{digest}}")
             if not name.is_folder and not name.endswith(types):
                 path = ("rustfs", "buckets", bucket, "objects", name)
                 yield Finding(path, f"{name!r} has no content type; add its extension under rustfs.content_types")
@@ -91,10 +91,10 @@ def _retention(mapping: Mapping, bucket: str) -> Iterator[Finding]:
         path = (*here, "noncurrent_versions", prefix)
         if kept.days >= longest.days:
             yield Finding(
-                path, f"{kept} is not shorter than backups.rustfs.retention ({longest}), which ends it all the same"
+                path, f"{kept} is not shorter than backups.rustfs.retention ({longest}), which deletes them first"
             )
         if not prefix.is_folder or "*" in prefix or "{" in prefix:
-            yield Finding(path, f"{prefix!r} must be a prefix as it stands in keys, and end in /")
+            yield Finding(path, f"{prefix!r} must be a literal prefix of keys that ends in /")
 
 
 def buckets_objects(mapping: Mapping) -> tuple[str, ...]:

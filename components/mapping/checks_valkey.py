@@ -25,7 +25,7 @@ def _keys(mapping: Mapping) -> Iterator[Finding]:
                     elif pattern in mapping.valkey.streams and verb != "owns":
                         yield Finding(path, f"{pattern!r} is a stream; name {name} among its producers or consumers")
                     elif keys[pattern].shared:
-                        yield Finding(path, f"{pattern!r} is shared by all; leave it out here")
+                        yield Finding(path, f"{pattern!r} is shared by all; remove it here")
                     elif verb == "owns" and owners.get(pattern, name) != name:
                         yield Finding(path, f"key pattern {pattern!r} has two owners: {owners[pattern]} and {name}")
                     elif verb == "owns":

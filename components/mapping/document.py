@@ -111,7 +111,7 @@ class Document:
                     self.report_at(place, f"has more than {MOST_NODES} keys and values")
                     return
                 if (tag := getattr(event, "tag", None)) is not None:
-                    self.report_at(place, f"tag {tag}: leave it out, tags are not read; put text in quotes")
+                    self.report_at(place, f"tag {tag}: remove it, tags are not read; put text in quotes")
                     return
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
@@ -152,7 +152,7 @@ class Document:
             where = (*path, key_node.value)
             if key_node.value in result:
                 first = self.places[where][0]
-                self.report_at(place, f"duplicate key; it stands already in line {first}", where)
+                self.report_at(place, f"duplicate key; the first is in line {first}", where)
                 continue
             self.places[where] = place
             result[key_node.value] = self._plain(value_node, where, constructor)

@@ -42,9 +42,9 @@ _MISLEADING = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e
 
 def _text(value: str) -> str:
     if found := _MISLEADING.search(value):
-        raise ValueError(f"has the control character U+{ord(found.group()):04X}; take it out")
+        raise ValueError(f"has the control character U+{ord(found.group()):04X}; remove it")
     if not value.strip():
-        raise ValueError("is empty; say something, or leave the key out where it may be")
+        raise ValueError("is empty; write a text, or remove the key if it is optional")
     return value
 
 

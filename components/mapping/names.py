@@ -55,7 +55,7 @@ def _identifier(kind: str, longest: int, taken: frozenset[str] = frozenset()) ->
 
 def _module(value: str) -> str:
     if value.endswith("_"):
-        raise ValueError(f"module name {value!r} ends in _, which Kubernetes takes at the end of no name; leave it out")
+        raise ValueError(f"module name {value!r} ends in _, which Kubernetes does not allow; remove it")
     return value
 
 

@@ -12,13 +12,14 @@ import pulumi
 import pulumi_postgresql as postgresql
 
 from components.config.model import PostgresSettings
-from components.credentials import Credential
 from components.mapping import Mapping
 from components.mapping.roles import BackupRole, ConnectRole, Group, GroupRole, groups_of
+from components.postgres.fates import DROPPED, KEPT
 from components.postgres.grants import GrantChain, grant_schema
-from provider.postgres.inventory import DROPPED, KEPT, Inventory
-from provider.postgres.migration_files import SQL_DIRECTORY
-from provider.postgres.migrations_resource import SchemaMigrations, migration_files
+from components.postgres.schema_files import SQL_DIRECTORY
+from components.resources.credentials import Credential
+from components.resources.postgres import PostgresInventory, SchemaMigrations
+from components.resources.provider import Provider
 
 # Two connections or more, or the plugin waits for itself; few enough for a small server.
 MAX_CONNECTIONS = 8
@@ -28,7 +29,8 @@ BACKUP_CONNECTIONS = 8  # a dump, a base backup with its WAL, the WAL receiver, 
 
 @dataclass(frozen=True)
 class PostgresArgs:
-    """What the component is made from. ``protect`` guards database, schemas and owner roles against deletion.
+    """What the component is made from. ``provider`` serves migrations and the inventory; ``protect`` guards database,
+    schemas and owner roles against deletion.
 
     Schemas that ``settings.drop_schemas`` names are not protected, and go with their tables. Every other one is kept
     when it leaves the mapping or the stack is destroyed, and the database with it. ``backup`` is for the login that
@@ -38,6 +40,7 @@ class PostgresArgs:
     mapping: Mapping
     settings: PostgresSettings
     credentials: dict[str, Credential]
+    provider: Provider
     protect: bool
     backup: Credential | None = None
     replicates: bool = False
@@ -167,12 +170,12 @@ class Postgres(pulumi.ComponentResource):
 
     def _create_inventory(self) -> None:
         args = self._args
-        Inventory(
+        PostgresInventory(
             "postgres",
             logins={name: module.name for name, module in args.mapping.modules.items()},
             schemas={name: DROPPED if args.drops(name) else KEPT for name in args.mapping.postgres.schemas},
             drop_schemas=sorted(args.settings.drop_schemas),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(self._logins.values())),
+            opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=list(self._logins.values())),
         )
 
     def _create_backup_login(self, credential: Credential) -> postgresql.Role:
@@ -232,11 +235,12 @@ class Postgres(pulumi.ComponentResource):
             schema=schema.name,
             owner=owner.name,
             directory=str(args.sql_directory / name),
-            migrations=migration_files(args.sql_directory / name),
             append_only=list(access.append_only),
             tenant_tables=self._tenant_tables(name),
             tenant_bypass=self._tenant_bypass(name),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[schema, functions, writer, reader]),
+            opts=pulumi.ResourceOptions(
+                parent=self, provider=args.provider, depends_on=[schema, functions, writer, reader]
+            ),
         )
         chain = GrantChain(self._options, self._database.name, schema.name, after=migrations)
         logins = {module: login.name for module, login in self._logins.items()}

@@ -4,7 +4,7 @@ Each names its objects: a grant on ALL TABLES would first revoke everything, per
 role included. They form a chain, because concurrent grants on one schema fail with "tuple concurrently updated".
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 import pulumi
 import pulumi_postgresql as postgresql
@@ -77,7 +77,7 @@ def grant_schema(
     everything = [*definition.tables, VERSION_TABLE]
     chain.grant(f"{schema}_reader-read", role=reader, object_type="table", objects=everything, privileges=READ)
 
-    for module, grants in _grants_on(mapping, schema):
+    for module, grants in mapping.access.schemas[schema].grants.items():
         role = logins[module]
         chain.grant(f"{module}-{schema}-usage", role=role, object_type="schema", privileges=["USAGE"])
         for grant in grants:
@@ -86,13 +86,6 @@ def grant_schema(
         for module in definition_.execute:
             name = f"{module}-{schema}.{function}"
             chain.grant(name, role=logins[module], object_type="function", objects=[function], privileges=["EXECUTE"])
-
-
-def _grants_on(mapping: Mapping, schema: str) -> Iterator[tuple[str, list[DirectGrant]]]:
-    for module, login in mapping.access.logins.items():
-        grants = [grant for grant in login.grants if grant.schema == schema]
-        if grants:
-            yield module, grants
 
 
 def _direct(chain: GrantChain, module: str, role: pulumi.Input[str], grant: DirectGrant) -> None:

@@ -12,24 +12,26 @@ import pulumi_aws as aws
 
 from components.config.model import ObjectStoreSettings
 from components.mapping import Mapping
+from components.resources.object_store import Bucket, ObjectStoreUser
+from components.resources.provider import Provider
 from components.rustfs import on_aws
 from components.rustfs.lifecycle import Rules, retention_rules
 from components.rustfs.policies import guard_policy, identity_policy
+from components.rustfs.policy_documents import by_name
 from components.rustfs.servers import KINDS
-from provider.rustfs.bucket_resource import Bucket
-from provider.rustfs.user_resource import ObjectStoreUser
 
 ModuleSecrets = dict[str, pulumi.Output[str]]
 
 
 @dataclass(frozen=True)
 class ObjectStoreArgs:
-    """What the component is made from. ``protect`` guards buckets against deletion; ``allow_data_loss`` lets them
-    go with their objects."""
+    """What the component is made from. ``provider`` serves buckets and users, ``s3_provider`` the buckets' other
+    settings; ``protect`` guards buckets against deletion; ``allow_data_loss`` lets them go with their objects."""
 
     mapping: Mapping
     settings: ObjectStoreSettings
-    provider: aws.Provider
+    provider: Provider
+    s3_provider: aws.Provider
     protect: bool
     allow_data_loss: bool
 
@@ -49,6 +51,7 @@ class ObjectStore(pulumi.ComponentResource):
         self._args = args
         self._kind = KINDS[args.settings.target]
         self._options = pulumi.ResourceOptions(parent=self, provider=args.provider)
+        self._s3 = pulumi.ResourceOptions(parent=self, provider=args.s3_provider)
         self._warn_of_compliance()
         self.buckets = {bucket: self._create_bucket(bucket) for bucket in args.mapping.rustfs.buckets}
         self.secrets = self._create_users()
@@ -77,7 +80,7 @@ class ObjectStore(pulumi.ComponentResource):
             name,
             bucket=bucket,
             versioning_configuration=aws.s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
-            opts=self._options,
+            opts=self._s3,
         )
         # Whoever uses the name waits until no version can be lost any more.
         before_guard: list[pulumi.Resource] = [settled]
@@ -101,7 +104,7 @@ class ObjectStore(pulumi.ComponentResource):
         protect, force = self._args.protect, self._args.allow_data_loss
         if self._args.settings.target == "aws":
             return on_aws.bucket(
-                name, physical, rules, object_lock=lock, force_destroy=force, protect=protect, opts=self._options
+                name, physical, rules, object_lock=lock, force_destroy=force, protect=protect, opts=self._s3
             )
         bucket = Bucket(
             name,
@@ -110,7 +113,8 @@ class ObjectStore(pulumi.ComponentResource):
             rules=rules,
             force_destroy=force,
             guard=guard,
-            opts=pulumi.ResourceOptions(parent=self, protect=protect),
+            adopt=physical in self._args.settings.adopt_buckets,
+            opts=pulumi.ResourceOptions(parent=self, provider=self._args.provider, protect=protect),
         )
         return bucket.bucket, bucket
 
@@ -119,7 +123,7 @@ class ObjectStore(pulumi.ComponentResource):
             mode=self._args.settings.object_lock_mode.upper(), days=retention_days
         )
         rule = aws.s3.BucketObjectLockConfigurationRuleArgs(default_retention=retention)
-        return aws.s3.BucketObjectLockConfiguration(name, bucket=bucket, rule=rule, opts=self._options)
+        return aws.s3.BucketObjectLockConfiguration(name, bucket=bucket, rule=rule, opts=self._s3)
 
     def _create_public_access_block(self, name: str, bucket: pulumi.Output[str]) -> pulumi.Resource:
         return aws.s3.BucketPublicAccessBlock(
@@ -129,13 +133,13 @@ class ObjectStore(pulumi.ComponentResource):
             block_public_policy=True,
             ignore_public_acls=True,
             restrict_public_buckets=True,
-            opts=self._options,
+            opts=self._s3,
         )
 
     def _create_guard(
         self, name: str, bucket: pulumi.Output[str], guard: str, before: list[pulumi.Resource]
     ) -> pulumi.Resource:
-        options = pulumi.ResourceOptions(parent=self, provider=self._args.provider, depends_on=before)
+        options = pulumi.ResourceOptions(parent=self, provider=self._args.s3_provider, depends_on=before)
         return aws.s3.BucketPolicy(name, bucket=bucket, policy=guard, opts=options)
 
     def _create_users(self) -> dict[str, ModuleSecrets]:
@@ -148,14 +152,14 @@ class ObjectStore(pulumi.ComponentResource):
             # Two environments on one cluster have users of their own, as they have buckets.
             access_key = settings.bucket_prefix + name
             if settings.target == "aws":
-                found[name] = on_aws.user(name, access_key, module.rotate, policy, self._options)
+                found[name] = on_aws.user(name, access_key, module.rotate, policy, self._s3)
                 continue
             user = ObjectStoreUser(
                 name,
                 user=access_key,
                 rotate=module.rotate,
-                policy=policy,
-                opts=pulumi.ResourceOptions(parent=self),
+                policy=by_name(policy),
+                opts=self._options,
             )
             found[name] = {"object_store_access_key": user.user, "object_store_secret_key": user.secret_key}
         return found

@@ -54,15 +54,8 @@ def to_s3(rules: Rules) -> dict[str, Any]:
 
 
 def _to_s3(name: str, rule: dict[str, Any]) -> dict[str, Any]:
-    actions = {key: value for key, value in whole(rule).items() if key != "Prefix"}
+    actions = {key: value for key, value in rule.items() if key != "Prefix"}
     return {"ID": name, "Status": "Enabled", "Filter": {"Prefix": rule["Prefix"]}, **actions}
-
-
-def whole(value: Any) -> Any:
-    """``value`` with whole numbers as such: they come through the engine as floats, and S3 takes no others."""
-    if isinstance(value, dict):
-        return {key: whole(item) for key, item in value.items()}
-    return int(value) if isinstance(value, float) else value
 
 
 def from_s3(answer: dict[str, Any]) -> Rules:

@@ -1,4 +1,4 @@
-"""The object store on AWS (``objectStore:target: aws``): what the dynamic resources do elsewhere, by the official provider."""
+"""The object store on AWS (``objectStore:target: aws``): what our own provider does elsewhere, by the official one."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.rustfs.lifecycle import Rules
-from components.rustfs.policies import Document
+from components.rustfs.policy_documents import Document
 
 
 def bucket(

@@ -9,12 +9,14 @@ from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_kubernetes import Provider
+from pulumi_kubernetes import Provider as ClusterProvider
 
 from components.config.model import KubernetesSettings, ValkeyDeploymentSettings, ValkeySettings
-from components.credentials import Credential
 from components.mapping import Mapping
 from components.mapping.backup_names import VALKEY_USER as BACKUP_USER
+from components.resources.credentials import Credential
+from components.resources.provider import Provider
+from components.resources.valkey import ValkeyStreams, ValkeyUsers
 from components.valkey.deployment.arguments import DeploymentArgs, digest
 from components.valkey.deployment.deploy import deploy, namespace
 from components.valkey.deployment.files import configuration
@@ -22,20 +24,19 @@ from components.valkey.deployment.sizing import sizing
 from components.valkey.deployment.users import EXPORTER_USER, NODE_USER, acl_file, exporter_rules, node_rules
 from components.valkey.plan import maintenance_files
 from components.valkey.render import MAINTENANCE_USER, acl_mark, acl_rules, maintenance_rules, render_acl
-from provider.valkey.streams_resource import ValkeyStreams
-from provider.valkey.users_resource import ValkeyUsers
 
 
 @dataclass(frozen=True)
 class ValkeyArgs:
-    """What the component is made from. ``kubernetes_provider`` is None where ``kubernetes.mode`` is none;
-    ``allow_data_loss`` lets streams be deleted with their entries, and volumes with the StatefulSet; ``protect``
-    refuses to delete the namespace; ``backup`` is who reads snapshots, if anybody."""
+    """What the component is made from. ``provider`` serves users, streams and passwords; ``kubernetes_provider`` is
+    None where ``kubernetes.mode`` is none; ``allow_data_loss`` lets streams be deleted with their entries, and volumes
+    with the StatefulSet; ``protect`` refuses to delete the namespace; ``backup`` is who reads snapshots, if anybody."""
 
     mapping: Mapping
     settings: ValkeySettings
     kubernetes: KubernetesSettings
-    kubernetes_provider: Provider | None
+    kubernetes_provider: ClusterProvider | None
+    provider: Provider
     credentials: dict[str, Credential]
     allow_data_loss: bool
     protect: bool
@@ -64,6 +65,7 @@ class Valkey(pulumi.ComponentResource):
     def __init__(self, name: str, args: ValkeyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellaops:valkey:Valkey", name, None, opts)
         self._args = args
+        self._options = pulumi.ResourceOptions(parent=self, provider=args.provider)
         self.namespace = args.kubernetes.namespace
         self._passwords = {user: args.credentials[user].valkey_sha256 for user in args.mapping.users}
         if args.backup is not None:
@@ -78,22 +80,22 @@ class Valkey(pulumi.ComponentResource):
         users = ValkeyUsers(
             "valkey-users",
             users={user: list(acl_rules(mapping, user)) for user in self._passwords},
-            hashes=dict(self._passwords),
-            opts=pulumi.ResourceOptions(parent=self),
+            password_hashes=self._passwords,
+            opts=self._options,
         )
         streams = ValkeyStreams(
             "valkey-streams",
             streams=streams_of(mapping),
             allow_data_loss=self._args.allow_data_loss,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=self._options,
         )
         return [users, streams]
 
-    def _deploy(self, provider: Provider) -> None:
+    def _deploy(self, provider: ClusterProvider) -> None:
         args, mapping = self._args, self._args.mapping
         options, tls = args.deployment, args.settings.tls
         opts = pulumi.ResourceOptions(parent=self, provider=provider)
-        internal = self._internal(opts=pulumi.ResourceOptions(parent=self))
+        internal = self._internal()
         acl = self._acl(internal)
         # Not secret: it cannot be turned back, since each password's hash hides behind all the others.
         mark = pulumi.Output.unsecret(acl).apply(acl_mark)
@@ -132,11 +134,11 @@ class Valkey(pulumi.ComponentResource):
     def _kept(self, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(protect=self._args.protect))
 
-    def _internal(self, opts: pulumi.ResourceOptions) -> dict[str, Credential]:
+    def _internal(self) -> dict[str, Credential]:
         """Passwords of the deployment's own users."""
         options = self._args.deployment
         users = [NODE_USER, MAINTENANCE_USER, *([EXPORTER_USER] if options.exporter else [])]
-        return {user: Credential(user, user=user, rotate=options.rotate, opts=opts) for user in users}
+        return {user: Credential(user, user=user, rotate=options.rotate, opts=self._options) for user in users}
 
     def _acl(self, internal: dict[str, Credential]) -> pulumi.Output[str]:
         """``users.acl`` with hashes only; a secret."""

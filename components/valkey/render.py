@@ -14,17 +14,15 @@ import jinja2
 from components.mapping import Mapping
 from components.mapping.access import KeyAccess
 from components.mapping.backup_names import VALKEY_USER as BACKUP_USER
+from components.valkey.acl import PROBE_USER, checked_sha256, set_user
 from components.valkey.commands import CONNECTION, MAINTENANCE, commands
 
 TEMPLATES = Path(__file__).parents[2] / "valkey-config"
 
-# For health probes: no password, no key, PING alone. A hyphen, so that no module or service can have this name.
-PROBE_USER = "health-probe"
-
 # Reads snapshots as a replica does: everything, by no key.
 BACKUP_RULES = ("resetchannels", "+ping", "+replconf", "+sync")
 
-# For ``components.valkey.maintenance``; no module or service may have this name.
+# For ``pods.valkey_upkeep``; no module or service may have this name.
 MAINTENANCE_USER = "maintenance"
 
 # A hyphen here, too.
@@ -32,7 +30,6 @@ MARK_PREFIX = "acl-mark-"
 
 # What a user may do with a key: read only, write only, or both.
 _PERMISSION = {"read": "%R~", "write": "~", "produce": "%W~", "consume": "~"}
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 
 
@@ -117,11 +114,6 @@ def maintenance_rules(mapping: Mapping) -> tuple[str, ...]:
     return ("resetchannels", *server, f"(%R~* {' '.join(key)})", f"({' '.join([*streams, *stream])})")
 
 
-def set_user(sha256: str, rules: tuple[str, ...]) -> tuple[str, ...]:
-    """The whole argument list of ``ACL SETUSER name``: it replaces whatever the user was. Raises ValueError."""
-    return ("reset", "on", "#" + _checked_sha256(sha256), *rules)
-
-
 def render_acl(mapping: Mapping, passwords: dict[str, str], *, admin: tuple[str, str]) -> str:
     """``users.acl``: every module and service in ``passwords`` (name -> SHA-256 in hex), the admin and the probe.
 
@@ -132,7 +124,7 @@ def render_acl(mapping: Mapping, passwords: dict[str, str], *, admin: tuple[str,
         raise ValueError(f"admin user {name!r} must be letters, digits, _ . - and no module, service, probe or default")
     users = [{"name": user, "rules": set_user(sha, acl_rules(mapping, user))} for user, sha in passwords.items()]
     template = _templates().get_template("users.acl.j2")
-    text = template.render(admin={"name": name, "sha256": _checked_sha256(sha256)}, probe=PROBE_USER, users=users)
+    text = template.render(admin={"name": name, "sha256": checked_sha256(sha256)}, probe=PROBE_USER, users=users)
     return f"{text}user {acl_mark(text)} reset off\n"
 
 
@@ -143,10 +135,3 @@ def acl_mark(acl: str) -> str:
     """
     lines = [line for line in acl.splitlines() if not line.startswith(f"user {MARK_PREFIX}")]
     return MARK_PREFIX + hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-
-
-def _checked_sha256(text: str) -> str:
-    # Not shown: a clear password that took a wrong turn would be.
-    if not _SHA256.fullmatch(text):
-        raise ValueError("a Valkey password must be given as its SHA-256, 64 lower-case hexadecimal digits")
-    return text

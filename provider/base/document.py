@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from provider.base.plugin import Plugin
+from provider.base.plugin import Plugin, ResourceType
 from provider.base.schema import Properties, Property
 
 
@@ -10,11 +10,11 @@ def describe(plugin: Plugin, version: str) -> dict[str, Any]:
     """The package in the form of Pulumi's package schema: resource types with their inputs and outputs."""
     types: dict[str, Any] = {}
     configuration = {name: _property(plugin.name, types, name, item) for name, item in plugin.configuration.items()}
-    resources = {token: _resource(plugin.name, types, item.properties) for token, item in plugin.types.items()}
+    resources = {token: _resource(plugin.name, types, item) for token, item in plugin.types.items()}
     return {
         "name": plugin.name,
         "version": version,
-        "description": f"The part of the {plugin.name} provider that works without a download",
+        "description": plugin.description,
         "config": {"variables": configuration},
         "provider": {"inputProperties": configuration},
         "types": types,
@@ -22,9 +22,11 @@ def describe(plugin: Plugin, version: str) -> dict[str, Any]:
     }
 
 
-def _resource(package: str, types: dict[str, Any], properties: Properties) -> dict[str, Any]:
+def _resource(package: str, types: dict[str, Any], kind: ResourceType) -> dict[str, Any]:
+    properties: Properties = kind.properties
     accepted = {name: item for name, item in properties.items() if not item.output}
     return {
+        "description": kind.description,
         "properties": {name: _property(package, types, name, item) for name, item in properties.items()},
         "inputProperties": {name: _property(package, types, name, item) for name, item in accepted.items()},
         "requiredInputs": sorted(name for name, item in accepted.items() if item.required),
@@ -33,6 +35,8 @@ def _resource(package: str, types: dict[str, Any], properties: Properties) -> di
 
 def _property(package: str, types: dict[str, Any], name: str, item: Property) -> dict[str, Any]:
     described = _type(package, types, name, item)
+    if item.description:
+        described["description"] = item.description
     if item.secret:
         described["secret"] = True
     if item.force_new:
@@ -43,9 +47,13 @@ def _property(package: str, types: dict[str, Any], name: str, item: Property) ->
 def _type(package: str, types: dict[str, Any], name: str, item: Property) -> dict[str, Any]:
     if item.kind in {"list", "set"}:
         return {"type": "array", "items": _type(package, types, name, item.item or Property())}
+    if item.kind == "map":
+        return {"type": "object", "additionalProperties": _type(package, types, name, item.item or Property("object"))}
     if item.kind == "object" and item.fields:
         token = f"{package}:index:{name[0].upper()}{name[1:]}"
         fields = {field: _type(package, types, field, inner) for field, inner in item.fields.items()}
         types[token] = {"type": "object", "properties": fields}
         return {"$ref": f"#/types/{token}"}
-    return {"type": "object" if item.kind == "object" else item.kind}
+    if item.kind == "object":
+        return {"type": "object", "additionalProperties": {"$ref": "pulumi.json#/Any"}}
+    return {"type": item.kind}

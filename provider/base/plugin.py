@@ -1,13 +1,13 @@
-"""The base of every plugin: resource types in Python, served to the engine over gRPC.
+"""The base of every Pulumi plugin here, our own provider and the offline plugins: resource types in Python.
 
-A ``Plugin`` has resource types; a ``ResourceType`` declares its properties and says how to create, read, update and
-delete. Everything that must hold for all of them is here: no server is asked during a preview, secrets stay secret,
-what a program must not say is refused, and an error is one line.
+A ``Plugin`` has resource types; a ``ResourceType`` declares its properties and implements create, read, update and
+delete. What holds for all of them is here: a preview changes nothing, secrets stay secret, properties that are not
+declared are refused, and a diff names each property that differs. ``server`` serves a plugin to the engine.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from provider.base.schema import (
@@ -19,12 +19,10 @@ from provider.base.schema import (
     changes,
     refreshed_inputs,
     with_defaults,
+    without_defaults,
 )
 from provider.base.values import UNKNOWN, Secret, conceal_like, has_unknown, reveal
-
-
-class PluginError(Exception):
-    """What went wrong and what to do, in one line for the user. Never holds a secret."""
+from provider.errors import ProviderError
 
 
 @dataclass(frozen=True)
@@ -60,14 +58,35 @@ class ResourceType(ABC):
 
     token: str
     properties: Properties
+    description = ""
     # Whether the engine deletes the old one first when it must replace it.
     delete_before_replace = False
     # Whether a missing name is made from the resource's name.
     autoname = False
+    # Whether the inputs in the state name the defaults among them, as those of the official plugins do.
+    marks_defaults = True
 
-    def validate(self, inputs: Mapping[str, Any]) -> Iterator[Failure]:
-        """What types cannot say. Only properties that are known during a preview are there."""
+    def complete(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Inputs that follow from the program's, such as checksums of files. ``inputs`` holds only what is known."""
+        return {}
+
+    def validate(self, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Failure]:
+        """Failures beyond wrong types. ``inputs`` holds only properties that are known during a preview; ``old``
+        holds the inputs of the last ``up``, none for a new resource."""
         yield from ()
+
+    def drift(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[Change]:
+        """Changes besides those of the inputs, such as an output that shows that the store was changed by hand."""
+        yield from ()
+
+    def planned(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Outputs that a preview knows in advance, or ``UNKNOWN`` for one that an update will renew. ``state`` is None
+        for a new resource; values may be ``UNKNOWN``."""
+        return {}
+
+    def deletes_before_replace(self, replaces: Iterable[str]) -> bool:
+        """Whether to delete the old one first when the properties ``replaces`` need a new one."""
+        return self.delete_before_replace
 
     @abstractmethod
     def create(self, inputs: dict[str, Any]) -> Found: ...
@@ -90,21 +109,24 @@ class ResourceType(ABC):
     ) -> tuple[dict[str, Any], list[Failure]]:
         checker = Checker(self.properties)
         inputs = checker.check(given, reveal(old), name if self.autoname else "", seed)
+        if not self.marks_defaults:
+            inputs = without_defaults(inputs)
         if not checker.failures:
-            known = {key: value for key, value in plain(inputs).items() if not has_unknown(value)}
-            checker.failures.extend(self.validate(known))
+            inputs |= self.complete(_known(inputs))
+            checker.failures.extend(self.validate(_known(inputs), plain(old)))
         return inputs, checker.failures
 
     def plan(self, state: Mapping[str, Any], inputs: Mapping[str, Any], ignore: Iterable[str]) -> Plan:
-        ignored = set(ignore)
+        ignored, old, new = set(ignore), plain(state), plain(inputs)
         found = [
             change
-            for change in changes(self.properties, plain(state), plain(inputs))
+            for change in (*changes(self.properties, old, new), *self.drift(old, new))
             if change.path not in ignored and _top(change.path) not in ignored
         ]
         # Two of the same name cannot stand side by side.
         same_name = self.autoname and "name" not in inputs.get(DEFAULTS, []) and state.get("name") == inputs.get("name")
-        return Plan(found, self.delete_before_replace or same_name)
+        plan = Plan(found, delete_before_replace=same_name)
+        return replace(plan, delete_before_replace=same_name or self.deletes_before_replace(plan.replaces))
 
     def preview(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The outputs as far as they are known before anything is done."""
@@ -112,13 +134,17 @@ class ResourceType(ABC):
         for name, property_ in self.properties.items():
             if (property_.computed or property_.output) and outputs.get(name) is None:
                 outputs[name] = UNKNOWN if state is None else state.get(name)
-        return outputs
+        outputs |= self.planned(plain(inputs), None if state is None else plain(state))
+        return self.conceal(outputs, {**(state or {}), **inputs})
 
     def conceal(self, outputs: Mapping[str, Any], examples: Mapping[str, Any]) -> dict[str, Any]:
         """Outputs with secret marks: declared ones, and those whose input or earlier state was secret."""
         return {
             name: Secret(value)
-            if value is not None and name in self.properties and self.properties[name].secret
+            if value is not None
+            and not isinstance(value, Secret)
+            and name in self.properties
+            and self.properties[name].secret
             else conceal_like(value, examples.get(name))
             for name, value in outputs.items()
         }
@@ -127,7 +153,12 @@ class ResourceType(ABC):
         """The inputs that go with what was read; ``old_inputs`` is empty for an import."""
         if old_inputs:
             return refreshed_inputs(self.properties, old_inputs, outputs)
-        return with_defaults(self.properties, outputs)
+        inputs = with_defaults(self.properties, outputs)
+        return inputs if self.marks_defaults else without_defaults(inputs)
+
+
+def _known(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in plain(inputs).items() if not has_unknown(value)}
 
 
 def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,11 +174,21 @@ def _plain(value: Any) -> Any:
 
 @dataclass
 class Plugin(ABC):
-    """A provider: its name, its configuration and its resource types."""
+    """A provider: its name, its configuration and its resource types.
+
+    ``title`` is how messages call it, like "offline postgresql plugin"; ``hint`` ends the message for a type that it
+    does not have.
+    """
 
     name: str
     configuration: Properties
     types: dict[str, ResourceType] = field(default_factory=dict)
+    title: str = ""
+    description: str = ""
+    hint: str = ""
+
+    def __post_init__(self) -> None:
+        self.title = self.title or f"{self.name} provider"
 
     @abstractmethod
     def configure(self, configuration: dict[str, Any]) -> None:
@@ -161,7 +202,4 @@ class Plugin(ABC):
             return self.types[token]
         except KeyError:
             known = ", ".join(sorted(self.types))
-            raise PluginError(
-                f"the offline {self.name} plugin does not have {token} (it has {known}); "
-                f"use the official plugin for it: STELLAOPS_PLUGINS=official"
-            ) from None
+            raise ProviderError(f"the {self.title} does not have {token} (it has {known}){self.hint}") from None

@@ -15,11 +15,13 @@ from typing import Any
 _PACKAGES = ("pulumi", "pulumi.runtime", "pulumi.runtime.proto")
 
 
-def _load() -> tuple[Any, Any, Any]:
-    names = [f"{_PACKAGES[-1]}.{name}" for name in ("provider_pb2", "provider_pb2_grpc", "plugin_pb2")]
+_MODULES = ("provider_pb2", "provider_pb2_grpc", "plugin_pb2", "engine_pb2", "engine_pb2_grpc")
+
+
+def _load() -> list[Any]:
+    names = [f"{_PACKAGES[-1]}.{name}" for name in _MODULES]
     if "pulumi" in sys.modules:
-        messages, services, plugin = (importlib.import_module(name) for name in names)
-        return messages, services, plugin
+        return [importlib.import_module(name) for name in names]
     spec = importlib.util.find_spec("pulumi")
     if spec is None or spec.origin is None:
         raise ImportError("the Python package pulumi is not installed")
@@ -29,12 +31,11 @@ def _load() -> tuple[Any, Any, Any]:
         stand_in.__path__ = [str(root.joinpath(*package.split(".")))]
         sys.modules[package] = stand_in
     try:
-        messages, services, plugin = (importlib.import_module(name) for name in names)
+        return [importlib.import_module(name) for name in names]
     finally:
         # A later ``import pulumi`` must get the real thing.
         for name in [name for name in sys.modules if name == "pulumi" or name.startswith("pulumi.")]:
             del sys.modules[name]
-    return messages, services, plugin
 
 
-messages, services, plugin_messages = _load()
+messages, services, plugin_messages, engine_messages, engine_services = _load()

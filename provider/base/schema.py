@@ -6,6 +6,7 @@ plugins keep them: defaults filled in, their names under ``__defaults``.
 
 import difflib
 import hashlib
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,18 +17,34 @@ from provider.base.values import Secret, Unknown, reveal
 DEFAULTS = "__defaults"
 AUTONAME_LENGTH = 7  # hexadecimal digits, as the official plugins append
 
-# "object": with ``fields``, or any where it has none.
-Kind = Literal["string", "integer", "boolean", "list", "set", "object"]
+# "object": the ``fields`` that it declares, or anything where it declares none. "map": free names, values as ``item``.
+Kind = Literal["string", "integer", "boolean", "list", "set", "map", "object"]
 
-_ZERO: dict[Kind, Any] = {"string": "", "integer": 0, "boolean": False, "list": [], "set": [], "object": {}}
-_PYTHON: dict[Kind, type] = {"string": str, "integer": int, "boolean": bool, "list": list, "set": list, "object": dict}
+_ZERO: dict[Kind, Any] = {
+    "string": "",
+    "integer": 0,
+    "boolean": False,
+    "list": [],
+    "set": [],
+    "map": {},
+    "object": {},
+}
+_PYTHON: dict[Kind, type] = {
+    "string": str,
+    "integer": int,
+    "boolean": bool,
+    "list": list,
+    "set": list,
+    "map": dict,
+    "object": dict,
+}
 
 
 @dataclass(frozen=True)
 class Property:
-    """One property. ``computed``: the store fills it in where the program says nothing. ``output``: never an input.
-    ``force_new``: a change replaces the resource. ``item``: what a list or set holds. ``unsupported``: known to the
-    official plugin, refused here, with the reason."""
+    """One property. ``computed``: the provider or the store fills it in where the program does not. ``output``: never
+    an input. ``force_new``: a change replaces the resource. ``item``: what a list, set or map holds. ``unsupported``:
+    the official plugin has it and this one refuses it, with the reason. ``description``: for the schema document."""
 
     kind: Kind = "string"
     required: bool = False
@@ -41,6 +58,7 @@ class Property:
     item: "Property | None" = None
     fields: Mapping[str, "Property"] = field(default_factory=dict)
     unsupported: str = ""
+    description: str = ""
 
     def normal(self, value: Any) -> Any:
         """A form in which equal values compare equal: nothing is the type's zero, a set has no order."""
@@ -48,6 +66,8 @@ class Property:
             return _ZERO[self.kind]
         if self.kind == "set" and isinstance(value, list):
             return sorted(map(repr, value))
+        if self.kind == "map" and self.item is not None and isinstance(value, Mapping):
+            return {name: self.item.normal(item) for name, item in value.items()}
         if self.kind == "object" and self.fields and isinstance(value, Mapping):
             return {name: property_.normal(value.get(name)) for name, property_ in self.fields.items()}
         if self.kind == "list" and isinstance(value, list) and self.item is not None:
@@ -59,8 +79,16 @@ Properties = Mapping[str, Property]
 
 
 def strings(kind: Kind, **options: Any) -> Property:
-    """A list or set of strings."""
+    """A list, set or map of strings."""
     return Property(kind, item=Property(), **options)
+
+
+def step(path: str, name: str) -> str:
+    """The path of ``name`` below ``path``, in the form in which the engine reads it: ``a.b``, or ``a["b.c"]``."""
+    if re.fullmatch(r"[A-Za-z_$][A-Za-z0-9_$]*", name):
+        return f"{path}.{name}" if path else name
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{path}["{escaped}"]'
 
 
 @dataclass(frozen=True)
@@ -129,6 +157,8 @@ class Checker:
             return value
         if property_.kind == "object":
             return self._object(f"{at}.", property_.fields, value) if property_.fields else value
+        if property_.kind == "map" and property_.item is not None:
+            return {name: self._value(step(at, name), property_.item, item) for name, item in value.items()}
         if property_.kind in {"list", "set"} and property_.item is not None:
             return [self._value(f"{at}[{index}]", property_.item, item) for index, item in enumerate(value)]
         if property_.choices and value not in property_.choices:
@@ -175,11 +205,20 @@ def with_defaults(properties: Properties, outputs: Mapping[str, Any]) -> dict[st
             defaults.append(name)
         elif value == _ZERO[property_.kind] and not property_.required:
             continue
-        if property_.kind == "object":
+        if property_.kind == "object" and property_.fields:
             value = with_defaults(property_.fields, value)
         inputs[name] = Secret(value) if property_.secret else value
     inputs[DEFAULTS] = sorted(defaults)
     return inputs
+
+
+def without_defaults(value: Any) -> Any:
+    """``value`` without the names of its defaults, at any depth."""
+    if isinstance(value, Secret):
+        return Secret(without_defaults(value.value))
+    if isinstance(value, Mapping):
+        return {name: without_defaults(item) for name, item in value.items() if name != DEFAULTS}
+    return [without_defaults(item) for item in value] if isinstance(value, list) else value
 
 
 def refreshed_inputs(properties: Properties, old: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -193,7 +232,7 @@ def refreshed_inputs(properties: Properties, old: Mapping[str, Any], outputs: Ma
         now = reveal(outputs.get(name))
         if property_.normal(reveal(before)) == property_.normal(now):
             inputs[name] = before
-        elif property_.kind == "object" and isinstance(reveal(before), Mapping) and isinstance(now, Mapping):
+        elif property_.fields and isinstance(reveal(before), Mapping) and isinstance(now, Mapping):
             inputs[name] = refreshed_inputs(property_.fields, reveal(before), now)
         else:
             inputs[name] = Secret(now) if isinstance(before, Secret) or property_.secret else now
@@ -208,13 +247,26 @@ def changes(
         before, after = old.get(name), new.get(name)
         if property_.output or property_.unsupported or (after is None and property_.computed):
             continue
-        if isinstance(after, Unknown) or _holds_unknown(after):
-            yield Change(f"{path}{name}", "update" if before is not None else "add", property_.force_new)
-        elif property_.kind == "object" and isinstance(before, Mapping) and isinstance(after, Mapping):
-            for change in changes(property_.fields, before, after, f"{path}{name}."):
-                yield Change(change.path, change.kind, change.replace or property_.force_new)
-        elif property_.normal(before) != property_.normal(after):
-            yield Change(f"{path}{name}", _kind(property_, before, after), property_.force_new)
+        yield from _changes_of(property_, f"{path}{name}", before, after, property_.force_new)
+
+
+def _changes_of(property_: Property, path: str, before: Any, after: Any, replace: bool) -> Iterator["Change"]:
+    """The changes of one value: one for each field or name where both sides have them, else one for the whole."""
+    both = isinstance(before, Mapping) and isinstance(after, Mapping)
+    if isinstance(after, Unknown) or _holds_unknown(after):
+        yield Change(path, "update" if before is not None else "add", replace)
+    elif both and property_.kind == "map":
+        item = property_.item or Property("object")
+        for name in [*before, *(name for name in after if name not in before)]:
+            if name not in after or name not in before:
+                yield Change(step(path, name), "delete" if name in before else "add", replace)
+            else:
+                yield from _changes_of(item, step(path, name), before[name], after[name], replace)
+    elif both and property_.kind == "object" and property_.fields:
+        for change in changes(property_.fields, before, after, f"{path}."):
+            yield Change(change.path, change.kind, change.replace or replace)
+    elif property_.normal(before) != property_.normal(after):
+        yield Change(path, _kind(property_, before, after), replace)
 
 
 @dataclass(frozen=True)

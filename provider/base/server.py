@@ -1,6 +1,6 @@
 """Serves a ``Plugin`` to the engine: ``pulumirpc.ResourceProvider`` over gRPC, one thread a request.
 
-An expected failure reaches the user as its one line; any other as one line that names the log with the traceback.
+An expected failure reaches the user as its text; any other as one line that names the log with the traceback.
 """
 
 # ruff: noqa: N802 - the protocol names its methods
@@ -20,12 +20,13 @@ from typing import Any
 import grpc
 from google.protobuf import empty_pb2
 
-from provider.base import configuration
+from provider.base import configuration, log
 from provider.base.document import describe
-from provider.base.plugin import Found, Plan, Plugin, PluginError, ResourceType, plain
+from provider.base.plugin import Found, Plan, Plugin, ResourceType, plain
 from provider.base.protocol import messages, plugin_messages, services
 from provider.base.schema import Failure
 from provider.base.values import decode, encode, has_unknown
+from provider.errors import ProviderError
 
 WORKERS = 32  # above the engine's usual parallelism; a plugin's own pool limits what reaches the server
 MESSAGE_BYTES = 400 * 1024 * 1024  # the engine's own limit
@@ -45,10 +46,11 @@ _KINDS = {
 def _reported(method: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
     @functools.wraps(method)
     def wrapper(self: "Servicer", request: Any, context: Any) -> Any:
+        log.current_urn.set(getattr(request, "urn", ""))
         try:
             return method(self, request, context)
-        except PluginError as error:
-            text = " ".join(str(error).split())
+        except ProviderError as error:
+            text = str(error).strip()
         except Exception as error:
             text = self.log_fault(error)
         return context.abort(grpc.StatusCode.UNKNOWN, text)
@@ -73,23 +75,22 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
         self._cancelled = threading.Event()
 
     def log_fault(self, error: Exception) -> str:
-        """Keep the traceback of a fault of the plugin itself, and say in one line where."""
-        log = (
-            Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi") / "logs" / f"offline-{self._plugin.name}.log"
-        )
-        where = f"; details in {log}"
+        """Append the traceback of a fault of the plugin itself to its log; returns one line that names the log."""
+        home = os.environ.get("PULUMI_HOME") or Path("~/.pulumi").expanduser()
+        path = Path(home) / "logs" / f"{self._plugin.title.replace(' ', '-')}.log"
+        where = f"; details in {path}"
         try:
-            log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-            if log.exists() and log.stat().st_size > LOG_BYTES:
+            if path.exists() and path.stat().st_size > LOG_BYTES:
                 flags |= os.O_TRUNC
-            with os.fdopen(os.open(log, flags, 0o600), "a", encoding="utf-8") as file:
+            with os.fdopen(os.open(path, flags, 0o600), "a", encoding="utf-8") as file:
                 stack = "".join(traceback.format_exception(error))
                 file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {self._version}\n{stack}\n")
-        except OSError:
+        except (OSError, RuntimeError):  # RuntimeError: there is no home directory
             where = ""
         text = " ".join(str(error).split())
-        return f"internal error in the offline {self._plugin.name} plugin: {type(error).__name__}: {text}{where}"
+        return f"internal error in the {self._plugin.title}: {type(error).__name__}: {text}{where}"
 
     # Life of the process
 
@@ -97,9 +98,12 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
         return plugin_messages.PluginInfo(version=self._version)
 
     def Handshake(self, request: Any, context: Any) -> Any:
+        if request.engine_address:
+            log.engine.connect(request.engine_address)
         return messages.ProviderHandshakeResponse(accept_secrets=True)
 
     def Attach(self, request: Any, context: Any) -> Any:
+        log.engine.connect(request.address)
         return empty_pb2.Empty()
 
     @_reported
@@ -139,7 +143,7 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
     def Configure(self, request: Any, context: Any) -> Any:
         values, failures = configuration.parse(self._plugin.configuration, decode(request.args))
         if failures:
-            raise PluginError(
+            raise ProviderError(
                 "; ".join(f"provider {self._plugin.name}: {item.property}: {item.reason}" for item in failures)
             )
         self._plugin.configure(values)
@@ -198,8 +202,8 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
 
     @_reported
     def Invoke(self, request: Any, context: Any) -> Any:
-        raise PluginError(
-            f"the offline {self._plugin.name} plugin has no functions; {request.tok} needs the official one"
+        raise ProviderError(
+            f"the {self._plugin.title} has no functions, so there is no {request.tok}{self._plugin.hint}"
         )
 
     def _type(self, request: Any) -> ResourceType:
@@ -207,7 +211,7 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
 
     def _stop_if_cancelled(self) -> None:
         if self._cancelled.is_set():
-            raise PluginError("cancelled")
+            raise ProviderError("cancelled")
 
     def _outputs(self, type_: ResourceType, found: Found, examples: Mapping[str, Any]) -> Any:
         return encode(type_.conceal({"id": found.id, **found.outputs}, examples))
@@ -215,7 +219,7 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
 
 def _known(inputs: dict[str, Any]) -> dict[str, Any]:
     if has_unknown(inputs):
-        raise PluginError("a property is still unknown; the engine should not have asked")
+        raise ProviderError("a property is still unknown; the engine should not have asked")
     return plain(inputs)
 
 
@@ -238,8 +242,13 @@ def _diff_response(plan: Plan) -> Any:
 
 
 def serve(plugin: Plugin, version: str) -> None:
-    """Listen on a free loopback port, say which on standard output, and run until the engine goes."""
-    parent = os.getppid()  # asked before anybody knows of us
+    """Listen on a free loopback port, print it, and run until the engine ends.
+
+    The engine gives its own address as the only argument.
+    """
+    parent = os.getppid()  # before the engine can know of this process
+    if len(sys.argv) > 1:
+        log.engine.connect(sys.argv[1])
     options = [("grpc.max_receive_message_length", MESSAGE_BYTES), ("grpc.max_send_message_length", MESSAGE_BYTES)]
     server = grpc.server(ThreadPoolExecutor(max_workers=WORKERS), options=options)
     services.add_ResourceProviderServicer_to_server(Servicer(plugin, version), server)
@@ -255,12 +264,12 @@ def serve(plugin: Plugin, version: str) -> None:
 
 
 def _end_with_parent(parent: int) -> None:
-    """A killed engine cannot tell its plugins to end."""
+    """End this process when its parent ended: a killed engine stops no plugin."""
     while os.getppid() == parent:
         time.sleep(PARENT_POLL_SECONDS)
     os._exit(1)
 
 
 def main(plugin: Plugin) -> None:
-    """What a plugin's launcher runs. The version is the SDK's that the launcher was installed for."""
+    """Entry point of an offline plugin's launcher, which sets the version of the SDK that it was installed for."""
     serve(plugin, os.environ.get("STELLAOPS_PLUGIN_VERSION", "0.0.0"))

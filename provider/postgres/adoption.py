@@ -11,14 +11,16 @@ from psycopg import sql
 
 from components.mapping.access import VERSION_TABLE
 from components.mapping.model import Table
-from provider.postgres.history import Applied, create_version_table, read_applied, record, short, version_table_owner
+from provider.postgres.applied import Applied, short
+from provider.postgres.history import create_version_table, read_applied, record, version_table_owner
 from provider.postgres.migration_files import Migration, discover, render_all
 from provider.postgres.migrations import alone, silent
 from provider.postgres.ownership import owner_statements, ownership_problems
 from provider.postgres.problems import MigrationError, Problem
 from provider.postgres.running import in_transaction
-from provider.postgres.session import Connection, Limits, Log, Target, make_able_to_act_as
+from provider.postgres.session import Connection, Limits, Log, make_able_to_act_as
 from provider.postgres.tables import table_problems
+from provider.postgres.target import Target
 
 
 def baseline(

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from provider.postgres.problems import MigrationError, Problem
-from provider.postgres.session import Connection, Target
+from provider.postgres.session import Connection
+from provider.postgres.target import Target
 
 FUNCTION = "refuse_change"
 ROW_TRIGGER = "append_only_row"
@@ -130,6 +131,12 @@ def reconcile(connection: Connection, target: Target, entries: Collection[str], 
             connection.execute(sql.SQL("DROP TRIGGER {} ON {}").format(sql.Identifier(trigger.name), relation))
             done.append(f"dropped trigger {trigger.name} on {schema}.{trigger.table}: it is not append-only any more")
     return done
+
+
+def guarded_tables(connection: Connection, schema: str) -> list[str]:
+    """The tables that have both triggers, sorted."""
+    found = _good(connection, schema)
+    return sorted({table for table, _ in found if {(table, ROW_TRIGGER), (table, TRUNCATE_TRIGGER)} <= found})
 
 
 def _good(connection: Connection, schema: str) -> set[tuple[str, str]]:

@@ -8,7 +8,8 @@ from collections.abc import Collection
 from provider.postgres import append_only as triggers
 from provider.postgres import public_access, row_security
 from provider.postgres.row_security import Isolation
-from provider.postgres.session import Connection, Target
+from provider.postgres.session import Connection
+from provider.postgres.target import Target
 
 
 def reconcile(

@@ -1,80 +1,86 @@
-"""``Inventory``: which logins and schemas the stack answers for, so that a preview says who goes, and what is kept.
+"""``Inventory``: the logins and schemas that the stack manages, so that a preview shows who goes and what is kept.
 
 A login that leaves the mapping is disabled and its sessions are ended when this resource is updated; the engine drops
-roles after all updates, so nobody is at work as a role that is being dropped. Schemas are only told of here: the
-schema resource itself keeps or drops its tables.
+roles after all updates, so nobody is at work as a role that is being dropped. Schemas are only listed here: the schema
+resource itself keeps or drops its tables.
 """
 
 import time
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-import pulumi
-from psycopg import sql
-from pulumi.dynamic import (
-    CheckFailure,
-    CheckResult,
-    ConfigureRequest,
-    CreateResult,
-    DiffResult,
-    Resource,
-    ResourceProvider,
-    UpdateResult,
-)
+from components.postgres.fates import KEPT
+from provider.base import log
+from provider.base.plugin import Found
+from provider.base.schema import Failure, Properties, step, strings
+from provider.errors import ProviderError
+from provider.kind import Kind
+from provider.postgres.server import MissingDatabaseError
 
-from provider.errors import ProviderError, report_in_one_line
-from provider.postgres.server import MissingDatabaseError, Server
-from provider.postgres.session import Connection
+if TYPE_CHECKING:
+    from provider.postgres.session import Connection
 
-KEPT = "kept with its tables when it leaves the mapping, as the admin's"
-DROPPED = "dropped with its tables when it leaves the mapping"
 SESSIONS_END_SECONDS = 30
 _POLL_SECONDS = 0.1
-_INPUTS = ("logins", "schemas", "drop_schemas")
+
+PROPERTIES: Properties = {
+    "logins": strings("map", required=True, description="Login to the display name of its module"),
+    "schemas": strings("map", required=True, description="Schema to what happens when it leaves the mapping"),
+    "dropSchemas": strings(
+        "list", description="Schemas that may be dropped with their tables, as in the stack's config"
+    ),
+}
 
 
-class InventoryProvider(ResourceProvider):
-    """Retires logins. Class and module are importable, so that state holds a reference and no code."""
+class Inventory(Kind):
+    """Retires logins. The id is ``<database>.inventory``, also for an import."""
 
-    serialize_as_secret_always = False
-    _server: Server
+    token = "stellaops:postgres:Inventory"  # noqa: S105 - a type
+    description = "The logins and schemas that the stack manages. Import id: DATABASE.inventory"
+    properties = PROPERTIES
 
-    def configure(self, req: ConfigureRequest) -> None:
-        report_in_one_line()
-        self._server = Server.configured(req)
+    def validate(self, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Failure]:
+        """A schema that the last ``up`` kept stays: naming it in dropSchemas in the run in which it leaves is too late."""
+        if "schemas" not in inputs:
+            return
+        named, schemas = inputs.get("dropSchemas") or [], inputs["schemas"]
+        for schema, fate in (old.get("schemas") or {}).items():
+            if schema not in schemas and fate == KEPT and ("*" in named or schema in named):
+                yield Failure(
+                    step("schemas", schema),
+                    f"schema {schema} leaves the mapping and is named in dropSchemas at once, but the last up was told "
+                    f"to keep it; put it back into the mapping, run up, and then take it out; or keep it: take it out "
+                    f"of dropSchemas",
+                )
 
-    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """A schema that the last ``up`` was told to keep is kept; naming it in the same breath comes too late."""
-        named = news["drop_schemas"]
-        failures = [
-            CheckFailure(
-                "drop_schemas",
-                f"schema {schema} leaves the mapping and is named in dropSchemas at once, but the last up was told to "
-                f"keep it; put it back into the mapping, run up, and then take it out; or keep it: take it out of "
-                f"dropSchemas",
-            )
-            for schema, fate in (_olds.get("schemas") or {}).items()
-            if schema not in news["schemas"] and fate == KEPT and ("*" in named or schema in named)
-        ]
-        return CheckResult(news, failures)
+    def create(self, inputs: dict[str, Any]) -> Found:
+        return Found(f"{self._connections.postgres.database}.inventory", inputs)
 
-    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        return DiffResult(changes=any(_olds.get(key) != _news[key] for key in _INPUTS), replaces=[])
+    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+        """The state itself; for an import, what the database has."""
+        if state:
+            return Found(id_, {name: state.get(name) for name in PROPERTIES})
+        server = self._connections.postgres
+        if id_ != f"{server.database}.inventory":
+            raise ProviderError(f"{id_!r} is not the id of an inventory; it is {server.database}.inventory")
+        try:
+            with server.connected() as connection:
+                return Found(id_, _imported(connection, server.database))
+        except MissingDatabaseError:
+            return None
 
-    def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult(f"{self._server.database}.inventory", _outs(props))
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+        self._retire(sorted(set(state["logins"]) - set(inputs["logins"])))
+        return Found(id_, inputs)
 
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        self._retire(sorted(set(_olds["logins"]) - set(_news["logins"])))
-        return UpdateResult(_outs(_news))
-
-    def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        self._retire(sorted(_props["logins"]))
+    def delete(self, id_: str, state: dict[str, Any]) -> None:
+        self._retire(sorted(state["logins"]))
 
     def _retire(self, logins: list[str]) -> None:
         if not logins:
             return
         try:
-            with self._server.connected() as connection:
+            with self._connections.postgres.connected() as connection:
                 for login in logins:
                     retire(connection, login)
         except MissingDatabaseError:
@@ -82,13 +88,39 @@ class InventoryProvider(ResourceProvider):
             return
 
 
-def retire(connection: Connection, login: str) -> None:
+def _imported(connection: "Connection", database: str) -> dict[str, Any]:
+    """The logins that may connect to the database, and the schemas whose owner is a role of this stack.
+
+    Display names are not in the database, so a login stands for itself; every schema counts as kept.
+    """
+    from components.mapping.roles import BackupRole, ConnectRole, owner
+
+    logins = connection.execute(
+        """SELECT login.rolname FROM pg_catalog.pg_auth_members member
+           JOIN pg_catalog.pg_roles login ON login.oid = member.member
+           JOIN pg_catalog.pg_roles granted ON granted.oid = member.roleid
+           WHERE granted.rolname = %s AND login.rolcanlogin AND login.rolname NOT IN (%s, CURRENT_USER) ORDER BY 1""",
+        (ConnectRole(database).name, BackupRole(database).name),
+    ).fetchall()
+    schemas = connection.execute(
+        "SELECT nspname, pg_catalog.pg_get_userbyid(nspowner) FROM pg_catalog.pg_namespace ORDER BY 1"
+    ).fetchall()
+    return {
+        "logins": {str(name): str(name) for (name,) in logins},
+        "schemas": {str(name): KEPT for name, role in schemas if role == owner(str(name))},
+        "dropSchemas": [],
+    }
+
+
+def retire(connection: "Connection", login: str) -> None:
     """Let nobody log in as ``login`` any more, and end its sessions. A login that is gone is no error.
 
     Raises ``ProviderError`` when a session does not end in ``SESSIONS_END_SECONDS``.
     """
     if connection.execute("SELECT FROM pg_catalog.pg_roles WHERE rolname = %s", (login,)).fetchone() is None:
         return
+    from psycopg import sql
+
     connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(login)))
     deadline = time.monotonic() + SESSIONS_END_SECONDS
     may_end = False
@@ -96,7 +128,7 @@ def retire(connection: Connection, login: str) -> None:
         if not may_end:
             _make_able_to_end_sessions(connection, login)
             may_end = True
-            print(f"{login}: disabled; ending {len(sessions)} session(s)", flush=True)
+            log.info(f"{login}: disabled; ending {len(sessions)} session(s)")
         if time.monotonic() > deadline:
             raise ProviderError(
                 f"{len(sessions)} session(s) of {login} did not end within {SESSIONS_END_SECONDS} s; see "
@@ -107,35 +139,16 @@ def retire(connection: Connection, login: str) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _sessions(connection: Connection, login: str) -> list[int]:
+def _sessions(connection: "Connection", login: str) -> list[int]:
     rows = connection.execute("SELECT pid FROM pg_catalog.pg_stat_activity WHERE usename = %s", (login,)).fetchall()
     return [int(row[0]) for row in rows]
 
 
-def _make_able_to_end_sessions(connection: Connection, login: str) -> None:
+def _make_able_to_end_sessions(connection: "Connection", login: str) -> None:
     """An admin without SUPERUSER may end the sessions of roles whose privileges it has; this one is about to go."""
     row = connection.execute("SELECT pg_catalog.pg_has_role(%s, 'USAGE')", (login,)).fetchone()
     if not (row and row[0]):
+        from psycopg import sql
+
         grant = sql.SQL("GRANT {} TO CURRENT_USER WITH INHERIT TRUE, SET FALSE")
         connection.execute(grant.format(sql.Identifier(login)))
-
-
-class Inventory(Resource, module="storage", name="PostgresInventory"):
-    """``logins``: module -> its display name. ``schemas``: schema -> ``KEPT`` or ``DROPPED``. ``drop_schemas``: as the
-    stack's config names them. Make it depend on the logins' roles, so that a destroy ends their sessions first."""
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        logins: dict[str, str],
-        schemas: dict[str, str],
-        drop_schemas: list[str],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        props = {"logins": logins, "schemas": schemas, "drop_schemas": drop_schemas}
-        super().__init__(InventoryProvider(), name, props, opts)
-
-
-def _outs(props: dict[str, Any]) -> dict[str, Any]:
-    return {key: props[key] for key in _INPUTS}

@@ -14,7 +14,6 @@ import jinja2
 from provider.postgres.problems import MigrationError, Problem
 from provider.postgres.statements import IF_NOT_EXISTS, Statement, split
 
-SQL_DIRECTORY = Path("sql")
 SUFFIX = ".sql.j2"
 _NAME = re.compile(r"(?P<version>[0-9]{4})_(?P<words>[a-z0-9]+(?:_[a-z0-9]+)*)\.sql\.j2")
 

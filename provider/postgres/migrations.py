@@ -14,7 +14,8 @@ import psycopg
 
 from components.mapping.model import Table
 from provider.postgres import guards
-from provider.postgres.history import Applied, compare, create_version_table, has_schema, read_applied
+from provider.postgres.applied import Applied, compare
+from provider.postgres.history import create_version_table, has_schema, read_applied
 from provider.postgres.migration_files import Script, discover, render_all
 from provider.postgres.ownership import ownership_problems
 from provider.postgres.problems import MigrationError, Problem, error_text
@@ -24,13 +25,13 @@ from provider.postgres.session import (
     Connection,
     Limits,
     Log,
-    Target,
     make_able_to_act_as,
     may_act_as,
     prepare_connection,
     run_lock,
 )
 from provider.postgres.tables import table_problems
+from provider.postgres.target import Target
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ and out of control for the owner.
 from psycopg import sql
 
 from provider.postgres.problems import Problem
-from provider.postgres.session import Connection, Target
+from provider.postgres.session import Connection
+from provider.postgres.target import Target
 
 # catalog, owner, namespace, what to leave out: indexes and toast tables, row types and array types follow their table.
 _CATALOGS = (

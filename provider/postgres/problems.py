@@ -1,9 +1,10 @@
 """What is wrong with a migration, said in one line each: where, what, and what to do."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import psycopg
-from psycopg import errors
+if TYPE_CHECKING:
+    import psycopg
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,10 @@ class MigrationError(Exception):
         self.problems = problems
 
 
-def error_text(error: psycopg.Error) -> str:
+def error_text(error: "psycopg.Error") -> str:
     """What the server, or the client library, says, in one line."""
+    from psycopg import errors
+
     diag = error.diag
     if diag.message_primary is None:
         return " ".join(str(error).split())

@@ -6,7 +6,8 @@ Default privileges see to functions that are made from now on; this sees to what
 from psycopg import sql
 
 from provider.postgres.problems import MigrationError, Problem
-from provider.postgres.session import Connection, Target
+from provider.postgres.session import Connection
+from provider.postgres.target import Target
 
 # Kind, as REVOKE names it; name as SQL needs it; privilege. Of what the owner owns: the rest is said by ``ownership``.
 # Row types are out of reach without their table.

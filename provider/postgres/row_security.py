@@ -13,7 +13,8 @@ from psycopg import sql
 
 from components.mapping.access import TENANT_COLUMN, TENANT_TYPE, TenantRule
 from provider.postgres.append_only import is_pattern, wanted_tables
-from provider.postgres.session import Connection, Target
+from provider.postgres.session import Connection
+from provider.postgres.target import Target
 
 SETTING = "app.tenant_id"
 POLICY = "tenant_isolation"

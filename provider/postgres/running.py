@@ -16,8 +16,9 @@ from psycopg import errors, sql
 from provider.postgres.history import record
 from provider.postgres.migration_files import Script
 from provider.postgres.problems import MigrationError, Problem, error_text
-from provider.postgres.session import Connection, Limits, Log, Target, as_owner, retried
+from provider.postgres.session import Connection, Limits, Log, as_owner, retried
 from provider.postgres.statements import Statement
+from provider.postgres.target import Target
 
 Result = TypeVar("Result")
 

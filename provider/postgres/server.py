@@ -1,16 +1,18 @@
-"""Where PostgreSQL is, for what connects by itself: the migration resource and the day-two commands."""
+"""Connections to PostgreSQL, for the resources of our own provider and the day-two commands."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import psycopg
-from pulumi.dynamic import ConfigureRequest
-
-from provider.dynamic_config import number, setting
 from provider.errors import ProviderError
 from provider.postgres.problems import MigrationError, error_text
-from provider.postgres.session import Connection
+
+# psycopg is imported where a connection is opened: a preview opens none and would pay 0.2 s for it.
+if TYPE_CHECKING:
+    import psycopg
+
+    from provider.postgres.session import Connection
 
 CONNECT_TIMEOUT_SECONDS = 10
 LOGIN_FAILED = "password authentication failed"
@@ -22,7 +24,7 @@ class MissingDatabaseError(ProviderError):
 
 @dataclass(frozen=True)
 class Server:
-    """How to reach the database; from stack config, never from a resource's inputs."""
+    """How to reach the database: configuration of the provider, never a resource's inputs."""
 
     host: str
     port: int
@@ -32,20 +34,9 @@ class Server:
     maintenance_database: str
     ssl_mode: str
 
-    @staticmethod
-    def configured(req: ConfigureRequest) -> "Server":
-        """From the stack's config. Raises ``ProviderError`` naming a missing key."""
-        return Server(
-            host=setting(req, "postgresHost"),
-            port=number(req, "postgresPort", 5432),
-            user=setting(req, "postgresAdminUser", "postgres"),
-            password=setting(req, "postgresAdminPassword"),
-            database=setting(req, "postgresDatabase", "stellaops"),
-            maintenance_database=setting(req, "postgresMaintenanceDatabase", "postgres"),
-            ssl_mode=setting(req, "postgresSslMode", "verify-full"),
-        )
+    def open(self, database: str) -> "Connection":
+        import psycopg
 
-    def open(self, database: str) -> Connection:
         return psycopg.connect(
             host=self.host,
             port=self.port,
@@ -60,11 +51,13 @@ class Server:
         )
 
     @contextmanager
-    def connected(self) -> Iterator[Connection]:
+    def connected(self) -> Iterator["Connection"]:
         """A connection to the database, closed afterwards.
 
         Whatever goes wrong becomes a ``ProviderError``: a ``MissingDatabaseError`` when there is no such database.
         """
+        import psycopg
+
         try:
             with self._open_ours() as connection:
                 yield connection
@@ -73,7 +66,9 @@ class Server:
         except psycopg.Error as error:
             raise ProviderError(self._complaint(error)) from None
 
-    def _open_ours(self) -> Connection:
+    def _open_ours(self) -> "Connection":
+        import psycopg
+
         try:
             return self.open(self.database)
         except psycopg.OperationalError as error:
@@ -81,7 +76,7 @@ class Server:
                 raise MissingDatabaseError(self._complaint(error)) from None
             raise
 
-    def _complaint(self, error: psycopg.Error) -> str:
+    def _complaint(self, error: "psycopg.Error") -> str:
         place = f"PostgreSQL at {self.host}:{self.port}, database {self.database}, as {self.user}"
         said = error_text(error)
         todo = "see that the server runs and that the postgres settings of the stack's config are right"

@@ -14,8 +14,8 @@ import psycopg
 from psycopg import errors, sql
 from psycopg.rows import TupleRow
 
-from components.mapping import roles
 from provider.postgres.problems import MigrationError, Problem
+from provider.postgres.target import Target
 
 MINIMUM_SERVER = 16
 _POLL_SECONDS = 0.2
@@ -40,30 +40,6 @@ class Limits:
     statement_timeout: int = 900_000
     retries: int = 5
     pause: float = 0.5
-
-
-@dataclass(frozen=True)
-class Target:
-    """The schema to migrate and the role that owns everything in it."""
-
-    schema: str
-    owner: str
-
-    @staticmethod
-    def of_schema(schema: str) -> "Target":
-        """The schema with the owner role that the stack gives it."""
-        return Target(schema, roles.owner(schema))
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """What a template may use: plain names."""
-        schema = self.schema
-        return {
-            "schema": schema,
-            "owner": self.owner,
-            "writer": roles.writer(schema),
-            "reader": roles.reader(schema),
-        }
 
 
 def prepare_connection(connection: Connection) -> None:

@@ -8,7 +8,8 @@ from psycopg import errors
 from components.mapping.model import Table
 from provider.postgres.migration_files import Script
 from provider.postgres.problems import Problem
-from provider.postgres.session import Connection, Target
+from provider.postgres.session import Connection
+from provider.postgres.target import Target
 
 _CREATES = re.compile(r"CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:\"?\w+\"?\s*\.\s*)\"?(\w+)\"?", re.IGNORECASE)
 _MODIFIER = re.compile(r"\s*\(([^)]*)\)")

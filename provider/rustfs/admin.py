@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
-from components.rustfs.policies import Document
+from components.rustfs.policy_documents import Document
 from provider.errors import ProviderError
 from provider.rustfs.store import ATTEMPTS, TIMEOUT_SECONDS, Store, clock_remedy
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from components.rustfs.policies import Document, by_name, is_guard, lifted
+from components.rustfs.policy_documents import Document, by_name, is_guard, lifted
 from provider.rustfs.store import Client, code
 
 

@@ -1,4 +1,4 @@
-"""The connection of the dynamic resource to an S3 endpoint, with failures as one line for the user."""
+"""Connections to an S3 endpoint, with failures as one line for the user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,9 +7,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from pulumi.dynamic import ConfigureRequest
-
-from provider.dynamic_config import setting
 from provider.errors import ProviderError
 from provider.rustfs import timeouts
 
@@ -33,22 +30,12 @@ _GONE = ("404", "NoSuchBucket", "NotFound")
 
 @dataclass(frozen=True)
 class Store:
-    """Where the object store is and who provisions it; from stack config, never from a resource's inputs."""
+    """Where the object store is and the key that manages it: configuration of the provider, never a resource's inputs."""
 
     endpoint: str
     region: str
     access_key: str
     secret_key: str
-
-    @staticmethod
-    def configured(req: ConfigureRequest) -> "Store":
-        """From the stack's config. Raises ``ProviderError`` naming a missing key."""
-        return Store(
-            endpoint=setting(req, "objectStoreEndpoint"),
-            region=setting(req, "objectStoreRegion", "us-east-1"),
-            access_key=setting(req, "objectStoreAccessKey"),
-            secret_key=setting(req, "objectStoreSecretKey"),
-        )
 
     def accepts(self, access_key: str, secret_key: str) -> bool:
         """Whether the server takes these keys, whatever they may do. Raises ``ProviderError`` when it can't be asked."""
@@ -66,7 +53,7 @@ class Store:
 
     @contextmanager
     def client(self) -> Iterator[Client]:
-        """An S3 client, path style. Whatever the server or the network says becomes a ``ProviderError``."""
+        """An S3 client, path style. Raises ``ProviderError`` for whatever the server or the network reports."""
         # Imported here, or the start of every preview would pay for it.
         import boto3
         from botocore.config import Config

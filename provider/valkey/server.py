@@ -1,20 +1,15 @@
-"""The connection of the dynamic resources to a running Valkey, with failures as one line for the user."""
+"""Connections to a running Valkey, with failures as one line for the user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import valkey
-from pulumi.dynamic import ConfigureRequest
-from valkey.backoff import ExponentialBackoff
-from valkey.exceptions import ConnectionError as ValkeyConnectionError
-from valkey.exceptions import TimeoutError as ValkeyTimeoutError
-from valkey.exceptions import ValkeyError
-from valkey.retry import Retry
-
-from provider.dynamic_config import number, setting, switch
 from provider.errors import ProviderError
+
+# The client is imported where a connection is opened: a preview opens none and would pay 0.2 s for it.
+if TYPE_CHECKING:
+    from valkey.exceptions import ValkeyError
 
 # The library's own types give every reply as "value or awaitable of it", which says nothing.
 Client = Any
@@ -29,7 +24,7 @@ CHECK_PLACE = "see that it runs and that stellaops-storage:valkeyHost, valkeyPor
 
 @dataclass(frozen=True)
 class Server:
-    """Where Valkey is and who provisions it; from stack config, never from a resource's inputs."""
+    """Where Valkey is and its admin's login: configuration of the provider, never a resource's inputs."""
 
     host: str
     port: int
@@ -37,24 +32,19 @@ class Server:
     password: str
     tls: bool
 
-    @staticmethod
-    def configured(req: ConfigureRequest) -> "Server":
-        """From the stack's config. Raises ``ProviderError`` naming a missing key."""
-        return Server(
-            host=setting(req, "valkeyHost"),
-            port=number(req, "valkeyPort", 6379),
-            user=setting(req, "valkeyAdminUser", "admin"),
-            password=setting(req, "valkeyAdminPassword"),
-            tls=switch(req, "valkeyTls"),
-        )
-
     @property
     def place(self) -> str:
         return f"Valkey at {self.host}:{self.port}, as {self.user}"
 
     @contextmanager
     def connection(self) -> Iterator[Client]:
-        """A connection, closed afterwards. Whatever the server or the network says becomes a ``ProviderError``."""
+        """A connection, closed afterwards. Raises ``ProviderError`` for whatever the server or the network reports."""
+        import valkey
+        from valkey.backoff import ExponentialBackoff
+        from valkey.exceptions import ConnectionError as ValkeyConnectionError
+        from valkey.exceptions import ValkeyError
+        from valkey.retry import Retry
+
         client = valkey.Valkey(
             host=self.host,
             port=self.port,
@@ -75,19 +65,23 @@ class Server:
             raise ProviderError(f"{self.place}: {error_text(error)}; {_remedy(error)}") from None
 
 
-def error_text(error: ValkeyError) -> str:
+def error_text(error: "ValkeyError") -> str:
     """The server's words on one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _remedy(error: ValkeyError) -> str:
+def _remedy(error: "ValkeyError") -> str:
+    from valkey import exceptions
+
     text = str(error)
-    if isinstance(error, valkey.AuthenticationError) or text.startswith(("WRONGPASS", "NOAUTH", "invalid username")):
+    if isinstance(error, exceptions.AuthenticationError) or text.startswith(
+        ("WRONGPASS", "NOAUTH", "invalid username")
+    ):
         return CHECK_USER
-    if isinstance(error, valkey.exceptions.NoPermissionError):
+    if isinstance(error, exceptions.NoPermissionError):
         return CHECK_RIGHTS
-    if isinstance(error, ValkeyConnectionError | ValkeyTimeoutError):
+    if isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError):
         return CHECK_PLACE
-    if isinstance(error, valkey.exceptions.OutOfMemoryError):
+    if isinstance(error, exceptions.OutOfMemoryError):
         return "raise maxmemory in schema-mapping.yaml, or delete keys that do not expire"
     return "see the server's log"

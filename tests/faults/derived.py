@@ -13,7 +13,8 @@ from components.contract.objects import PREFIX, kubernetes_name
 from components.mapping import Mapping
 from components.rustfs.layout import Layout
 from components.rustfs.lifecycle import retention_rules, to_s3
-from components.rustfs.policies import by_name, guard_policy, identity_policy
+from components.rustfs.policies import guard_policy, identity_policy
+from components.rustfs.policy_documents import by_name
 from components.valkey.deployment import sizing as pods
 from components.valkey.plan import maintenance_plan
 from components.valkey.render import acl_rules, maintenance_rules, render_acl, render_conf

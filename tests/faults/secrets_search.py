@@ -127,7 +127,7 @@ def of_deployment(exported: dict[str, Any], generation: str) -> dict[str, str]:
     found = {}
     for resource in exported["deployment"]["resources"]:
         kind, name = resource["urn"].split("::")[-2:]
-        for key in ("postgres_password", "valkey_password", "secret_key"):
+        for key in ("postgresPassword", "valkeyPassword", "secretKey"):
             value = resource.get("outputs", {}).get(key)
             clear = json.loads(value["plaintext"]) if isinstance(value, dict) else None
             if clear:

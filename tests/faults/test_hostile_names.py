@@ -184,7 +184,7 @@ def test_a_module_of_the_databases_own_role_and_one_with_too_short_an_access_key
 
 @pytest.mark.parametrize("name", ["ends_", "__", "a_"])
 def test_a_module_whose_name_kubernetes_cannot_have_is_refused_with_its_place(name: str) -> None:
-    with pytest.raises(MappingError, match=r"ends in _, which Kubernetes takes|must be lower-case letters"):
+    with pytest.raises(MappingError, match=r"ends in _, which Kubernetes does not allow|must be lower-case letters"):
         loads(mutations.as_yaml(mutations.rename_everywhere(TREE, "excititor", name)), FILE)
 
 

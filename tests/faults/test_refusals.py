@@ -25,7 +25,7 @@ from tools.local.servers.objects import ObjectStore
 from tools.local.servers.postgres import Postgres
 
 # One resource in each store, so that the run contacts each store before the first refusal ends it.
-TARGETS = ("**pulumi:providers:**", "**:Role::signer", "**:ValkeyStreams::**", "**:Bucket::evidence")
+TARGETS = ("**pulumi:providers:**", "**:Role::signer", "**:valkey:Streams::**", "**:Bucket::evidence")
 UP = ("pulumi", "up", "--yes", "--skip-preview", "--continue-on-error", *(f"--target={name}" for name in TARGETS))
 CLOCK = Path(__file__).parent / "clock"
 HOUR = 3600

@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError
 from valkey.exceptions import NoPermissionError
 
 from components.mapping.model import Table, Tenant
-from provider.postgres.session import Target
 from provider.postgres.tables import table_problems
+from provider.postgres.target import Target
 from tests.faults import reserved
 from tests.support.stack import LocalStack
 

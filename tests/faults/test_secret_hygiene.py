@@ -115,8 +115,8 @@ def test_the_secrets_are_those_that_there_are(everything: Run) -> None:
     known = everything.secrets.known
     assert all(len(secret) >= SHORTEST for secret in known.values()), "a short one would be found anywhere"
     assert len(set(known.values())) == len(known), "two share one"
-    for name in ("first select Credential.postgres_password", "second select Credential.valkey_password",
-                 "first select ObjectStoreUser.secret_key", "second backup-agent Credential.postgres_password"):  # fmt: skip
+    for name in ("first select Credential.postgresPassword", "second select Credential.valkeyPassword",
+                 "first select User.secretKey", "second backup-agent Credential.postgresPassword"):  # fmt: skip
         assert name in known, sorted(known)
     assert "failed" in everything.said["failing up"], everything.said["failing up"]
 

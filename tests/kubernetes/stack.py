@@ -17,19 +17,25 @@ NO_CHANGES = "--expect-no-changes"
 PROGRAM = """
 import pulumi
 from components import providers
-from components.credentials import Credential
+from components.config.settings import Settings
 from components.mapping import load
 from components.config.model import Settings
+from components.resources.credentials import Credential
 from components.valkey.component import Valkey, ValkeyArgs
 
 settings = Settings.load()
 mapping = load(settings.mapping)
+stellaops = providers.stellaops(settings)
+opts = pulumi.ResourceOptions(provider=stellaops)
 Valkey(
     "valkey",
     ValkeyArgs(
+        provider=stellaops,
         mapping=mapping, settings=settings.valkey, kubernetes=settings.kubernetes,
         kubernetes_provider=providers.cluster(settings.kubernetes), deployment=settings.valkey_deployment,
-        credentials={name: Credential(name, user=name, rotate=user.rotate) for name, user in mapping.users.items()},
+        credentials={
+            name: Credential(name, user=name, rotate=user.rotate, opts=opts) for name, user in mapping.users.items()
+        },
         protect=settings.protect, allow_data_loss=settings.allow_data_loss,
     ),
 )
@@ -62,6 +68,7 @@ class KubernetesStack:
         """The project with its stack; ``mapping`` is a copy that tests may edit."""
         project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
         project.pop("stackConfigDir")
+        project["plugins"]["providers"][0]["path"] = str(ROOT / "provider")
         (self.directory / "Pulumi.yaml").write_text(yaml.safe_dump(project))
         (self.directory / "__main__.py").write_text(PROGRAM)
         self.mapping.write_text((ROOT / "schema-mapping.yaml").read_text())

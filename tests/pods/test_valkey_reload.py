@@ -11,11 +11,13 @@ import valkey
 
 from components.mapping import Mapping, load
 from components.mapping.model import ValkeyAccess
-from components.valkey.render import MAINTENANCE_USER, acl_mark, acl_rules, maintenance_rules, render_acl, set_user
+from components.valkey.acl import set_user
+from components.valkey.render import MAINTENANCE_USER, acl_mark, acl_rules, maintenance_rules, render_acl
 from pods.valkey_upkeep import acl
 from pods.valkey_upkeep.resp import Endpoint, MaintenanceError, ServerError
-from provider.valkey.users_resource import ValkeyUsersProvider
+from tests.provider.base.harness import PluginClient, Resource, stellaops
 from tests.support.own_valkey import ADMIN, OwnValkey, own_valkey, password, sha256
+from tests.support.provider import settings
 
 ROOT = Path(__file__).parents[2]
 MAPPING = load(ROOT / "schema-mapping.yaml")
@@ -153,33 +155,38 @@ def test_the_mark_is_a_user_that_nobody_can_be(own: OwnValkey) -> None:
         own.client(mark, given="any").ping()
 
 
-def applied(own: OwnValkey, mapping: Mapping, users: list[str], before: Any = None) -> Any:
+@pytest.fixture
+def provider(own: OwnValkey) -> Iterator[PluginClient]:
+    with stellaops(**settings(own.server)) as client:
+        yield client
+
+
+def applied(provider: PluginClient, mapping: Mapping, users: list[str], before: Resource | None = None) -> Resource:
     """The local way: one user after the other by the resource of ``valkeyApply: direct``."""
-    provider: Any = ValkeyUsersProvider()
-    provider._server = own.server
     wanted = {
         "users": {name: list(acl_rules(mapping, name)) for name in users},
-        "hashes": {name: sha256(name) for name in users},
-        "canonical": None,
+        "passwordHashes": {name: sha256(name) for name in users},
     }
-    return provider.create(wanted) if before is None else provider.update(before.id, before.outs, wanted)
+    return provider.create("stellaops:valkey:Users", wanted) if before is None else provider.update(before, wanted)
 
 
-def test_applied_one_by_one_a_right_goes_at_once_and_the_connection_stays(own: OwnValkey) -> None:
-    created = applied(own, MAPPING, USERS)
+def test_applied_one_by_one_a_right_goes_at_once_and_the_connection_stays(
+    own: OwnValkey, provider: PluginClient
+) -> None:
+    created = applied(provider, MAPPING, USERS)
     scanner = one_connection(own, "scanner")
     assert scanner("SET", "locator:x", "1", "EX", "60") == "OK"
-    applied(own, without_locator(MAPPING), USERS, created)
+    applied(provider, without_locator(MAPPING), USERS, created)
     with pytest.raises(valkey.exceptions.NoPermissionError):
         scanner("SET", "locator:x", "2", "EX", "60")
     assert scanner("SET", "scan:x", "1") == "OK", "the very connection goes on"
 
 
-def test_applied_one_by_one_a_removed_user_is_gone_with_its_connections(own: OwnValkey) -> None:
-    created = applied(own, MAPPING, USERS)
+def test_applied_one_by_one_a_removed_user_is_gone_with_its_connections(own: OwnValkey, provider: PluginClient) -> None:
+    created = applied(provider, MAPPING, USERS)
     scanner = one_connection(own, "scanner")
     assert scanner("PING") == "PONG"
-    applied(own, MAPPING, ["policy", "concelier"], created)
+    applied(provider, MAPPING, ["policy", "concelier"], created)
     with pytest.raises(valkey.ConnectionError):
         scanner("PING")
     with pytest.raises(valkey.AuthenticationError):

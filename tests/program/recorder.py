@@ -10,6 +10,8 @@ from unittest.mock import patch
 import pulumi
 from pulumi.runtime import mocks
 
+from components.resources.provider import Provider
+
 
 @dataclass(frozen=True)
 class Registered:
@@ -32,11 +34,13 @@ class Recorder(mocks.Mocks):
         outputs = dict(args.inputs)
         if args.typ.endswith(":Credential"):
             outputs |= {
-                key: f"{args.name}-{key}" for key in ("postgres_password", "postgres_verifier", "valkey_password")
+                "postgresPassword": f"{args.name}-postgres_password",
+                "postgresVerifier": f"{args.name}-postgres_verifier",
+                "valkeyPassword": f"{args.name}-valkey_password",
             }
-            outputs["valkey_sha256"] = hashlib.sha256(args.name.encode()).hexdigest()
-        if args.typ.endswith(":ObjectStoreUser"):
-            outputs["secret_key"] = f"{args.name}-secret_key"
+            outputs["valkeySha256"] = hashlib.sha256(args.name.encode()).hexdigest()
+        if args.typ == "stellaops:objectstore:User":
+            outputs["secretKey"] = f"{args.name}-secret_key"
         return f"{args.name}-id", outputs
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
@@ -48,6 +52,29 @@ class Recorder(mocks.Mocks):
         names = [resource.name for resource in found]
         assert len(set(names)) == len(names), f"two {token} with one name would have one URN: {names}"
         return {resource.name: resource.inputs for resource in found}
+
+
+def stellaops_provider() -> Provider:
+    """The provider ``stellaops`` for a component that is tested by itself; nothing answers where it points."""
+    return Provider(
+        "stellaops",
+        postgres_host="db",
+        postgres_port=5432,
+        postgres_ssl_mode="disable",
+        postgres_admin_user="admin",
+        postgres_admin_password="pw",
+        postgres_database="stellaops",
+        postgres_maintenance_database="postgres",
+        valkey_host="valkey",
+        valkey_port=6379,
+        valkey_tls=False,
+        valkey_admin_user="admin",
+        valkey_admin_password="admin-password",
+        object_store_endpoint="http://rustfs:9000",
+        object_store_region="us-east-1",
+        object_store_access_key="access",
+        object_store_secret_key="secret",
+    )
 
 
 def record(program: Callable[[], Awaitable[None] | None], config: dict[str, str] | None = None) -> Recorder:

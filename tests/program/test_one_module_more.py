@@ -9,8 +9,8 @@ from tools.bench import generated
 
 # Who lists every user of Valkey, every login, or every schema.
 LISTS = {
-    "pulumi-python:dynamic/storage:ValkeyUsers::valkey-users",
-    "pulumi-python:dynamic/storage:PostgresInventory::postgres",
+    "stellaops:valkey:Users::valkey-users",
+    "stellaops:postgres:Inventory::postgres",
     "kubernetes:core/v1:ConfigMap::valkey-maintenance",
     "kubernetes:core/v1:Secret::valkey-acl",
     "kubernetes:batch/v1:Job::valkey-apply",

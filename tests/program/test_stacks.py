@@ -11,13 +11,14 @@ import pulumi
 import pytest
 import yaml
 
+from provider.plugin import KINDS
 from tests.program.recorder import Recorder, record
 
 ROOT = Path(__file__).parents[2]
 PROJECT = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
 SECRETS = ("postgresAdminPassword", "valkeyAdminPassword", "objectStoreAccessKey", "objectStoreSecretKey")
 ENDPOINTS = {"postgresHost": "db", "valkeyHost": "cache", "objectStoreEndpoint": "http://s3"}
-KEPT = {"database:Database::", "schema:Schema::", "storage:Bucket::"}
+KEPT = {"database:Database::", "schema:Schema::", "objectstore:Bucket::"}
 
 
 def config_of(stack: str) -> dict[str, str]:
@@ -70,7 +71,7 @@ def run_in(
 @pytest.mark.parametrize("stack", ["local", "dev", "staging", "prod"])
 def test_every_stack_runs_the_whole_program(stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder, _ = run(stack, monkeypatch)
-    assert len(recorder.of("schema:Schema")) == 11 and len(recorder.of("/storage:Bucket")) == 5
+    assert len(recorder.of("schema:Schema")) == 11 and len(recorder.of("objectstore:Bucket")) == 5
     assert len(recorder.of("bucketVersioning:BucketVersioning")) == 5
     servers = recorder.of("apps/v1:StatefulSet")
     assert list(servers) == ["valkey"]
@@ -101,7 +102,7 @@ def test_only_prod_protects(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_is_lost_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder, _ = run("dev", monkeypatch)
     assert not any(schema["dropCascade"] for schema in recorder.of("schema:Schema").values())
-    assert not any(bucket["force_destroy"] for bucket in recorder.of("/storage:Bucket").values())
+    assert not any(bucket["forceDestroy"] for bucket in recorder.of("objectstore:Bucket").values())
 
 
 def test_every_resource_with_a_provider_names_an_explicit_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +110,7 @@ def test_every_resource_with_a_provider_names_an_explicit_one(monkeypatch: pytes
     loose = [
         resource.name
         for resource in recorder.resources
-        if resource.type.startswith(("postgresql:", "aws:", "kubernetes:"))
+        if resource.type.startswith(("postgresql:", "aws:", "kubernetes:", *(kind.token for kind in KINDS)))
         and "pulumi:providers:" not in resource.provider
     ]
     assert not loose, f"these would slip to a default provider: {loose}"
@@ -117,7 +118,7 @@ def test_every_resource_with_a_provider_names_an_explicit_one(monkeypatch: pytes
 
 def test_buckets_of_a_shared_object_store_carry_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder, _ = run("dev", monkeypatch, bucketPrefix="dev-")
-    assert {bucket["bucket"] for bucket in recorder.of("/storage:Bucket").values()} == {
+    assert {bucket["bucket"] for bucket in recorder.of("objectstore:Bucket").values()} == {
         "dev-blobs", "dev-images", "dev-evidence", "dev-offline-kits", "dev-backups",
     }  # fmt: skip
 

@@ -1,8 +1,24 @@
-"""Passwords: generated once, renewed by ``rotate``, and known to PostgreSQL only as a verifier."""
+"""Passwords: generated once, renewed by ``rotate``, and stored in PostgreSQL only as a verifier."""
 
 import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
 
-from components.credentials import SECRET_OUTPUTS, CredentialProvider, scram_verifier
+import pytest
+
+from provider.base.values import UNKNOWN
+from provider.credential import scram_verifier
+from tests.provider.base.harness import PluginClient, failure, stellaops
+
+TOKEN = "stellaops:index:Credential"
+SECRETS = {"postgresPassword", "postgresVerifier", "valkeyPassword", "valkeySha256"}
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[PluginClient]:
+    with stellaops() as client:
+        yield client
 
 
 def test_the_verifier_is_what_postgresql_computes_itself() -> None:
@@ -13,25 +29,61 @@ def test_the_verifier_is_what_postgresql_computes_itself() -> None:
     assert len(stored) == len(server) == 44, "PostgreSQL takes a malformed verifier for a clear password"
 
 
-def test_each_module_gets_passwords_of_its_own() -> None:
-    first, second = (CredentialProvider().create({"user": user, "rotate": 1}).outs for user in ("scanner", "policy"))
-    assert first is not None and second is not None
-    assert not {first[key] for key in SECRET_OUTPUTS} & {second[key] for key in SECRET_OUTPUTS}
+def test_each_module_gets_passwords_of_its_own(client: PluginClient) -> None:
+    first, second = (client.create(TOKEN, {"user": user, "rotate": 1}) for user in ("scanner", "policy"))
+    assert not {first.outputs[key] for key in SECRETS} & {second.outputs[key] for key in SECRETS}
+    assert first.secret == SECRETS, "the state would hold a password in clear"
+    assert first.id == "credential/scanner"
 
 
-def test_valkey_gets_the_hash_of_the_password() -> None:
-    outs = CredentialProvider().create({"user": "scanner", "rotate": 1}).outs
-    assert outs is not None
-    assert outs["valkey_sha256"] == hashlib.sha256(outs["valkey_password"].encode()).hexdigest()
+def test_valkey_gets_the_hash_of_the_password(client: PluginClient) -> None:
+    outputs = client.create(TOKEN, {"user": "scanner", "rotate": 1}).outputs
+    assert outputs["valkeySha256"] == hashlib.sha256(outputs["valkeyPassword"].encode()).hexdigest()
 
 
-def test_the_same_rotate_keeps_the_passwords() -> None:
-    result = CredentialProvider().diff(
-        "x", {"user": "scanner", "rotate": 1.0, "postgres_password": "p"}, {"user": "scanner", "rotate": 1}
-    )
-    assert not result.changes, "every up would lock all services out"
+def test_the_same_rotate_keeps_the_passwords(client: PluginClient) -> None:
+    made = client.create(TOKEN, {"user": "scanner", "rotate": 1})
+    assert client.diff(made, {"user": "scanner", "rotate": 1}).detailed == {}, "every up would lock all services out"
+    read = client.refresh(made)
+    assert read is not None and (read.outputs, read.secret) == (made.outputs, made.secret)
 
 
-def test_another_rotate_replaces_so_that_the_preview_shows_who_is_affected() -> None:
-    result = CredentialProvider().diff("x", {"user": "scanner", "rotate": 1.0}, {"user": "scanner", "rotate": 2})
-    assert result.changes and result.replaces == ["rotate"]
+def test_another_rotate_replaces_so_that_the_preview_shows_who_is_affected(client: PluginClient) -> None:
+    made = client.create(TOKEN, {"user": "scanner", "rotate": 1})
+    difference = client.diff(made, {"user": "scanner", "rotate": 2})
+    assert difference.replaces == ["rotate"] and difference.detailed == {"rotate": "UPDATE_REPLACE"}
+    assert not difference.delete_before_replace, "a password must not be gone before its successor is in use"
+
+
+def test_a_preview_has_no_password_yet(client: PluginClient) -> None:
+    planned = client.create(TOKEN, {"user": "scanner", "rotate": 1}, preview=True)
+    assert {planned.outputs[key] for key in SECRETS} == {UNKNOWN} and planned.outputs["user"] == "scanner"
+
+
+def test_a_wrong_input_is_refused_where_it_stands(client: PluginClient) -> None:
+    _, failures = client.check(TOKEN, {"user": 1, "rotate": "2", "postgresPassword": "x"})
+    assert {text.partition(":")[0] for text in failures} == {"user", "rotate", "postgresPassword"}
+
+
+def test_an_import_takes_the_passwords_of_a_file(client: PluginClient, tmp_path: Path) -> None:
+    file = tmp_path / "scanner.json"
+    file.write_text(json.dumps({"postgres_password": "p", "valkey_password": "v", "object_store_secret_key": "other"}))
+    read = client.imported(TOKEN, f"scanner={file}")
+    assert read is not None and read.id == "credential/scanner", "the state would keep the path"
+    assert read.outputs["postgresPassword"] == "p" and read.outputs["valkeyPassword"] == "v"
+    assert read.secret == SECRETS and read.outputs["postgresVerifier"].startswith("SCRAM-SHA-256$")
+    assert read.inputs == {"user": "scanner", "rotate": 1}
+    assert client.diff(read, {"user": "scanner", "rotate": 1}).detailed == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [("{}", "has no valkey_password"), ("[", "cannot be read"), (None, "cannot be read")]
+)
+def test_an_import_without_passwords_is_refused(
+    client: PluginClient, tmp_path: Path, content: str | None, said: str
+) -> None:
+    file = tmp_path / "scanner.json"
+    if content is not None:
+        file.write_text(content)
+    assert said in failure(lambda: client.imported(TOKEN, f"scanner={file}"))
+    assert "USER=FILE" in failure(lambda: client.imported(TOKEN, "scanner"))

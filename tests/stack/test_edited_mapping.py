@@ -57,7 +57,9 @@ def test_a_bucket_that_a_module_may_read_since_is_named_in_the_preview_and_works
     purpose = "    purpose: Policies, exceptions and findings\n"
     edit(purpose, f"{purpose}    rustfs:\n      reads: [blobs/]\n")
     shown = live_stack.must("preview", "--diff")
-    assert "ObjectStoreUser: (create)" in shown and "Allow blobs/*" in shown.replace(live_stack.bucket_prefix, "")
+    assert "stellaops:objectstore:User: (create)" in shown and "Allow blobs/*" in shown.replace(
+        live_stack.bucket_prefix, ""
+    )
     live_stack.must("up")
     live_stack.forget()
     assert lists_blobs(live_stack, live_stack.outputs["secrets"]["policy"])
@@ -99,11 +101,11 @@ def test_rotate_renews_the_passwords_of_one_module_and_of_no_other(live_stack: L
     before = live_stack.outputs["secrets"]
     edit("    name: Scanner\n", "    name: Scanner\n    rotate: 2\n")
     assert postgres_changes(live_stack) == {
-        "pulumi-python:dynamic/storage:Credential::scanner",
+        "stellaops:index:Credential::scanner",
         "postgresql:index/role:Role::scanner",
     }, "the rotation of one module would touch another"
     shown = live_stack.must("preview")
-    assert "Credential" in shown and "ObjectStoreUser" in shown
+    assert "stellaops:index:Credential" in shown and "stellaops:objectstore:User" in shown
     with live_stack.login("policy") as bystander, everything_logged(live_stack):
         shown += live_stack.must("up")
         assert bystander.execute("SELECT 1").fetchone() == (1,), "a session of another module was ended"

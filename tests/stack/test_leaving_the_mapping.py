@@ -23,11 +23,13 @@ from pathlib import Path
 
 import pulumi
 
-from components.credentials import Credential
+from components.config.settings import PostgresSettings
 from components.mapping import load
 from components.mapping.model import Module, Postgres as Schemas, Schema, Table
 from components.postgres.component import Postgres, PostgresArgs
 from components.config.model import PostgresSettings
+from components.resources.credentials import Credential
+from components.resources.provider import Provider
 
 s = json.load(open("settings.json"))
 mapping = load(Path({str(PROJECT / "schema-mapping.yaml")!r}))
@@ -41,8 +43,16 @@ settings = PostgresSettings(
     database=s["database"], maintenance_database="postgres", ssl_mode="disable", superuser=False,
     drop_schemas=frozenset(s["drop"]), adopt_database=s["adopt"],
 )
-credentials = {{name: Credential(name, name, 1) for name in modules}}
-Postgres("postgres", PostgresArgs(mapping, settings, credentials, protect=False, sql_directory=Path("sql")))
+none = dict.fromkeys(("valkey_host", "valkey_admin_user", "valkey_admin_password", "object_store_endpoint",
+                      "object_store_region", "object_store_access_key", "object_store_secret_key"), "none")
+provider = Provider(
+    "stellaops", postgres_host=s["host"], postgres_port=s["port"], postgres_ssl_mode="disable",
+    postgres_admin_user=s["user"], postgres_admin_password=s["password"], postgres_database=s["database"],
+    postgres_maintenance_database="postgres", valkey_port=1, valkey_tls=False, **none,
+)
+opts = pulumi.ResourceOptions(provider=provider)
+credentials = {{name: Credential(name, user=name, rotate=1, opts=opts) for name in modules}}
+Postgres("postgres", PostgresArgs(mapping, settings, credentials, provider, protect=False, sql_directory=Path("sql")))
 for name, credential in credentials.items():
     pulumi.export(name, credential.postgres_password)
 """
@@ -70,10 +80,6 @@ class Stack:
             "names": [self.stays, self.leaves], "drop": [], "adopt": False,
         }  # fmt: skip
         self.project = Project(directory, engine, settings, PROGRAM)
-        plain = {"Host": server.host, "Port": str(server.port), "AdminUser": user, "SslMode": "disable"}
-        for key, value in {**plain, "Database": self.database}.items():
-            self.project.must("config", "set", f"stellaops-storage:postgres{key}", value)
-        self.project.must("config", "set", "--secret", "stellaops-storage:postgresAdminPassword", password)
 
     def up(self) -> str:
         return self.project.must("up", "--yes", "--skip-preview")

@@ -14,8 +14,9 @@ import pytest
 
 from components.mapping import load
 from components.rustfs.lifecycle import retention_rules
-from provider.rustfs.bucket_resource import BucketProvider
 from provider.rustfs.store import Store
+from tests.provider.base.harness import stellaops
+from tests.support.provider import settings
 from tests.support.stack import PROJECT
 from tests.support.watchdog import Watchdog
 from tools.local.console import Console
@@ -63,11 +64,10 @@ def s3(server: ObjectStore) -> Iterator[Any]:
 @pytest.fixture
 def bucket(server: ObjectStore, s3: Any) -> str:
     """As the stack makes it, with the mapping's own limit."""
-    provider: Any = BucketProvider()
-    provider._store = Store(server.endpoint, "us-east-1", server.access_key, server.secret_key)
-    provider._adopted = frozenset()
+    store = Store(server.endpoint, "us-east-1", server.access_key, server.secret_key)
     rules = retention_rules(LIMIT_DAYS, 1, {"short/": 30})
-    provider.create({"bucket": "kept", "object_lock": False, "rules": rules, "force_destroy": False, "guard": ""})
+    with stellaops(**settings(store=store)) as provider:
+        provider.create("stellaops:objectstore:Bucket", {"bucket": "kept", "rules": rules})
     s3.put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
     return "kept"
 

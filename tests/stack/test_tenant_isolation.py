@@ -78,7 +78,7 @@ def secured(live_stack: LocalStack) -> set[tuple[str, str]]:
 def test_the_preview_shows_each_schema_and_table_that_will_be_isolated(on: str) -> None:
     schemas = {schema for schema, _ in ISOLATED}
     # The others that change are the contracts of services, which say that tenants are kept apart.
-    assert on.count("storage:SchemaMigrations: (update)") == len(schemas)
+    assert on.count("postgres:SchemaMigrations: (update)") == len(schemas)
     assert "to create" not in on and "to delete" not in on and "to replace" not in on
     for _, table in ISOLATED:
         assert f"+ {table} " in on or f"+ {table}:" in on, f"a reviewer would not see that {table} changes"

@@ -16,7 +16,7 @@ import valkey
 from components.mapping import Mapping, load
 from components.mapping.model import ValkeyAccess
 from components.mapping.values import KeyPattern
-from components.valkey.render import PROBE_USER
+from components.valkey.acl import PROBE_USER
 from tests.support.own_valkey import ADMIN, OwnValkey, own_valkey
 
 ROOT = Path(__file__).parents[2]

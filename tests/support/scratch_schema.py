@@ -14,10 +14,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from provider.postgres.history import Applied
+from provider.postgres.applied import Applied
 from provider.postgres.migrations import apply
 from provider.postgres.problems import MigrationError
-from provider.postgres.session import Limits, Target
+from provider.postgres.session import Limits
+from provider.postgres.target import Target
 from tools.local.servers.postgres import Postgres
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +93,7 @@ def runner(schema: Schema) -> Iterator["subprocess.Popen[bytes]"]:
     """Start a migration run in a separate process, which the test kills."""
     program = (
         "import sys, psycopg, pathlib; from provider.postgres.migrations import apply;"
-        " from provider.postgres.session import Target; c = psycopg.connect(sys.argv[1], autocommit=True);"
+        " from provider.postgres.target import Target; c = psycopg.connect(sys.argv[1], autocommit=True);"
         " apply(c, Target(sys.argv[2], sys.argv[3]), pathlib.Path(sys.argv[4]), ('raw',))"
     )
     server, target = schema.server, schema.target

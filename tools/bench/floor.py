@@ -23,6 +23,7 @@ from tools.local.fleet import Fleet
 from tools.local.servers import postgres
 from tools.local.servers.postgres import Postgres
 from tools.local.servers.valkey import Valkey
+from tools.review.tokens import OBJECT_STORE_USER
 
 DATABASE = "stellaops"
 OWN_ROLES = ("CREATE ROLE postgres;", "ALTER ROLE postgres ")
@@ -44,7 +45,7 @@ def read(stack: Ours) -> Provisioned:
     """Everything that the direct calls will make again."""
     fleet = stack.fleet
     state = json.loads(stack.cli.output("stack", "export", "--show-secrets"))
-    users = [item for item in state["deployment"]["resources"] if item["type"].endswith("/storage:ObjectStoreUser")]
+    users = [item for item in state["deployment"]["resources"] if item["type"] == OBJECT_STORE_USER]
     server = admin.connect(_store(fleet))
     policies = server.policies()
     names = [item["inputs"]["user"] for item in users]

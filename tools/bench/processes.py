@@ -35,7 +35,7 @@ def _kind(process: psutil.Process) -> str:
     """``engine``, ``program`` (with its language host), ``plugins`` or ``other``."""
     words = process.cmdline()
     text = " ".join(words)
-    if any(mark in text for mark in ("pulumi-resource-", "pulumi.dynamic", "tools.offline_plugins.")):
+    if any(mark in text for mark in ("pulumi-resource-", " -m provider ", " -m tools.offline_plugins.")):
         return PLUGINS
     if "pulumi-language-" in text:
         return PROGRAM

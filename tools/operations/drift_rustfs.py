@@ -9,12 +9,13 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from components.rustfs.lifecycle import from_s3, left_to_server, retention_rules
-from components.rustfs.policies import arn, by_name, guard_policy, identity_policy
+from components.rustfs.policies import guard_policy, identity_policy
+from components.rustfs.policy_documents import arn, by_name
 from components.rustfs.servers import KINDS
 from provider.rustfs import admin
 from provider.rustfs.guard import current
 from provider.rustfs.store import Client, code, is_gone
-from provider.rustfs.user_resource import AS_IT_SHOULD_BE, live_policy, state_of
+from provider.rustfs.user import ENABLED, live_policy, state_of
 from tools.operations.difference import Difference
 from tools.operations.stack import Stack
 
@@ -107,7 +108,7 @@ def _users(stack: Stack) -> Iterator[str]:
             yield f"user {access_key} does not exist"
             continue
         state = state_of(store, access_key, user, secrets.get(module, {}).get("object_store_secret_key", ""))
-        if state != AS_IT_SHOULD_BE:
+        if state != ENABLED:
             yield f"user {access_key} is {state}"
         yield from _statements(f"user {access_key}", live_policy(policies, access_key, user), by_name(policy))
     for name, user in users.items():
@@ -125,7 +126,7 @@ def _stranger(stack: Stack, name: str, user: dict[str, Any], policies: dict[str,
                 for bucket in (stack.bucket_prefix + bucket for bucket in stack.mapping.rustfs.buckets)
                 if statement["Effect"] == "Allow" and _reaches(place, bucket)
             ]
-            if reached and user.get("status") == AS_IT_SHOULD_BE:
+            if reached and user.get("status") == ENABLED:
                 yield f"user {name} may use {', '.join(reached)} by policy {policy}: not in the mapping"
                 return
 

@@ -6,17 +6,11 @@ from typing import Any
 
 from components.mapping import Mapping
 from components.mapping.backup_names import VALKEY_USER as BACKUP_USER
+from components.valkey.acl import PROBE_USER
 from components.valkey.component import streams_of
 from components.valkey.deployment.users import EXPORTER_USER, NODE_USER, exporter_rules
 from components.valkey.plan import maintenance_plan
-from components.valkey.render import (
-    MAINTENANCE_USER,
-    MARK_PREFIX,
-    PROBE_USER,
-    acl_rules,
-    maintenance_rules,
-    render_conf,
-)
+from components.valkey.render import MAINTENANCE_USER, MARK_PREFIX, acl_rules, maintenance_rules, render_conf
 from pods.valkey_upkeep.groups import groups, streams
 from pods.valkey_upkeep.keyspace import Keyspace
 from pods.valkey_upkeep.resp import Connection, pairs

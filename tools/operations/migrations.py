@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from components.postgres.schema_files import SQL_DIRECTORY
 from provider.errors import ProviderError
 from provider.postgres import adoption, migrations
-from provider.postgres.history import Applied, compare, has_schema, read_applied
-from provider.postgres.migration_files import SQL_DIRECTORY, Migration, discover
-from provider.postgres.session import Connection, Target, may_act_as
+from provider.postgres.applied import Applied, compare
+from provider.postgres.history import has_schema, read_applied
+from provider.postgres.migration_files import Migration, discover
+from provider.postgres.session import Connection, may_act_as
+from provider.postgres.target import Target
 from tools.operations.stack import Stack
 
 NOT_AS_IT_SHOULD_BE = 2

@@ -1,15 +1,12 @@
 """A stack as the day-two commands see it: its mapping, and its config with secrets in clear, in memory only."""
 
-import os
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pulumi.dynamic import Config, ConfigureRequest
-
 from components.config.load import SettingsError
 from components.config.model import Settings
-from components.config.namespace import NAMESPACE
 from components.config.values import ObjectStoreTarget
 from components.mapping import Mapping, MappingError, load
 from components.mapping.roles import BackupRole
@@ -21,7 +18,6 @@ from provider.valkey.server import Server as ValkeyServer
 from tools.pulumi_cli import PulumiCli, PulumiError
 
 ENGINE_TIMEOUT_SECONDS = 60
-SELECTED = "selected"  # shown for a stack that nobody named
 
 
 @dataclass(frozen=True)
@@ -32,12 +28,10 @@ class Stack:
     config: dict[str, str]
 
     @staticmethod
-    def load(name: str | None) -> "Stack":
-        """The stack of that name, ``PULUMI_STACK``'s, or the selected one. Raises ``ProviderError``."""
-        stack = name or os.environ.get("PULUMI_STACK")
-        document = _read(["config", "--json", "--show-secrets"], stack, "the config")
-        values = {key: str(item["value"]) for key, item in document.items() if "value" in item}
-        found = Stack(stack or SELECTED, values)
+    def load(name: str) -> "Stack":
+        """The stack of that name. Raises ``ProviderError``, with every wrong key of its config."""
+        document: dict[str, Any] = json.loads(_ask(name, "the config", "config", "--json", "--show-secrets"))
+        found = Stack(name, {key: str(item["value"]) for key, item in document.items() if "value" in item})
         _ = found.settings  # every wrong key is reported here, once, and not by each store that is asked
         return found
 
@@ -48,11 +42,6 @@ class Stack:
             return Settings.of(self.config)
         except SettingsError as error:
             raise ProviderError(str(error)) from None
-
-    @property
-    def request(self) -> ConfigureRequest:
-        """The config as the providers of dynamic resources get it, so that both read it with the same code."""
-        return ConfigureRequest(Config(dict(self.config), NAMESPACE))
 
     @cached_property
     def mapping(self) -> Mapping:
@@ -65,12 +54,32 @@ class Stack:
     @cached_property
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets in clear; empty before the first ``up``. Raises ``ProviderError``."""
-        stack = None if self.name == SELECTED else self.name
-        return _read(["stack", "output", "--json", "--show-secrets"], stack, "the outputs")
+        outputs: dict[str, Any] = json.loads(
+            _ask(self.name, "the outputs", "stack", "output", "--json", "--show-secrets")
+        )
+        return outputs
+
+    def export(self) -> dict[str, Any]:
+        """The stack's state as ``pulumi stack export`` gives it, secrets encrypted. Raises ``ProviderError``."""
+        state: dict[str, Any] = json.loads(_ask(self.name, "the state", "stack", "export"))
+        return state
+
+    def replace_state(self, state: dict[str, Any]) -> None:
+        """Import a state in the form of ``export``. Raises ``ProviderError``."""
+        _ask(self.name, "the state", "stack", "import", text=json.dumps(state))
 
     @property
     def postgres(self) -> PostgresServer:
-        return PostgresServer.configured(self.request)
+        settings = self.settings.postgres
+        return PostgresServer(
+            host=settings.host,
+            port=settings.port,
+            user=settings.admin_user,
+            password=settings.admin_password,
+            database=settings.database,
+            maintenance_database=settings.maintenance_database,
+            ssl_mode=settings.ssl_mode,
+        )
 
     def isolation(self, schema: str) -> Isolation:
         """How the tenants of a schema are kept apart. Raises ``ProviderError``."""
@@ -82,7 +91,14 @@ class Stack:
 
     @property
     def valkey(self) -> ValkeyServer:
-        return ValkeyServer.configured(self.request)
+        settings = self.settings.valkey
+        return ValkeyServer(
+            host=settings.host,
+            port=settings.port,
+            user=settings.admin_user,
+            password=settings.admin_password,
+            tls=settings.tls,
+        )
 
     @property
     def object_store_target(self) -> ObjectStoreTarget:
@@ -96,18 +112,22 @@ class Stack:
 
     @property
     def object_store(self) -> Store:
-        return Store.configured(self.request)
+        settings = self.settings.object_store
+        return Store(
+            endpoint=settings.endpoint,
+            region=settings.region,
+            access_key=settings.access_key,
+            secret_key=settings.secret_key,
+        )
 
 
-def _read(arguments: list[str], stack: str | None, what: str) -> dict[str, Any]:
-    """The JSON document that a command of the engine prints. Raises ``ProviderError``."""
+def _ask(stack: str, what: str, *arguments: str, text: str = "") -> str:
+    """The output of a command of the engine on ``stack``, with ``text`` on its input. Raises ``ProviderError``."""
     try:
         cli = PulumiCli.on_path()
     except PulumiError as error:
         raise ProviderError(f"{error}; install it, or use the make target for the local stack") from None
     try:
-        chosen = ["--stack", stack] if stack else []
-        document: dict[str, Any] = cli.json(*arguments, *chosen, timeout=ENGINE_TIMEOUT_SECONDS)
-    except PulumiError as error:
-        raise ProviderError(f"{what} of stack {stack or '(selected)'} can't be read: {error}") from None
-    return document
+        return cli.output(*arguments, "--stack", stack, text=text, timeout=ENGINE_TIMEOUT_SECONDS)
+    except (PulumiError, ValueError) as error:
+        raise ProviderError(f"{what} of stack {stack} cannot be used: {error}") from None

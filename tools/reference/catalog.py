@@ -14,7 +14,7 @@ from postgast import pg_query_pb2 as enums
 from provider.postgres.lint.tree import expression_sql, of_kind, parse, statement_sql, strings
 from provider.postgres.migration_files import discover, render_all
 from provider.postgres.problems import MigrationError, Problem
-from provider.postgres.session import Target
+from provider.postgres.target import Target
 
 
 @dataclass(frozen=True)

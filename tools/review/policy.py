@@ -72,10 +72,10 @@ def _evidence_has_triggers(context: Context) -> Iterator[str]:
     told: set[str] = set()
     for step in _staying(context, MIGRATIONS):
         schema = str(step.new.asked("schema", step.name))
-        guarded[schema] = {str(table) for table in step.new.asked("append_only") or ()}
+        guarded[schema] = {str(table) for table in step.new.asked("appendOnly") or ()}
         lost = [line for line in step.old.live("drift") or () if "trigger" in str(line) and step.op == "same"]
         yield from (f"{line}" for line in lost)
-        before = {str(table) for table in step.old.asked("append_only") or ()}
+        before = {str(table) for table in step.old.asked("appendOnly") or ()}
         for table in before - guarded[schema]:
             if EVIDENCE.fullmatch(table):
                 told.add(f"{schema}.{table}")

@@ -65,7 +65,7 @@ EMPTY = State({}, {})
 class Step:
     """What happens to one resource: ``op`` is same, create, update, replace or delete (or refresh, among the drifted).
 
-    ``changed`` holds the property paths that the provider named; dynamic resources name none.
+    ``changed`` holds the property paths that the provider named.
     """
 
     op: str

@@ -6,14 +6,13 @@ ROLE = "postgresql:index/role:Role"
 GRANT = "postgresql:index/grant:Grant"
 DEFAULT_PRIVILEGES = "postgresql:index/defaultPrivileges:DefaultPrivileges"
 
-_OURS = "pulumi-python:dynamic/storage:"
-MIGRATIONS = f"{_OURS}SchemaMigrations"
-VALKEY_USERS = f"{_OURS}ValkeyUsers"
-VALKEY_STREAMS = f"{_OURS}ValkeyStreams"
-CREDENTIAL = f"{_OURS}Credential"
-BUCKET = f"{_OURS}Bucket"
-OBJECT_STORE_USER = f"{_OURS}ObjectStoreUser"
-INVENTORY = f"{_OURS}PostgresInventory"
+MIGRATIONS = "stellaops:postgres:SchemaMigrations"
+INVENTORY = "stellaops:postgres:Inventory"
+VALKEY_USERS = "stellaops:valkey:Users"
+VALKEY_STREAMS = "stellaops:valkey:Streams"
+CREDENTIAL = "stellaops:index:Credential"
+BUCKET = "stellaops:objectstore:Bucket"
+OBJECT_STORE_USER = "stellaops:objectstore:User"
 
 AWS_BUCKET = "aws:s3/bucket:Bucket"
 VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
@@ -34,3 +33,12 @@ DISRUPTION_BUDGET = "kubernetes:policy/v1:PodDisruptionBudget"
 # Components, as they stand in the URN of their parts.
 VALKEY = "stellaops:valkey:Valkey"
 CONTRACT_OBJECTS = "stellaops:contract:ContractObjects"
+COMPONENTS = frozenset(
+    {
+        VALKEY,
+        CONTRACT_OBJECTS,
+        "stellaops:postgres:Postgres",
+        "stellaops:rustfs:ObjectStore",
+        "stellaops:backups:Backups",
+    }
+)

@@ -63,16 +63,19 @@ class TenantRule:
 
 @dataclass(frozen=True)
 class SchemaAccess:
-    """One schema. Tables that are created at run time stand by their pattern.
+    """One schema. Tables that are created at run time are named by their pattern.
 
-    ``granted``: role -> table -> what the role itself is granted, of every role that has USAGE on the schema;
-    ``schema_migrations`` is among the tables. ``functions``: a function with its argument types, like
-    ``create_finding_tables(uuid)`` -> the modules that call it. ``tenant_bypass``: the modules whose logins see the rows
-    of every tenant.
+    - ``owner``: the module that owns the schema.
+    - ``grants``: module -> grants to its login itself, of every module that has such.
+    - ``granted``: role -> table -> what the role itself is granted, of every role that has USAGE on the schema;
+      ``schema_migrations`` is among the tables.
+    - ``functions``: a function with its argument types, like ``create_finding_tables(uuid)`` -> the modules that call it.
+    - ``tenant_bypass``: the modules whose logins see the rows of every tenant.
     """
 
     name: str
     owner: str | None
+    grants: Mapping[str, tuple[DirectGrant, ...]]
     granted: Mapping[str, Mapping[str, TableAccess]]
     append_only: tuple[str, ...]
     functions: Mapping[str, tuple[str, ...]]
@@ -106,10 +109,8 @@ def write_privileges(table: Table) -> frozenset[str]:
 def schema_access(contents: Contents, name: str, grants: Mapping[str, tuple[DirectGrant, ...]]) -> SchemaAccess:
     """One schema. ``grants`` are each module's own."""
     definition = contents.postgres.schemas[name]
-    granted = _group_access(name, definition)
-    for module, own in grants.items():
-        if tables := _tables(grant for grant in own if grant.schema == name):
-            granted[module] = tables
+    here = {module: tuple(grant for grant in own if grant.schema == name) for module, own in grants.items()}
+    grants = {module: own for module, own in here.items() if own}
     owners = (module for module, item in contents.modules.items() if name in item.postgres.owns)
     bypass = (
         module
@@ -119,7 +120,8 @@ def schema_access(contents: Contents, name: str, grants: Mapping[str, tuple[Dire
     return SchemaAccess(
         name=name,
         owner=next(owners, None),
-        granted=granted,
+        grants=grants,
+        granted=_group_access(name, definition) | {module: _tables(own) for module, own in grants.items()},
         append_only=tuple(sorted(table for table, item in definition.all_tables.items() if item.append_only)),
         functions={
             f"{function}({', '.join(item.arguments)})": item.execute for function, item in definition.functions.items()

@@ -4,6 +4,7 @@ import pulumi
 from pulumi_kubernetes.core import v1 as core
 from pulumi_kubernetes.meta import v1 as meta
 
+from components.valkey.acl import PROBE_USER
 from components.valkey.deployment.arguments import (
     CONF_MOUNT,
     PASSWORD_FILE,
@@ -34,7 +35,6 @@ from components.valkey.deployment.names import (
 )
 from components.valkey.deployment.sizing import FAILOVER_SECONDS, quantity
 from components.valkey.deployment.users import EXPORTER_USER, NODE_USER
-from components.valkey.render import PROBE_USER
 
 CHECKSUM = "stellaops.io/config-checksum"
 PERIOD_SECONDS = 10

@@ -5,7 +5,8 @@ A hyphen stands in each name, so that no module or service can have it.
 
 from collections.abc import Mapping
 
-from components.valkey.render import acl_mark, set_user
+from components.valkey.acl import set_user
+from components.valkey.render import acl_mark
 
 NODE_USER = "valkey-node"
 EXPORTER_USER = "valkey-exporter"

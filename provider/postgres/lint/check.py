@@ -15,8 +15,8 @@ from provider.postgres.lint.tree import parse
 from provider.postgres.lint.waivers import apply_waivers
 from provider.postgres.migration_files import Script, discover, render
 from provider.postgres.problems import MigrationError
-from provider.postgres.session import Target
 from provider.postgres.statements import Statement
+from provider.postgres.target import Target
 
 
 def check_directory(

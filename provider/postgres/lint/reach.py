@@ -11,7 +11,7 @@ from components.mapping.access import CHANGE, READ
 from provider.postgres.lint import Finding
 from provider.postgres.lint.bodies import language_of
 from provider.postgres.lint.tree import is_placeholder, nodes, of_kind, option, strings
-from provider.postgres.session import Target
+from provider.postgres.target import Target
 
 _OPEN_SCHEMAS = {"pg_catalog", "information_schema"}
 # Comments, drops and the like name these as schema, table, thing.

@@ -58,7 +58,7 @@ def test_logical_backups_have_neither_base_backups_nor_wal_and_no_replication_ro
 def test_a_stack_without_backups_has_nothing_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = run("local", monkeypatch, backups="none")[0]
     assert not pods(recorder)
-    assert "stellaops_backup" not in recorder.of("role:Role") and "backups" not in recorder.of("storage:Bucket")
+    assert "stellaops_backup" not in recorder.of("role:Role") and "backups" not in recorder.of("objectstore:Bucket")
 
 
 def test_every_pod_passes_the_restricted_standard(continuous: Recorder) -> None:
@@ -153,12 +153,12 @@ def test_the_backup_role_reads_every_schema_and_owns_none(continuous: Recorder) 
 
 
 def test_the_valkey_user_may_read_snapshots_and_nothing_else(continuous: Recorder) -> None:
-    (users,) = continuous.of(":ValkeyUsers").values()
+    (users,) = continuous.of("valkey:Users").values()
     assert users["users"]["backup-agent"] == ["resetchannels", "+ping", "+replconf", "+sync"]
 
 
 def test_no_lifecycle_rule_deletes_a_backup(continuous: Recorder) -> None:
-    rules = continuous.of("/storage:Bucket")["backups"]["rules"]
+    rules = continuous.of("objectstore:Bucket")["backups"]["rules"]
     current = [
         name for name, rule in rules.items() if (rule.get("Expiration") or {}).keys() - {"ExpiredObjectDeleteMarker"}
     ]

@@ -111,12 +111,12 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
     "nothing says whose rows they are": (
         swap("          tenant: {via: rule_id, parent: rules}\n", ""),
         "postgres.schemas.notify.tables.delivery_log",
-        "say whose its rows are, with tenant: {via: COLUMN, parent: TABLE} or tenant: {shared: REASON}",
+        "assign its rows to tenants with tenant: {via: COLUMN, parent: TABLE} or tenant: {shared: REASON}",
     ),
     "tenant said twice": (
         swap("purpose: Scans through their lifecycle", "purpose: Scans\n          tenant: {shared: all}"),
         "postgres.schemas.scanner.tables.scans.tenant",
-        "leave tenant out",
+        "remove tenant",
     ),
     "tenant of another type": (
         swap("            tenant_id: uuid\n", "            tenant_id: text\n"),
@@ -287,7 +287,7 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
     "a consumer twice": (
         swap("consumers: [audit, timeline_indexer]", "consumers: [audit, timeline_indexer, audit]"),
         'valkey.streams["notify:delivery"].consumers[2]',
-        "stands in the list already",
+        "is in the list already",
     ),
     "a path with a placeholder": (
         swap("reads: [evidence/]", "reads: ['evidence/{bundleId}/']"),
@@ -338,7 +338,7 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
         "data_flows[5]",
         "exactly one",
     ),
-    "duplicate key": (append("version: 1\n"), "version", "duplicate key; it stands already in line"),
+    "duplicate key": (append("version: 1\n"), "version", "duplicate key; the first is in line"),
     "bad YAML": (append("broken: [1, 2\n"), "", "is not valid YAML"),
     "tab for indentation": (append("\tx: 1\n"), "", "is not valid YAML"),
     "alias": (whole("a: &a [1]\nb: *a\n"), "", "aliases are not read"),

@@ -7,10 +7,10 @@ import pulumi
 import pytest
 
 from components.config.model import PostgresSettings
-from components.credentials import Credential
 from components.mapping import load
 from components.postgres.component import Postgres, PostgresArgs
-from tests.program.recorder import Recorder, record
+from components.resources.credentials import Credential
+from tests.program.recorder import Recorder, record, stellaops_provider
 
 ROOT = Path(__file__).parents[3]
 MAPPING = load(ROOT / "schema-mapping.yaml")
@@ -38,8 +38,8 @@ def program(
             maintenance_database="postgres", ssl_mode="disable", superuser=False, drop_schemas=frozenset(drop_schemas),
             adopt_database=False, tenant_isolation=tenant_isolation,
         )  # fmt: skip
-        credentials = {name: Credential(name, name, 1) for name in MAPPING.modules}
-        arguments = {"protect": False, "sql_directory": ROOT / "sql", **changes}
+        credentials = {name: Credential(name, user=name, rotate=1) for name in MAPPING.modules}
+        arguments = {"provider": stellaops_provider(), "protect": False, "sql_directory": ROOT / "sql", **changes}
         Postgres("postgres", PostgresArgs(mapping=MAPPING, settings=settings, credentials=credentials, **arguments))
 
     return record(run)
@@ -106,7 +106,13 @@ def test_public_gets_nothing(recorder: Recorder) -> None:
 
 def test_every_resource_of_the_store_names_its_provider(recorder: Recorder) -> None:
     loose = [r.name for r in recorder.resources if r.type.startswith("postgresql:") and "::postgres-" not in r.provider]
-    assert not loose, f"these would slip to a default provider: {loose}"
+    ours = [
+        r
+        for r in recorder.resources
+        if r.type in {"stellaops:postgres:SchemaMigrations", "stellaops:postgres:Inventory"}
+    ]
+    loose += [r.name for r in ours if "::stellaops::" not in r.provider]
+    assert ours and not loose, f"these would have no provider: {loose}"
 
 
 def fates(drop_schemas: tuple[str, ...], *, protect: bool = False) -> tuple[set[str], set[str], set[str]]:
@@ -140,23 +146,21 @@ def test_a_star_names_them_all_and_the_database() -> None:
 
 
 def test_a_preview_says_which_logins_there_are_and_what_becomes_of_each_schema() -> None:
-    (inventory,) = program(("symbols",)).of(":PostgresInventory").values()
+    (inventory,) = program(("symbols",)).of("postgres:Inventory").values()
     assert inventory["logins"] == {name: module.name for name, module in MAPPING.modules.items()}
     assert inventory["schemas"]["symbols"].startswith("dropped with its tables")
     assert inventory["schemas"]["vex"].startswith("kept with its tables")
 
 
 def test_tenants_are_kept_apart_only_where_the_stack_says_so(recorder: Recorder) -> None:
-    for name, migrations in recorder.of("storage:SchemaMigrations").items():
-        assert not migrations["tenant_tables"] and not migrations["tenant_bypass"], name
-    isolated = program(tenant_isolation="row-level-security").of("storage:SchemaMigrations")
-    assert isolated["notify"]["tenant_tables"] == {
+    for name, migrations in recorder.of("postgres:SchemaMigrations").items():
+        assert not migrations["tenantTables"] and not migrations["tenantBypass"], name
+    isolated = program(tenant_isolation="row-level-security").of("postgres:SchemaMigrations")
+    assert isolated["notify"]["tenantTables"] == {
         "rules": {"column": "tenant_id"},
         "channels": {"column": "tenant_id"},
         "delivery_log": {"column": "rule_id", "parent": "rules"},
     }
-    assert not isolated["vex"]["tenant_tables"], "statements are shared by all tenants"
-    bypasses = {
-        name: migrations["tenant_bypass"] for name, migrations in isolated.items() if migrations["tenant_bypass"]
-    }
+    assert not isolated["vex"]["tenantTables"], "statements are shared by all tenants"
+    bypasses = {name: migrations["tenantBypass"] for name, migrations in isolated.items() if migrations["tenantBypass"]}
     assert bypasses == {"scanner": ["timeline_indexer"], "notify": ["timeline_indexer"]}

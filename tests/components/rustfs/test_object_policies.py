@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from components.mapping import load
-from components.rustfs.policies import by_name, document_of, guard_policy, identity_policy, is_guard, lifted
+from components.rustfs.policies import guard_policy, identity_policy
+from components.rustfs.policy_documents import by_name, document_of, is_guard, lifted
 from components.rustfs.servers import KINDS
 
 MAPPING = load(Path(__file__).parents[3] / "schema-mapping.yaml")

@@ -11,8 +11,9 @@ import pytest
 from components.config.model import ObjectStoreSettings
 from components.mapping import load
 from components.mapping.values import Duration
+from components.resources.object_store import Bucket, ObjectStoreUser
 from components.rustfs.component import ObjectStore, ObjectStoreArgs
-from tests.program.recorder import Recorder, record
+from tests.program.recorder import Recorder, record, stellaops_provider
 
 ROOT = Path(__file__).parents[3]
 MAPPING = load(ROOT / "schema-mapping.yaml")
@@ -25,9 +26,9 @@ def program(target: Any = "rustfs", prefix: str = "", mode: Any = "governance", 
             target=target, endpoint="http://rustfs:9000", region="us-east-1", access_key=pulumi.Output.secret("access"),
             secret_key=pulumi.Output.secret("secret"), bucket_prefix=prefix, object_lock_mode=mode,
         )  # fmt: skip
-        provider = aws.Provider("object-store", region="us-east-1")
-        arguments = {"mapping": MAPPING, "protect": False, "allow_data_loss": False, **changes}
-        ObjectStore("rustfs", ObjectStoreArgs(settings=settings, provider=provider, **arguments))
+        providers = {"provider": stellaops_provider(), "s3_provider": aws.Provider("object-store", region="us-east-1")}
+        arguments: dict[str, Any] = {"mapping": MAPPING, "protect": False, "allow_data_loss": False, **changes}
+        ObjectStore("rustfs", ObjectStoreArgs(settings=settings, **providers, **arguments))
 
     return record(run)
 
@@ -62,7 +63,7 @@ def test_versioning_is_on_everywhere(recorder: Recorder) -> None:
 
 
 def test_only_evidence_has_object_lock(recorder: Recorder) -> None:
-    assert {name for name, bucket in recorder.of(":Bucket").items() if bucket["object_lock"]} == {"evidence"}
+    assert {name for name, bucket in recorder.of(":Bucket").items() if bucket["objectLock"]} == {"evidence"}
 
 
 def test_old_versions_are_kept_as_long_as_the_backup_table_says(recorder: Recorder) -> None:
@@ -76,16 +77,16 @@ def test_old_versions_are_kept_as_long_as_the_backup_table_says(recorder: Record
 
 
 def test_objects_go_with_their_bucket_only_where_the_stack_allows_it(recorder: Recorder) -> None:
-    assert not any(bucket["force_destroy"] for bucket in recorder.of(":Bucket").values())
-    assert all(bucket["force_destroy"] for bucket in program(allow_data_loss=True).of(":Bucket").values())
+    assert not any(bucket["forceDestroy"] for bucket in recorder.of(":Bucket").values())
+    assert all(bucket["forceDestroy"] for bucket in program(allow_data_loss=True).of(":Bucket").values())
 
 
 def test_no_credential_is_an_input_of_a_resource(recorder: Recorder) -> None:
     inputs = [resource.inputs for resource in recorder.resources if "providers" not in resource.type]
-    assert recorder.of(":Bucket") and recorder.of(":ObjectStoreUser")
+    assert recorder.of(":Bucket") and recorder.of("objectstore:User")
     # What mocks answer for a secret output is the input, None, and left out.
     assert "'secret'" not in repr(inputs) and "'access'" not in repr(inputs)
-    assert not [item for item in inputs if item.get("secret_key")]
+    assert not [item for item in inputs if item.get("secretKey")]
 
 
 def test_rustfs_is_asked_for_nothing_that_only_aws_answers(recorder: Recorder) -> None:
@@ -103,13 +104,13 @@ USERS = {"scanner", "sbom_service", "attestor", "evidence_locker", "export_cente
 
 
 def test_each_module_with_objects_has_one_user_and_no_other_module_has_any(recorder: Recorder) -> None:
-    users = recorder.of(":ObjectStoreUser")
+    users = recorder.of("objectstore:User")
     assert set(users) == USERS
     assert users["scanner"]["user"] == "scanner" and "Allow blobs/*" in users["scanner"]["policy"]
 
 
 def test_environments_on_one_cluster_have_users_of_their_own() -> None:
-    assert {user["user"] for user in program(prefix="dev-").of(":ObjectStoreUser").values()} == {
+    assert {user["user"] for user in program(prefix="dev-").of("objectstore:User").values()} == {
         f"dev-{name}" for name in USERS
     }
 
@@ -179,7 +180,8 @@ def test_on_aws_modules_are_iam_users_with_the_same_policies_and_rotation_makes_
 
 def test_on_aws_everything_is_the_official_provider_and_means_the_same() -> None:
     recorder = program("aws")
-    assert not [resource for resource in recorder.resources if "dynamic" in resource.type]
+    ours = {Bucket.pulumi_type, ObjectStoreUser.pulumi_type}
+    assert not [resource for resource in recorder.resources if resource.type in ours]
     buckets = {
         resource.name: resource.inputs for resource in recorder.resources if resource.type == "aws:s3/bucket:Bucket"
     }
@@ -194,8 +196,12 @@ def test_on_aws_everything_is_the_official_provider_and_means_the_same() -> None
 
 
 @pytest.mark.parametrize("target", ["rustfs", "minio", "aws"])
-def test_each_official_resource_names_its_provider(target: str) -> None:
+def test_each_resource_names_its_provider(target: str) -> None:
+    providers = {"aws:": "::object-store", "stellaops:objectstore:": "::stellaops"}
     loose = [
-        r.name for r in program(target).resources if r.type.startswith("aws:") and "::object-store" not in r.provider
+        resource.name
+        for resource in program(target).resources
+        for start, provider in providers.items()
+        if resource.type.startswith(start) and provider not in resource.provider
     ]
     assert not loose, f"these would slip to a default provider: {loose}"

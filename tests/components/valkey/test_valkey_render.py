@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from components.mapping import Mapping, load
+from components.valkey.acl import PROBE_USER, set_user
 from components.valkey.commands import commands
 from components.valkey.render import (
-    PROBE_USER,
     acl_mark,
     acl_rules,
     escape_glob,
@@ -16,7 +16,6 @@ from components.valkey.render import (
     quoted,
     render_acl,
     render_conf,
-    set_user,
 )
 
 ROOT = Path(__file__).parents[3]

@@ -1,27 +1,43 @@
 """Logins that leave: disabled, and their sessions ended, by an admin with and without SUPERUSER."""
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
-from pulumi.dynamic import Config, ConfigureRequest
 
-from provider.postgres.inventory import DROPPED, KEPT, InventoryProvider
+from components.mapping.roles import ConnectRole
+from components.postgres.fates import DROPPED, KEPT
+from tests.provider.base.harness import PluginClient, Props, Resource, failure, stellaops
 from tests.provider.postgres.test_migrations_resource import settings
 from tools.local.servers.postgres import Postgres
 
-
-def provider(server: Postgres, **changes: str) -> InventoryProvider:
-    made = InventoryProvider()
-    values = settings(server, postgresDatabase="postgres", **changes)
-    made.configure(ConfigureRequest(Config(values, "stellaops-storage")))
-    return made
+TOKEN = "stellaops:postgres:Inventory"
 
 
-def inputs(*logins: str, drop: tuple[str, ...] = (), **schemas: str) -> dict[str, Any]:
-    return {"logins": {name: name.title() for name in logins}, "schemas": schemas, "drop_schemas": list(drop)}
+@contextmanager
+def provider(server: Postgres, **changes: str) -> Iterator[PluginClient]:
+    with stellaops(**settings(server, **{"postgresDatabase": "postgres", **changes})) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def offline() -> Iterator[PluginClient]:
+    """Without configuration: whatever contacts a server fails."""
+    with stellaops() as client:
+        yield client
+
+
+def inputs(*logins: str, drop: tuple[str, ...] = (), **schemas: str) -> Props:
+    return {"logins": {name: name.title() for name in logins}, "schemas": schemas, "dropSchemas": list(drop)}
+
+
+def kept(props: Props) -> Resource:
+    """The resource after an ``up`` with these inputs."""
+    return Resource(TOKEN, "id", props, props)
 
 
 @pytest.fixture
@@ -65,7 +81,8 @@ def test_a_login_that_leaves_is_put_out_and_stays_out(
         opened(postgres_server, goes) as second,
         opened(postgres_server, stays) as other,
     ):
-        provider(postgres_server, **account).update("id", inputs(goes, stays), inputs(stays))
+        with provider(postgres_server, **account) as client:
+            client.update(kept(inputs(goes, stays)), inputs(stays))
         assert (is_alive(first), is_alive(second)) == (False, False), "it would go on as a role that is being dropped"
         assert is_alive(other), "a module that stays was put out"
     with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
@@ -76,29 +93,36 @@ def test_a_login_that_leaves_is_put_out_and_stays_out(
 def test_a_destroy_puts_everybody_out_and_tolerates_who_is_gone(postgres_server: Postgres) -> None:
     one, two = login(postgres_server), login(postgres_server)
     with opened(postgres_server, one) as first, opened(postgres_server, two) as second:
-        provider(postgres_server).delete("id", inputs(one, two, "nobody_there"))
+        with provider(postgres_server) as client:
+            client.delete(kept(inputs(one, two, "nobody_there")))
         assert not is_alive(first) and not is_alive(second)
 
 
 def test_a_database_that_is_gone_is_no_reason_to_stop(postgres_server: Postgres) -> None:
-    made = InventoryProvider()
-    values = settings(postgres_server, postgresDatabase="gone")
-    made.configure(ConfigureRequest(Config(values, "stellaops-storage")))
-    made.delete("id", inputs("nobody_there"))
+    with provider(postgres_server, postgresDatabase="gone") as client:
+        client.delete(kept(inputs("nobody_there")))
 
 
 def test_creating_it_and_adding_a_login_ask_no_server(postgres_server: Postgres) -> None:
-    away = provider(postgres_server, postgresPort="1")
-    created = away.create(inputs("a"))
-    assert created.outs == inputs("a")
-    assert away.update("id", inputs("a"), inputs("a", "b")).outs == inputs("a", "b")
+    with provider(postgres_server, postgresPort="1") as away:
+        created = away.create(TOKEN, inputs("a"))
+        assert created.id == "postgres.inventory" and created.outputs == {"id": created.id, **inputs("a")}
+        assert away.update(created, inputs("a", "b")).outputs["logins"] == inputs("a", "b")["logins"]
+        assert away.refresh(created) == created
 
 
-def test_only_a_change_is_a_change() -> None:
-    made = InventoryProvider()
-    assert not made.diff("id", inputs("a", vex=KEPT), inputs("a", vex=KEPT)).changes
-    for news in (inputs(vex=KEPT), inputs("a"), inputs("a", vex=DROPPED), inputs("a", drop=("vex",), vex=KEPT)):
-        assert made.diff("id", inputs("a", vex=KEPT), news).changes
+def test_only_a_change_is_a_change_and_it_names_who_leaves(offline: PluginClient) -> None:
+    old = kept(inputs("a", vex=KEPT))
+    assert offline.diff(old, inputs("a", vex=KEPT)).detailed == {}
+    expected = {
+        "logins.a": (inputs(vex=KEPT), "DELETE"),
+        "schemas.vex": (inputs("a"), "DELETE"),
+        "dropSchemas": (inputs("a", drop=("vex",), vex=KEPT), "ADD"),
+    }
+    for path, (news, kind) in expected.items():
+        assert offline.diff(old, news).detailed == {path: kind}
+    difference = offline.diff(old, inputs("a", vex=DROPPED))
+    assert difference.detailed == {"schemas.vex": "UPDATE"} and difference.replaces == []
 
 
 @pytest.mark.parametrize(
@@ -114,7 +138,30 @@ def test_only_a_change_is_a_change() -> None:
     ids=["named too late", "all named too late", "kept", "named before", "named and still there", "new stack"],
 )
 def test_a_schema_is_not_dropped_by_naming_it_when_it_has_left(
-    olds: dict[str, Any], news: dict[str, Any], refused: bool
+    offline: PluginClient, olds: dict[str, Any], news: dict[str, Any], refused: bool
 ) -> None:
-    failures = InventoryProvider().check(olds, news).failures
-    assert [bool("put it back into the mapping" in failure.reason) for failure in failures] == [True] * refused
+    failures = offline.check(TOKEN, news, olds)[1]
+    assert [text.startswith("schemas.vex: ") and "put it back into the mapping" in text for text in failures] == [
+        True
+    ] * refused
+
+
+def test_an_import_finds_the_logins_and_schemas_of_the_database(postgres_server: Postgres) -> None:
+    name, database = login(postgres_server), f"db_{uuid.uuid4().hex[:8]}"
+    connect = ConnectRole(database).name
+    with postgres_server.connect() as connection:
+        for statement in (f"CREATE DATABASE {database}", f"CREATE ROLE {connect}", f"GRANT {connect} TO {name}",
+                          f"CREATE ROLE {database}_owner"):  # fmt: skip
+            connection.execute(statement.encode())
+    with postgres_server.connect(database) as connection:
+        connection.execute(f"CREATE SCHEMA {database} AUTHORIZATION {database}_owner".encode())
+    with provider(postgres_server, postgresDatabase=database) as client:
+        found = client.imported(TOKEN, f"{database}.inventory")
+        assert found is not None
+        assert found.inputs == {"logins": {name: name}, "schemas": {database: KEPT}}
+        assert client.diff(found, {**inputs(name), "schemas": {database: KEPT}}).detailed == {
+            f"logins.{name}": "UPDATE"
+        }
+        assert f"it is {database}.inventory" in failure(lambda: client.imported(TOKEN, "other.inventory"))
+    with provider(postgres_server, postgresDatabase="gone") as client:
+        assert client.imported(TOKEN, "gone.inventory") is None

@@ -12,7 +12,8 @@ from psycopg import errors
 
 from provider.postgres.migrations import apply, plan
 from provider.postgres.problems import MigrationError
-from provider.postgres.session import Limits, Target, lock_key
+from provider.postgres.session import Limits, lock_key
+from provider.postgres.target import Target
 from tests.support.scratch_schema import QUICK, RAW, TABLES, Schema, make_schema, runner
 from tools.local.servers.postgres import Postgres
 

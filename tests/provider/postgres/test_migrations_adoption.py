@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from components.mapping.model import Table
-from provider.errors import ProviderError
 from provider.postgres import adoption
 from provider.postgres.migrations import verify
-from provider.postgres.migrations_resource import migration_files
 from provider.postgres.problems import MigrationError
-from tests.provider.postgres.test_migrations_resource import inputs, provider
+from tests.provider.base.harness import failure
+from tests.provider.postgres.test_migrations_resource import TOKEN, files, inputs, provider
 from tests.support.scratch_schema import QUICK, Schema, make_schema
 from tools.local.servers.postgres import Postgres
 
@@ -142,22 +141,23 @@ def test_repair_makes_up_no_history(schema: Schema, version: int, said: str) -> 
 
 
 def test_after_a_repair_the_stack_goes_on_without_a_refresh(schema: Schema) -> None:
-    made = provider(schema.server)
-    outs = made.create(inputs(schema, append_only=[])).outs or {}
-    schema.write(v0002_raw=SECOND + "-- edited\n")
-    news = inputs(schema, append_only=[])
-    assert [failure.reason for failure in made.check(outs, news).failures] != []
-    repair(schema, 2)
-    assert made.check(outs, news).failures == [], "state would refuse for ever what the database accepts"
-    assert (made.update("id", outs, news).outs or {})["applied"] == migration_files(schema.directory)
+    with provider(schema.server) as client:
+        made = client.create(TOKEN, inputs(schema, appendOnly=[]))
+        schema.write(v0002_raw=SECOND + "-- edited\n")
+        news = inputs(schema, appendOnly=[])
+        assert client.check(TOKEN, news, made.inputs)[1] != []
+        repair(schema, 2)
+        assert client.check(TOKEN, news, made.inputs)[1] == [], "state would refuse for ever what the database accepts"
+        assert client.update(made, news).outputs["applied"] == files(schema)
 
 
 def test_a_server_that_is_away_does_not_make_an_edited_file_right(schema: Schema) -> None:
-    outs = provider(schema.server).create(inputs(schema, append_only=[])).outs or {}
+    with provider(schema.server) as client:
+        made = client.create(TOKEN, inputs(schema, appendOnly=[]))
     schema.write(v0002_raw=SECOND + "-- edited\n")
-    away = provider(schema.server, postgresPort="1")
-    (failure,) = away.check(outs, inputs(schema, append_only=[])).failures
-    assert "0002_raw.sql.j2: it was edited after it was applied" in failure.reason
+    with provider(schema.server, postgresPort="1") as away:
+        (failure,) = away.check(TOKEN, inputs(schema, appendOnly=[]), made.inputs)[1]
+    assert "0002_raw.sql.j2: it was edited after it was applied" in failure
 
 
 def findings(schema: Schema, *append_only: str) -> list[str]:
@@ -205,8 +205,8 @@ def test_a_kept_schema_comes_back_with_everything_in_it(schema: Schema) -> None:
             "CREATE STATISTICS {{ schema }}.st ON id, name FROM {{ schema }}.sources;\n"
         )
     )
-    made = provider(schema.server)
-    outs = made.create(inputs(schema)).outs or {}
+    with provider(schema.server) as client:
+        made = client.create(TOKEN, inputs(schema))
     schema.run(
         f"INSERT INTO {name}.raw VALUES (1)",
         f"REASSIGN OWNED BY {name}_owner TO postgres",
@@ -215,14 +215,16 @@ def test_a_kept_schema_comes_back_with_everything_in_it(schema: Schema) -> None:
         f"CREATE ROLE {name}_owner",
         f"ALTER SCHEMA {name} OWNER TO {name}_owner",
     )
-    again = provider(schema.server).create(inputs(schema)).outs or {}
-    assert again["applied"] == outs["applied"] and again["drift"] == []
-    assert schema.rows(f"SELECT id FROM {name}.raw") == [(1,)]
-    assert provider(schema.server).read("id", again).outs == again, "something would still belong to the admin"
+    with provider(schema.server) as client:
+        again = client.create(TOKEN, inputs(schema))
+        assert again.outputs["applied"] == made.outputs["applied"] and again.outputs["drift"] == []
+        assert schema.rows(f"SELECT id FROM {name}.raw") == [(1,)]
+        assert client.refresh(again) == again, "something would still belong to the admin"
 
 
 def test_objects_of_the_admin_in_a_schema_that_was_not_kept_are_refused(schema: Schema) -> None:
     schema.apply()
     schema.run(f"CREATE TABLE {schema.target.schema}.by_hand ()")
-    with pytest.raises(ProviderError, match="by_hand belongs to postgres"):
-        provider(schema.server).create(inputs(schema))
+    with provider(schema.server) as client:
+        text = failure(lambda: client.create(TOKEN, inputs(schema)))
+    assert "by_hand belongs to postgres" in text

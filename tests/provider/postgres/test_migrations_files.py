@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from provider.postgres.history import Applied, compare
+from provider.postgres.applied import Applied, compare
 from provider.postgres.migration_files import Migration, discover, render, render_all
 from provider.postgres.problems import MigrationError
-from provider.postgres.session import Target, lock_key
+from provider.postgres.session import lock_key
 from provider.postgres.statements import split
+from provider.postgres.target import Target
 
 VARIABLES = Target("vuln", "vuln_owner").variables
 

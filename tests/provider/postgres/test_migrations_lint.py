@@ -10,7 +10,7 @@ import pytest
 from provider.postgres.lint import RULES
 from provider.postgres.lint.accepted import Accepted
 from provider.postgres.lint.check import check_directory
-from provider.postgres.session import Target
+from provider.postgres.target import Target
 
 ROOT = Path(__file__).parents[3]
 TARGET = Target.of_schema("vuln")

@@ -1,26 +1,19 @@
-"""``SchemaMigrations`` as the engine calls it, on a real server; and the SDK's provider server around it."""
+"""``SchemaMigrations`` as the engine calls it, on a real server."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
-from google.protobuf import struct_pb2
-from pulumi.dynamic import Config, ConfigureRequest
-from pulumi.dynamic.dynamic import serialize_provider
-from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
-from pulumi.runtime.rpc import UNKNOWN
 
-from provider.errors import ProviderError
-from provider.postgres.migrations_resource import SchemaMigrationsProvider, migration_files
+from provider.base.values import UNKNOWN, Secret
+from provider.postgres.migration_files import discover
+from tests.provider.base.harness import Diff, PluginClient, Props, Resource, failure, stellaops
 from tests.support.scratch_schema import RAW, TABLES, Schema, make_schema
 from tools.local.servers.postgres import Postgres
 
-ROOT = Path(__file__).parents[3]
+TOKEN = "stellaops:postgres:SchemaMigrations"
 
 
 @pytest.fixture
@@ -35,135 +28,193 @@ def schema(server: Postgres, tmp_path: Path) -> Schema:
     return made
 
 
-def settings(server: Postgres, **changes: str) -> dict[str, str]:
-    values = {
+def settings(server: Postgres, **changes: str) -> dict[str, Any]:
+    """Configuration of the provider. Valkey and the object store are not there."""
+    return {
         "postgresHost": server.host,
         "postgresPort": str(server.port),
         "postgresAdminUser": server.user,
-        "postgresAdminPassword": server.password,
+        "postgresAdminPassword": Secret(server.password),
         "postgresDatabase": "stellaops",
         "postgresSslMode": "disable",
+        "valkeyHost": "127.0.0.1",
+        "valkeyAdminPassword": "none",
+        "objectStoreEndpoint": "http://127.0.0.1:1",
+        "objectStoreAccessKey": "none",
+        "objectStoreSecretKey": "none",
+        **changes,
     }
-    return {f"stellaops-storage:{key}": value for key, value in {**values, **changes}.items()}
 
 
-def provider(server: Postgres, **changes: str) -> SchemaMigrationsProvider:
-    made = SchemaMigrationsProvider()
-    made.configure(ConfigureRequest(Config(settings(server, **changes), "stellaops-storage")))
-    return made
+@contextmanager
+def provider(server: Postgres, **changes: str) -> Iterator[PluginClient]:
+    with stellaops(**settings(server, **changes)) as client:
+        yield client
 
 
-def inputs(schema: Schema, /, **changes: Any) -> dict[str, Any]:
+@pytest.fixture
+def client(server: Postgres) -> Iterator[PluginClient]:
+    with provider(server) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def offline() -> Iterator[PluginClient]:
+    """Without configuration: whatever contacts a server fails."""
+    with stellaops() as client:
+        yield client
+
+
+def files(schema: Schema) -> list[str]:
+    return [migration.label for migration in discover(schema.directory)]
+
+
+def inputs(schema: Schema, /, **changes: Any) -> Props:
+    """Inputs as a program gives them."""
     values = {
         "schema": schema.target.schema,
         "owner": schema.target.owner,
         "directory": str(schema.directory),
-        "migrations": migration_files(schema.directory),
-        "append_only": ["raw"],
+        "appendOnly": ["raw"],
     }
     return {**values, **changes}
 
 
-def complaints(olds: dict[str, Any], news: dict[str, Any]) -> list[str]:
-    return [failure.reason for failure in SchemaMigrationsProvider().check(olds, news).failures]
+def kept(schema: Schema, /, **changes: Any) -> Resource:
+    """The resource after an ``up`` with the files as they are now."""
+    props = inputs(schema, migrations=files(schema), **changes)
+    return Resource(TOKEN, "id", props, {**props, "version": 1, "applied": props["migrations"], "drift": []})
 
 
-def test_create_applies_and_reports_version_and_files(schema: Schema) -> None:
-    props = inputs(schema)
-    created = provider(schema.server).create(props)
-    assert created.outs == {**props, "version": 1, "applied": props["migrations"], "drift": []}
+def refused(client: PluginClient, old: Props, new: Props) -> list[str]:
+    return client.check(TOKEN, new, old)[1]
+
+
+def test_create_applies_and_reports_version_and_files(schema: Schema, client: PluginClient) -> None:
+    created = client.create(TOKEN, inputs(schema))
+    assert created.inputs == inputs(schema, migrations=files(schema))
+    assert created.outputs == {**created.inputs, "id": created.id, "version": 1, "applied": files(schema), "drift": []}
     assert created.id == f"stellaops.{schema.target.schema}.migrations"
-    assert SchemaMigrationsProvider().diff(created.id, created.outs, props).changes is False, (
-        "a preview would never be empty"
-    )
+    assert client.diff(created, inputs(schema)).detailed == {}, "a preview would never be empty"
 
 
-def test_a_pending_file_is_an_added_entry_and_no_replacement(schema: Schema) -> None:
-    outs = provider(schema.server).create(inputs(schema)).outs or {}
+def test_a_pending_file_is_an_added_entry_and_no_replacement(schema: Schema, client: PluginClient) -> None:
+    created = client.create(TOKEN, inputs(schema))
     schema.write(v0002_more="ALTER TABLE {{ schema }}.sources ADD name text")
-    news = inputs(schema)
-    assert news["migrations"][:-1] == outs["migrations"], "the preview would show more than the pending file"
-    assert complaints(outs, news) == []
-    difference = SchemaMigrationsProvider().diff("", outs, news)
-    assert (difference.changes, difference.replaces) == (True, [])
-    assert (provider(schema.server).update("", outs, news).outs or {})["version"] == 2
+    news, failures = client.check(TOKEN, inputs(schema), created.inputs)
+    assert news["migrations"][:-1] == created.outputs["migrations"], "the preview would show more than the pending file"
+    assert failures == []
+    assert client.diff(created, inputs(schema)) == Diff({"migrations": "UPDATE"}, [], delete_before_replace=False)
+    assert client.update(created, inputs(schema)).outputs["version"] == 2
 
 
-def test_a_preview_refuses_an_edited_file_by_name_without_asking_a_server(schema: Schema) -> None:
-    olds = inputs(schema)
-    schema.write(v0001_tables=TABLES)
-    (complaint,) = complaints(olds, inputs(schema))
-    assert complaint.startswith(f"{schema.directory}/0001_tables.sql.j2: it was edited after it was applied"), complaint
-
-
-def test_a_preview_shows_template_errors_before_names_are_known(schema: Schema) -> None:
-    schema.write(v0001_tables="SELECT {{ scheme }}")
-    (complaint,) = complaints({}, inputs(schema, schema=UNKNOWN, owner=UNKNOWN))
-    assert "0001_tables.sql.j2:1: 'scheme' is undefined" in complaint
-
-
-def test_another_schema_is_a_replacement_and_starts_from_nothing(schema: Schema) -> None:
-    olds = inputs(schema, schema="old", migrations=["0001_other.sql.j2 sha256:00"])
-    assert complaints(olds, inputs(schema)) == []
-    difference = SchemaMigrationsProvider().diff("", olds, inputs(schema, schema=UNKNOWN))
-    assert difference.replaces == ["schema"], "a schema that is made anew would stay without tables"
-
-
-def test_files_that_change_after_the_preview_are_not_applied(schema: Schema) -> None:
-    props = inputs(schema)
-    schema.write(v0001_tables=TABLES)
-    with pytest.raises(ProviderError, match="the files changed after the preview"):
-        provider(schema.server).create(props)
+def test_a_preview_has_the_version_that_it_will_reach(schema: Schema, offline: PluginClient) -> None:
+    planned = offline.create(TOKEN, inputs(schema), preview=True)
+    assert (planned.outputs["version"], planned.outputs["applied"]) == (1, files(schema)) and planned.id == ""
+    old = kept(schema)
+    schema.write(v0002_more="ALTER TABLE {{ schema }}.sources ADD name text")
+    assert offline.update(old, inputs(schema), preview=True).outputs["version"] == 2
     assert schema.tables() == set()
 
 
-def test_refresh_of_an_untouched_schema_finds_nothing(schema: Schema) -> None:
-    outs = provider(schema.server).create(inputs(schema)).outs
-    read = provider(schema.server).read("id", dict(outs or {}))
-    assert (read.id, read.outs) == ("id", outs), "a preview after a refresh would show changes"
+def test_a_preview_refuses_an_edited_file_by_name_without_asking_a_server(
+    schema: Schema, offline: PluginClient
+) -> None:
+    old = kept(schema).inputs
+    schema.write(v0001_tables=TABLES)
+    (complaint,) = refused(offline, old, inputs(schema))
+    assert complaint.startswith(
+        f"directory: {schema.directory}/0001_tables.sql.j2: it was edited after it was applied"
+    ), complaint
 
 
-def test_refresh_says_in_words_what_is_off_and_update_mends_it(schema: Schema) -> None:
-    props, name = inputs(schema), schema.target.schema
-    outs = provider(schema.server).create(props).outs or {}
+def test_a_preview_shows_template_errors_before_names_are_known(schema: Schema, offline: PluginClient) -> None:
+    schema.write(v0001_tables="SELECT {{ scheme }}")
+    (complaint,) = refused(offline, {}, inputs(schema, schema=UNKNOWN, owner=UNKNOWN))
+    assert "0001_tables.sql.j2:1: 'scheme' is undefined" in complaint
+
+
+def test_a_directory_that_is_missing_is_refused(schema: Schema, offline: PluginClient) -> None:
+    (complaint,) = refused(offline, {}, inputs(schema, directory=str(schema.directory / "none")))
+    assert "each schema of the mapping needs a directory of migrations" in complaint
+
+
+def test_another_schema_is_a_replacement_and_starts_from_nothing(schema: Schema, offline: PluginClient) -> None:
+    old = kept(schema, schema="old")
+    old.inputs["migrations"] = old.outputs["migrations"] = ["0001_other.sql.j2 sha256:00"]
+    assert refused(offline, old.inputs, inputs(schema)) == []
+    difference = offline.diff(old, inputs(schema, schema=UNKNOWN))
+    assert difference.replaces == ["schema"], "a schema that is recreated would stay without tables"
+    assert difference.delete_before_replace, "its successor would find the old tables in place"
+
+
+def test_files_that_change_after_the_preview_are_not_applied(schema: Schema, client: PluginClient) -> None:
+    checked = client.checked(TOKEN, inputs(schema))
+    schema.write(v0001_tables=TABLES)
+    text = failure(lambda: client.create_checked(TOKEN, checked))
+    assert "the files changed after the preview" in text
+    assert schema.tables() == set()
+
+
+def test_refresh_of_an_untouched_schema_finds_nothing(schema: Schema, client: PluginClient) -> None:
+    created = client.create(TOKEN, inputs(schema))
+    assert client.refresh(created) == created, "a preview after a refresh would show changes"
+
+
+def test_refresh_says_in_words_what_is_off_and_update_mends_it(schema: Schema, client: PluginClient) -> None:
+    name = schema.target.schema
+    created = client.create(TOKEN, inputs(schema))
     schema.run(f"ALTER TABLE {name}.raw DISABLE TRIGGER append_only_truncate", f"CREATE VIEW {name}.alien AS SELECT 1")
-    found = provider(schema.server).read("id", outs).outs or {}
-    assert found["drift"] == [
+    found = client.refresh(created)
+    assert found is not None and found.outputs["drift"] == [
         f"trigger append_only_truncate on {name}.raw is not enabled always",
         f"view {name}.alien belongs to postgres, not to {name}_owner",
     ]
-    assert SchemaMigrationsProvider().diff("id", found, props).changes, "the next up would leave it so"
+    assert client.diff(found, inputs(schema)).detailed == {"drift": "UPDATE"}, "the next up would leave it so"
     schema.run(f"DROP VIEW {name}.alien")
-    assert (provider(schema.server).update("id", found, props).outs or {})["drift"] == []
+    assert client.update(found, inputs(schema)).outputs.get("drift") == []
 
 
-def test_refresh_finds_versions_that_differ_from_the_state(schema: Schema) -> None:
-    props = inputs(schema)
-    outs = provider(schema.server).create(props).outs or {}
+def test_refresh_finds_versions_that_differ_from_the_state(schema: Schema, client: PluginClient) -> None:
+    created = client.create(TOKEN, inputs(schema))
     schema.run(f"UPDATE {schema.target.schema}.schema_migrations SET checksum = 'other'")
-    found = provider(schema.server).read("id", outs).outs or {}
-    assert found["applied"] == ["0001_tables.sql.j2 sha256:other"]
-    assert SchemaMigrationsProvider().diff("id", found, props).changes
-    with pytest.raises(ProviderError, match=r"0001_tables.sql.j2: it was edited after it was applied \(recorded other"):
-        provider(schema.server).update("id", found, props)
+    found = client.refresh(created)
+    assert found is not None and found.outputs["applied"] == ["0001_tables.sql.j2 sha256:other"]
+    assert client.diff(found, inputs(schema)).detailed == {"applied": "UPDATE"}
+    text = failure(lambda: client.update(found, inputs(schema)))
+    assert "0001_tables.sql.j2: it was edited after it was applied (recorded other" in text
 
 
-def test_a_schema_or_database_that_is_gone_is_gone_from_the_state(schema: Schema) -> None:
-    outs = provider(schema.server).create(inputs(schema)).outs or {}
-    assert not provider(schema.server, postgresDatabase="gone").read("id", dict(outs)).id
+def test_a_schema_or_database_that_is_gone_is_gone_from_the_state(schema: Schema, client: PluginClient) -> None:
+    created = client.create(TOKEN, inputs(schema))
+    with provider(schema.server, postgresDatabase="gone") as other:
+        assert other.refresh(created) is None
     schema.run(f"DROP SCHEMA {schema.target.schema} CASCADE")
-    assert not provider(schema.server).read("id", dict(outs)).id, "refresh must let `up` make it again"
+    assert client.refresh(created) is None, "refresh must let `up` recreate it"
 
 
-def test_deleting_the_resource_leaves_every_table(schema: Schema) -> None:
-    made = provider(schema.server)
-    outs = made.create(inputs(schema)).outs or {}
-    made.delete("id", outs)
+def test_deleting_the_resource_leaves_every_table(schema: Schema, client: PluginClient) -> None:
+    client.delete(client.create(TOKEN, inputs(schema)))
     assert schema.tables() == {"raw", "sources", "schema_migrations"}, "only the schema resource may drop tables"
 
 
+def test_an_import_takes_over_what_is_there(schema: Schema, client: PluginClient) -> None:
+    created = client.create(TOKEN, inputs(schema))
+    found = client.imported(TOKEN, created.id)
+    assert found is not None and found.id == created.id
+    assert found.inputs == {**created.inputs, "directory": f"sql/{schema.target.schema}"}
+    assert (found.outputs["version"], found.outputs["drift"]) == (1, [])
+    assert client.diff(found, inputs(schema)).detailed == {"directory": "UPDATE"}
+    assert client.update(found, inputs(schema)).outputs["applied"] == files(schema)
+
+
+def test_an_import_of_what_is_not_there_says_so(schema: Schema, client: PluginClient) -> None:
+    assert client.imported(TOKEN, "stellaops.no_such_schema.migrations") is None
+    assert "it is like stellaops.vuln.migrations" in failure(lambda: client.imported(TOKEN, "other.vuln.migrations"))
+
+
 @pytest.mark.parametrize(
-    ("changes", "said", "todo"),
+    ("changes", "words", "todo"),
     [
         ({"postgresAdminPassword": "wrong-secret"}, "password authentication failed", "postgresAdminPassword"),
         ({"postgresPort": "1"}, "Connection refused", "see that the server runs"),
@@ -171,71 +222,32 @@ def test_deleting_the_resource_leaves_every_table(schema: Schema) -> None:
     ],
 )
 def test_a_server_that_cannot_be_used_is_one_line_without_the_password(
-    schema: Schema, changes: dict[str, str], said: str, todo: str
+    schema: Schema, changes: dict[str, str], words: str, todo: str
 ) -> None:
-    with pytest.raises(ProviderError) as caught:
-        provider(schema.server, **changes).create(inputs(schema))
-    text = str(caught.value)
-    assert said in text and todo in text
+    with provider(schema.server, **changes) as client:
+        text = failure(lambda: client.create(TOKEN, inputs(schema)))
+    assert words in text and todo in text
     assert "\n" not in text
     assert "wrong-secret" not in text and schema.server.password not in text
 
 
-def test_settings_that_are_missing_are_named(server: Postgres) -> None:
+def test_settings_that_are_missing_are_named(server: Postgres, offline: PluginClient) -> None:
     values = settings(server)
-    del values["stellaops-storage:postgresHost"]
-    with pytest.raises(ProviderError, match="run: pulumi config set stellaops-storage:postgresHost"):
-        SchemaMigrationsProvider().configure(ConfigureRequest(Config(values, "stellaops-storage")))
+    del values["postgresHost"]
+    _, failures = offline.check_config(**values)
+    assert failures == ["postgresHost: missing required property 'postgresHost'"]
 
 
-@pytest.fixture
-def provider_server(server: Postgres) -> Iterator[provider_pb2_grpc.ResourceProviderStub]:
-    """The SDK's own server process for dynamic resources, as the engine starts it."""
-    environment = {**os.environ, "PULUMI_PROJECT": "stellaops-storage"}
-    command = [sys.executable, "-u", "-m", "pulumi.dynamic"]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            port = int(process.stdout.readline())
-            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-                stub = provider_pb2_grpc.ResourceProviderStub(channel)
-                stub.Configure(provider_pb2.ConfigureRequest(args=struct(settings(server))))
-                yield stub
-        finally:
-            process.kill()
-
-
-def struct(values: dict[str, Any]) -> struct_pb2.Struct:
-    made = struct_pb2.Struct()
-    made.update(values)
-    return made
-
-
-def failure(stub: provider_pb2_grpc.ResourceProviderStub, props: dict[str, Any]) -> str:
-    props = {**props, "__provider": serialize_provider(SchemaMigrationsProvider())}
-    with pytest.raises(grpc.RpcError) as caught:
-        stub.Create(provider_pb2.CreateRequest(properties=struct(props)))
-    return str(caught.value.details())
-
-
-def test_the_engine_is_told_one_line_and_no_traceback(
-    schema: Schema, provider_server: provider_pb2_grpc.ResourceProviderStub
+def test_passwords_of_the_configuration_are_secret_even_where_the_program_forgot(
+    server: Postgres, offline: PluginClient
 ) -> None:
+    kept, _ = offline.check_config(**settings(server, postgresAdminPassword="clear"))
+    secret = {name for name, value in kept.items() if isinstance(value, Secret)}
+    assert secret == {"postgresAdminPassword", "valkeyAdminPassword", "objectStoreAccessKey", "objectStoreSecretKey"}
+
+
+def test_the_engine_is_told_one_line_and_no_traceback(schema: Schema, client: PluginClient) -> None:
     schema.write(v0001_tables="SELECT 1;\nSELECT 1 / 0;\n")
-    text = failure(provider_server, inputs(schema))
+    text = failure(lambda: client.create(TOKEN, inputs(schema)))
     assert text.startswith(f"{schema.directory}/0001_tables.sql.j2:2: division by zero in `SELECT 1 / 0`"), text
     assert "\n" not in text
-
-
-def test_a_fault_of_the_program_keeps_its_traceback(
-    schema: Schema, provider_server: provider_pb2_grpc.ResourceProviderStub
-) -> None:
-    props = inputs(schema)
-    del props["append_only"]
-    assert "Traceback" in failure(provider_server, props), "nobody could find the fault"
-
-
-def test_state_holds_a_reference_to_the_provider_and_no_code() -> None:
-    assert len(serialize_provider(SchemaMigrationsProvider())) < 200, (
-        "a comment in this file would be a change of every schema"
-    )

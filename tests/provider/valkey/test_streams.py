@@ -1,18 +1,18 @@
-"""``ValkeyStreams`` against a running server: made once, found when lost, never deleted with entries by mistake."""
+"""``stellaops:valkey:Streams`` against a running server: made once, found when lost, never deleted with entries by mistake."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from components.mapping import load
 from components.valkey.component import streams_of
-from provider.errors import ProviderError
-from provider.valkey.streams_resource import ValkeyStreamsProvider
+from tests.provider.base.harness import PluginClient, Props, Resource, stellaops
 from tests.support.own_valkey import OwnValkey, own_valkey
+from tests.support.provider import NOBODY, refreshed, refused, settings
 
+TOKEN = "stellaops:valkey:Streams"
 ROOT = Path(__file__).parents[3]
 MAPPING = load(ROOT / "schema-mapping.yaml")
 STREAMS = streams_of(MAPPING)
@@ -31,14 +31,26 @@ def own(server: OwnValkey) -> OwnValkey:
     return server
 
 
-def provider_of(own: OwnValkey, **changes: Any) -> Any:
-    provider = ValkeyStreamsProvider()
-    provider._server = replace(own.server, **changes)
-    return provider
+@pytest.fixture(scope="module")
+def provider(server: OwnValkey) -> Iterator[PluginClient]:
+    with stellaops(**settings(server.server)) as client:
+        yield client
 
 
-def props(streams: dict[str, list[str]], allow_data_loss: bool = False) -> dict[str, Any]:
-    return {"streams": streams, "allow_data_loss": allow_data_loss}
+@pytest.fixture(scope="module")
+def offline() -> Iterator[PluginClient]:
+    """Configured for a server that does not run: whatever contacts one fails."""
+    with stellaops(**settings(NOBODY)) as client:
+        yield client
+
+
+def props(streams: dict[str, list[str]], *, allow_data_loss: bool = False) -> Props:
+    return {"streams": streams, "allowDataLoss": allow_data_loss}
+
+
+def kept(streams: dict[str, list[str]]) -> Resource:
+    """The resource after an ``up``."""
+    return Resource(TOKEN, "valkey-streams", props(streams), props(streams))
 
 
 def live(own: OwnValkey) -> dict[str, list[str]]:
@@ -46,8 +58,10 @@ def live(own: OwnValkey) -> dict[str, list[str]]:
         return {key: sorted(group["name"] for group in admin.xinfo_groups(key)) for key in admin.keys("*")}
 
 
-def test_the_streams_of_the_reference_have_a_group_for_each_consumer_and_the_two_named_ones(own: OwnValkey) -> None:
-    provider_of(own).create(props(STREAMS))
+def test_the_streams_of_the_reference_have_a_group_for_each_consumer_and_the_two_named_ones(
+    own: OwnValkey, provider: PluginClient
+) -> None:
+    provider.create(TOKEN, props(STREAMS))
     assert live(own) == {
         "scanner:events": ["export_center", "notifier", "policy", "timeline_indexer"],
         "concelier:drift": ["notifier", "policy", "scheduler"],
@@ -58,114 +72,164 @@ def test_the_streams_of_the_reference_have_a_group_for_each_consumer_and_the_two
     }
 
 
-def test_making_them_again_keeps_entries_and_what_groups_have_read(own: OwnValkey) -> None:
-    provider = provider_of(own)
-    created = provider.create(props(STREAMS))
+def test_making_them_again_keeps_entries_and_what_groups_have_read(own: OwnValkey, provider: PluginClient) -> None:
+    created = provider.create(TOKEN, props(STREAMS))
     with own.client() as admin:
         for number in range(3):
             admin.xadd("scheduler:jobs", {"n": number})
         admin.xreadgroup("scanner", "worker", {"scheduler:jobs": ">"}, count=2)
         before = admin.xinfo_groups("scheduler:jobs")
-        provider.create(props(STREAMS))
-        provider.update(created.id, created.outs, props(STREAMS))
+        provider.create(TOKEN, props(STREAMS))
+        provider.update(created, props(STREAMS))
         assert admin.xinfo_groups("scheduler:jobs") == before, "workers would do their jobs twice"
         assert admin.xlen("scheduler:jobs") == 3
 
 
-def test_a_new_group_gets_what_was_added_before_it_existed(own: OwnValkey) -> None:
+def test_a_new_group_gets_what_was_added_before_it_existed(own: OwnValkey, provider: PluginClient) -> None:
     with own.client() as admin:
         admin.xadd("scanner:jobs", {"job": "early"})
-        provider_of(own).create(props({"scanner:jobs": ["scanner-workers"]}))
+        provider.create(TOKEN, props({"scanner:jobs": ["scanner-workers"]}))
         entries = admin.xreadgroup("scanner-workers", "worker", {"scanner:jobs": ">"})
     assert entries, "a job that was queued before the first pulumi up would never be done"
 
 
-def test_a_stream_without_groups_is_made_too(own: OwnValkey) -> None:
-    provider_of(own).create(props({"lonely:stream": []}))
+def test_a_stream_without_groups_is_made_too(own: OwnValkey, provider: PluginClient) -> None:
+    provider.create(TOKEN, props({"lonely:stream": []}))
     assert live(own) == {"lonely:stream": []}
 
 
-def test_a_refresh_finds_lost_streams_and_groups_and_an_update_makes_them(own: OwnValkey) -> None:
-    provider = provider_of(own)
-    created = provider.create(props(STREAMS))
-    assert provider.read(created.id, created.outs).outs == created.outs
+def test_a_refresh_finds_lost_streams_and_groups_and_an_update_makes_them(
+    own: OwnValkey, provider: PluginClient
+) -> None:
+    created = provider.create(TOKEN, props(STREAMS))
+    assert refreshed(provider, created) == created
     with own.client() as admin:
         admin.delete("scanner:jobs")
         admin.xgroup_destroy("scanner:events", "policy")
-    found = provider.read(created.id, created.outs)
-    assert provider.diff(created.id, found.outs, props(STREAMS)).changes
-    assert "scanner:jobs" not in found.outs["streams"] and "policy" not in found.outs["streams"]["scanner:events"]
-    provider.update(created.id, found.outs, props(STREAMS))
-    assert provider.read(created.id, created.outs).outs == created.outs
+    found = refreshed(provider, created)
+    assert provider.diff(found, props(STREAMS)).detailed == {
+        'streams["scanner:jobs"]': "ADD",
+        'streams["scanner:events"]': "UPDATE",
+    }
+    assert found.inputs["streams"] == found.outputs["streams"], "equal inputs would keep the engine from comparing"
+    provider.update(found, props(STREAMS))
+    assert refreshed(provider, created) == created
 
 
-def test_a_server_that_lost_its_data_gets_all_streams_anew(own: OwnValkey) -> None:
-    provider = provider_of(own)
-    created = provider.create(props(STREAMS))
+def test_a_server_that_lost_its_data_gets_all_streams_anew(own: OwnValkey, provider: PluginClient) -> None:
+    created = provider.create(TOKEN, props(STREAMS))
     with own.client() as admin:
         admin.flushall()
-    assert provider.read(created.id, created.outs).id == ""
+    assert provider.refresh(created) is None
 
 
-def test_a_stream_with_entries_is_not_deleted_unless_the_stack_allows_data_loss(own: OwnValkey) -> None:
-    provider = provider_of(own)
-    created = provider.create(props(STREAMS))
+def test_a_stream_with_entries_is_not_deleted_unless_the_stack_allows_data_loss(
+    own: OwnValkey, provider: PluginClient
+) -> None:
+    created = provider.create(TOKEN, props(STREAMS))
     with own.client() as admin:
         admin.xadd("notify:delivery", {"id": 1})
-    with pytest.raises(ProviderError, match=r"notify:delivery \(1\).*allowDataLoss"):
-        provider.delete(created.id, created.outs)
+    with refused(r"notify:delivery \(1\).*allowDataLoss"):
+        provider.delete(created)
     assert set(live(own)) == set(STREAMS), "all or nothing: a half-deleted set would confuse the next run"
-    provider.delete(created.id, props(STREAMS, allow_data_loss=True))
+    provider.delete(replace(created, outputs=props(STREAMS, allow_data_loss=True)))
     assert live(own) == {}
 
 
-def test_empty_streams_are_deleted_and_deleting_again_is_no_error(own: OwnValkey) -> None:
-    provider = provider_of(own)
-    created = provider.create(props(STREAMS))
-    provider.delete(created.id, created.outs)
+def test_empty_streams_are_deleted_and_deleting_again_is_no_error(own: OwnValkey, provider: PluginClient) -> None:
+    created = provider.create(TOKEN, props(STREAMS))
+    provider.delete(created)
     assert live(own) == {}
-    provider.delete(created.id, created.outs)
+    provider.delete(created)
 
 
-def test_a_stream_that_left_the_mapping_goes_when_it_is_empty(own: OwnValkey) -> None:
-    provider = provider_of(own)
-    created = provider.create(props({"a:b": ["g"], "c:d": ["g"]}))
-    provider.update(created.id, created.outs, props({"c:d": ["g"]}))
+def test_a_stream_that_left_the_mapping_goes_when_it_is_empty(own: OwnValkey, provider: PluginClient) -> None:
+    created = provider.create(TOKEN, props({"a:b": ["g"], "c:d": ["g"]}))
+    provider.update(created, props({"c:d": ["g"]}))
     assert live(own) == {"c:d": ["g"]}
 
 
-def test_a_group_with_unacknowledged_entries_is_kept_unless_the_stack_allows_data_loss(own: OwnValkey) -> None:
-    provider = provider_of(own)
-    created = provider.create(props({"a:b": ["g", "h"]}))
+def test_a_group_with_unacknowledged_entries_is_kept_unless_the_stack_allows_data_loss(
+    own: OwnValkey, provider: PluginClient
+) -> None:
+    created = provider.create(TOKEN, props({"a:b": ["g", "h"]}))
     with own.client() as admin:
         admin.xadd("a:b", {"n": 1})
         admin.xreadgroup("g", "worker", {"a:b": ">"})
-    with pytest.raises(ProviderError, match="g of a:b has 1 entries"):
-        provider.update(created.id, created.outs, props({"a:b": ["h"]}))
-    provider.update(created.id, created.outs, props({"a:b": ["h"]}, allow_data_loss=True))
+    with refused("g of a:b has 1 entries"):
+        provider.update(created, props({"a:b": ["h"]}))
+    provider.update(created, props({"a:b": ["h"]}, allow_data_loss=True))
     assert live(own) == {"a:b": ["h"]}
 
 
-def test_a_key_of_another_type_in_a_streams_place_is_named(own: OwnValkey) -> None:
+def test_a_key_of_another_type_in_a_streams_place_is_named(own: OwnValkey, provider: PluginClient) -> None:
     with own.client() as admin:
         admin.set("scheduler:jobs", "not a stream")
-    with pytest.raises(ProviderError, match="scheduler:jobs is a string, not a stream"):
-        provider_of(own).create(props(STREAMS))
-    with pytest.raises(ProviderError, match="scheduler:jobs is a string, not a stream"):
-        provider_of(own).read("valkey-streams", props(STREAMS))
+    with refused("scheduler:jobs is a string, not a stream"):
+        provider.create(TOKEN, props(STREAMS))
+    with refused("scheduler:jobs is a string, not a stream"):
+        provider.refresh(kept(STREAMS))
 
 
-def test_a_full_server_is_told_in_one_line_with_what_to_do(own: OwnValkey) -> None:
+def test_a_full_server_is_told_in_one_line_with_what_to_do(own: OwnValkey, provider: PluginClient) -> None:
     with own.client() as admin:
         admin.config_set("maxmemory", "1")
         try:
-            with pytest.raises(ProviderError, match="raise maxmemory"):
-                provider_of(own).create(props(STREAMS))
+            with refused("raise maxmemory"):
+                provider.create(TOKEN, props(STREAMS))
         finally:
             admin.config_set("maxmemory", str(2 << 30))
 
 
-def test_an_unreachable_server_is_told_in_one_line(own: OwnValkey) -> None:
-    with pytest.raises(ProviderError, match="valkeyHost") as caught:
-        provider_of(own, port=1).read("valkey-streams", props(STREAMS))
-    assert "\n" not in str(caught.value)
+def test_an_unreachable_server_is_told_in_one_line(offline: PluginClient) -> None:
+    with refused("valkeyHost"):
+        offline.refresh(kept(STREAMS))
+
+
+def test_a_preview_contacts_no_server_and_has_all_outputs(offline: PluginClient) -> None:
+    wanted = props({"a:b": ["g"], "c:d": ["h"]})
+    assert offline.create(TOKEN, wanted, preview=True).outputs == wanted
+    assert offline.update(kept({"a:b": ["g"]}), wanted, preview=True).outputs == wanted
+
+
+def test_each_stream_that_changes_is_named(offline: PluginClient) -> None:
+    old = kept({"a:b": ["g", "h"], "c": [], "gone": ["g"]})
+    found = offline.diff(old, props({"a:b": ["g"], "c": [], "new": []}))
+    assert found.detailed == {'streams["a:b"]': "UPDATE", "streams.gone": "DELETE", "streams.new": "ADD"}
+    assert found.replaces == [], "a replaced resource would delete every stream"
+    assert offline.diff(old, props({"a:b": ["h", "g"], "c": [], "gone": ["g"]})).detailed == {}, "groups have no order"
+
+
+def test_leave_to_lose_data_is_an_update_in_place(offline: PluginClient) -> None:
+    found = offline.diff(kept({"a": []}), props({"a": []}, allow_data_loss=True))
+    assert list(found.detailed) == ["allowDataLoss"] and found.replaces == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "place"),
+    [
+        ({"streams": {"a:b": ["g", ""]}}, 'streams["a:b"][1]'),
+        ({"streams": {"a": ["stellaops-storage"]}}, "streams.a[0]"),
+        ({"streams": {"a": "g"}}, "streams.a"),
+        ({"streams": {"a": [1]}}, "streams.a[0]"),
+        ({"streams": [], "allowDataLoss": False}, "streams"),
+        ({"allowDataLoss": True}, "streams"),
+        ({"streams": {}, "allowDataLoss": "yes"}, "allowDataLoss"),
+        ({"streams": {}, "allow_data_loss": True}, "allow_data_loss"),
+    ],
+)
+def test_a_mistake_is_refused_in_the_preview_where_it_stands(offline: PluginClient, wanted: Props, place: str) -> None:
+    _, failures = offline.check(TOKEN, wanted)
+    assert [text.partition(": ")[0] for text in failures] == [place]
+
+
+def test_an_import_takes_the_named_streams_with_all_their_groups(own: OwnValkey, provider: PluginClient) -> None:
+    provider.create(TOKEN, props({"a:b": ["h", "g"], "c": [], "others": ["g"]}))
+    found = provider.imported(TOKEN, "a:b, c")
+    assert found is not None
+    assert found.inputs == {"streams": {"a:b": ["g", "h"], "c": []}, "allowDataLoss": False}
+    assert provider.diff(found, props({"a:b": ["h", "g"], "c": []})).detailed == {}, (
+        "the first up would change something"
+    )
+    with refused("no such stream: lost"):
+        provider.imported(TOKEN, "a:b,lost")

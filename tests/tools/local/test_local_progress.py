@@ -21,7 +21,7 @@ def test_a_finished_resource_is_one_line(capsys: pytest.CaptureFixture[str]) -> 
         " +  postgresql:index:Role vuln_owner creating (0s) ",
         " +  postgresql:index:Role vuln_owner created (0.12s) ",
         "    pulumi:providers:aws object-store  ",
-        " ++ pulumi-python:dynamic/storage:Credential scanner created replacement (0.01s)",
+        " ++ stellaops:index:Credential scanner created replacement (0.01s)",
     )
     assert [" ".join(line.split()) for line in lines] == [
         "stack created Role vuln_owner",
@@ -32,14 +32,14 @@ def test_a_finished_resource_is_one_line(capsys: pytest.CaptureFixture[str]) -> 
 def test_what_has_begun_and_what_differs_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(
         capsys,
-        " ++ pulumi-python:dynamic/storage:Credential scanner creating replacement (0s) [diff: ~rotate]",
-        " ++ pulumi-python:dynamic/storage:Credential scanner created replacement (0.01s) [diff: ~rotate]",
-        " +- pulumi-python:dynamic/storage:Credential scanner replacing (0s) [diff: ~rotate]",
-        " +- pulumi-python:dynamic/storage:Credential scanner replaced (0.01s) [diff: ~rotate]",
+        " ++ stellaops:index:Credential scanner creating replacement (0s) [diff: ~rotate]",
+        " ++ stellaops:index:Credential scanner created replacement (0.01s) [diff: ~rotate]",
+        " +- stellaops:index:Credential scanner replacing (0s) [diff: ~rotate]",
+        " +- stellaops:index:Credential scanner replaced (0.01s) [diff: ~rotate]",
         " ~  postgresql:index:Role scanner updating (0s) [diff: ~password]",
         " ~  postgresql:index:Role scanner updating (0s) [diff: ~password]; a word of its own",
         " ~  postgresql:index:Role scanner updated (0.02s) [diff: ~password]",
-        " -- pulumi-python:dynamic/storage:Credential scanner deleting original (0s) [diff: ~rotate]",
+        " -- stellaops:index:Credential scanner deleting original (0s) [diff: ~rotate]",
     )
     assert [" ".join(line.split()) for line in lines] == [
         "stack created replacement Credential scanner",

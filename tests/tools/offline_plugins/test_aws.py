@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from provider.base.values import Secret
-from tests.tools.offline_plugins.harness import PluginClient, Resource, plugin, said, said_by
+from tests.provider.base.harness import PluginClient, Resource, plugin, said, said_by
 
 VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
 POLICY = "aws:s3/bucketPolicy:BucketPolicy"

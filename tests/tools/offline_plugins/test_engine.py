@@ -77,7 +77,10 @@ class Project:
         self.environment["PYTHONPATH"] = str(PROJECT)
         install.ensure(state.pulumi_home, engine.pulumi, {**self.environment, install.CHOICE: "offline"})
         self._cli = PulumiCli(engine.pulumi, self.environment, directory)
-        (directory / "Pulumi.yaml").write_text("name: plugins\nruntime: python\n")
+        (directory / "Pulumi.yaml").write_text(
+            "name: plugins\nruntime: python\n"
+            f"plugins: {{providers: [{{name: stellaops, path: {PROJECT / 'provider'}}}]}}\n"
+        )
         (directory / "__main__.py").write_text(program)
         self.write()
         self.must("stack", "init", "test")

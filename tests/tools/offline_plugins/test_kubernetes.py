@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from provider.base.values import UNKNOWN, Secret, has_secret, reveal
-from tests.tools.offline_plugins.harness import PluginClient, Props, Resource, plugin, said
+from tests.provider.base.harness import PluginClient, Props, Resource, plugin, said
 
 CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
 SECRET = "kubernetes:core/v1:Secret"
@@ -138,7 +138,7 @@ def _read_request(resource: Resource) -> Any:
     from pulumi.runtime.proto import provider_pb2
 
     from provider.base.values import encode
-    from tests.tools.offline_plugins.harness import urn
+    from tests.provider.base.harness import urn
 
     return provider_pb2.ReadRequest(
         urn=urn(resource.token), id=resource.id, properties=encode(resource.outputs), inputs=encode(resource.inputs)

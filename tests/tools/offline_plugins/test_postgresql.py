@@ -8,9 +8,9 @@ import grpc
 import psycopg
 import pytest
 
-from components.credentials import scram_verifier
 from provider.base.values import Secret
-from tests.tools.offline_plugins.harness import PluginClient, Resource, plugin, said, said_by
+from provider.credential import scram_verifier
+from tests.provider.base.harness import PluginClient, Resource, plugin, said, said_by
 
 DATABASE = "postgresql:index/database:Database"
 ROLE = "postgresql:index/role:Role"

@@ -8,7 +8,7 @@ import grpc
 import psycopg
 import pytest
 
-from tests.tools.offline_plugins.harness import PluginClient, Props, Resource, plugin, said, said_by
+from tests.provider.base.harness import PluginClient, Props, Resource, plugin, said, said_by
 
 ROLE = "postgresql:index/role:Role"
 SCHEMA = "postgresql:index/schema:Schema"

@@ -101,7 +101,7 @@ def test_the_least_risky_details_go_first() -> None:
 
 def test_destructive_changes_that_alone_pass_the_limit_are_kept_by_name() -> None:
     streams: dict[str, list[str]] = {f"stream:{number:05}:{'x' * 20}": [] for number in range(900)}
-    old, new = {"streams": streams, "allow_data_loss": True}, {"streams": {}, "allow_data_loss": True}
+    old, new = {"streams": streams, "allowDataLoss": True}, {"streams": {}, "allowDataLoss": True}
     found = verdict(event("update", VALKEY_STREAMS, "valkey-streams", old, new), granted(1))
     text = write([found], Options())
     assert size(text) <= LIMIT
@@ -110,7 +110,7 @@ def test_destructive_changes_that_alone_pass_the_limit_are_kept_by_name() -> Non
 
 def test_even_names_that_pass_the_limit_leave_a_comment_that_github_takes() -> None:
     streams: dict[str, list[str]] = {f"stream:{number:05}:{'x' * 60}": [] for number in range(3000)}
-    old, new = {"streams": streams, "allow_data_loss": True}, {"streams": {}, "allow_data_loss": True}
+    old, new = {"streams": streams, "allowDataLoss": True}, {"streams": {}, "allowDataLoss": True}
     found = verdict(event("update", VALKEY_STREAMS, "valkey-streams", old, new))
     text = write([found], Options())
     assert size(text) <= LIMIT and "3000 to approve" in text and "and more: see the report" in text

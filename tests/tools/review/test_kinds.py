@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from provider.postgres.inventory import DROPPED, KEPT
+from components.postgres.fates import DROPPED, KEPT
 from provider.postgres.migration_files import checksum
 from tests.tools.review.made import event, only, sentences, verdict
 from tools.review.risk import Risk
@@ -106,7 +106,7 @@ def test_migrations_are_read_for_what_they_take_away(tmp_path: Path, sql: str, d
         "schema": "scheduler",
         "directory": "sql/scheduler",
         "migrations": ["0001_a.sql.j2 sha256:1"],
-        "append_only": [],
+        "appendOnly": [],
     }
     new = {**old, "migrations": [*old["migrations"], f"0002_x.sql.j2 sha256:{checksum(sql)}"]}
     risk, sentence = only(event("update", MIGRATIONS, "scheduler", old, new), root=tmp_path)
@@ -124,7 +124,7 @@ def test_a_migration_that_nobody_can_read_may_destroy_data(tmp_path: Path, text:
         "schema": "vex",
         "directory": "sql/vex",
         "migrations": [f"0001_x.sql.j2 sha256:{checksum('SELECT 1;')}"],
-        "append_only": [],
+        "appendOnly": [],
     }
     risk, sentence = only(event("create", MIGRATIONS, "vex", None, new), root=tmp_path)
     assert risk == Risk.DATA_LOSS and why in sentence
@@ -143,8 +143,8 @@ def test_valkey_users_are_told_by_pattern_and_command() -> None:
 
 def test_a_stream_without_leave_to_lose_data_is_told_as_refused() -> None:
     old, new = (
-        {"streams": {"a": ["g"], "b": []}, "allow_data_loss": False},
-        {"streams": {"a": []}, "allow_data_loss": False},
+        {"streams": {"a": ["g"], "b": []}, "allowDataLoss": False},
+        {"streams": {"a": []}, "allowDataLoss": False},
     )
     told = sentences(verdict(event("update", VALKEY_STREAMS, "valkey-streams", old, new)))
     assert told[0] == (Risk.DATA_LOSS, "stream `b` is deleted (refused while it holds entries: allowDataLoss is off)")
@@ -178,11 +178,11 @@ def test_a_provider_that_points_to_another_server_is_told_with_both() -> None:
 
 TENANTS: dict[str, Any] = {
     "schema": "policy",
-    "append_only": [],
-    "tenant_tables": {"policies": {"column": "tenant_id"}},
-    "tenant_bypass": [],
+    "appendOnly": [],
+    "tenantTables": {"policies": {"column": "tenant_id"}},
+    "tenantBypass": [],
 }
-OTHER: dict[str, Any] = {**TENANTS, "schema": "notify", "tenant_tables": {"rules": {"column": "tenant_id"}}}
+OTHER: dict[str, Any] = {**TENANTS, "schema": "notify", "tenantTables": {"rules": {"column": "tenant_id"}}}
 
 
 def _migrations(old: dict[str, Any], **more: object) -> dict[str, Any]:
@@ -191,26 +191,26 @@ def _migrations(old: dict[str, Any], **more: object) -> dict[str, Any]:
 
 def test_tenants_that_are_no_longer_kept_apart_widen_access() -> None:
     """On one schema of two; switched off altogether it is one sentence."""
-    found = verdict(_migrations(TENANTS, tenant_tables={}), event("same", MIGRATIONS, "notify", OTHER, OTHER))
+    found = verdict(_migrations(TENANTS, tenantTables={}), event("same", MIGRATIONS, "notify", OTHER, OTHER))
     assert sentences(found) == [(Risk.ACCESS_WIDENED, "tenants are **no longer kept apart** on `policy.policies`")]
-    risk, sentence = only(_migrations(TENANTS, tenant_tables={}), _migrations(OTHER, tenant_tables={}))
+    risk, sentence = only(_migrations(TENANTS, tenantTables={}), _migrations(OTHER, tenantTables={}))
     assert risk == Risk.ACCESS_WIDENED and "on 2 tables of 2 schemas" in sentence
 
 
 def test_a_role_that_sees_every_tenant_is_told_once_with_all_schemas() -> None:
-    told = only(_migrations(TENANTS, tenant_bypass=["scanner"]), _migrations(OTHER, tenant_bypass=["scanner"]))
+    told = only(_migrations(TENANTS, tenantBypass=["scanner"]), _migrations(OTHER, tenantBypass=["scanner"]))
     assert told == (Risk.ACCESS_WIDENED, "`scanner` sees the rows of every tenant in `notify` and `policy`")
-    back = {**TENANTS, "tenant_bypass": ["scanner"]}
-    assert only(_migrations(back, tenant_bypass=[]))[0] == Risk.ACCESS_REVOKED
+    back = {**TENANTS, "tenantBypass": ["scanner"]}
+    assert only(_migrations(back, tenantBypass=[]))[0] == Risk.ACCESS_REVOKED
 
 
 def test_a_new_table_that_is_kept_apart_takes_nothing_from_anybody() -> None:
-    more = {**TENANTS["tenant_tables"], "drafts": {"column": "tenant_id"}}
-    assert only(_migrations(TENANTS, tenant_tables=more)) == (
+    more = {**TENANTS["tenantTables"], "drafts": {"column": "tenant_id"}}
+    assert only(_migrations(TENANTS, tenantTables=more)) == (
         Risk.ADDITIVE, "tenants are kept apart on the new `policy.drafts`",
     )  # fmt: skip
     known = event("same", GRANT, "g", *[{**GRANTED, "schema": "policy", "objects": ["drafts"]}] * 2)
-    assert only(known, _migrations(TENANTS, tenant_tables=more))[0] == Risk.ACCESS_REVOKED
+    assert only(known, _migrations(TENANTS, tenantTables=more))[0] == Risk.ACCESS_REVOKED
 
 
 def test_a_schema_that_is_retained_is_kept_and_lost_to_its_modules() -> None:
@@ -227,8 +227,8 @@ def test_the_database_that_is_retained_is_no_data_loss() -> None:
 
 
 def test_a_schema_that_the_config_lets_go_is_told_once() -> None:
-    old = {"logins": {}, "schemas": {"symbols": KEPT}, "drop_schemas": []}
-    new = {**old, "schemas": {"symbols": DROPPED}, "drop_schemas": ["symbols"]}
+    old = {"logins": {}, "schemas": {"symbols": KEPT}, "dropSchemas": []}
+    new = {**old, "schemas": {"symbols": DROPPED}, "dropSchemas": ["symbols"]}
     cascades = ({"name": "symbols", "dropCascade": value} for value in (False, True))
     schema = event("update", SCHEMA, "symbols", *cascades)
     risk, sentence = only(event("update", INVENTORY, "postgres", old, new), schema)

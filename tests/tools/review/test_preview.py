@@ -115,8 +115,8 @@ def test_whatever_stands_in_a_resource_of_an_unknown_type_a_comment_comes_out(
 
 
 @pytest.mark.parametrize(
-    "type_", ["postgresql:index/grant:Grant", "postgresql:index/role:Role", "pulumi-python:dynamic/storage:Bucket",
-              "pulumi-python:dynamic/storage:ValkeyUsers", "pulumi-python:dynamic/storage:SchemaMigrations"],
+    "type_", ["postgresql:index/grant:Grant", "postgresql:index/role:Role", "stellaops:objectstore:Bucket",
+              "stellaops:valkey:Users", "stellaops:postgres:SchemaMigrations"],
 )  # fmt: skip
 @pytest.mark.parametrize("op", ["create", "update", "replace", "delete"])
 def test_a_known_resource_without_any_property_is_told_too(type_: str, op: str) -> None:

@@ -12,6 +12,7 @@ from tests.tools.review.cases import CASES
 from tools.review import comment, layout
 from tools.review.kinds import generic
 from tools.review.risk import Risk
+from tools.review.tokens import COMPONENTS
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ EXPECTED = {
     "schema-named-too-late": Expected(
         Risk.ACCESS_REVOKED,
         ("access-revoked: user `symbols` is removed with all that it may do",),
-        error="pulumi-python:dynamic/storage:PostgresInventory resource 'postgres': property dr",
+        error="stellaops:postgres:Inventory resource 'postgres': property dr",
     ),
     "schemas-no-longer-named": Expected(
         Risk.NONE,
@@ -436,6 +437,7 @@ EXPECTED = {
         (
             "restart: ConfigMaps of `airgap`, `attestor`, `authority`, `concelier`, `evidence_locker` and 19 more are changed: `PGHOST`; services must be restarted to take it",
             "restart: the postgresql providers `postgres-outside` and `postgres-inside` point elsewhere: `host` `localhost` instead of `127.0.0.1`; what is stored stays behind",
+            "restart: the stellaops provider `stellaops` points elsewhere: `postgresHost` `localhost` instead of `127.0.0.1`; what is stored stays behind",
         ),
     ),
     "secret-in-clear": Expected(
@@ -516,7 +518,7 @@ def test_a_recorded_preview_has_its_verdict_and_sentences(name: str) -> None:
 def test_every_changed_resource_is_told_and_shown(name: str) -> None:
     found = recorded.verdict(name)
     told = {urn for change in found.changes for urn in change.urns}
-    quiet = (*generic.SILENT, generic.PROVIDER)
+    quiet = (generic.SILENT, generic.PROVIDER, *COMPONENTS)
     silent = [step.name for step in found.preview.changes if step.urn not in told and not step.type.startswith(quiet)]
     assert not silent, f"a reviewer would not hear of {silent}"
     text = comment.write([found], comment.Options())

@@ -45,7 +45,7 @@ def test_an_unprotected_owner_breaks_a_rule_on_prod_only() -> None:
 
 def _migrations(before: list[str], after: list[str]) -> dict[str, object]:
     return event(
-        "update", MIGRATIONS, "vex", {"schema": "vex", "append_only": before}, {"schema": "vex", "append_only": after}
+        "update", MIGRATIONS, "vex", {"schema": "vex", "appendOnly": before}, {"schema": "vex", "appendOnly": after}
     )
 
 

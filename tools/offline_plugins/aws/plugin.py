@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from provider.base.plugin import Plugin, PluginError
+from provider.errors import ProviderError
 from tools.offline_plugins.aws.settings import ObjectLock, Policy, PublicAccessBlock, Versioning
 from tools.offline_plugins.aws.store import CONFIGURATION, Store
+from tools.offline_plugins.plugin import OfflinePlugin
 
 
-class AwsPlugin(Plugin):
+class AwsPlugin(OfflinePlugin):
     def __init__(self) -> None:
         super().__init__("aws", CONFIGURATION)
         self._store: Store | None = None
@@ -19,5 +20,5 @@ class AwsPlugin(Plugin):
 
     def store(self) -> Store:
         if self._store is None:
-            raise PluginError("the provider has no configuration yet")
+            raise ProviderError("the provider has no configuration yet")
         return self._store

@@ -4,8 +4,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from provider.base.plugin import Found, PluginError, ResourceType
+from provider.base.plugin import Found, ResourceType
 from provider.base.schema import Failure, Properties, Property
+from provider.errors import ProviderError
 from tools.offline_plugins.aws.store import NO_BUCKET, Store, StoreError
 
 OWNER = Property(force_new=True)
@@ -37,7 +38,7 @@ class BucketSetting(ResourceType):
             self.put(store.client(self._region(inputs)), target, inputs)
         found = self.read(_id(inputs), inputs)
         if found is None:
-            raise PluginError(
+            raise ProviderError(
                 f"bucket {inputs['bucket']!r} has no {self.what} after it was set; is there such a bucket?"
             )
         return found
@@ -110,7 +111,7 @@ class Versioning(BucketSetting):
         # Disabled means never enabled, which S3 cannot be told.
         if wanted["status"] == "Disabled":
             if client.get_bucket_versioning(**target).get("Status"):
-                raise PluginError(
+                raise ProviderError(
                     f"versioning of bucket {inputs['bucket']!r} cannot be disabled again; say 'Suspended'"
                 )
             return
@@ -153,7 +154,7 @@ class Policy(BucketSetting):
             given = {**given, "policy": json.dumps(given["policy"], separators=(",", ":"))}
         return super().check(name, given, old, seed)
 
-    def validate(self, inputs: Mapping[str, Any]) -> Iterator[Failure]:
+    def validate(self, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Failure]:
         try:
             json.loads(inputs.get("policy", "{}"))
         except ValueError as error:
@@ -224,7 +225,7 @@ class ObjectLock(BucketSetting):
     unset = frozenset({"ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration"})
     properties = OBJECT_LOCK
 
-    def validate(self, inputs: Mapping[str, Any]) -> Iterator[Failure]:
+    def validate(self, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Failure]:
         retention = (inputs.get("rule") or {}).get("defaultRetention") or {}
         if retention.get("days") and retention.get("years"):
             yield Failure("rule.defaultRetention", "takes days or years, not both")

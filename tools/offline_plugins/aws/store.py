@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from provider.base.plugin import PluginError
 from provider.base.schema import Property
+from provider.errors import ProviderError
 from provider.rustfs import timeouts
 
 _NOT_HERE = "needs the official plugin; give accessKey and secretKey"
@@ -39,7 +39,7 @@ MAX_ATTEMPTS = 6  # with botocore's back-off about half a minute of a store that
 NO_BUCKET = frozenset({"NoSuchBucket"})
 
 
-class StoreError(PluginError):
+class StoreError(ProviderError):
     """What S3 answered; ``code`` is its error code."""
 
     def __init__(self, text: str, code: str = "") -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from provider.base.plugin import Found, Plan, Plugin, PluginError, ResourceType, plain
+from provider.base.plugin import Found, Plan, ResourceType, plain
 from provider.base.schema import AUTONAME_LENGTH, Failure, Properties, Property
 from provider.base.values import Unknown, has_unknown, reveal
+from provider.errors import ProviderError
 from tools.offline_plugins.kubernetes import objects
+from tools.offline_plugins.plugin import OfflinePlugin
 
 AUTONAMED = "pulumi.com/autonamed"
 
@@ -37,7 +39,7 @@ CONFIGURATION = {
 _FOREIGN = ("kubernetes:helm.sh/", "kubernetes:yaml", "kubernetes:kustomize")
 
 
-class KubernetesPlugin(Plugin):
+class KubernetesPlugin(OfflinePlugin):
     def __init__(self) -> None:
         super().__init__("kubernetes", CONFIGURATION)
         self.settings: dict[str, Any] = {}
@@ -48,7 +50,7 @@ class KubernetesPlugin(Plugin):
     def directory(self) -> Path:
         directory = self.settings.get("renderYamlToDirectory")
         if not directory:
-            raise PluginError(
+            raise ProviderError(
                 "the offline kubernetes plugin only renders manifests (stack config kubernetesMode: render); for a cluster, "
                 "`make kubernetes-plugin` builds the official plugin and installs it"
             )
@@ -56,7 +58,7 @@ class KubernetesPlugin(Plugin):
 
     def resource_type(self, token: str) -> ResourceType:
         if token.startswith(_FOREIGN) or token.count(":") != 2 or token.endswith(("List", "Patch")):
-            raise PluginError(
+            raise ProviderError(
                 f"the offline kubernetes plugin renders single objects only; {token} needs the official plugin"
             )
         return Manifest(self, token)
@@ -181,7 +183,7 @@ def _write(file: Path, obj: dict[str, Any]) -> None:
     import yaml
 
     if has_unknown(obj):
-        raise PluginError(f"{file.name}: a value is still unknown")
+        raise ProviderError(f"{file.name}: a value is still unknown")
     try:
         for directory in (file.parent.parent, file.parent):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -194,7 +196,7 @@ def _write(file: Path, obj: dict[str, Any]) -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise PluginError(
+        raise ProviderError(
             f"cannot write {file}: {error.strerror}; see renderYamlToDirectory of the provider"
         ) from error
 
@@ -223,4 +225,6 @@ def _read(file: Path) -> Any:
     except (yaml.YAMLError, UnicodeDecodeError):
         return ""
     except OSError as error:
-        raise PluginError(f"cannot read {file}: {error.strerror}; see renderYamlToDirectory of the provider") from error
+        raise ProviderError(
+            f"cannot read {file}: {error.strerror}; see renderYamlToDirectory of the provider"
+        ) from error

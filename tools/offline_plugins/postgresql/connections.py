@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import sql
 
-from provider.base.plugin import PluginError
+from provider.errors import ProviderError
 from tools.offline_plugins.postgresql.session import Session
 from tools.offline_plugins.postgresql.settings import Settings
 
@@ -27,7 +27,7 @@ _TRANSIENT = {"40P01", "40001", "55006"}
 _CATALOG_RACES = {"XX000": "tuple concurrently", "23505": "pg_"}
 
 
-class UnknownDatabaseError(PluginError):
+class UnknownDatabaseError(ProviderError):
     """The database to connect to is not there."""
 
 
@@ -42,7 +42,7 @@ class Server:
     def run(self, what: str, work: Callable[[Session], T], database: str | None = None) -> T:
         """``work`` in one transaction, again from the start after a deadlock or a race for a catalog row.
 
-        ``what`` is being done, for the error. Raises PluginError; UnknownDatabaseError if there is no such database.
+        ``what`` is being done, for the error. Raises ProviderError; UnknownDatabaseError if there is no such database.
         """
 
         def transaction(session: Session) -> T:
@@ -76,7 +76,7 @@ class Server:
             except psycopg.Error as error:
                 # A kept connection may have been ended by the server in the meantime.
                 if attempt == ATTEMPTS or not (_is_transient(error) or (kept and _is_lost(error))):
-                    raise PluginError(f"{what}: {describe(error)}") from error
+                    raise ProviderError(f"{what}: {describe(error)}") from error
             # A jitter, or two that met once would meet again.
             time.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
         raise AssertionError("unreachable")
@@ -128,7 +128,7 @@ class _Pool:
     def _take(self) -> tuple[psycopg.Connection[Any], bool]:
         with self._lock:
             if self._cancelled:
-                raise PluginError("cancelled")
+                raise ProviderError("cancelled")
             kept = self._free.pop() if self._free else None
         connection = kept or self._connect()
         with self._lock:
@@ -169,12 +169,12 @@ class _Pool:
                 connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(settings.database_user)))
             return connection
 
-    def _refused(self, text: str) -> PluginError:
+    def _refused(self, text: str) -> ProviderError:
         settings = self._settings
         where = f"PostgreSQL at {settings.host}:{settings.port}, database {self._database!r}, as {settings.user!r}"
         if f'database "{self._database}" does not exist' in text:
             return UnknownDatabaseError(f"cannot connect to {where}: there is no such database")
-        return PluginError(
+        return ProviderError(
             f"cannot connect to {where}: {text}; is the server running, and are host and password right?"
         )
 

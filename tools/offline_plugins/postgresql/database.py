@@ -4,7 +4,8 @@ from typing import Any
 
 from psycopg import sql
 
-from provider.base.plugin import Found, PluginError
+from provider.base.plugin import Found
+from provider.errors import ProviderError
 from tools.offline_plugins.postgresql.connections import Server
 from tools.offline_plugins.postgresql.session import Session
 
@@ -134,7 +135,7 @@ def _attributes(session: Session, name: str) -> dict[str, Any]:
         name,
     )
     if row is None:
-        raise PluginError(f"there is no database {name!r}")
+        raise ProviderError(f"there is no database {name!r}")
     return dict(zip(("owner", *_COMPARED), row, strict=True))
 
 
@@ -165,7 +166,7 @@ def _adopt(server: Server, session: Session, name: str, inputs: dict[str, Any]) 
     if not reasons and server.run(f"could not look into database {name!r}", lambda inside: inside.value(content), name):
         reasons.append("something in it")
     if reasons:
-        raise PluginError(
+        raise ProviderError(
             f"database {name!r} exists already and is not what this resource would make (it has {', '.join(reasons)}); "
             f"take it over with 'pulumi import postgresql:index/database:Database <resource name> {name}', or drop it"
         )

@@ -7,7 +7,8 @@ from typing import Any
 
 from psycopg import sql
 
-from provider.base.plugin import Found, PluginError
+from provider.base.plugin import Found
+from provider.errors import ProviderError
 from tools.offline_plugins.postgresql.connections import Server, UnknownDatabaseError
 from tools.offline_plugins.postgresql.privileges import expand, grantee, words
 from tools.offline_plugins.postgresql.session import Session
@@ -35,7 +36,7 @@ def create(server: Server, inputs: dict[str, Any]) -> Found:
                 _alter(session, "GRANT", inputs["privileges"], inputs)
         held = _held(session, inputs)
         if held != wanted:
-            raise PluginError(
+            raise ProviderError(
                 f"{_what('set', inputs)}: {inputs['role']!r} has {', '.join(sorted(held)) or 'none'} still"
             )
         return _describe(session, inputs)
@@ -50,7 +51,7 @@ def update(server: Server, id_: str, state: dict[str, Any], inputs: dict[str, An
 
 def read(server: Server, id_: str, state: dict[str, Any]) -> Found | None:
     if not state.get("role"):
-        raise PluginError(f"DefaultPrivileges cannot be imported; leave {id_!r} to 'pulumi up'")
+        raise ProviderError(f"DefaultPrivileges cannot be imported; leave {id_!r} to 'pulumi up'")
 
     def work(session: Session) -> Found | None:
         if not _exists(session, state):
@@ -114,7 +115,7 @@ def _held(session: Session, inputs: dict[str, Any]) -> set[str]:
     owner, role, schema = (session.role_oid(inputs["owner"]), session.role_oid(inputs["role"]), inputs.get("schema"))
     for name, oid in ((inputs["owner"], owner), (inputs["role"], role)):
         if oid is None:
-            raise PluginError(f"{_what('set', inputs)}: there is no role {name!r}")
+            raise ProviderError(f"{_what('set', inputs)}: there is no role {name!r}")
     namespace = session.schema_oid(schema) if schema else 0
     stored, built_in = _LETTERS[inputs["objectType"]]
     query = """SELECT DISTINCT privilege_type::text FROM aclexplode(coalesce(

@@ -8,7 +8,8 @@ from typing import Any
 
 from psycopg import sql
 
-from provider.base.plugin import Found, PluginError
+from provider.base.plugin import Found
+from provider.errors import ProviderError
 from tools.offline_plugins.postgresql import grant_targets
 from tools.offline_plugins.postgresql.connections import Server, UnknownDatabaseError
 from tools.offline_plugins.postgresql.privileges import expand, grantee, words
@@ -34,7 +35,7 @@ def update(server: Server, id_: str, state: dict[str, Any], inputs: dict[str, An
 
 def read(server: Server, id_: str, state: dict[str, Any]) -> Found | None:
     if not state.get("role"):
-        raise PluginError(
+        raise ProviderError(
             f"a Grant cannot be imported; leave {id_!r} to 'pulumi up', which changes nothing that is right"
         )
 
@@ -80,9 +81,9 @@ def _what(verb: str, inputs: dict[str, Any]) -> str:
 def _complete(inputs: dict[str, Any]) -> None:
     """What Check could not say while a property was unknown, in the words of the official plugin."""
     if inputs["objectType"] != "database" and not inputs.get("schema"):
-        raise PluginError("parameter 'schema' is mandatory for a Grant on anything but a database")
+        raise ProviderError("parameter 'schema' is mandatory for a Grant on anything but a database")
     if inputs["objectType"] == "column" and not (inputs.get("objects") and inputs.get("columns")):
-        raise PluginError("a Grant on columns needs one table in 'objects', and 'columns'")
+        raise ProviderError("a Grant on columns needs one table in 'objects', and 'columns'")
 
 
 def _lock(session: Session, inputs: dict[str, Any]) -> None:
@@ -115,7 +116,9 @@ def _reconcile(session: Session, inputs: dict[str, Any]) -> None:
             # A REVOKE of what somebody else granted does nothing, and says nothing.
             missing, left = ", ".join(sorted(wanted - held)), ", ".join(sorted(held - wanted))
             differs = f"still has {left}, granted by another role" if left else f"did not get {missing}"
-            raise PluginError(f"{_what('grant', inputs)}: on {name!r} it {differs}; grant or revoke that as the owner")
+            raise ProviderError(
+                f"{_what('grant', inputs)}: on {name!r} it {differs}; grant or revoke that as the owner"
+            )
 
 
 def _statement(session: Session, verb: str, privileges: Iterable[str], inputs: dict[str, Any]) -> None:
@@ -140,7 +143,7 @@ def _statement(session: Session, verb: str, privileges: Iterable[str], inputs: d
 def _held(session: Session, inputs: dict[str, Any]) -> dict[str, set[str]]:
     oid = session.role_oid(inputs["role"])
     if oid is None:
-        raise PluginError(f"{_what('grant', inputs)}: there is no role {inputs['role']!r}")
+        raise ProviderError(f"{_what('grant', inputs)}: there is no role {inputs['role']!r}")
     return grant_targets.held(session, inputs, oid)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from psycopg import sql
 
-from provider.base.plugin import PluginError
+from provider.errors import ProviderError
 from tools.offline_plugins.postgresql.privileges import HELD
 from tools.offline_plugins.postgresql.session import Session
 
@@ -123,7 +123,7 @@ def _routines(session: Session, inputs: dict[str, Any]) -> dict[int, str]:
             query = "SELECT oid FROM pg_proc WHERE pronamespace = %s AND proname = %s AND prokind = ANY(%s)"
             rows = session.rows(query, schema, plain, kinds)
         if len(rows) > 1:
-            raise PluginError(
+            raise ProviderError(
                 f"there are {len(rows)} functions {name!r} in schema {inputs['schema']!r}; give argument types"
             )
         found.update({oid: name for (oid,) in rows if oid is not None})
@@ -134,7 +134,7 @@ def _signatures(session: Session, inputs: dict[str, Any]) -> list[sql.Composable
     found = _routines(session, inputs)
     missing = sorted(set(inputs["objects"]) - set(found.values()))
     if missing:
-        raise PluginError(f"there is no {inputs['objectType']} {', '.join(missing)} in schema {inputs['schema']!r}")
+        raise ProviderError(f"there is no {inputs['objectType']} {', '.join(missing)} in schema {inputs['schema']!r}")
     rows = session.rows("SELECT oid::regprocedure::text FROM pg_proc WHERE oid = ANY(%s) ORDER BY 1", list(found))
     # Quoted by the server itself.
     return [sql.SQL(signature) for (signature,) in rows]

@@ -4,7 +4,8 @@ from typing import Any
 
 from psycopg import sql
 
-from provider.base.plugin import Found, PluginError
+from provider.base.plugin import Found
+from provider.errors import ProviderError
 from tools.offline_plugins.postgresql.connections import Server, UnknownDatabaseError
 from tools.offline_plugins.postgresql.session import Session
 
@@ -15,7 +16,7 @@ def create(server: Server, inputs: dict[str, Any]) -> Found:
     def work(session: Session) -> Found:
         exists = session.schema_oid(name) is not None
         if exists and not inputs["ifNotExists"]:
-            raise PluginError(f"schema {name!r} exists already in database {database!r} and ifNotExists is false")
+            raise ProviderError(f"schema {name!r} exists already in database {database!r} and ifNotExists is false")
         if exists:
             if owner:
                 _change_owner(session, name, owner)
@@ -83,14 +84,14 @@ def _place(server: Server, id_: str, state: dict[str, Any]) -> tuple[str, str]:
         return state.get("database") or server.settings.database, state["name"]
     database, dot, name = id_.partition(".")
     if not (database and dot and name):
-        raise PluginError(f"{id_!r} is no id of a schema; give 'database.schema'")
+        raise ProviderError(f"{id_!r} is no id of a schema; give 'database.schema'")
     return database, name
 
 
 def _owner(session: Session, name: str) -> str:
     owner = session.value("SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = %s", name)
     if owner is None:
-        raise PluginError(f"there is no schema {name!r}")
+        raise ProviderError(f"there is no schema {name!r}")
     return str(owner)
 
 

@@ -5,8 +5,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from provider.base.plugin import Found, Plugin, PluginError, ResourceType
+from provider.base.plugin import Found, ResourceType
 from provider.base.schema import Failure, Properties
+from provider.errors import ProviderError
+from tools.offline_plugins.plugin import OfflinePlugin
 from tools.offline_plugins.postgresql import declarations
 from tools.offline_plugins.postgresql.settings import Settings
 
@@ -22,7 +24,7 @@ class Operations(Protocol):
     def delete(self, server: Any, id_: str, state: dict[str, Any]) -> None: ...
 
 
-class PostgresPlugin(Plugin):
+class PostgresPlugin(OfflinePlugin):
     """Connects to the server when a resource is first created, read, updated or deleted."""
 
     def __init__(self) -> None:
@@ -52,7 +54,7 @@ class PostgresPlugin(Plugin):
         """The server that the provider's configuration names; loads psycopg."""
         with self._lock:
             if self._configuration is None:
-                raise PluginError("the provider has no configuration yet")
+                raise ProviderError("the provider has no configuration yet")
             if self._server is None:
                 connections = importlib.import_module("tools.offline_plugins.postgresql.connections")
                 self._server = connections.Server(Settings.of(self._configuration))
@@ -91,7 +93,7 @@ class _Type(ResourceType):
         operations: Operations = module
         return operations
 
-    def validate(self, inputs: Mapping[str, Any]) -> Iterator[Failure]:
+    def validate(self, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Failure]:
         if self._validator is not None:
             yield from self._validator(inputs)
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from psycopg import sql
 
-from provider.base.plugin import Found, PluginError
+from provider.base.plugin import Found
+from provider.errors import ProviderError
 from tools.offline_plugins.postgresql.connections import Server
 from tools.offline_plugins.postgresql.session import Session
 
@@ -153,7 +154,7 @@ def _attributes(session: Session, name: str) -> dict[str, Any]:
         name,
     )
     if row is None:
-        raise PluginError(f"there is no role {name!r}")
+        raise ProviderError(f"there is no role {name!r}")
     *flags, limit, until, configuration, roles = row
     settings = dict(entry.split("=", 1) for entry in configuration)
     path = settings.get("search_path", "")
@@ -191,7 +192,7 @@ def _password(session: Session, name: str, login: bool, known: str) -> str:
     if not login or not session.settings.superuser:
         return known
     if not session.is_superuser:
-        raise PluginError(
+        raise ProviderError(
             f"cannot read the password of role {name!r}: {session.user!r} is no superuser; "
             "set superuser to false in the provider's configuration, so that it is taken from the state"
         )
@@ -250,7 +251,7 @@ def _adopt(session: Session, name: str, inputs: dict[str, Any]) -> Found:
     if inputs["login"]:
         reasons.extend(_not_our_login(session, name, inputs.get("password", "")))
     if reasons:
-        raise PluginError(
+        raise ProviderError(
             f"role {name!r} exists already and is not what this resource would make (it has {', '.join(reasons)}); "
             f"take it over with 'pulumi import postgresql:index/role:Role <resource name> {name}', or drop it"
         )

@@ -8,7 +8,8 @@ from components.mapping import roles as role_names
 from provider.postgres import append_only, row_security
 from provider.postgres.ownership import foreign_objects
 from provider.postgres.server import MissingDatabaseError
-from provider.postgres.session import Target, prepare_connection
+from provider.postgres.session import prepare_connection
+from provider.postgres.target import Target
 from tools.operations.difference import Difference
 from tools.operations.drift_postgres import objects, privileges, roles
 from tools.operations.drift_postgres.catalog import Catalog

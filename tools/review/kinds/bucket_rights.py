@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from components.rustfs.policies import KEEP_OBJECTS, KEEP_SETTINGS
+from components.rustfs.policy_documents import KEEP_OBJECTS, KEEP_SETTINGS
 from tools.review.change import Change
 from tools.review.escape import code, codes
 from tools.review.preview import State, Step

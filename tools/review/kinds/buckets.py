@@ -57,8 +57,8 @@ def _name(step: Step) -> str:
 def _bucket(context: Context, step: Step) -> list[Change]:
     name, old = _name(step), str(step.old.live("bucket", step.name))
     origin = ("rustfs", "buckets", step.name)
-    lock = "object_lock" if step.type == BUCKET else "objectLockEnabled"
-    force = "force_destroy" if step.type == BUCKET else "forceDestroy"
+    lock = "objectLock" if step.type == BUCKET else "objectLockEnabled"
+    force = "forceDestroy"
 
     def change(risk: Risk, sentence: str, bucket: str = name, urns: tuple[str, ...] = (step.urn,)) -> Change:
         return Change(risk, STORE, bucket, sentence, bucket, origin, urns)
@@ -91,7 +91,7 @@ def _bucket(context: Context, step: Step) -> list[Change]:
         opened = bool(step.new.asked(force))
         verb = "may from now on be deleted with its objects" if opened else "can no longer be deleted with its objects"
         result.append(change(Risk.ACCESS_WIDENED if opened else Risk.NONE, f"bucket {code(name)} {verb}"))
-    rest = generic.changed_keys(step) - {force, lock, "rules", "bucket", "left_to_server", "guard"}
+    rest = generic.changed_keys(step) - {force, lock, "rules", "bucket", "leftToServer", "guard", "adopt"}
     if rest:
         result.append(change(Risk.RESTART, f"bucket {code(name)} changes: {codes(sorted(rest))}"))
     if not result:
@@ -177,7 +177,7 @@ Ages = dict[str, int]
 
 
 def _ours(state: State) -> Ages:
-    """Of the dynamic resource: rule ID -> S3's own words."""
+    """Of our own resource: rule ID -> S3's own words."""
     rules = state.live("rules")
     return _ages(rules.values() if isinstance(rules, dict) else ())
 

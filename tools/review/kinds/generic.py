@@ -13,7 +13,7 @@ from tools.review.context import Context
 from tools.review.escape import code, codes, plain, shortened
 from tools.review.preview import SECRET, UNKNOWN, Step
 from tools.review.risk import Risk
-from tools.review.tokens import BUCKET
+from tools.review.tokens import BUCKET, COMPONENTS
 
 # Losing one of these loses nothing that is stored. By the end of the token, so that API versions do not matter.
 HARMLESS = (
@@ -22,8 +22,8 @@ HARMLESS = (
     ":BucketNotification", ":ConfigFile", ":ConfigGroup",
     "aws:iam/user:User", "aws:iam/userPolicy:UserPolicy", "aws:iam/accessKey:AccessKey",
 )  # fmt: skip
-# Components and the engine's own.
-SILENT = ("pulumi:pulumi:", "stellaops:")
+# The engine's own.
+SILENT = "pulumi:pulumi:"
 PROVIDER = "pulumi:providers:"
 
 
@@ -35,7 +35,7 @@ def changes(_context: Context, steps: list[Step]) -> list[Change]:
 
 
 def _change_of(step: Step) -> Change | None:
-    if step.type.startswith(SILENT):
+    if step.type.startswith(SILENT) or step.type in COMPONENTS:
         return None
     if step.type.startswith(PROVIDER):
         return _provider(step)
@@ -71,7 +71,10 @@ def _where(step: Step) -> str:
     """What of a provider's address changes, in words."""
     if step.op in ("create", "delete"):
         return ""
-    places = {"host", "port", "endpoints", "database", "kubeconfig", "context", "renderYamlToDirectory"}
+    places = {
+        "host", "port", "endpoints", "database", "kubeconfig", "context", "renderYamlToDirectory", "postgresHost",
+        "postgresPort", "postgresDatabase", "valkeyHost", "valkeyPort", "objectStoreEndpoint",
+    }  # fmt: skip
     return "; ".join(
         f"{code(key)} {code(shown(step.new.inputs.get(key)))} instead of {code(shown(step.old.inputs.get(key)))}"
         for key in sorted(changed_keys(step) & places)

@@ -52,7 +52,7 @@ def _changes_of(context: Context, step: Step) -> list[Change]:
         result.append(
             Change(Risk.ACCESS_WIDENED, STORE, schema, what, schema, ("postgres", "schemas", schema), (step.urn,))
         )
-    told = (step.old.asked(key) != step.new.asked(key) for key in ("tenant_tables", "tenant_bypass"))
+    told = (step.old.asked(key) != step.new.asked(key) for key in ("tenantTables", "tenantBypass"))
     return result or ([] if step.op == "update" and any(told) else _mended(step, schema))
 
 
@@ -119,7 +119,7 @@ def _is_destructive(statement: Statement) -> bool:
 
 
 def _marks(context: Context, step: Step, schema: str) -> list[Change]:
-    before, after = (set(state.asked("append_only") or ()) for state in (step.old, step.new))
+    before, after = (set(state.asked("appendOnly") or ()) for state in (step.old, step.new))
     result = []
     for table in sorted(before - after):
         name = f"{schema}.{table}"

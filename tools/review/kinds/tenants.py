@@ -83,9 +83,9 @@ def _roles(steps: list[Step]) -> list[Change]:
 
 
 def _tables(state: State) -> dict[str, object]:
-    value = state.asked("tenant_tables")
+    value = state.asked("tenantTables")
     return {str(key): item for key, item in value.items()} if isinstance(value, dict) else {}
 
 
 def _bypass(state: State) -> set[str]:
-    return set(map(str, state.asked("tenant_bypass") or ()))
+    return set(map(str, state.asked("tenantBypass") or ()))

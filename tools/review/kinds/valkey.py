@@ -135,7 +135,7 @@ def _streams(step: Step) -> list[Change]:
     before, after = step.old.live("streams") or {}, step.new.asked("streams") or {}
     if step.op == "delete":
         after = {}
-    deletes = bool(step.state.asked("allow_data_loss"))
+    deletes = bool(step.state.asked("allowDataLoss"))
     result = []
     for stream in sorted(before.keys() | after.keys()):
         origin = ("valkey", "streams", stream)
@@ -156,8 +156,8 @@ def _streams(step: Step) -> list[Change]:
                 how = "and pending entries" if deletes else "(refused while any is pending: allowDataLoss is off)"
                 told = f"group {code(group)} of stream {code(stream)} is deleted with its position {how}"
                 result.append(change(Risk.DATA_LOSS if deletes else Risk.ACCESS_REVOKED, told, f"{stream}/{group}"))
-    if step.old.asked("allow_data_loss") != step.new.asked("allow_data_loss") and step.op == "update":
-        opened = bool(step.new.asked("allow_data_loss"))
+    if step.old.asked("allowDataLoss") != step.new.asked("allowDataLoss") and step.op == "update":
+        opened = bool(step.new.asked("allowDataLoss"))
         told = (
             "streams may from now on be deleted with their entries"
             if opened

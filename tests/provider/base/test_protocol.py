@@ -1,4 +1,4 @@
-"""What every offline plugin does with properties, before and without any server."""
+"""What every plugin does with properties, before and without any server; through the offline postgresql plugin."""
 
 import os
 import signal
@@ -13,8 +13,8 @@ import pytest
 
 from provider.base.schema import DEFAULTS
 from provider.base.values import UNKNOWN, Secret, decode, encode
+from tests.provider.base.harness import PluginClient, Resource, plugin, said
 from tests.support.stack import PROJECT
-from tests.tools.offline_plugins.harness import PluginClient, Resource, plugin, said
 
 ROLE = "postgresql:index/role:Role"
 GRANT = "postgresql:index/grant:Grant"

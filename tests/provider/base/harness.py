@@ -1,13 +1,18 @@
-"""A plugin process as the engine starts it, and its protocol with plain Python values."""
+"""A plugin process as the engine starts it, and its protocol with plain Python values.
+
+``plugin`` starts an offline plugin, ``stellaops`` our own provider.
+"""
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from provider.base.schema import DEFAULTS
@@ -57,20 +62,22 @@ class PluginClient:
         answer = self.stub.Check(request)
         return decode(answer.inputs), [f"{failure.property}: {failure.reason}" for failure in answer.failures]
 
-    def checked(self, token: str, inputs: Props) -> Props:
-        checked, failures = self.check(token, inputs)
+    def checked(self, token: str, inputs: Props, old: Props | None = None) -> Props:
+        checked, failures = self.check(token, inputs, old)
         assert not failures, failures
         return checked
 
     def create(self, token: str, inputs: Props, *, preview: bool = False) -> Resource:
-        checked = self.checked(token, inputs)
+        return self.create_checked(token, self.checked(token, inputs), preview=preview)
+
+    def create_checked(self, token: str, checked: Props, *, preview: bool = False) -> Resource:
         request = provider_pb2.CreateRequest(urn=urn(token), properties=encode(checked), preview=preview)
         answer = self.stub.Create(request)
         return _resource(token, answer.id, checked, decode(answer.properties))
 
     def diff(self, resource: Resource, inputs: Props | None = None, ignore: tuple[str, ...] = ()) -> Diff:
         """``inputs`` as a program gives them; the resource's own by default."""
-        news = resource.inputs if inputs is None else self.checked(resource.token, inputs)
+        news = resource.inputs if inputs is None else self.checked(resource.token, inputs, resource.inputs)
         answer = self.stub.Diff(
             provider_pb2.DiffRequest(
                 urn=urn(resource.token),
@@ -86,7 +93,7 @@ class PluginClient:
         return Diff(detailed, list(answer.replaces), answer.deleteBeforeReplace)
 
     def update(self, resource: Resource, inputs: Props, *, preview: bool = False) -> Resource:
-        checked = self.checked(resource.token, inputs)
+        checked = self.checked(resource.token, inputs, resource.inputs)
         request = provider_pb2.UpdateRequest(
             urn=urn(resource.token),
             id=resource.id,
@@ -126,6 +133,13 @@ def said_by(inputs: Mapping[str, Any]) -> Props:
     return {name: value for name, value in inputs.items() if name != DEFAULTS and name not in inputs[DEFAULTS]}
 
 
+def failure(action: Callable[[], object]) -> str:
+    """What the engine shows of a call that fails."""
+    with pytest.raises(grpc.RpcError) as caught:
+        action()
+    return str(caught.value.details())
+
+
 def urn(token: str, name: str = "name") -> str:
     return f"urn:pulumi:stack::project::stellaops:x:X${token}::{name}"
 
@@ -139,14 +153,26 @@ def said(error: grpc.RpcError) -> str:
 
 @contextmanager
 def plugin(name: str, **environment: str) -> Iterator[PluginClient]:
-    """A running plugin, not configured yet."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"tools.offline_plugins.{name}", "127.0.0.1:1"],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment or None,
-    )
+    """A running offline plugin, not configured yet."""
+    with _running([sys.executable, "-m", f"tools.offline_plugins.{name}", "127.0.0.1:1"], environment) as client:
+        yield client
+
+
+@contextmanager
+def stellaops(cwd: Path = PROJECT, engine: str = "127.0.0.1:1", **settings: Any) -> Iterator[PluginClient]:
+    """Our own provider, started by its executable in ``cwd``, and configured where there are ``settings``.
+
+    ``engine`` is the address of the engine that it sends messages to.
+    """
+    with _running([str(PROJECT / "provider" / "pulumi-resource-stellaops"), engine], {}, cwd) as client:
+        if settings:
+            client.configure(**settings)
+        yield client
+
+
+@contextmanager
+def _running(command: list[str], environment: Mapping[str, str], cwd: Path = PROJECT) -> Iterator[PluginClient]:
+    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, text=True, env=environment or None)
     try:
         assert process.stdout is not None
         port = int(process.stdout.readline())

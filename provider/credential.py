@@ -1,0 +1,94 @@
+"""``Credential``: passwords of a module or service, generated on create. No server is involved."""
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+
+from provider.base.plugin import Found
+from provider.base.schema import Property
+from provider.errors import ProviderError
+from provider.kind import Kind
+
+PASSWORD_BYTES = 32
+SCRAM_ITERATIONS = 4096  # PostgreSQL's own default, scram_iterations
+SCRAM_SALT_BYTES = 16
+
+
+def scram_verifier(password: str, salt: bytes) -> str:
+    """What PostgreSQL stores for ``password``: with it the clear text reaches neither the server nor its log.
+
+    The form is ``SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key>`` (RFC 5803, base64 parts).
+    """
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, SCRAM_ITERATIONS)
+    stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    b64_salt, b64_stored, b64_server = (base64.b64encode(part).decode() for part in (salt, stored_key, server_key))
+    return f"SCRAM-SHA-256${SCRAM_ITERATIONS}:{b64_salt}${b64_stored}:{b64_server}"
+
+
+class Credential(Kind):
+    """A changed ``rotate`` replaces the resource, so that a preview shows who gets new passwords."""
+
+    token = "stellaops:index:Credential"  # noqa: S105 - a type
+    description = "Passwords of one module or service for PostgreSQL and Valkey. Import id: USER=FILE"
+    properties = {  # noqa: RUF012 - a constant
+        "user": Property(required=True, force_new=True, description="The module or service"),
+        "rotate": Property("integer", required=True, force_new=True, description="Another number renews the passwords"),
+        "postgresPassword": Property(output=True, secret=True),
+        "postgresVerifier": Property(output=True, secret=True),
+        "valkeyPassword": Property(output=True, secret=True),
+        "valkeySha256": Property(output=True, secret=True),
+    }
+
+    def create(self, inputs: dict[str, Any]) -> Found:
+        passwords = (secrets.token_urlsafe(PASSWORD_BYTES) for _ in range(2))
+        return _found(inputs["user"], inputs["rotate"], *passwords)
+
+    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+        """The state itself: the passwords are nowhere else. For an import, the passwords of a file."""
+        return Found(id_, {key: state.get(key) for key in self.properties}) if state else _imported(id_)
+
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+        """Never called: every change replaces."""
+        return Found(id_, {**state, **inputs})
+
+    def delete(self, id_: str, state: dict[str, Any]) -> None:
+        """Nothing: the stores' own resources remove the users."""
+
+
+def _found(user: str, rotate: int, postgres: str, valkey: str) -> Found:
+    return Found(
+        f"credential/{user}",
+        {
+            "user": user,
+            "rotate": rotate,
+            "postgresPassword": postgres,
+            "postgresVerifier": scram_verifier(postgres, secrets.token_bytes(SCRAM_SALT_BYTES)),
+            "valkeyPassword": valkey,
+            "valkeySha256": hashlib.sha256(valkey.encode()).hexdigest(),
+        },
+    )
+
+
+def _imported(id_: str) -> Found:
+    """From ``USER=FILE``. A service without a login has no password for PostgreSQL, and gets a new one."""
+    user, _, file = id_.partition("=")
+    todo = (
+        "the id of a Credential is USER=FILE, where FILE is a JSON file with postgres_password and valkey_password, as "
+        "in the stack output secrets"
+    )
+    if not user or not file:
+        raise ProviderError(f"{id_!r} is not an id to import; {todo}")
+    try:
+        content = json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ProviderError(f"{file} cannot be read ({error}); {todo}") from None
+    valkey = content.get("valkey_password") if isinstance(content, dict) else None
+    if not isinstance(valkey, str) or not valkey:
+        raise ProviderError(f"{file} has no valkey_password; {todo}")
+    postgres = content.get("postgres_password") or secrets.token_urlsafe(PASSWORD_BYTES)
+    return _found(user, int(content.get("rotate", 1)), str(postgres), valkey)

@@ -1,0 +1,44 @@
+"""The Pulumi provider ``stellaops``: its configuration and its resource kinds.
+
+The engine starts it by ``pulumi-resource-stellaops``, which Pulumi.yaml names. A new kind is a module with a subclass of
+``Kind``, an entry in ``KINDS``, and a class in ``components.resources``.
+"""
+
+from typing import Any
+
+from provider.base.plugin import Plugin
+from provider.connections import CONFIGURATION, Connections
+from provider.credential import Credential
+from provider.kind import Kind
+from provider.postgres.inventory import Inventory
+from provider.postgres.schema_migrations import SchemaMigrations
+from provider.rustfs.bucket import Bucket
+from provider.rustfs.user import ObjectStoreUser
+from provider.valkey.streams import ValkeyStreams
+from provider.valkey.users import ValkeyUsers
+
+KINDS: tuple[type[Kind], ...] = (
+    Credential,
+    SchemaMigrations,
+    Inventory,
+    ValkeyUsers,
+    ValkeyStreams,
+    Bucket,
+    ObjectStoreUser,
+)
+
+
+class StellaOpsPlugin(Plugin):
+    """Contacts no server until a resource is created, read, updated or deleted."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "stellaops",
+            CONFIGURATION,
+            description="Migrations, credentials, Valkey users and streams, buckets and object-store users of StellaOps",
+        )
+        self._connections = Connections()
+        self.types = {kind.token: kind(self._connections) for kind in KINDS}
+
+    def configure(self, configuration: dict[str, Any]) -> None:
+        self._connections.configure(configuration)

@@ -1,0 +1,237 @@
+"""``SchemaMigrations``: a schema's migrations as a resource, so that a preview lists the pending files.
+
+A preview compares the files with the stack's state. It reads the database's history only where the two conflict.
+Deleting the resource leaves the tables; they go with the schema, if at all.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.postgres.schema_files import SQL_DIRECTORY
+from provider.base import log
+from provider.base.plugin import Found
+from provider.base.schema import Change, Failure, Properties, Property, strings
+from provider.base.values import has_unknown
+from provider.errors import ProviderError
+from provider.kind import Kind
+from provider.postgres.applied import Applied, compare
+from provider.postgres.migration_files import describe, discover, render_all
+from provider.postgres.problems import MigrationError, Problem
+from provider.postgres.server import MissingDatabaseError
+from provider.postgres.target import Target
+
+if TYPE_CHECKING:
+    from provider.postgres.row_security import Isolation
+    from provider.postgres.session import Connection
+
+PROPERTIES: Properties = {
+    "schema": Property(required=True, force_new=True, description="The schema, which exists already"),
+    "owner": Property(required=True, description="The role that owns everything in the schema"),
+    "directory": Property(required=True, description="Where the files NNNN_name.sql.j2 are, relative to the project"),
+    "migrations": strings(
+        "list", computed=True, description="Those files with their checksums; the provider lists them"
+    ),
+    "appendOnly": strings("set", description="Tables, or patterns of run-time tables, that refuse every change"),
+    "tenantTables": Property(
+        "map",
+        item=Property("object", fields={"column": Property(required=True), "parent": Property()}),
+        description="Table to the column that holds the tenant and, where it is in a parent table, that table",
+    ),
+    "tenantBypass": strings("set", description="Roles that see the rows of all tenants"),
+    "version": Property("integer", output=True, description="The version of the last applied migration"),
+    "applied": strings("list", output=True, description="The applied migrations with their checksums"),
+    "drift": strings("list", output=True, description="What a refresh found changed by hand; the next up corrects it"),
+}
+INPUTS = tuple(name for name, item in PROPERTIES.items() if not item.output)
+
+
+class SchemaMigrations(Kind):
+    """Runs ``migrations.apply``. The id is ``<database>.<schema>.migrations``, also for an import."""
+
+    token = "stellaops:postgres:SchemaMigrations"  # noqa: S105 - a type
+    description = "The tables of one schema. Import id: DATABASE.SCHEMA.migrations"
+    properties = PROPERTIES
+    # The old schema goes by itself; a new resource with the same name would find its tables in place.
+    delete_before_replace = True
+
+    def complete(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        with suppress(MigrationError):  # ``validate`` reports it
+            if "directory" in inputs:
+                return {"migrations": _labels(Path(inputs["directory"]))}
+        return {}
+
+    def validate(self, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Failure]:
+        """Every problem of the files, and of the files against the migrations that the state has as applied.
+
+        Contacts the server only where state and files conflict: the database's history may have been repaired.
+        """
+        if "directory" in inputs:
+            for problem in self._problems(Path(inputs["directory"]), inputs, old):
+                yield Failure("directory", str(problem))
+
+    def _problems(self, directory: Path, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> list[Problem]:
+        known = "schema" in inputs and "owner" in inputs
+        # While names are still unknown, the templates are tried with the directory's, which is the schema's.
+        target = Target(inputs["schema"], inputs["owner"]) if known else None
+        try:
+            found = discover(directory)
+        except MigrationError as error:
+            return list(error.problems)
+        names = target or Target.of_schema(directory.name)
+        problems = _problems_of(lambda: render_all(found, names.variables))
+        # Another schema, or one that is recreated, starts from nothing.
+        recorded = old.get("migrations") if target and old.get("schema") == target.schema else None
+        conflicts = compare(directory, found, _recorded(recorded))
+        if conflicts and target:
+            # A server that cannot be reached does not make the file right.
+            with suppress(ProviderError):
+                conflicts = compare(directory, found, self._history(target))
+        return problems + conflicts
+
+    def drift(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[Change]:
+        """Where a refresh found another history than the files', or tables that are not guarded as they should be."""
+        if state.get("migrations") == inputs.get("migrations") != state.get("applied"):
+            yield Change("applied", "update", replace=False)
+        if state.get("drift"):
+            yield Change("drift", "update", replace=False)
+
+    def planned(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, Any]:
+        migrations = inputs.get("migrations")
+        if not migrations or has_unknown(migrations):
+            return {}
+        return {"version": int(migrations[-1][:4]), "applied": migrations, "drift": []}
+
+    def create(self, inputs: dict[str, Any]) -> Found:
+        from provider.postgres.adoption import take_back
+
+        server = self._connections.postgres
+        with server.connected() as connection:
+            take_back(connection, _target(inputs), log.info)
+        return Found(f"{server.database}.{inputs['schema']}.migrations", self._apply(inputs))
+
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+        return Found(id_, self._apply(inputs))
+
+    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+        """What the database really has. Gone with the schema; otherwise ``drift`` says in words what is off."""
+        from provider.postgres import guards
+        from provider.postgres.history import has_schema, read_applied
+        from provider.postgres.ownership import foreign_objects
+
+        schema = state["schema"] if state else self._schema_of(id_)
+        try:
+            with self._connections.postgres.connected() as connection:
+                if not has_schema(connection, schema):
+                    return None
+                inputs = state or _imported(connection, schema)
+                target = _target(inputs)
+                applied = read_applied(connection, target)
+                sentences = guards.drift(connection, target, inputs.get("appendOnly") or [], _isolation(inputs))
+                sentences += [
+                    f"{name} belongs to {owner}, not to {target.owner}"
+                    for name, owner in foreign_objects(connection, target)
+                ]
+        except MissingDatabaseError:
+            return None
+        return Found(id_, _outputs(inputs, applied, sentences))
+
+    def delete(self, id_: str, state: dict[str, Any]) -> None:
+        """Leaves everything: the schema resource drops its tables where the stack allows it."""
+
+    def _apply(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        from provider.postgres import migrations
+        from provider.postgres.session import Limits
+
+        target, directory = _target(inputs), Path(inputs["directory"])
+        with self._connections.postgres.connected() as connection:
+            if _labels(directory) != inputs["migrations"]:
+                what = "the files changed after the preview"
+                raise MigrationError(Problem(str(directory), None, what, "look at a new preview, then run again"))
+            applied = migrations.apply(
+                connection,
+                target,
+                directory,
+                inputs.get("appendOnly") or [],
+                Limits(),
+                log.info,
+                _isolation(inputs),
+            )
+        return _outputs(inputs, applied, [])
+
+    def _history(self, target: Target) -> tuple[Applied, ...]:
+        from provider.postgres.history import read_applied
+
+        with self._connections.postgres.connected() as connection:
+            return read_applied(connection, target)
+
+    def _schema_of(self, id_: str) -> str:
+        database = self._connections.postgres.database
+        schema = id_.removeprefix(f"{database}.").removesuffix(".migrations")
+        if id_ != f"{database}.{schema}.migrations":
+            raise ProviderError(
+                f"{id_!r} is not the id of a schema's migrations; it is like {database}.vuln.migrations"
+            )
+        return schema
+
+
+def _labels(directory: Path) -> list[str]:
+    """The files of a directory as inputs: ``0001_tables.sql.j2 sha256:<64 hex digits>``. Raises ``MigrationError``."""
+    return [migration.label for migration in discover(directory)]
+
+
+def _target(inputs: Mapping[str, Any]) -> Target:
+    return Target(inputs["schema"], inputs["owner"])
+
+
+def _isolation(inputs: Mapping[str, Any]) -> "Isolation":
+    from components.mapping.access import TenantRule
+    from provider.postgres.row_security import Isolation
+
+    rules = {
+        table: TenantRule(rule["column"], rule.get("parent"))
+        for table, rule in (inputs.get("tenantTables") or {}).items()
+    }
+    return Isolation(rules, tuple(inputs.get("tenantBypass") or ()))
+
+
+def _problems_of(action: Callable[[], object]) -> list[Problem]:
+    try:
+        action()
+    except MigrationError as error:
+        return list(error.problems)
+    return []
+
+
+def _recorded(labels: list[str] | None) -> list[Applied]:
+    """The state's list of files as rows: the state has it from the last run that succeeded."""
+    rows = []
+    for label in labels or []:
+        name, _, digest = label.partition(" sha256:")
+        rows.append(Applied(int(name[:4]), describe(name), None, digest))
+    return rows
+
+
+def _imported(connection: "Connection", schema: str) -> dict[str, Any]:
+    """Inputs that describe a schema which is there already. How its tenants are kept apart is left to the next up."""
+    from provider.postgres.append_only import guarded_tables
+    from provider.postgres.history import read_applied, schema_owner
+
+    owner = schema_owner(connection, schema)
+    return {
+        "schema": schema,
+        "owner": owner,
+        "directory": str(SQL_DIRECTORY / schema),
+        "migrations": [row.label for row in read_applied(connection, Target(schema, owner))],
+        "appendOnly": guarded_tables(connection, schema),
+    }
+
+
+def _outputs(inputs: Mapping[str, Any], applied: tuple[Applied, ...], drift: list[str]) -> dict[str, Any]:
+    return {
+        **{name: inputs[name] for name in INPUTS if name in inputs},
+        "version": max((row.version for row in applied), default=0),
+        "applied": [row.label for row in applied],
+        "drift": drift,
+    }

@@ -1,0 +1,24 @@
+"""``Target``: the schema that a migration run works on."""
+
+from dataclasses import dataclass
+
+from components.mapping import roles
+
+
+@dataclass(frozen=True)
+class Target:
+    """The schema to migrate and the role that owns everything in it."""
+
+    schema: str
+    owner: str
+
+    @staticmethod
+    def of_schema(schema: str) -> "Target":
+        """The schema with the owner role that the stack gives it."""
+        return Target(schema, roles.owner(schema))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a template may use: plain names."""
+        schema = self.schema
+        return {"schema": schema, "owner": self.owner, "writer": roles.writer(schema), "reader": roles.reader(schema)}

@@ -1,0 +1,150 @@
+"""``stellaops:valkey:Streams``: the streams and their consumer groups on a running server, as one resource.
+
+For stacks with ``valkeyApply: direct``. What a stream holds is never touched by an update; deleting needs an empty
+stream, or a stack that allows data loss.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from provider.base.plugin import Found
+from provider.base.schema import Failure, Properties, Property, step, strings
+from provider.errors import ProviderError
+from provider.kind import Kind
+
+if TYPE_CHECKING:
+    from provider.valkey.server import Client
+
+ID = "valkey-streams"
+# A group begins with the oldest entry: what producers added before it existed, or while it was lost, is delivered
+# (again) rather than skipped. On a new stream that is the same as beginning at its end.
+OLDEST = "0"
+# Creates a stream that has no group of its own; gone in the same transaction.
+TEMPORARY_GROUP = "stellaops-storage"
+
+PROPERTIES: Properties = {
+    "streams": Property(
+        "map", required=True, item=strings("set"), description="Stream name to names of its consumer groups."
+    ),
+    "allowDataLoss": Property(
+        "boolean",
+        default=False,
+        description="Whether streams may be deleted with their entries, and groups with unacknowledged ones.",
+    ),
+}
+
+
+class ValkeyStreams(Kind):
+    """``XGROUP CREATE ... MKSTREAM`` for each group; one that exists is as wanted."""
+
+    token = "stellaops:valkey:Streams"  # noqa: S105 - a type
+    description = "Streams and consumer groups on a running Valkey. Import by comma-separated stream names."
+    properties = PROPERTIES
+
+    def validate(self, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Failure]:
+        for name, groups in inputs.get("streams", {}).items():
+            for index, group in enumerate(groups):
+                if group in ("", TEMPORARY_GROUP):
+                    reason = "the name is reserved" if group else "a consumer group needs a name"
+                    yield Failure(f"{step('streams', name)}[{index}]", reason)
+
+    def create(self, inputs: dict[str, Any]) -> Found:
+        with self._connections.valkey.connection() as client:
+            _create(client, inputs["streams"])
+        return Found(ID, inputs)
+
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+        old, new, allow = state["streams"], inputs["streams"], inputs["allowDataLoss"]
+        with self._connections.valkey.connection() as client:
+            _create(client, new)
+            _drop(client, [name for name in old if name not in new], allow_data_loss=allow)
+            for name in old.keys() & new.keys():
+                _drop_groups(client, name, sorted(set(old[name]) - set(new[name])), allow_data_loss=allow)
+        return Found(id_, inputs)
+
+    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+        """Of the streams and groups in the state, those that exist; of imported streams, all groups."""
+        wanted = state["streams"] if state else dict.fromkeys(name.strip() for name in id_.split(","))
+        streams = {}
+        with self._connections.valkey.connection() as client:
+            for name, groups in wanted.items():
+                kind = client.type(name)
+                if kind == "stream":
+                    live = [group["name"] for group in client.xinfo_groups(name)]
+                    streams[name] = sorted(live) if groups is None else [group for group in groups if group in live]
+                elif kind != "none":
+                    raise _not_a_stream(name, kind)
+        if not state and (missing := [name for name in wanted if name not in streams]):
+            raise ProviderError(f"{self._connections.valkey.place}: no such stream: {', '.join(missing)}")
+        if not streams:
+            return None
+        return Found(id_, {"streams": streams, "allowDataLoss": state.get("allowDataLoss", False)})
+
+    def delete(self, id_: str, state: dict[str, Any]) -> None:
+        with self._connections.valkey.connection() as client:
+            _drop(client, list(state["streams"]), allow_data_loss=state["allowDataLoss"])
+
+
+def _create(client: "Client", streams: dict[str, list[str]]) -> None:
+    """Create what is missing; an existing stream or group is as wanted."""
+    from valkey.exceptions import ResponseError
+
+    for name, groups in streams.items():
+        kind = client.type(name)
+        if kind not in ("none", "stream"):
+            raise _not_a_stream(name, kind)
+        for group in groups:
+            try:
+                client.xgroup_create(name, group, OLDEST, mkstream=True)
+            except ResponseError as error:
+                if not str(error).startswith("BUSYGROUP"):
+                    raise
+        if not groups and kind == "none":
+            with client.pipeline(transaction=True) as together:
+                together.xgroup_create(name, TEMPORARY_GROUP, OLDEST, mkstream=True)
+                together.xgroup_destroy(name, TEMPORARY_GROUP)
+                together.execute()
+
+
+def _drop(client: "Client", names: list[str], *, allow_data_loss: bool) -> None:
+    """Delete streams: all of them or, where one still holds entries, none."""
+    from valkey.exceptions import WatchError
+
+    if not names:
+        return
+    with client.pipeline(transaction=True) as together:
+        # Watched, so that an entry that arrives between the question and the deletion is not lost.
+        together.watch(*names)
+        held = {name: count for name in names if (count := together.xlen(name))}
+        if held and not allow_data_loss:
+            shown = ", ".join(f"{name} ({count})" for name, count in held.items())
+            raise ProviderError(
+                f"streams still hold entries: {shown}; let consumers drain them, or set stellaops-storage:allowDataLoss"
+                " to true and run pulumi up, to delete them with their entries"
+            )
+        together.multi()
+        together.delete(*names)
+        try:
+            together.execute()
+        except WatchError:
+            raise ProviderError(
+                "streams were written to while they were being deleted; stop the producers and run again"
+            ) from None
+
+
+def _drop_groups(client: "Client", stream: str, names: list[str], *, allow_data_loss: bool) -> None:
+    pending = {group["name"]: group["pending"] for group in client.xinfo_groups(stream)} if names else {}
+    for name in names:
+        if pending.get(name) and not allow_data_loss:
+            raise ProviderError(
+                f"consumer group {name} of {stream} has {pending[name]} entries that were delivered but not acknowledged;"
+                " let its consumers finish, or set stellaops-storage:allowDataLoss to true"
+            )
+        if name in pending:
+            client.xgroup_destroy(stream, name)
+
+
+def _not_a_stream(name: str, kind: str) -> ProviderError:
+    return ProviderError(
+        f"Valkey key {name} is a {kind}, not a stream; find out who wrote it and delete it: DEL {name}"
+    )

@@ -1,0 +1,140 @@
+"""``stellaops:valkey:Users``: the modules' and services' users on a running server, as one resource.
+
+For stacks with ``valkeyApply: direct``. It leaves alone what it did not create: the admin, ``default``, the health
+probe and users that somebody else added.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from components.valkey.acl import PROBE_USER, is_sha256, set_user
+from provider.base.plugin import Found
+from provider.base.schema import Failure, Properties, Property, step, strings
+from provider.base.values import UNKNOWN
+from provider.errors import ProviderError
+from provider.kind import Kind
+
+if TYPE_CHECKING:
+    from provider.valkey.server import Client
+
+ID = "valkey-users"
+_ARGUMENT = re.compile(r"\([^)]*\)|\S+")
+
+PROPERTIES: Properties = {
+    "users": Property(
+        "map",
+        required=True,
+        item=strings("list"),
+        description="User name to arguments of ACL SETUSER after reset, on and the password.",
+    ),
+    "passwordHashes": Property(
+        "map",
+        required=True,
+        secret=True,
+        item=Property(),
+        description="User name to the SHA-256 of its password, in hex.",
+    ),
+    "canonicalRules": Property(
+        "map",
+        output=True,
+        item=Property(),
+        description="User name to its rules in the server's own words, by which a refresh finds changes.",
+    ),
+}
+
+
+class ValkeyUsers(Kind):
+    """Applies users with ``ACL SETUSER name reset ...``: a user is replaced at once, and its connections stay."""
+
+    token = "stellaops:valkey:Users"  # noqa: S105 - a type
+    description = "ACL users on a running Valkey. Import by comma-separated user names."
+    properties = PROPERTIES
+
+    def validate(self, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Failure]:
+        users, hashes = inputs.get("users"), inputs.get("passwordHashes")
+        for name in users or ():
+            if name in self._reserved():
+                yield Failure(step("users", name), f"user {name!r} is not a module's; give the module another name")
+            elif hashes is not None and name not in hashes:
+                yield Failure(step("passwordHashes", name), f"user {name!r} has no password hash")
+        for name, value in (hashes or {}).items():
+            if not is_sha256(value):
+                # Without the value: it may be a password in the wrong place.
+                yield Failure(step("passwordHashes", name), "expected one SHA-256, 64 lower-case hexadecimal digits")
+            elif users is not None and name not in users:
+                yield Failure(step("users", name), f"the password hash of {name!r} belongs to no user")
+
+    def planned(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, Any]:
+        if state is None or inputs.get("users") == state.get("users"):
+            return {}
+        return {"canonicalRules": UNKNOWN}
+
+    def create(self, inputs: dict[str, Any]) -> Found:
+        return Found(ID, self._apply(inputs, gone=set()))
+
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+        return Found(id_, self._apply(inputs, gone=state["users"].keys() - inputs["users"].keys()))
+
+    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+        """Users that are gone are left out; a user that was changed has the server's own words as its rules."""
+        wanted = state["users"] if state else self._imported(id_)
+        known = state.get("canonicalRules", {})
+        with self._connections.valkey.connection() as client:
+            live = {name: user for name, user in _fetch(client).items() if name in wanted}
+        if not state and (missing := sorted(wanted.keys() - live.keys())):
+            raise ProviderError(f"{self._connections.valkey.place}: no such user: {', '.join(missing)}")
+        if not live:
+            return None
+        users, hashes, canonical = {}, {}, {}
+        for name, (rules, passwords) in live.items():
+            users[name] = wanted[name] if rules == known.get(name) else _ARGUMENT.findall(rules)
+            hashes[name] = passwords
+            canonical[name] = known.get(name, rules)
+        return Found(id_, {"users": users, "passwordHashes": hashes, "canonicalRules": canonical})
+
+    def delete(self, id_: str, state: dict[str, Any]) -> None:
+        with self._connections.valkey.connection() as client:
+            self._drop(client, state["users"].keys())
+            _save(client)
+
+    def _imported(self, id_: str) -> dict[str, list[str]]:
+        names = [name.strip() for name in id_.split(",")]
+        for name in names:
+            if name in self._reserved():
+                raise ProviderError(f"user {name!r} is not a module's; leave it out of the import")
+        return {name: [] for name in names}
+
+    def _apply(self, inputs: dict[str, Any], gone: set[str]) -> dict[str, Any]:
+        users, hashes = inputs["users"], inputs["passwordHashes"]
+        with self._connections.valkey.connection() as client:
+            for name, rules in users.items():
+                client.execute_command("ACL SETUSER", name, *set_user(hashes[name], rules))
+            self._drop(client, gone)
+            _save(client)
+            canonical = {name: rules for name, (rules, _) in _fetch(client).items() if name in users}
+        return {"users": users, "passwordHashes": hashes, "canonicalRules": canonical}
+
+    def _drop(self, client: "Client", names: Iterable[str]) -> None:
+        if ours := sorted(set(names) - self._reserved()):
+            client.execute_command("ACL DELUSER", *ours)
+
+    def _reserved(self) -> set[str]:
+        return {"default", PROBE_USER, self._connections.valkey_admin_user}
+
+
+def _fetch(client: "Client") -> dict[str, tuple[str, str]]:
+    """User -> its rules as the server itself writes them, and its password hashes."""
+    users = {}
+    for line in client.execute_command("ACL LIST"):
+        _, name, *words = line.split(" ")
+        # Keys and channels begin with ~ % &, so that a bare # is a password.
+        hashes = [word[1:] for word in words if word.startswith("#")]
+        users[name] = " ".join(word for word in words if not word.startswith("#")), " ".join(sorted(hashes))
+    return users
+
+
+def _save(client: "Client") -> None:
+    """Without an ACL file the users last until the server restarts; a refresh then finds them gone."""
+    if client.config_get("aclfile").get("aclfile"):
+        client.execute_command("ACL SAVE")

@@ -1,0 +1,148 @@
+"""``upgrade-state``: keep what a stack made before the provider ``stellaops`` served our own resource kinds.
+
+Until then they were dynamic resources. The engine takes a resource of another type for another resource: it would create
+each one, with new passwords, and then delete the old one. So the stack's state is exported, the types, properties and
+provider of these resources are rewritten, and it is imported again. No store is contacted and no resource changes.
+"""
+
+import argparse
+import json
+import re
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from provider.connections import CONFIGURATION
+from provider.errors import ProviderError
+from tools.operations.stack import Stack
+
+NAME = "upgrade-state"
+HELP = "rewrite the state of a stack whose own resources are still dynamic ones; contacts no store"
+
+OLD = "pulumi-python:dynamic/storage:"
+PROVIDER = "pulumi:providers:stellaops"
+OLD_PROVIDER = "pulumi:providers:pulumi-python"
+SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
+
+# Old class -> the new type, and its properties by their old and new names.
+Names = dict[str, str]
+KINDS: dict[str, tuple[str, Names]] = {
+    "Credential": (
+        "stellaops:index:Credential",
+        {
+            "postgres_password": "postgresPassword",
+            "postgres_verifier": "postgresVerifier",
+            "valkey_password": "valkeyPassword",
+            "valkey_sha256": "valkeySha256",
+        },
+    ),
+    "SchemaMigrations": (
+        "stellaops:postgres:SchemaMigrations",
+        {"append_only": "appendOnly", "tenant_tables": "tenantTables", "tenant_bypass": "tenantBypass"},
+    ),
+    "PostgresInventory": ("stellaops:postgres:Inventory", {"drop_schemas": "dropSchemas"}),
+    "ValkeyUsers": ("stellaops:valkey:Users", {"hashes": "passwordHashes", "canonical": "canonicalRules"}),
+    "ValkeyStreams": ("stellaops:valkey:Streams", {"allow_data_loss": "allowDataLoss"}),
+    "Bucket": (
+        "stellaops:objectstore:Bucket",
+        {"object_lock": "objectLock", "force_destroy": "forceDestroy", "left_to_server": "leftToServer"},
+    ),
+    "ObjectStoreUser": ("stellaops:objectstore:User", {"secret_key": "secretKey"}),
+}
+_TYPE = re.compile(rf"{re.escape(OLD)}({'|'.join(KINDS)})(?![A-Za-z])")
+
+
+@dataclass(frozen=True)
+class Upgraded:
+    """``deployment`` as ``pulumi stack import`` takes it; ``count`` resources in it were rewritten."""
+
+    deployment: dict[str, Any]
+    count: int
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="only count what would be rewritten")
+
+
+def run(stack: Stack, options: argparse.Namespace) -> int:
+    """Exit code 0, also where there is nothing to rewrite. Raises ``ProviderError``."""
+    found = upgraded(stack.export(), provider_inputs(stack))
+    if not found.count:
+        print("nothing to rewrite: the state has no dynamic resource of ours")
+        return 0
+    if options.dry_run:
+        print(f"{found.count} resources would be rewritten")
+        return 0
+    stack.replace_state(found.deployment)
+    print(f"{found.count} resources rewritten; pulumi preview must now show no change but an update of the provider")
+    return 0
+
+
+def provider_inputs(stack: Stack) -> dict[str, Any]:
+    """The inputs of the provider resource as the program gives them: text or JSON text, with secrets marked."""
+    inputs: dict[str, Any] = {}
+    for name, declared in CONFIGURATION.items():
+        default = declared.default
+        text = stack.setting(name, default if default is None or isinstance(default, str) else json.dumps(default))
+        inputs[name] = {**SECRET, "plaintext": json.dumps(text)} if declared.secret else text
+    return inputs
+
+
+def upgraded(exported: dict[str, Any], inputs: dict[str, Any]) -> Upgraded:
+    """The export with our own resources as the provider ``stellaops`` keeps them. ``inputs`` are the provider's.
+
+    Raises ``ProviderError`` where a run was interrupted, since its operations would be lost.
+    """
+    resources: list[dict[str, Any]] = exported.get("deployment", {}).get("resources") or []
+    count = sum(item["type"].startswith(OLD) for item in resources)
+    if not count:
+        return Upgraded(exported, 0)
+    if exported["deployment"].get("pending_operations"):
+        raise ProviderError(
+            "the last run was interrupted; run pulumi up with the release that it began with, then this"
+        )
+    stack = next(item for item in resources if item["type"] == "pulumi:pulumi:Stack")
+    provider = _provider(stack, inputs)
+    reference = f"{provider['urn']}::{provider['id']}"
+    kept: list[dict[str, Any]] = []
+    for item in resources:
+        if item["type"] == OLD_PROVIDER:
+            continue
+        # Other resources depend on ours, by their URNs.
+        renamed: dict[str, Any] = json.loads(_TYPE.sub(lambda match: KINDS[match[1]][0], json.dumps(item)))
+        if item["type"].startswith(OLD):
+            renamed = _rewritten(renamed, KINDS[item["type"].removeprefix(OLD)][1], reference)
+        kept.append(renamed)
+        if item is stack:
+            kept.append(provider)
+    return Upgraded({**exported, "deployment": {**exported["deployment"], "resources": kept}}, count)
+
+
+def _rewritten(item: dict[str, Any], names: Names, provider: str) -> dict[str, Any]:
+    rewritten = {**item, "provider": provider}
+    for side in ("inputs", "outputs"):
+        values = {names.get(name, name): value for name, value in item.get(side, {}).items() if name != "__provider"}
+        # The old kind kept None for what it did not know yet.
+        rewritten[side] = {name: value for name, value in values.items() if value is not None}
+    if dependencies := item.get("propertyDependencies"):
+        rewritten["propertyDependencies"] = {
+            names.get(name, name): urns for name, urns in dependencies.items() if name != "__provider"
+        }
+    if secret := item.get("additionalSecretOutputs"):
+        rewritten["additionalSecretOutputs"] = [names.get(name, name) for name in secret]
+    return rewritten
+
+
+def _provider(stack: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
+    """The provider resource, as the engine keeps one."""
+    urn = str(stack["urn"])
+    head = urn.partition("::pulumi:pulumi:Stack::")[0]
+    return {
+        "urn": f"{head}::{PROVIDER}::stellaops",
+        "custom": True,
+        "id": str(uuid.uuid4()),
+        "type": PROVIDER,
+        "inputs": inputs,
+        "outputs": inputs,
+        "parent": urn,
+    }
