@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.check:
             print(f"{name} is not current; run: python -m tools.reference.schemas", file=sys.stderr)
         else:
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).write_text(text(FILES[name]))
             print(f"wrote {name}")
     return 1 if stale and options.check else 0

@@ -134,6 +134,6 @@ def test_the_first_part_needs_nothing_but_the_standard_library() -> None:
     names = "tools.local.cli, tools.local.bootstrap, tools.local.engine.build, tools.local.engine.tools"
     check = f"import {names}, sys; bad = {{'yaml', 'psutil', 'pydantic', 'pulumi'}} & set(sys.modules); sys.exit(str(bad) if bad else 0)"
     done = subprocess.run(
-        [sys.executable, "-S", "-c", check], cwd=build.MODULES.parents[1], capture_output=True, text=True, check=False
+        [sys.executable, "-S", "-c", check], cwd=build.MODULES.parents[2], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"make up would fail on a machine that has only Python: {done.stderr}"
