@@ -57,7 +57,9 @@ def test_a_bucket_that_a_module_may_read_since_is_named_in_the_preview_and_works
     purpose = "    purpose: Policies, exceptions and findings\n"
     edit(purpose, f"{purpose}    rustfs:\n      reads: [blobs/]\n")
     shown = live_stack.must("preview", "--diff")
-    assert "stellaops:objectstore:User: (create)" in shown and "Allow blobs/*" in shown.replace(live_stack.bucket_prefix, "")
+    assert "stellaops:objectstore:User: (create)" in shown and "Allow blobs/*" in shown.replace(
+        live_stack.bucket_prefix, ""
+    )
     live_stack.must("up")
     live_stack.forget()
     assert lists_blobs(live_stack, live_stack.outputs["secrets"]["policy"])
