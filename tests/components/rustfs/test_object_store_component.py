@@ -10,7 +10,7 @@ import pytest
 
 from components.config.settings import ObjectStoreSettings
 from components.mapping import load
-from components.resources.object_store import Bucket, ObjectStoreUser
+from components.resources.object_store import BUCKET, USER
 from components.rustfs.component import ObjectStore, ObjectStoreArgs
 from tests.program.recorder import Recorder, record, stellaops_provider
 
@@ -177,7 +177,7 @@ def test_on_aws_modules_are_iam_users_with_the_same_policies_and_rotation_makes_
 
 def test_on_aws_everything_is_the_official_provider_and_means_the_same() -> None:
     recorder = program("aws")
-    ours = {Bucket.pulumi_type, ObjectStoreUser.pulumi_type}
+    ours = {BUCKET, USER}
     assert not [resource for resource in recorder.resources if resource.type in ours]
     buckets = {
         resource.name: resource.inputs for resource in recorder.resources if resource.type == "aws:s3/bucket:Bucket"
