@@ -25,9 +25,11 @@ def program(target: Any = "rustfs", prefix: str = "", mode: Any = "governance", 
             target=target, endpoint="http://rustfs:9000", region="us-east-1", access_key=pulumi.Output.secret("access"),
             secret_key=pulumi.Output.secret("secret"), bucket_prefix=prefix, object_lock_mode=mode,
         )  # fmt: skip
-        providers = {"provider": stellaops_provider(), "s3_provider": aws.Provider("object-store", region="us-east-1")}
+        s3 = aws.Provider("object-store", region="us-east-1")
         arguments: dict[str, Any] = {"mapping": MAPPING, "protect": False, "allow_data_loss": False, **changes}
-        ObjectStore("rustfs", ObjectStoreArgs(settings=settings, **providers, **arguments))
+        ObjectStore(
+            "rustfs", ObjectStoreArgs(settings=settings, provider=stellaops_provider(), s3_provider=s3, **arguments)
+        )
 
     return record(run)
 
