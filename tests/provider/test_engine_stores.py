@@ -13,7 +13,7 @@ from components.rustfs.policy_documents import by_name, document_of
 from components.valkey.acl import set_user
 from provider.rustfs import admin, emptying
 from provider.rustfs.store import Store
-from tests.support.own_valkey import OwnValkey, own_valkey, sha256
+from tests.support.own_valkey import OwnValkey, own_valkey, password, sha256
 from tests.support.stack import PROJECT
 from tests.tools.offline_plugins.test_engine import Project
 from tools.local.engine.tools import Engine
@@ -175,6 +175,20 @@ def test_a_refresh_finds_what_was_done_by_hand_and_the_preview_names_it(
     project.up()
     assert project.nothing_to_do()
     project.must("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+
+
+def test_a_renewed_password_is_named_by_user_and_never_shown(project: Project, valkey_server: OwnValkey) -> None:
+    before = project.settings["hashes"]
+    project.write(declared=True, hashes={**before, "policy": sha256("another")})
+    try:
+        assert paths(project) == {"users": {"passwordHashes.policy"}}
+        shown = project.must("preview", "--diff") + project.must("preview", "--json")
+        assert sha256("another") not in shown and before["policy"] not in shown
+        project.up()
+        assert valkey_server.client("policy", given=password("another")).ping()
+    finally:
+        project.write(hashes=before)
+        project.up()
 
 
 def test_a_mistake_is_shown_at_its_property_before_anything_is_done(project: Project) -> None:
