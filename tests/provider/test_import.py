@@ -34,8 +34,9 @@ PostgresInventory("inventory", logins={}, schemas={name: s["kept"]}, drop_schema
 ValkeyUsers("users", users={name: ["resetchannels", "+ping"]}, password_hashes={name: credential.valkey_sha256}, opts=opts)
 ValkeyStreams("streams", streams={f"{name}:jobs": ["workers"]}, opts=opts)
 Bucket("bucket", bucket=s["bucket"], rules={}, opts=opts)
-ObjectStoreUser("key", user=s["bucket"], rotate=1, opts=opts, policy={"Version": "2012-10-17", "Statement": [
-    {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{s['bucket']}/*"]}]})
+keys = f"{s['bucket']}/*"
+ObjectStoreUser("key", user=s["bucket"], rotate=1, opts=opts, policy={
+    f"Allow {keys}": {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{keys}"]}})
 pulumi.export("secrets", {"valkey_password": credential.valkey_password, "postgres_password": credential.postgres_password})
 """
 URN = "urn:pulumi:test::plugins::"
