@@ -69,7 +69,7 @@ def test_a_resource_keeps_all_but_its_type_names_and_provider() -> None:
 
 
 def test_what_depends_on_a_resource_still_does() -> None:
-    versioning = {
+    versioning: dict[str, Any] = {
         "urn": f"{HEAD}::aws:s3/bucketVersioning:BucketVersioning::blobs",
         "type": "aws:s3/bucketVersioning:BucketVersioning",
         "dependencies": [OLD_BUCKET],
