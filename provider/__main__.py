@@ -3,6 +3,7 @@
 import sys
 
 PYTHON = (3, 11)
+VERSION = "0.0.0"  # the engine asks; a provider that lies in the project is always the program's own version
 
 
 def main() -> int:
@@ -14,7 +15,7 @@ def main() -> int:
         from provider.plugin import StellaOpsPlugin
     except ImportError as error:
         return _fail(f"{sys.executable} has not what it needs ({error})")
-    serve(StellaOpsPlugin(), "0.0.0")
+    serve(StellaOpsPlugin(), VERSION)
     return 0
 
 

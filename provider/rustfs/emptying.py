@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from provider.base import log
 from provider.errors import ProviderError
 from provider.rustfs.store import Client
 
@@ -29,7 +30,7 @@ def empty(client: Client, bucket: str, *, bypass_governance: bool, page_size: in
         answer = client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True}, **extra)
         _refuse_errors(bucket, answer.get("Errors", []))
         if deleted // REPORT_EVERY != (deleted + len(objects)) // REPORT_EVERY:
-            print(f"bucket {bucket}: {deleted + len(objects)} versions deleted so far", flush=True)
+            log.info(f"bucket {bucket}: {deleted + len(objects)} versions deleted so far")
         deleted += len(objects)
     for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
         for upload in page.get("Uploads", []):

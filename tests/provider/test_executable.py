@@ -12,7 +12,8 @@ import pytest
 from pulumi.runtime.proto import provider_pb2
 
 from provider.plugin import KINDS
-from tests.provider.base.harness import PROJECT, stellaops
+from tests.provider.base.harness import stellaops
+from tests.support.stack import PROJECT
 
 EXECUTABLE = PROJECT / "provider" / "pulumi-resource-stellaops"
 

@@ -72,10 +72,18 @@ def ready(state: State) -> tuple[Stack, Fleet]:
             step.done("; ".join(line.removeprefix("plugins: ") for line in lines))
     _start(state, stack, fleet)
     stack.recover(console)
+    _check_release(stack)
     if first_run.start_over(state, stack, fleet, console):
         fleet = Fleet.ready(state, console)
         _start(state, stack, fleet)
     return stack, fleet
+
+
+def _check_release(stack: Stack) -> None:
+    """Raises ``UserError`` for a state of an older release, whose own resources the engine would create again."""
+    if any(item["type"].startswith("pulumi-python:dynamic/") for item in stack.latest.get("resources") or ()):
+        what = "the stack's state is of an older release: its passwords would be renewed, and `make up` would fail"
+        raise UserError(what, "run `python3 -m tools operate upgrade-state`, which contacts no store, then this again")
 
 
 def _start(state: State, stack: Stack, fleet: Fleet) -> None:

@@ -102,20 +102,28 @@ def upgraded(exported: dict[str, Any], inputs: dict[str, Any]) -> Upgraded:
             "the last run was interrupted; run pulumi up with the release that it began with, then this"
         )
     stack = next(item for item in resources if item["type"] == "pulumi:pulumi:Stack")
-    provider = _provider(stack, inputs)
+    existing = next((item for item in resources if item["type"] == PROVIDER), None)
+    provider = existing or _provider(stack, inputs)
     reference = f"{provider['urn']}::{provider['id']}"
+    urns = {item["urn"] for item in resources}
     kept: list[dict[str, Any]] = []
     for item in resources:
-        if item["type"] == OLD_PROVIDER:
+        # After an ``up`` without this command the successor is there, and has what was in the store.
+        replaced = item["type"].startswith(OLD) and _renamed(item["urn"]) in urns
+        if item["type"] == OLD_PROVIDER or replaced:
             continue
         # Other resources depend on ours, by their URNs.
-        renamed: dict[str, Any] = json.loads(_TYPE.sub(lambda match: KINDS[match[1]][0], json.dumps(item)))
+        renamed: dict[str, Any] = json.loads(_renamed(json.dumps(item)))
         if item["type"].startswith(OLD):
             renamed = _rewritten(renamed, KINDS[item["type"].removeprefix(OLD)][1], reference)
         kept.append(renamed)
-        if item is stack:
+        if item is stack and provider is not existing:
             kept.append(provider)
     return Upgraded({**exported, "deployment": {**exported["deployment"], "resources": kept}}, count)
+
+
+def _renamed(text: str) -> str:
+    return _TYPE.sub(lambda match: KINDS[match[1]][0], text)
 
 
 def _rewritten(item: dict[str, Any], names: Names, provider: str) -> dict[str, Any]:

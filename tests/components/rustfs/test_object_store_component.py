@@ -11,7 +11,7 @@ import pytest
 from components.config.model import ObjectStoreSettings
 from components.mapping import load
 from components.mapping.values import Duration
-from components.resources.object_store import Bucket, ObjectStoreUser
+from components.resources.object_store import BUCKET, USER
 from components.rustfs.component import ObjectStore, ObjectStoreArgs
 from tests.program.recorder import Recorder, record, stellaops_provider
 
@@ -26,9 +26,11 @@ def program(target: Any = "rustfs", prefix: str = "", mode: Any = "governance", 
             target=target, endpoint="http://rustfs:9000", region="us-east-1", access_key=pulumi.Output.secret("access"),
             secret_key=pulumi.Output.secret("secret"), bucket_prefix=prefix, object_lock_mode=mode,
         )  # fmt: skip
-        providers = {"provider": stellaops_provider(), "s3_provider": aws.Provider("object-store", region="us-east-1")}
+        s3 = aws.Provider("object-store", region="us-east-1")
         arguments: dict[str, Any] = {"mapping": MAPPING, "protect": False, "allow_data_loss": False, **changes}
-        ObjectStore("rustfs", ObjectStoreArgs(settings=settings, **providers, **arguments))
+        ObjectStore(
+            "rustfs", ObjectStoreArgs(settings=settings, provider=stellaops_provider(), s3_provider=s3, **arguments)
+        )
 
     return record(run)
 
@@ -180,7 +182,7 @@ def test_on_aws_modules_are_iam_users_with_the_same_policies_and_rotation_makes_
 
 def test_on_aws_everything_is_the_official_provider_and_means_the_same() -> None:
     recorder = program("aws")
-    ours = {Bucket.pulumi_type, ObjectStoreUser.pulumi_type}
+    ours = {BUCKET, USER}
     assert not [resource for resource in recorder.resources if resource.type in ours]
     buckets = {
         resource.name: resource.inputs for resource in recorder.resources if resource.type == "aws:s3/bucket:Bucket"

@@ -11,7 +11,7 @@ from components.config.model import KubernetesSettings, ValkeyDeploymentSettings
 from components.mapping import load
 from components.mapping.values import MemorySize
 from components.resources.credentials import Credential
-from components.resources.valkey import ValkeyStreams, ValkeyUsers
+from components.resources.valkey import STREAMS, USERS
 from components.valkey.acl import PROBE_USER
 from components.valkey.component import Valkey, ValkeyArgs, streams_of
 from components.valkey.deployment.users import NODE_USER
@@ -106,7 +106,7 @@ def test_all_streams_and_groups_are_asked_for(recorder: Recorder) -> None:
 
 def test_a_stack_that_applies_nothing_directly_touches_no_server() -> None:
     tokens = {resource.type for resource in program(apply="none").resources}
-    assert not tokens & {ValkeyUsers.pulumi_type, ValkeyStreams.pulumi_type}
+    assert not tokens & {STREAMS, USERS}
 
 
 def test_a_stack_without_kubernetes_makes_no_object_of_it() -> None:

@@ -339,13 +339,17 @@ def test_with_data_loss_allowed_versions_locked_ones_and_uploads_go_too(
     assert provider.refresh(created) is None
 
 
-def test_more_than_one_page_of_versions_is_emptied(provider: PluginClient, s3: Any, bucket: str) -> None:
+def test_more_than_one_page_of_versions_is_emptied_and_the_progress_shown(
+    provider: PluginClient, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(emptying, "REPORT_EVERY", 10)
     provider.create(TOKEN, props(bucket))
     versioned(s3, bucket)
     for number in range(12):
         s3.put_object(Bucket=bucket, Key=f"{number % 4}", Body=b"x")
     assert emptying.empty(s3, bucket, bypass_governance=False, page_size=5) == 12
     assert emptying.is_empty(s3, bucket)
+    assert capsys.readouterr().out == f"bucket {bucket}: 10 versions deleted so far\n"
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_resource_keeps_all_but_its_type_names_and_provider() -> None:
 
 
 def test_what_depends_on_a_resource_still_does() -> None:
-    versioning = {
+    versioning: dict[str, Any] = {
         "urn": f"{HEAD}::aws:s3/bucketVersioning:BucketVersioning::blobs",
         "type": "aws:s3/bucketVersioning:BucketVersioning",
         "dependencies": [OLD_BUCKET],
@@ -97,6 +97,21 @@ def test_every_old_kind_has_a_successor_that_takes_its_properties() -> None:
     assert {token for token, _ in KINDS.values()} == types.keys()
     for token, names in KINDS.values():
         assert set(names.values()) <= types[token].properties.keys(), token
+
+
+def test_what_an_up_without_the_command_left_is_forgotten() -> None:
+    provider = {
+        "urn": f"{HEAD}::pulumi:providers:stellaops::stellaops",
+        "id": "x",
+        "type": "pulumi:providers:stellaops",
+    }
+    successor = {"urn": NEW_BUCKET, "type": "stellaops:objectstore:Bucket", "id": "blobs", "inputs": {"adopt": True}}
+    found = upgraded(exported(provider, successor, bucket()), {})
+    rest = found.deployment["deployment"]["resources"]
+    assert [item["urn"] for item in rest] == [STACK, provider["urn"], NEW_BUCKET], (
+        "the engine refuses a URN that is there twice"
+    )
+    assert rest[-1] == successor
 
 
 def test_a_state_without_dynamic_resources_stays_as_it_is() -> None:
