@@ -17,7 +17,6 @@ NO_CHANGES = "--expect-no-changes"
 PROGRAM = """
 import pulumi
 from components import providers
-from components.config.settings import Settings
 from components.mapping import load
 from components.config.model import Settings
 from components.resources.credentials import Credential

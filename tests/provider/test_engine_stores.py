@@ -199,11 +199,11 @@ def test_a_mistake_is_shown_at_its_property_before_anything_is_done(project: Pro
     finally:
         del wrong["odd"]
         project.write(rules=wrong)
-    assert result.returncode != 0 and "rules.odd" in result.stdout and "does nothing" in result.stdout
+    assert result.exit_code != 0 and "rules.odd" in result.stdout and "does nothing" in result.stdout
     assert "Traceback" not in result.stdout + result.stderr
 
 
 def test_a_bucket_that_holds_objects_outlives_a_destroy(project: Project, s3: Any) -> None:
     result = project.run("destroy", "--yes", "--skip-preview", "--target", urn(project, "bucket"))
-    assert result.returncode != 0 and "allowDataLoss" in result.stdout
+    assert result.exit_code != 0 and "allowDataLoss" in result.stdout
     assert s3.head_object(Bucket=project.settings["name"], Key="theirs")

@@ -23,7 +23,6 @@ from pathlib import Path
 
 import pulumi
 
-from components.config.settings import PostgresSettings
 from components.mapping import load
 from components.mapping.model import Module, Postgres as Schemas, Schema, Table
 from components.postgres.component import Postgres, PostgresArgs

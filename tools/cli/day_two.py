@@ -76,6 +76,12 @@ def _undelete(invocation: Invocation) -> int:
     return on_stack(invocation, undelete.run)
 
 
+def _upgrade_state(invocation: Invocation) -> int:
+    from tools.operations import upgrade_state
+
+    return on_stack(invocation, upgrade_state.run)
+
+
 def _backup(invocation: Invocation) -> int:
     from tools.operations import backup
 
@@ -222,5 +228,11 @@ COMMANDS = (
         "drill", "run a restore drill beside the running stores: back up, write, lose, restore, verify", _drill,
         Argument("--ship-every", "the seconds between two shipments of WAL", metavar="SECONDS", parse=float, default=5.0),
         exit_2="something is not as it was", details="Prints how long each part took, with RPO and RTO.",
+    ),
+    Command(
+        "upgrade-state", "rewrite the state of a stack that was created before the provider stellaops existed",
+        Group.DAY_TWO, _upgrade_state, Scope.ANY,
+        (Argument("--dry-run", "only count the resources that would be rewritten", switch=True),), machine_output=True,
+        details="Contacts no store. Run it once for each such stack, before the first up.",
     ),
 )  # fmt: skip

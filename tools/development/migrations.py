@@ -5,7 +5,7 @@ from pathlib import Path
 from components.mapping import MappingError, load
 from provider.postgres.lint.accepted import Accepted
 from provider.postgres.lint.check import check_directory
-from provider.postgres.session import Target
+from provider.postgres.target import Target
 from tools.local.errors import UserError
 
 

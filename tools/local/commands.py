@@ -83,7 +83,7 @@ def _check_release(stack: Stack) -> None:
     """Raises ``UserError`` for a state of an older release, whose own resources the engine would create again."""
     if any(item["type"].startswith("pulumi-python:dynamic/") for item in stack.latest.get("resources") or ()):
         what = "the stack's state is of an older release: its passwords would be renewed, and `make up` would fail"
-        raise UserError(what, "run `python3 -m tools operate upgrade-state`, which contacts no store, then this again")
+        raise UserError(what, "run `python3 -m tools upgrade-state`, which contacts no store, then this again")
 
 
 def _start(state: State, stack: Stack, fleet: Fleet) -> None:

@@ -12,12 +12,10 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from components.config.namespace import NAMESPACE
 from provider.connections import CONFIGURATION
 from provider.errors import ProviderError
 from tools.operations.stack import Stack
-
-NAME = "upgrade-state"
-HELP = "rewrite the state of a stack whose own resources are still dynamic ones; contacts no store"
 
 OLD = "pulumi-python:dynamic/storage:"
 PROVIDER = "pulumi:providers:stellaops"
@@ -60,10 +58,6 @@ class Upgraded:
     count: int
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dry-run", action="store_true", help="only count what would be rewritten")
-
-
 def run(stack: Stack, options: argparse.Namespace) -> int:
     """Exit code 0, also where there is nothing to rewrite. Raises ``ProviderError``."""
     found = upgraded(stack.export(), provider_inputs(stack))
@@ -83,7 +77,7 @@ def provider_inputs(stack: Stack) -> dict[str, Any]:
     inputs: dict[str, Any] = {}
     for name, declared in CONFIGURATION.items():
         default = declared.default
-        text = stack.setting(name, default if default is None or isinstance(default, str) else json.dumps(default))
+        text = stack.config.get(f"{NAMESPACE}:{name}", default if isinstance(default, str) else json.dumps(default))
         inputs[name] = {**SECRET, "plaintext": json.dumps(text)} if declared.secret else text
     return inputs
 

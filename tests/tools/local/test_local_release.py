@@ -17,7 +17,7 @@ def stack(*types: str) -> Stack:
 
 def test_a_state_with_dynamic_resources_is_refused() -> None:
     old = stack("pulumi:pulumi:Stack", "pulumi-python:dynamic/storage:Credential")
-    with pytest.raises(UserError, match="tools operate upgrade-state"):
+    with pytest.raises(UserError, match="tools upgrade-state"):
         commands._check_release(old)
 
 
