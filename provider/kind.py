@@ -1,7 +1,7 @@
 """``Kind``: the base of our own resource kinds."""
 
 from provider.base.plugin import ResourceType
-from provider.connections import Connections
+from provider.settings import ProviderSettings
 
 
 class Kind(ResourceType):
@@ -12,5 +12,5 @@ class Kind(ResourceType):
 
     marks_defaults = False
 
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
+    def __init__(self, settings: ProviderSettings) -> None:
+        self._settings = settings

@@ -7,13 +7,13 @@ The engine starts it by ``pulumi-resource-stellaops``, which Pulumi.yaml names. 
 from typing import Any
 
 from provider.base.plugin import Plugin
-from provider.connections import CONFIGURATION, Connections
 from provider.credential import Credential
 from provider.kind import Kind
 from provider.postgres.inventory import Inventory
 from provider.postgres.schema_migrations import SchemaMigrations
 from provider.rustfs.bucket import Bucket
 from provider.rustfs.user import ObjectStoreUser
+from provider.settings import CONFIGURATION, ProviderSettings
 from provider.valkey.streams import ValkeyStreams
 from provider.valkey.users import ValkeyUsers
 
@@ -37,8 +37,8 @@ class StellaOpsPlugin(Plugin):
             CONFIGURATION,
             description="Migrations, credentials, Valkey users and streams, buckets and object-store users of StellaOps",
         )
-        self._connections = Connections()
-        self.types = {kind.token: kind(self._connections) for kind in KINDS}
+        self._settings = ProviderSettings()
+        self.types = {kind.token: kind(self._settings) for kind in KINDS}
 
     def configure(self, configuration: dict[str, Any]) -> None:
-        self._connections.configure(configuration)
+        self._settings.configure(configuration)

@@ -14,7 +14,7 @@ from provider.base import log
 from provider.base.plugin import Found
 from provider.base.schema import Failure, Properties, step, strings
 from provider.errors import ProviderError
-from provider.kind import Kind
+from provider.postgres.kind import PostgresKind
 from provider.postgres.server import MissingDatabaseError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ PROPERTIES: Properties = {
 }
 
 
-class Inventory(Kind):
+class Inventory(PostgresKind):
     """Retires logins. The id is ``<database>.inventory``, also for an import."""
 
     token = "stellaops:postgres:Inventory"  # noqa: S105 - a type
@@ -54,13 +54,13 @@ class Inventory(Kind):
                 )
 
     def create(self, inputs: dict[str, Any]) -> Found:
-        return Found(f"{self._connections.postgres.database}.inventory", inputs)
+        return Found(f"{self._server.database}.inventory", inputs)
 
     def read(self, id_: str, state: dict[str, Any]) -> Found | None:
         """The state itself; for an import, what the database has."""
         if state:
             return Found(id_, {name: state.get(name) for name in PROPERTIES})
-        server = self._connections.postgres
+        server = self._server
         if id_ != f"{server.database}.inventory":
             raise ProviderError(f"{id_!r} is not the id of an inventory; it is {server.database}.inventory")
         try:
@@ -80,7 +80,7 @@ class Inventory(Kind):
         if not logins:
             return
         try:
-            with self._connections.postgres.connected() as connection:
+            with self._server.connected() as connection:
                 for login in logins:
                     retire(connection, login)
         except MissingDatabaseError:

@@ -15,8 +15,8 @@ from provider.base.plugin import Found
 from provider.base.schema import Change, Failure, Properties, Property, strings
 from provider.base.values import has_unknown
 from provider.errors import ProviderError
-from provider.kind import Kind
 from provider.postgres.applied import Applied, compare
+from provider.postgres.kind import PostgresKind
 from provider.postgres.migration_files import describe, discover, render_all
 from provider.postgres.problems import MigrationError, Problem
 from provider.postgres.server import MissingDatabaseError
@@ -47,7 +47,7 @@ PROPERTIES: Properties = {
 INPUTS = tuple(name for name, item in PROPERTIES.items() if not item.output)
 
 
-class SchemaMigrations(Kind):
+class SchemaMigrations(PostgresKind):
     """Runs ``migrations.apply``. The id is ``<database>.<schema>.migrations``, also for an import."""
 
     token = "stellaops:postgres:SchemaMigrations"  # noqa: S105 - a type
@@ -106,7 +106,7 @@ class SchemaMigrations(Kind):
     def create(self, inputs: dict[str, Any]) -> Found:
         from provider.postgres.adoption import take_back
 
-        server = self._connections.postgres
+        server = self._server
         with server.connected() as connection:
             take_back(connection, _target(inputs), log.info)
         return Found(f"{server.database}.{inputs['schema']}.migrations", self._apply(inputs))
@@ -122,7 +122,7 @@ class SchemaMigrations(Kind):
 
         schema = state["schema"] if state else self._schema_of(id_)
         try:
-            with self._connections.postgres.connected() as connection:
+            with self._server.connected() as connection:
                 if not has_schema(connection, schema):
                     return None
                 inputs = state or _imported(connection, schema)
@@ -145,7 +145,7 @@ class SchemaMigrations(Kind):
         from provider.postgres.session import Limits
 
         target, directory = _target(inputs), Path(inputs["directory"])
-        with self._connections.postgres.connected() as connection:
+        with self._server.connected() as connection:
             if _labels(directory) != inputs["migrations"]:
                 what = "the files changed after the preview"
                 raise MigrationError(Problem(str(directory), None, what, "look at a new preview, then run again"))
@@ -163,11 +163,11 @@ class SchemaMigrations(Kind):
     def _history(self, target: Target) -> tuple[Applied, ...]:
         from provider.postgres.history import read_applied
 
-        with self._connections.postgres.connected() as connection:
+        with self._server.connected() as connection:
             return read_applied(connection, target)
 
     def _schema_of(self, id_: str) -> str:
-        database = self._connections.postgres.database
+        database = self._server.database
         schema = id_.removeprefix(f"{database}.").removesuffix(".migrations")
         if id_ != f"{database}.{schema}.migrations":
             raise ProviderError(

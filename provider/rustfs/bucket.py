@@ -12,8 +12,8 @@ from provider.base.plugin import Found, Plan
 from provider.base.schema import Failure, Properties, Property, step
 from provider.base.values import UNKNOWN
 from provider.errors import ProviderError
-from provider.kind import Kind
 from provider.rustfs import emptying, guard
+from provider.rustfs.kind import ObjectStoreKind
 from provider.rustfs.store import code, is_gone
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ PROPERTIES: Properties = {
 }
 
 
-class Bucket(Kind):
+class Bucket(ObjectStoreKind):
     """Create, adopt, update in place, refresh and delete. The resource's id is the bucket's name."""
 
     token = "stellaops:objectstore:Bucket"  # noqa: S105 - a type
@@ -84,7 +84,7 @@ class Bucket(Kind):
         return {"leftToServer": UNKNOWN}
 
     def create(self, inputs: dict[str, Any]) -> Found:
-        store = self._connections.object_store
+        store = self._store
         with store.client() as client:
             if not _exists(client, inputs["bucket"]):
                 _create(client, inputs, store.region)
@@ -96,12 +96,12 @@ class Bucket(Kind):
         return Found(inputs["bucket"], {**inputs, "leftToServer": left})
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
-        with self._connections.object_store.client() as client, guard.lifted_for(client, id_, inputs.get("guard", "")):
+        with self._store.client() as client, guard.lifted_for(client, id_, inputs.get("guard", "")):
             left = _put_rules(client, inputs)
         return Found(id_, {**inputs, "leftToServer": left})
 
     def read(self, id_: str, state: dict[str, Any]) -> Found | None:
-        with self._connections.object_store.client() as client:
+        with self._store.client() as client:
             if not _exists(client, id_):
                 return None
             wanted: Rules = state.get("rules", {})
@@ -120,7 +120,7 @@ class Bucket(Kind):
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         from botocore.exceptions import ClientError
 
-        with self._connections.object_store.client() as client:
+        with self._store.client() as client:
             try:
                 if state.get("forceDestroy"):
                     guard.remove(client, id_)
@@ -138,7 +138,7 @@ class Bucket(Kind):
     def _refuse_adoption_of_foreign(self, client: "Client", inputs: dict[str, Any]) -> None:
         """Accept an existing bucket that a killed run left, which is empty or has our rules, and one to ``adopt``."""
         name, rules = inputs["bucket"], inputs["rules"]
-        endpoint = self._connections.object_store.endpoint
+        endpoint = self._store.endpoint
         if _has_object_lock(client, name) != inputs["objectLock"]:
             has, wants = ("without", "with") if inputs["objectLock"] else ("with", "without")
             raise ProviderError(

@@ -12,8 +12,8 @@ from components.rustfs.policy_documents import Document, by_name, document_of
 from provider.base.plugin import Found
 from provider.base.schema import Failure, Properties, Property, step
 from provider.base.values import UNKNOWN
-from provider.kind import Kind
 from provider.rustfs import admin
+from provider.rustfs.kind import ObjectStoreKind
 
 if TYPE_CHECKING:
     from provider.rustfs.store import Store
@@ -41,7 +41,7 @@ PROPERTIES: Properties = {
 }
 
 
-class ObjectStoreUser(Kind):
+class ObjectStoreUser(ObjectStoreKind):
     """Create, update in place, refresh and delete. The resource's id is the access key, as is the policy's name."""
 
     token = "stellaops:objectstore:User"  # noqa: S105 - a type
@@ -49,7 +49,7 @@ class ObjectStoreUser(Kind):
     properties = PROPERTIES
 
     def validate(self, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Failure]:
-        if inputs.get("user") == self._connections.object_store_access_key:
+        if inputs.get("user") == self._root_access_key:
             yield Failure("user", f"user {inputs['user']!r} is the one that provisions; give the user another name")
         for name, statement in inputs.get("policy", {}).items():
             if not isinstance(statement, dict) or not statement.keys() >= {"Effect", "Action", "Resource"}:
@@ -69,7 +69,7 @@ class ObjectStoreUser(Kind):
         return self._apply(inputs, kept or secrets.token_urlsafe(SECRET_KEY_BYTES))
 
     def read(self, id_: str, state: dict[str, Any]) -> Found | None:
-        store = self._connections.object_store
+        store = self._store
         server = admin.connect(store)
         user = server.users().get(id_)
         if user is None:
@@ -84,13 +84,13 @@ class ObjectStoreUser(Kind):
         return Found(id_, found)
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
-        server = admin.connect(self._connections.object_store)
+        server = admin.connect(self._store)
         server.remove_user(id_)
         server.remove_policy(id_)
 
     def _apply(self, inputs: dict[str, Any], secret_key: str) -> Found:
         user = inputs["user"]
-        server = admin.connect(self._connections.object_store)
+        server = admin.connect(self._store)
         # The policy first: a user never has another one than the mapping's.
         server.put_policy(user, document_of(inputs["policy"]))
         server.put_user(user, secret_key)

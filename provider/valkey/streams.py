@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from provider.base.plugin import Found
 from provider.base.schema import Failure, Properties, Property, step, strings
 from provider.errors import ProviderError
-from provider.kind import Kind
+from provider.valkey.kind import ValkeyKind
 
 if TYPE_CHECKING:
     from provider.valkey.server import Client
@@ -34,7 +34,7 @@ PROPERTIES: Properties = {
 }
 
 
-class ValkeyStreams(Kind):
+class ValkeyStreams(ValkeyKind):
     """``XGROUP CREATE ... MKSTREAM`` for each group; one that exists is as wanted."""
 
     token = "stellaops:valkey:Streams"  # noqa: S105 - a type
@@ -49,13 +49,13 @@ class ValkeyStreams(Kind):
                     yield Failure(f"{step('streams', name)}[{index}]", reason)
 
     def create(self, inputs: dict[str, Any]) -> Found:
-        with self._connections.valkey.connection() as client:
+        with self._server.connection() as client:
             _create(client, inputs["streams"])
         return Found(ID, inputs)
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
         old, new, allow = state["streams"], inputs["streams"], inputs["allowDataLoss"]
-        with self._connections.valkey.connection() as client:
+        with self._server.connection() as client:
             _create(client, new)
             _drop(client, [name for name in old if name not in new], allow_data_loss=allow)
             for name in old.keys() & new.keys():
@@ -66,7 +66,7 @@ class ValkeyStreams(Kind):
         """Of the streams and groups in the state, those that exist; of imported streams, all groups."""
         wanted = state["streams"] if state else dict.fromkeys(name.strip() for name in id_.split(","))
         streams = {}
-        with self._connections.valkey.connection() as client:
+        with self._server.connection() as client:
             for name, groups in wanted.items():
                 kind = client.type(name)
                 if kind == "stream":
@@ -75,13 +75,13 @@ class ValkeyStreams(Kind):
                 elif kind != "none":
                     raise _not_a_stream(name, kind)
         if not state and (missing := [name for name in wanted if name not in streams]):
-            raise ProviderError(f"{self._connections.valkey.place}: no such stream: {', '.join(missing)}")
+            raise ProviderError(f"{self._server.place}: no such stream: {', '.join(missing)}")
         if not streams:
             return None
         return Found(id_, {"streams": streams, "allowDataLoss": state.get("allowDataLoss", False)})
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
-        with self._connections.valkey.connection() as client:
+        with self._server.connection() as client:
             _drop(client, list(state["streams"]), allow_data_loss=state["allowDataLoss"])
 
 

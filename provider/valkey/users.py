@@ -13,7 +13,7 @@ from provider.base.plugin import Found
 from provider.base.schema import Failure, Properties, Property, step, strings
 from provider.base.values import UNKNOWN
 from provider.errors import ProviderError
-from provider.kind import Kind
+from provider.valkey.kind import ValkeyKind
 
 if TYPE_CHECKING:
     from provider.valkey.server import Client
@@ -44,7 +44,7 @@ PROPERTIES: Properties = {
 }
 
 
-class ValkeyUsers(Kind):
+class ValkeyUsers(ValkeyKind):
     """Applies users with ``ACL SETUSER name reset ...``: a user is replaced at once, and its connections stay."""
 
     token = "stellaops:valkey:Users"  # noqa: S105 - a type
@@ -80,10 +80,10 @@ class ValkeyUsers(Kind):
         """Users that are gone are left out; a user that was changed has the server's own words as its rules."""
         wanted = state["users"] if state else self._imported(id_)
         known = state.get("canonicalRules", {})
-        with self._connections.valkey.connection() as client:
+        with self._server.connection() as client:
             live = {name: user for name, user in _fetch(client).items() if name in wanted}
         if not state and (missing := sorted(wanted.keys() - live.keys())):
-            raise ProviderError(f"{self._connections.valkey.place}: no such user: {', '.join(missing)}")
+            raise ProviderError(f"{self._server.place}: no such user: {', '.join(missing)}")
         if not live:
             return None
         users, hashes, canonical = {}, {}, {}
@@ -94,7 +94,7 @@ class ValkeyUsers(Kind):
         return Found(id_, {"users": users, "passwordHashes": hashes, "canonicalRules": canonical})
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
-        with self._connections.valkey.connection() as client:
+        with self._server.connection() as client:
             self._drop(client, state["users"].keys())
             _save(client)
 
@@ -107,7 +107,7 @@ class ValkeyUsers(Kind):
 
     def _apply(self, inputs: dict[str, Any], gone: set[str]) -> dict[str, Any]:
         users, hashes = inputs["users"], inputs["passwordHashes"]
-        with self._connections.valkey.connection() as client:
+        with self._server.connection() as client:
             for name, rules in users.items():
                 client.execute_command("ACL SETUSER", name, *set_user(hashes[name], rules))
             self._drop(client, gone)
@@ -120,7 +120,7 @@ class ValkeyUsers(Kind):
             client.execute_command("ACL DELUSER", *ours)
 
     def _reserved(self) -> set[str]:
-        return {"default", PROBE_USER, self._connections.valkey_admin_user}
+        return {"default", PROBE_USER, self._admin_user}
 
 
 def _fetch(client: "Client") -> dict[str, tuple[str, str]]:

@@ -6,9 +6,12 @@ CHECK = Argument("--check", "write nothing; fail when a file is not current", sw
 
 
 def _docs(invocation: Invocation) -> int:
+    from tools.cli import reference
     from tools.reference import command
 
-    return command.run(invocation.commands, check=invocation.options.check, show=invocation.options.open)
+    return command.run(
+        [reference.page(invocation.commands)], check=invocation.options.check, show=invocation.options.open
+    )
 
 
 def _schemas(invocation: Invocation) -> int:

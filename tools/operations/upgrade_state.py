@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.config.namespace import NAMESPACE
-from provider.connections import CONFIGURATION
 from provider.errors import ProviderError
+from provider.settings import CONFIGURATION
 from tools.operations.stack import Stack
 
 OLD = "pulumi-python:dynamic/storage:"

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from components.mapping import MappingError, load
 from provider.postgres.problems import MigrationError
-from tools.cli.command import Command
-from tools.reference import commands, site
+from tools.reference import site
 from tools.reference.facts import Facts
 from tools.reference.markdown import Page
 from tools.reference.pages import generate
@@ -40,14 +39,14 @@ def write(pages: list[Page]) -> int:
     return len(changed)
 
 
-def run(described: Sequence[Command], *, check: bool, show: bool) -> int:
-    """Write the pages and the site, with ``described``, the commands of docs/commands.md.
+def run(more: Sequence[Page] = (), *, check: bool, show: bool) -> int:
+    """Write the pages of the mapping, ``more`` pages, and the site of them all.
 
     Exit code 0, or 1 for a broken mapping and, with ``check``, for pages that are not current.
     """
     try:
         facts = Facts(load(ROOT / "schema-mapping.yaml"), ROOT / "sql")
-        pages = [*generate(facts), commands.page(described)]
+        pages = [*generate(facts), *more]
     except (MappingError, MigrationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

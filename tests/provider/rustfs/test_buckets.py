@@ -20,11 +20,11 @@ from components.rustfs.policy_documents import by_name, lifted
 from components.rustfs.servers import target_of
 from provider.base.configuration import parse
 from provider.base.values import UNKNOWN, decode, encode
-from provider.connections import CONFIGURATION, Connections
 from provider.errors import ProviderError
 from provider.rustfs import emptying, guard
 from provider.rustfs.bucket import Bucket
 from provider.rustfs.store import ATTEMPTS, Store
+from provider.settings import CONFIGURATION, ProviderSettings
 from tests.provider.base.harness import PluginClient, Props, Resource, said, stellaops
 from tests.support.provider import NOWHERE, refreshed, refused, settings
 
@@ -460,11 +460,11 @@ def binding(store: Store, s3: Any, monkeypatch: pytest.MonkeyPatch) -> Binding:
 @pytest.fixture
 def kind(store: Store) -> Bucket:
     """The kind in this process, where ``binding`` reaches it and no check stands before it."""
-    connections = Connections()
+    inputs = ProviderSettings()
     values, failures = parse(CONFIGURATION, settings(store=store))
     assert not failures
-    connections.configure(values)
-    return Bucket(connections)
+    inputs.configure(values)
+    return Bucket(inputs)
 
 
 def guarded(s3: Any, store: Store, name: str) -> str:

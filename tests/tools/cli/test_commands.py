@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import BARE, CHEAP, PROGRAM
-from tools.cli import parser
+from tools.cli import parser, reference
 from tools.cli.command import Argument, Command, Group, Scope
 from tools.cli.registry import COMMANDS
 from tools.local.paths import ROOT
-from tools.reference import commands as reference
 
 NAMES = [command.name for command in COMMANDS]
 TIMEOUT_SECONDS = 120
