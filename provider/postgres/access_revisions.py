@@ -31,7 +31,7 @@ class AccessRevisions(PostgresKind):
         return _counted(inputs, state or {})
 
     def create(self, inputs: dict[str, Any]) -> Found:
-        return Found(f"{self._server.database}.access", inputs | _counted(inputs, {}))
+        return Found(f"{self._settings.text('postgresDatabase')}.access", inputs | _counted(inputs, {}))
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
         return Found(id_, inputs | _counted(inputs, state))
