@@ -92,6 +92,18 @@ def test_what_the_mapping_says_is_granted_and_all_else_revoked(schema: Schema, c
     assert not schema.may(schema.one, "SELECT", column="id")
 
 
+def test_what_was_passed_on_goes_with_the_option_to_pass_it_on(schema: Schema, client: PluginClient) -> None:
+    schema.run(
+        f"GRANT USAGE ON SCHEMA {schema.name} TO {schema.one}",
+        f"GRANT SELECT ON {schema.name}.things TO {schema.one} WITH GRANT OPTION",
+        f"SET ROLE {schema.one}",
+        f"GRANT SELECT ON {schema.name}.things TO {schema.two}",
+    )
+    client.create(PRIVILEGES, schema.inputs(one={"things": ["SELECT"]}))
+    assert schema.may(schema.one, "SELECT") and not schema.may(schema.one, "SELECT WITH GRANT OPTION")
+    assert not schema.may(schema.two, "SELECT")
+
+
 def test_tables_made_at_run_time_are_told_by_their_pattern(schema: Schema, client: PluginClient) -> None:
     client.create(PRIVILEGES, schema.inputs(one={"finding_{id}": ["SELECT"], "things": []}))
     assert schema.may(schema.one, "SELECT", "finding_7") and not schema.may(schema.one, "SELECT")
