@@ -12,6 +12,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from components.config.keys import declared
+from components.config.model import Settings
 from components.config.namespace import NAMESPACE
 from provider.errors import ProviderError
 from provider.settings import CONFIGURATION
@@ -75,10 +77,11 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
 def provider_inputs(stack: Stack) -> dict[str, Any]:
     """The inputs of the provider resource as the program gives them: text or JSON text, with secrets marked."""
     inputs: dict[str, Any] = {}
-    for name, declared in CONFIGURATION.items():
-        default = declared.default
+    defaults = {item.key.name: item.default for item in declared(Settings)}
+    for name, property_ in CONFIGURATION.items():
+        default = defaults[name]
         text = stack.config.get(f"{NAMESPACE}:{name}", default if isinstance(default, str) else json.dumps(default))
-        inputs[name] = {**SECRET, "plaintext": json.dumps(text)} if declared.secret else text
+        inputs[name] = {**SECRET, "plaintext": json.dumps(text)} if property_.secret else text
     return inputs
 
 
