@@ -83,7 +83,10 @@ def test_up_waits_for_an_engine_that_is_at_work_without_make(small_stack: SmallS
                 if "waiting for another engine" in line:
                     held.execute("ROLLBACK")
 
-            second = killing.watched(small_stack, ["up"], let_go)
+            try:
+                second = killing.watched(small_stack, ["up"], let_go)
+            finally:
+                held.execute("ROLLBACK")
     assert f"another engine (pid {engine.pid}) was at work on this stack and has ended" in second.stdout, second
     assert second.returncode == 0 and engine.returncode == 0, second
     small_stack.whole()
