@@ -120,7 +120,7 @@ def report_trimmed(results: list[trim.Trimmed], *, as_json: bool) -> int:
     return FINDINGS if any(result.lost or result.held for result in results) else 0
 
 
-def report_audit(result: keys.Audit, options: argparse.Namespace) -> int:
+def report_audit(result: keys.KeyAudit, options: argparse.Namespace) -> int:
     """Print the audit in the format that ``options`` select. Exit code 2 if a key differs from the plan."""
     if options.json:
         print(json.dumps(result.document(), indent=2))

@@ -8,7 +8,7 @@ from pods.backup_agent import jobs, repository
 from pods.backup_agent.kinds import BASE, DUMP, KINDS, RDB, WAL
 from provider.errors import ProviderError
 from tools.operations.recovery import taking
-from tools.operations.recovery.context import Context, as_provider_errors, say
+from tools.operations.recovery.context import RecoveryContext, as_provider_errors, say
 from tools.operations.stack import Stack
 
 LATE = 2
@@ -24,7 +24,7 @@ FOLLOW_SECONDS = 60.0
 
 def run(stack: Stack, options: argparse.Namespace) -> int:
     """Exit code 0, 1 for an error, 2 when ``--check`` finds a backup overdue."""
-    context = Context.of(stack)
+    context = RecoveryContext.of(stack)
     with as_provider_errors():
         if options.list:
             return _list(context)
@@ -47,7 +47,7 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
     return 0
 
 
-def everything(context: Context, store: str | None) -> None:
+def everything(context: RecoveryContext, store: str | None) -> None:
     """Each part, also after another failed. Raises ``ProviderError`` with all failures."""
     parts: list[Callable[[], object]] = []
     if store != "valkey":
@@ -69,13 +69,13 @@ def everything(context: Context, store: str | None) -> None:
         raise ProviderError("\nerror: ".join(dict.fromkeys(failures)))
 
 
-def snapshot(context: Context) -> repository.Backup:
+def snapshot(context: RecoveryContext) -> repository.StoredBackup:
     """Valkey's."""
     with as_provider_errors():
         return jobs.snapshot(context.bucket, context.valkey, context.stack.name, context.retention(RDB), say)
 
 
-def _list(context: Context) -> int:
+def _list(context: RecoveryContext) -> int:
     for kind in KINDS:
         good, bad = repository.find(context.bucket, kind)
         for backup in good:
@@ -90,7 +90,7 @@ def _list(context: Context) -> int:
     return 0
 
 
-def _check(context: Context) -> int:
+def _check(context: RecoveryContext) -> int:
     """What is overdue, as the pods' schedules have it."""
     late = False
     kinds = [DUMP, BASE, WAL, RDB] if context.continuous else [DUMP, RDB]

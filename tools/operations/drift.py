@@ -8,14 +8,14 @@ from dataclasses import asdict
 
 from provider.errors import ProviderError
 from tools.operations import drift_postgres, drift_rustfs, drift_valkey
-from tools.operations.difference import Difference
+from tools.operations.drift_finding import DriftFinding
 from tools.operations.stack import Stack
 
 DRIFTED = 2
 
 
 # Store -> what compares it. Each raises ``ProviderError`` when the store cannot be asked.
-CHECKS: dict[str, Callable[[Stack], list[Difference]]] = {
+CHECKS: dict[str, Callable[[Stack], list[DriftFinding]]] = {
     "postgres": drift_postgres.check,
     "valkey": drift_valkey.check,
     "rustfs": drift_rustfs.compare,
@@ -24,7 +24,7 @@ CHECKS: dict[str, Callable[[Stack], list[Difference]]] = {
 
 def run(stack: Stack, options: argparse.Namespace) -> int:
     """Exit code 0 without a difference, 2 with one, 1 when a store could not be asked."""
-    differences: list[Difference] = []
+    differences: list[DriftFinding] = []
     failures: list[str] = []
     for store in options.store or CHECKS:
         try:

@@ -16,7 +16,7 @@ from provider.rustfs import admin
 from provider.rustfs.guard import current
 from provider.rustfs.store import Client, code, is_gone
 from provider.rustfs.user import ENABLED, live_policy, state_of
-from tools.operations.difference import Difference
+from tools.operations.drift_finding import DriftFinding
 from tools.operations.stack import Stack
 
 STORE = "rustfs"
@@ -28,7 +28,7 @@ NONE_SET = (
 )
 
 
-def compare(stack: Stack) -> list[Difference]:
+def compare(stack: Stack) -> list[DriftFinding]:
     """Every difference between the object store and the mapping. Raises ``ProviderError``."""
     found: list[str] = []
     with stack.object_store.client() as client:
@@ -36,7 +36,7 @@ def compare(stack: Stack) -> list[Difference]:
             found += _bucket(stack, client, bucket)
     if stack.object_store_target != "aws":
         found += _users(stack)
-    return [Difference(STORE, sentence) for sentence in found]
+    return [DriftFinding(STORE, sentence) for sentence in found]
 
 
 def _bucket(stack: Stack, client: Client, name: str) -> Iterator[str]:

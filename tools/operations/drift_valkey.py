@@ -15,7 +15,7 @@ from pods.valkey_upkeep.groups import groups, streams
 from pods.valkey_upkeep.keyspace import Keyspace
 from pods.valkey_upkeep.resp import Connection, pairs
 from provider.errors import ProviderError
-from tools.operations.difference import Difference
+from tools.operations.drift_finding import DriftFinding
 from tools.operations.stack import Stack
 from tools.operations.upkeep import connected
 from tools.operations.valkey_rules import CHANNELS, NO_KEY, Rules, parse
@@ -28,7 +28,7 @@ OF_THE_MACHINE = frozenset(
 )
 
 
-def check(stack: Stack) -> list[Difference]:
+def check(stack: Stack) -> list[DriftFinding]:
     """Raises ``ProviderError`` when the server or the stack's outputs can't be read."""
     mapping = stack.mapping
     passwords = _passwords(stack, mapping)
@@ -38,7 +38,7 @@ def check(stack: Stack) -> list[Difference]:
             *_streams(connection, mapping),
             *_settings(connection, mapping),
         ]
-    return [Difference(STORE, sentence) for sentence in found]
+    return [DriftFinding(STORE, sentence) for sentence in found]
 
 
 def _passwords(stack: Stack, mapping: Mapping) -> dict[str, str]:

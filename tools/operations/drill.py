@@ -15,12 +15,12 @@ from typing import TypeVar
 
 from pods.backup_agent import repository
 from pods.backup_agent.kinds import DUMP, WAL
-from pods.backup_agent.repository import Backup
+from pods.backup_agent.repository import StoredBackup
 from provider.errors import ProviderError
 from provider.postgres.server import Server
 from tools.operations import backup as backups
 from tools.operations.recovery import logical, objects, point_in_time, snapshot, taking, verify
-from tools.operations.recovery.context import Context, as_provider_errors, say
+from tools.operations.recovery.context import RecoveryContext, as_provider_errors, say
 from tools.operations.recovery.marks import MARK_SECONDS, Marks
 from tools.operations.recovery.servers import Running
 from tools.operations.recovery.verify import Check
@@ -44,7 +44,7 @@ class Row:
 
 def run(stack: Stack, options: argparse.Namespace) -> int:
     """Exit code 0, 1 for an error, 2 when something that was restored is not as it should be."""
-    context = Context.of(stack)
+    context = RecoveryContext.of(stack)
     with context.alone():
         rows = Drill(context, options.ship_every).run()
     print_table(rows, options.ship_every, stack.name)
@@ -54,7 +54,7 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
 class Drill:
     """One drill. ``run`` may be called once."""
 
-    def __init__(self, context: Context, ship_every: float) -> None:
+    def __init__(self, context: RecoveryContext, ship_every: float) -> None:
         self._context = context
         self._every = ship_every
         self._rows: list[Row] = []
@@ -148,7 +148,9 @@ class Drill:
                 follower.stop()
             return marks.all()
 
-    def _restore_to(self, made: contextlib.ExitStack, base: Backup, marks: Marks, target: tuple[int, datetime]) -> None:
+    def _restore_to(
+        self, made: contextlib.ExitStack, base: StoredBackup, marks: Marks, target: tuple[int, datetime]
+    ) -> None:
         last, when = target
         result, row = self._timed(
             "restore to a point in time", lambda: point_in_time.restore(self._context, base, when, say)
@@ -168,7 +170,7 @@ class Drill:
     def _restore_latest(
         self,
         made: contextlib.ExitStack,
-        base: Backup,
+        base: StoredBackup,
         marks: Marks,
         written: list[tuple[int, datetime]],
         before: verify.Facts,

@@ -48,7 +48,7 @@ class Sample:
 
 
 @dataclass
-class Audit:
+class BucketAudit:
     """The audit of one bucket. ``keys`` and ``findings`` count."""
 
     client: Client
@@ -136,7 +136,7 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
     for name in dict.fromkeys(names):
         layout = Layout.of(stack.mapping, name)
         with stack.object_store.client() as client:
-            audit = Audit(
+            audit = BucketAudit(
                 client, stack.bucket_prefix + name, layout, Sample(options.content_types), Sample(options.digests)
             )
             progress = Progress(audit.bucket)
@@ -150,7 +150,7 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
     return WRONG if wrong else 0
 
 
-def _summary(audit: Audit, limit: int | None) -> str:
+def _summary(audit: BucketAudit, limit: int | None) -> str:
     more = audit.findings - limit if limit is not None and audit.findings > limit else 0
     hidden = f", of which {more:,} are not shown (--limit all)" if more else ""
     looked = f"content types of {audit.looked_at:,}, digests of {audit.hashed:,} looked at"

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 from pods.backup_agent import repository
 from pods.backup_agent.kinds import DUMP, RDB
-from pods.backup_agent.repository import Backup
+from pods.backup_agent.repository import StoredBackup
 from provider.errors import ProviderError
 from provider.postgres.server import Server
 from tools.operations.recovery import logical, point_in_time, servers, snapshot
-from tools.operations.recovery.context import Context, as_provider_errors, say
+from tools.operations.recovery.context import RecoveryContext, as_provider_errors, say
 from tools.operations.recovery.verify import Check
 from tools.operations.stack import Stack
 
@@ -21,7 +21,7 @@ DIFFERS = 2
 
 def run(stack: Stack, options: argparse.Namespace) -> int:
     """Exit code 0, 1 for an error, 2 when what was restored is not as the backup says."""
-    context = Context.of(stack)
+    context = RecoveryContext.of(stack)
     if options.discard:
         return _discard(context, options.discard)
     target = None if options.to == LATEST else moment(options.to)
@@ -50,7 +50,7 @@ def moment(text: str) -> datetime:
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
-def chosen(context: Context, kind: str, target: datetime | None, name: str | None) -> Backup:
+def chosen(context: RecoveryContext, kind: str, target: datetime | None, name: str | None) -> StoredBackup:
     """The backup of that name, or the newest, or the newest before ``target``. Raises ``ProviderError``."""
     with as_provider_errors():
         if name:
@@ -66,7 +66,7 @@ def chosen(context: Context, kind: str, target: datetime | None, name: str | Non
     return good[-1]
 
 
-def _point_in_time(context: Context, target: datetime | None, options: argparse.Namespace) -> int:
+def _point_in_time(context: RecoveryContext, target: datetime | None, options: argparse.Namespace) -> int:
     backup = point_in_time.choose(context, target, options.name)
     running, server, checks = point_in_time.restore(context, backup, target, say, even_expired=options.even_expired)
     when = f"as of {target:%F %T} UTC" if target else "as far as WAL reaches"
@@ -79,7 +79,7 @@ def _point_in_time(context: Context, target: datetime | None, options: argparse.
     )
 
 
-def _valkey(context: Context, target: datetime | None, options: argparse.Namespace) -> int:
+def _valkey(context: RecoveryContext, target: datetime | None, options: argparse.Namespace) -> int:
     backup = chosen(context, RDB, target, options.name)
     running, server, checks = snapshot.restore(context, backup, say, even_expired=options.even_expired)
     return _report(
@@ -110,7 +110,7 @@ def _report(checks: Sequence[Check], *lines: str) -> int:
     return DIFFERS if differs else 0
 
 
-def _discard(context: Context, name: str) -> int:
+def _discard(context: RecoveryContext, name: str) -> int:
     """Only what a restore made."""
     directories = {path.name: path for path in servers.existing(context.restored)}
     database = context.stack.postgres.database

@@ -17,7 +17,7 @@ from tests.support.operated import stack_on
 from tests.support.stack import PROJECT
 from tools.cli.parser import find, parse
 from tools.operations import objects, undelete
-from tools.operations.objects import Audit, Sample
+from tools.operations.objects import BucketAudit, Sample
 from tools.operations.stack import Stack
 
 MAPPING = load(PROJECT / "schema-mapping.yaml")
@@ -129,7 +129,7 @@ class Listing:
 
 def peak_bytes(keys: int) -> int:
     layout = Layout.of(MAPPING, "blobs")
-    audit = Audit(Listing(keys), "blobs", layout, Sample(0), Sample(0))
+    audit = BucketAudit(Listing(keys), "blobs", layout, Sample(0), Sample(0))
     audit.digests, audit.types = Sample(100), Sample(100)
     audit._contents = lambda *_args, **_kwargs: iter(())  # type: ignore[method-assign]
     tracemalloc.start()

@@ -10,7 +10,7 @@ from provider.postgres.ownership import foreign_objects
 from provider.postgres.server import MissingDatabaseError
 from provider.postgres.session import prepare_connection
 from provider.postgres.target import Target
-from tools.operations.difference import Difference
+from tools.operations.drift_finding import DriftFinding
 from tools.operations.drift_postgres import objects, privileges, roles
 from tools.operations.drift_postgres.catalog import Catalog
 from tools.operations.stack import Stack
@@ -18,7 +18,7 @@ from tools.operations.stack import Stack
 STORE = "postgres"
 
 
-def check(stack: Stack) -> list[Difference]:
+def check(stack: Stack) -> list[DriftFinding]:
     """Every difference, none twice. Reads only. Raises ``ProviderError`` when the server cannot be asked."""
     server = stack.postgres
     try:
@@ -32,8 +32,8 @@ def check(stack: Stack) -> list[Difference]:
                 catalog = Catalog(connection, stack.mapping, server.database, server.user)
                 sentences = set(_sentences(catalog, stack))
     except MissingDatabaseError:
-        return [Difference(STORE, f"database {server.database} does not exist: the mapping needs it")]
-    return [Difference(STORE, sentence) for sentence in sorted(sentences)]
+        return [DriftFinding(STORE, f"database {server.database} does not exist: the mapping needs it")]
+    return [DriftFinding(STORE, sentence) for sentence in sorted(sentences)]
 
 
 def _sentences(catalog: Catalog, stack: Stack) -> Iterator[str]:

@@ -20,8 +20,8 @@ import psycopg
 
 from components.mapping import backup_names as names
 from pods.backup_agent.errors import BackupError
-from pods.backup_agent.rdb import Valkey
-from pods.backup_agent.s3 import Bucket
+from pods.backup_agent.rdb import SnapshotSource
+from pods.backup_agent.s3 import BucketClient
 from provider.errors import ProviderError
 from provider.postgres.server import Server
 from provider.postgres.session import Connection
@@ -38,7 +38,7 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def open_a_way(directory: Path) -> None:
+def allow_traversal(directory: Path) -> None:
     """Others may pass through, whatever our umask: PostgreSQL's user reaches a restored server below it."""
     directory.chmod(0o711)
 
@@ -118,7 +118,7 @@ class Programs:
 
 
 @dataclass(frozen=True)
-class Context:
+class RecoveryContext:
     """One stack. Everything raises ``ProviderError``."""
 
     stack: Stack
@@ -126,19 +126,19 @@ class Context:
     directory: Path
 
     @staticmethod
-    def of(stack: Stack) -> "Context":
+    def of(stack: Stack) -> "RecoveryContext":
         """``STELLAOPS_RECOVERY_DIRECTORY``, or ``recovery/<stack>`` below the user's state, holds what lasts."""
         base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
         chosen = os.environ.get("STELLAOPS_RECOVERY_DIRECTORY")
         directory = Path(chosen) if chosen else base / "stellaops-storage" / "recovery" / stack.name
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            open_a_way(directory)
+            allow_traversal(directory)
         except OSError as error:
             raise ProviderError(
                 f"{directory} can't be made: {error.strerror}; set STELLAOPS_RECOVERY_DIRECTORY"
             ) from None
-        return Context(stack, Programs.of_environment(), directory)
+        return RecoveryContext(stack, Programs.of_environment(), directory)
 
     @cached_property
     def outputs(self) -> dict[str, str]:
@@ -155,9 +155,9 @@ class Context:
         return self.outputs["mode"] == "continuous"
 
     @cached_property
-    def bucket(self) -> Bucket:
+    def bucket(self) -> BucketClient:
         store = self.stack.object_store
-        return Bucket(
+        return BucketClient(
             store.endpoint,
             store.region,
             self.outputs["object_store_access_key"],
@@ -179,9 +179,9 @@ class Context:
         )
 
     @property
-    def valkey(self) -> Valkey:
+    def valkey(self) -> SnapshotSource:
         server = self.stack.valkey
-        return Valkey(
+        return SnapshotSource(
             server.host, server.port, self.outputs["valkey_user"], self.outputs["valkey_password"], server.tls,
             os.environ.get("AWS_CA_BUNDLE", ""),
         )  # fmt: skip
@@ -200,7 +200,7 @@ class Context:
         """Servers that were restored, a directory each."""
         path = self.directory / "restored"
         path.mkdir(exist_ok=True)
-        open_a_way(path)
+        allow_traversal(path)
         return path
 
     def _private(self, name: str) -> Path:

@@ -11,19 +11,21 @@ from psycopg import sql
 from components.mapping import roles
 from pods.backup_agent import jobs, repository
 from pods.backup_agent.kinds import DUMP
-from pods.backup_agent.repository import Backup
+from pods.backup_agent.repository import StoredBackup
 from provider.errors import ProviderError
 from provider.postgres.server import Server
 from provider.postgres.session import Connection
 from tools.operations.recovery import verify
-from tools.operations.recovery.context import Context, Say, as_provider_errors, connected
+from tools.operations.recovery.context import RecoveryContext, Say, as_provider_errors, connected
 from tools.operations.recovery.verify import Check
 
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 NAME_BYTES = 63
 
 
-def restore(context: Context, backup: Backup, say: Say, *, even_expired: bool = False) -> tuple[str, list[Check]]:
+def restore(
+    context: RecoveryContext, backup: StoredBackup, say: Say, *, even_expired: bool = False
+) -> tuple[str, list[Check]]:
     """(the new database, how it compares). On a failure there is no new database. Raises ``ProviderError``."""
     admin = context.stack.postgres
     database = f"{admin.database}_restored_{backup.name.lower()}"
@@ -49,7 +51,7 @@ def restore(context: Context, backup: Backup, say: Say, *, even_expired: bool = 
     return database, checks
 
 
-def _fill(context: Context, backup: Backup, work: Path, server: Server, say: Say) -> None:
+def _fill(context: RecoveryContext, backup: StoredBackup, work: Path, server: Server, say: Say) -> None:
     environment = context.environment(server)
     program = context.programs.find("pg_restore")
     owners = [sql.Identifier(roles.owner(schema)) for schema in backup.manifest["schemas"]]
@@ -97,7 +99,7 @@ def drop(session: Connection, database: str) -> None:
     session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
 
 
-def discard(context: Context, database: str) -> None:
+def discard(context: RecoveryContext, database: str) -> None:
     """Drop a database that was restored. Raises ``ProviderError``."""
     admin = context.stack.postgres
     with connected(admin, admin.maintenance_database) as session:

@@ -12,7 +12,7 @@ from psycopg import sql
 from provider.errors import ProviderError
 from provider.postgres.server import Server
 from tools.operations.recovery import logical
-from tools.operations.recovery.context import Context
+from tools.operations.recovery.context import RecoveryContext
 
 MARK_SECONDS = 0.1
 
@@ -26,7 +26,7 @@ class Marks:
 
     @staticmethod
     @contextlib.contextmanager
-    def of(context: Context) -> "Iterator[Marks]":
+    def of(context: RecoveryContext) -> "Iterator[Marks]":
         admin = context.stack.postgres
         name = f"{admin.database}_drill"
         server = replace(admin, database=name)

@@ -1,11 +1,11 @@
 """Object versioning as a backup: what was overwritten and deleted is still there, and can be had back."""
 
 from provider.errors import ProviderError
-from tools.operations.recovery.context import Context
+from tools.operations.recovery.context import RecoveryContext
 from tools.operations.recovery.verify import Check
 
 
-def drill(context: Context, key: str) -> list[Check]:
+def drill(context: RecoveryContext, key: str) -> list[Check]:
     """Write an object, overwrite and delete it, and put its first version back; nothing of it stays.
 
     In a bucket where versions may be deleted: not one that is locked, nor one whose keys are digests.

@@ -11,18 +11,18 @@ import psycopg
 from pods.backup_agent import facts, jobs, repository, wal
 from pods.backup_agent.errors import BackupError
 from pods.backup_agent.kinds import BASE, WAL
-from pods.backup_agent.repository import Backup
+from pods.backup_agent.repository import StoredBackup
 from provider.errors import ProviderError
 from provider.postgres.server import Server
 from tools.operations.recovery import servers, verify
-from tools.operations.recovery.context import Context, Say, as_provider_errors, open_a_way
+from tools.operations.recovery.context import RecoveryContext, Say, allow_traversal, as_provider_errors
 from tools.operations.recovery.servers import HOST, Running, ServerEndedError
 from tools.operations.recovery.verify import Check
 
 TOO_SHORT = "recovery ended before configured recovery target was reached"
 
 
-def choose(context: Context, target: datetime | None, name: str | None) -> Backup:
+def choose(context: RecoveryContext, target: datetime | None, name: str | None) -> StoredBackup:
     """The base backup to begin with: of that name, or the newest that was complete before ``target``.
 
     Raises ``ProviderError`` when the target is out of reach.
@@ -49,12 +49,12 @@ def choose(context: Context, target: datetime | None, name: str | None) -> Backu
     return before[-1]
 
 
-def _end(backup: Backup) -> datetime:
+def _end(backup: StoredBackup) -> datetime:
     return datetime.fromisoformat(backup.manifest["finished"])
 
 
 def restore(
-    context: Context, backup: Backup, target: datetime | None, say: Say, *, even_expired: bool = False
+    context: RecoveryContext, backup: StoredBackup, target: datetime | None, say: Say, *, even_expired: bool = False
 ) -> tuple[Running, Server, list[Check]]:
     """(the new server, how to reach it as the admin, how it compares). On a failure nothing stays.
 
@@ -82,8 +82,8 @@ def restore(
 
 
 def _lay_out(
-    context: Context,
-    backup: Backup,
+    context: RecoveryContext,
+    backup: StoredBackup,
     work: Path,
     directory: Path,
     target: datetime | None,
@@ -116,7 +116,7 @@ def _lay_out(
         say(f"{WAL}: {len(items)} files from {first} on")
     _configure(data, directory, archive, target)
     servers.hand_over(directory, context.programs)
-    open_a_way(directory)
+    allow_traversal(directory)
 
 
 def _configure(data: Path, directory: Path, archive: Path, target: datetime | None) -> None:
@@ -146,7 +146,7 @@ def _configure(data: Path, directory: Path, archive: Path, target: datetime | No
     (directory / "pg_ident.conf").write_text("", encoding="utf-8")
 
 
-def _start(context: Context, directory: Path, target: datetime | None, say: Say) -> Running:
+def _start(context: RecoveryContext, directory: Path, target: datetime | None, say: Say) -> Running:
     port = servers.free_port()
     command = [
         context.programs.find("postgres"), "-D", str(directory / "data"),

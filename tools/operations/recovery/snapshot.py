@@ -10,17 +10,17 @@ import valkey as client_library
 
 from pods.backup_agent import jobs, repository
 from pods.backup_agent.kinds import RDB
-from pods.backup_agent.repository import Backup
+from pods.backup_agent.repository import StoredBackup
 from provider.errors import ProviderError
 from provider.valkey.server import Server
 from tools.operations.recovery import servers
-from tools.operations.recovery.context import Context, Say, as_provider_errors
+from tools.operations.recovery.context import RecoveryContext, Say, as_provider_errors
 from tools.operations.recovery.servers import HOST, Running, ServerEndedError
 from tools.operations.recovery.verify import Check
 
 
 def restore(
-    context: Context, backup: Backup, say: Say, *, even_expired: bool = False
+    context: RecoveryContext, backup: StoredBackup, say: Say, *, even_expired: bool = False
 ) -> tuple[Running, Server, list[Check]]:
     """(the new server, how to reach it as the admin, how it compares). On a failure nothing stays."""
     program = context.programs.valkey_server()
@@ -45,7 +45,7 @@ def restore(
     return running, server, checks
 
 
-def _start(context: Context, directory: Path, program: str) -> Running:
+def _start(context: RecoveryContext, directory: Path, program: str) -> Running:
     """With the admin as its only user. Without AOF: with it, a server that has no AOF yet would start empty."""
     admin, port = context.stack.valkey, servers.free_port()
     sha256 = hashlib.sha256(admin.password.encode()).hexdigest()
@@ -76,7 +76,7 @@ def _start(context: Context, directory: Path, program: str) -> Running:
     return Running(directory, port)
 
 
-def _verify(context: Context, server: Server, backup: Backup) -> list[Check]:
+def _verify(context: RecoveryContext, server: Server, backup: StoredBackup) -> list[Check]:
     keys, expiring = int(backup.manifest["keys"]), int(backup.manifest["expiring"])
     with server.connection() as client:
         size = client.dbsize()

@@ -8,24 +8,24 @@ from typing import Self
 from pods.backup_agent import jobs, wal
 from pods.backup_agent.errors import BackupError
 from pods.backup_agent.kinds import BASE, DUMP, WAL
-from pods.backup_agent.repository import Backup
+from pods.backup_agent.repository import StoredBackup
 from provider.errors import ProviderError
-from tools.operations.recovery.context import SCRIPTS, Context, Say, as_provider_errors, connected
+from tools.operations.recovery.context import SCRIPTS, RecoveryContext, Say, as_provider_errors, connected
 
 STARTS_SECONDS = 15  # for a receiver to hold the slot
 
 
-def dump(context: Context, say: Say) -> Backup:
+def dump(context: RecoveryContext, say: Say) -> StoredBackup:
     """Each schema by pg_dump, all of one snapshot."""
     return _by_script(context, DUMP, "dump.sh", "pg_dump", say)
 
 
-def base(context: Context, say: Say) -> Backup:
+def base(context: RecoveryContext, say: Say) -> StoredBackup:
     """The whole server by pg_basebackup."""
     return _by_script(context, BASE, "base.sh", "pg_basebackup", say)
 
 
-def _by_script(context: Context, kind: str, script: str, program: str, say: Say) -> Backup:
+def _by_script(context: RecoveryContext, kind: str, script: str, program: str, say: Say) -> StoredBackup:
     reader = context.reader
     with context.scratch() as work:
         with connected(context.reader) as session:
@@ -36,7 +36,7 @@ def _by_script(context: Context, kind: str, script: str, program: str, say: Say)
             return jobs.publish(context.bucket, kind, work, context.stack.name, context.retention(kind), say)
 
 
-def need_continuous(context: Context) -> None:
+def need_continuous(context: RecoveryContext) -> None:
     """Raises ``ProviderError`` on a stack without WAL."""
     if not context.continuous:
         raise ProviderError(
@@ -45,7 +45,7 @@ def need_continuous(context: Context) -> None:
         )
 
 
-def slot_is_held(context: Context) -> bool:
+def slot_is_held(context: RecoveryContext) -> bool:
     """Whether somebody receives WAL already, like the Deployment on Kubernetes. Raises ``ProviderError`` when the
     server gave up on the slot."""
     query = "SELECT active, wal_status FROM pg_catalog.pg_replication_slots WHERE slot_name = %s"
@@ -59,7 +59,7 @@ def slot_is_held(context: Context) -> bool:
     return bool(row and row[0])
 
 
-def drop_slot(context: Context) -> bool:
+def drop_slot(context: RecoveryContext) -> bool:
     """Let the server forget what it keeps for us; whether there was such a slot."""
     query = """SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots
                WHERE slot_name = %s"""
@@ -67,7 +67,7 @@ def drop_slot(context: Context) -> bool:
         return session.execute(query, (context.slot,)).fetchone() is not None
 
 
-def wal_so_far(context: Context, say: Say) -> list[str]:
+def wal_so_far(context: RecoveryContext, say: Say) -> list[str]:
     """Receive and ship all WAL up to now; names of what was shipped. Somebody who holds the slot does it anyway."""
     if slot_is_held(context):
         say(f"{WAL}: slot {context.slot} is held by another receiver, which ships by itself")
@@ -88,7 +88,7 @@ def wal_so_far(context: Context, say: Say) -> list[str]:
 class Follower:
     """A receiver with its shipper beside it, like the Deployment on Kubernetes; ``with`` ends both."""
 
-    def __init__(self, context: Context, every: float, say: Say) -> None:
+    def __init__(self, context: RecoveryContext, every: float, say: Say) -> None:
         self._context = context
         self._every = every
         self._say = say

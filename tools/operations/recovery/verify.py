@@ -7,13 +7,13 @@ from typing import Any
 from components.config.namespace import NAMESPACE
 from components.mapping import Mapping
 from pods.backup_agent import facts
-from pods.backup_agent.repository import Backup
+from pods.backup_agent.repository import StoredBackup
 from provider.errors import ProviderError
 from provider.postgres import append_only
 from provider.postgres.problems import MigrationError
 from provider.postgres.server import Server
 from tools.operations.drift_postgres.check import check as drift_postgres
-from tools.operations.recovery.context import SCRIPTS, Context
+from tools.operations.recovery.context import SCRIPTS, RecoveryContext
 
 SHOWN = 3
 
@@ -43,7 +43,7 @@ class Facts:
     versions: dict[str, int]
 
 
-def look(context: Context, server: Server) -> Facts:
+def look(context: RecoveryContext, server: Server) -> Facts:
     """The facts of a database, now. Raises ``ProviderError``."""
     with context.scratch() as work:
         command = [context.programs.find("psql"), "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"]
@@ -57,7 +57,7 @@ def tables_of(manifest: dict[str, Any]) -> dict[str, tuple[int, str]]:
     return {item["table"]: (int(item["rows"]), str(item["checksum"])) for item in manifest["tables"]}
 
 
-def exactly(context: Context, server: Server, backup: Backup, directory: Path) -> list[Check]:
+def exactly(context: RecoveryContext, server: Server, backup: StoredBackup, directory: Path) -> list[Check]:
     """A restored dump: everything is as the backup says. ``directory`` holds its files."""
     found, wanted = look(context, server), tables_of(backup.manifest)
     rows = sum(count for count, _ in wanted.values())
@@ -69,7 +69,7 @@ def exactly(context: Context, server: Server, backup: Backup, directory: Path) -
     ]
 
 
-def since(context: Context, server: Server, backup: Backup, directory: Path) -> list[Check]:
+def since(context: RecoveryContext, server: Server, backup: StoredBackup, directory: Path) -> list[Check]:
     """A server that went on from a base backup: what can only grow did not shrink, and all else is as it was, unless
     migrations ran in between."""
     found, before = look(context, server), tables_of(backup.manifest)
@@ -95,7 +95,7 @@ def append_only_everywhere(mapping: Mapping) -> list[tuple[str, str]]:
     return [(schema, table) for schema, access in mapping.access.schemas.items() for table in access.append_only]
 
 
-def roles_of(context: Context) -> frozenset[str]:
+def roles_of(context: RecoveryContext) -> frozenset[str]:
     """The stack's own: a shared server has others, which are none of a backup's business."""
     return context.stack.mapping.access.roles(context.stack.postgres.database).names
 
@@ -143,7 +143,7 @@ def _checksums(wanted: dict[str, tuple[int, str]], found: dict[str, tuple[int, s
     return tuple(table for table in sorted(wanted.keys() & found.keys()) if wanted[table][1] != found[table][1])
 
 
-def _triggers(context: Context, server: Server) -> Check:
+def _triggers(context: RecoveryContext, server: Server) -> Check:
     """Against the mapping: evidence cannot be changed in the restored database either."""
     import psycopg
 
@@ -158,7 +158,7 @@ def _triggers(context: Context, server: Server) -> Check:
     return Check(f"append-only triggers of {len(append_only_everywhere(mapping))} tables", tuple(sentences))
 
 
-def _drift(context: Context, server: Server) -> tuple[str, ...]:
+def _drift(context: RecoveryContext, server: Server) -> tuple[str, ...]:
     """What ``drift`` says of the restored server."""
     place = {"postgresHost": server.host, "postgresPort": str(server.port), "postgresSslMode": server.ssl_mode}
     config = {**context.stack.config, **{f"{NAMESPACE}:{key}": value for key, value in place.items()}}
