@@ -28,7 +28,7 @@ def context(live_stack: Any) -> Iterator[RecoveryContext]:
     """The live stack with one of each backup; a scan was added before them."""
     found = backups.context_of(live_stack)
     backups.add_scan(live_stack, "completed")
-    command.everything(found, None)
+    command.back_up_all(found, None)
     try:
         yield found
     finally:
@@ -96,7 +96,7 @@ def test_the_comparison_finds_a_changed_row_a_lost_grant_and_a_missing_trigger(
             admin.execute("ALTER TABLE vex.vex_raw DISABLE TRIGGER append_only_row")
         with context.scratch() as work:
             repository.download(context.bucket, backup, work)
-            found = differing(verify.exactly(context, replace(context.reader, database=database), backup, work))
+            found = differing(verify.against_backup(context, replace(context.reader, database=database), backup, work))
         text = "\n".join(found)
         assert "checksum of every table: scanner.scans" in text
         assert "missing: grant scanner.scans to scanner_writer DELETE" in text
@@ -127,7 +127,7 @@ def test_an_admin_without_superuser_restores_a_dump(context: RecoveryContext, li
 
 
 def test_a_point_in_time_has_all_from_before_it_and_nothing_after(context: RecoveryContext, live_stack: Any) -> None:
-    before = verify.look(context, context.reader)
+    before = verify.read_facts(context, context.reader)
     kept = backups.add_scan(live_stack, "completed")
     with live_stack.admin() as admin:
         moment = admin.execute("SELECT clock_timestamp()").fetchone()[0].astimezone(UTC)
@@ -147,7 +147,7 @@ def test_a_point_in_time_has_all_from_before_it_and_nothing_after(context: Recov
     finally:
         running.remove()
     assert not list(context.restored.iterdir())
-    after = verify.look(context, context.reader)
+    after = verify.read_facts(context, context.reader)
     assert after.catalog == before.catalog
     assert {table for table, fact in after.tables.items() if before.tables[table] != fact} == {"scanner.scans"}
 

@@ -18,7 +18,7 @@ from tests.support import backups
 from tools.operations import backup as command
 from tools.operations.recovery import logical, point_in_time, snapshot
 from tools.operations.recovery.context import Programs, RecoveryContext, as_provider_errors, say
-from tools.operations.restore import chosen
+from tools.operations.restore import choose_backup
 
 pytestmark = pytest.mark.xdist_group("live_stack")
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.xdist_group("live_stack")
 @pytest.fixture(scope="module")
 def context(live_stack: Any) -> Iterator[RecoveryContext]:
     found = backups.context_of(live_stack)
-    command.everything(found, None)
+    command.back_up_all(found, None)
     try:
         yield found
     finally:
@@ -44,7 +44,7 @@ def _nothing_is_made(context: RecoveryContext, live_stack: Any) -> Iterator[None
 
 
 def newest(context: RecoveryContext, kind: str) -> StoredBackup:
-    return chosen(context, kind, None, None)
+    return choose_backup(context, kind, None, None)
 
 
 def change_manifest(context: RecoveryContext, backup: StoredBackup, **changes: Any) -> StoredBackup:
@@ -114,7 +114,7 @@ def test_a_manifest_that_is_not_ours_is_refused(context: RecoveryContext, text: 
     with backups.spoiled(context, backup.prefix):
         context.bucket.put(f"{backup.prefix}manifest.json", [text])
         with pytest.raises(ProviderError, match=words):
-            chosen(context, DUMP, None, backup.name)
+            choose_backup(context, DUMP, None, backup.name)
 
 
 def test_a_manifest_cannot_lead_files_out_of_the_directory(context: RecoveryContext) -> None:
@@ -122,7 +122,7 @@ def test_a_manifest_cannot_lead_files_out_of_the_directory(context: RecoveryCont
     with backups.spoiled(context, backup.prefix):
         change_manifest(context, backup, files=[{**backup.manifest["files"][0], "name": "../../outside"}])
         with pytest.raises(ProviderError, match=r"lists a file that no backup has"):
-            chosen(context, DUMP, None, backup.name)
+            choose_backup(context, DUMP, None, backup.name)
 
 
 def test_a_backup_without_a_manifest_is_unfinished_and_passed_over(context: RecoveryContext) -> None:
@@ -132,7 +132,7 @@ def test_a_backup_without_a_manifest_is_unfinished_and_passed_over(context: Reco
         context.bucket.put(f"{DUMP}/{later}/scanner.dump", [b"half"])
         assert newest(context, DUMP).name == backup.name, "the newest that is whole is the one to restore"
         with pytest.raises(ProviderError, match=r"is unfinished: it has no manifest\.json"):
-            chosen(context, DUMP, None, later)
+            choose_backup(context, DUMP, None, later)
 
 
 def aged(context: RecoveryContext, backup: StoredBackup, days: float) -> StoredBackup:
@@ -201,18 +201,18 @@ def test_programs_that_are_too_old_or_missing_are_named(context: RecoveryContext
     old.chmod(0o755)
     programs = Programs(str(tmp_path), "no-valkey", "nobody")
     with pytest.raises(ProviderError, match=r"is of PostgreSQL 15, and at least 18 is needed"):
-        programs.need("pg_dump", "18.6")
+        programs.require("pg_dump", "18.6")
     with pytest.raises(ProviderError, match=r"pg_basebackup is not in"):
-        programs.need("pg_basebackup", "18.6")
+        programs.require("pg_basebackup", "18.6")
     with pytest.raises(ProviderError, match=r"no-valkey is not on the PATH"):
         programs.valkey_server()
 
 
 def test_two_backups_at_once_are_one_and_a_clear_line(context: RecoveryContext) -> None:
     with (
-        context.alone(),
+        context.exclusive(),
         pytest.raises(ProviderError, match=r"another backup of this stack is being taken"),
-        context.alone(),
+        context.exclusive(),
     ):
         pass
 

@@ -90,7 +90,7 @@ def test_each_fault_is_told_with_its_object_and_ends_in_2(
 ) -> None:
     fill_well(s3, stack)
     put(s3, stack, path, body, kind)
-    assert objects.run(stack, options("objects")) == objects.WRONG
+    assert objects.run(stack, options("objects")) == objects.FINDINGS
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"{stack.bucket_prefix}{path}: ")]
     assert len(lines) == 1 and says in lines[0]
 
@@ -146,7 +146,7 @@ def test_memory_does_not_grow_with_the_number_of_keys() -> None:
 
 
 def test_a_long_listing_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = objects.Progress("blobs")
+    progress = objects.ProgressLine("blobs")
     for keys in range(0, 250_001, 1000):
         progress(keys)
     progress.clear()
