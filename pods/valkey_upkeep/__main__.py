@@ -98,7 +98,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "streams":
         # Retry the whole command: a new primary refuses writes until its replicas are connected.
         made = patiently(options.wait, lambda: _make_streams(servers, plan))
-        print("\n".join(f"made {name}" for name in made) or "all streams and groups exist")
+        print("\n".join(f"created {name}" for name in made) or "all streams and groups exist")
         return 0
     with patiently(options.wait, lambda: primary(servers)) as connection:
         if options.command == "trim":

@@ -152,7 +152,7 @@ def text(result: KeyAudit) -> list[str]:
         for reason, found in sorted(reasons.items()):
             more = ", ..." if found.count > len(found.examples) else ""
             lines.append(f"  {found.count} {reason}: {', '.join(found.examples)}{more}")
-    lines.append(f"{result.total} keys looked at in {result.seconds:.1f} s, {result.wrong} findings")
+    lines.append(f"{result.total} keys checked in {result.seconds:.1f} s, {result.wrong} findings")
     return lines
 
 
@@ -162,7 +162,7 @@ def prometheus(result: KeyAudit, now: float) -> list[str]:
         "# HELP stellaops_valkey_keys Keys by pattern of the schema mapping.",
         "# TYPE stellaops_valkey_keys gauge",
         *(f"stellaops_valkey_keys{{pattern={_label(name)}}} {count}" for name, count in result.keys.items()),
-        "# HELP stellaops_valkey_key_offenders Keys that are not as the schema mapping says.",
+        "# HELP stellaops_valkey_key_offenders Keys that differ from the schema mapping.",
         "# TYPE stellaops_valkey_key_offenders gauge",
     ]
     for pattern, reasons in result.offenders.items():

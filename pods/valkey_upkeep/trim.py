@@ -136,14 +136,14 @@ def text(results: list[Trimmed], now_ms: int) -> list[str]:
     lines = []
     for result in results:
         parts = [f"removed {result.removed}"] if result.removed else []
-        parts += [f"{group} had not finished {count} of them" for group, count in result.lost.items()]
+        parts += [f"{group} had not processed {count} of them" for group, count in result.lost.items()]
         parts += [
-            f"held back by {group}, unfinished for {max(0, now_ms - order(entry)[0]) / DAY_MS:.1f} days since {entry}"
+            f"blocked by {group}, which has not processed an entry for {max(0, now_ms - order(entry)[0]) / DAY_MS:.1f} days since {entry}"
             for group, entry in result.held.items()
         ]
         parts += [result.note] if result.note else []
         if parts:
             lines.append(f"{result.stream}: {'; '.join(parts)}")
     removed = sum(result.removed for result in results)
-    lines.append(f"{len(results)} streams looked at, {removed} entries removed")
+    lines.append(f"{len(results)} streams checked, {removed} entries removed")
     return lines

@@ -245,8 +245,8 @@ def test_backups_are_listed_and_one_that_is_overdue_is_an_exit_code(
 @pytest.mark.parametrize(
     ("to", "words"),
     [
-        ("yesterday", "is no time; write latest, or one like"),
-        ("2999-01-01", "has not come yet"),
+        ("yesterday", "is not a time; write latest, or a time like"),
+        ("2999-01-01", "is in the future"),
         ("2020-01-01", "expired, the mapping keeps PostgreSQL for 30 days"),
     ],
 )
@@ -261,5 +261,5 @@ def test_a_time_that_cannot_be_restored_is_one_clear_line(
 def test_a_time_before_the_first_base_backup_is_refused(context: RecoveryContext) -> None:
     first = newest(context, BASE)
     early = first.time.replace(microsecond=0) - (datetime.now(UTC) - first.time)
-    with pytest.raises(Exception, match="is before the oldest base backup was complete"):
+    with pytest.raises(Exception, match="is before the end of the oldest base backup"):
         point_in_time.choose(context, early, None)

@@ -200,7 +200,7 @@ def test_programs_that_are_too_old_or_missing_are_named(context: RecoveryContext
     old.write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 15.4'\n")
     old.chmod(0o755)
     programs = Programs(str(tmp_path), "no-valkey", "nobody")
-    with pytest.raises(ProviderError, match=r"is of PostgreSQL 15, and at least 18 is needed"):
+    with pytest.raises(ProviderError, match=r"is version 15, but at least 18 is needed"):
         programs.require("pg_dump", "18.6")
     with pytest.raises(ProviderError, match=r"pg_basebackup is not in"):
         programs.require("pg_basebackup", "18.6")
@@ -211,7 +211,7 @@ def test_programs_that_are_too_old_or_missing_are_named(context: RecoveryContext
 def test_two_backups_at_once_are_one_and_a_clear_line(context: RecoveryContext) -> None:
     with (
         context.exclusive(),
-        pytest.raises(ProviderError, match=r"another backup of this stack is being taken"),
+        pytest.raises(ProviderError, match=r"another backup of this stack runs on this machine"),
         context.exclusive(),
     ):
         pass

@@ -71,7 +71,7 @@ def test_buckets_as_the_mapping_wants_them_have_no_finding(
     fill_well(s3, stack)
     assert objects.run(stack, options("objects")) == 0
     said = capsys.readouterr().out
-    assert f"{stack.bucket_prefix}blobs: 2 keys, 0 findings; content types of 2, digests of 1 looked at" in said
+    assert f"{stack.bucket_prefix}blobs: 2 keys, 0 findings; checked 2 content types and 1 digests" in said
 
 
 BAD = [
@@ -102,9 +102,9 @@ def test_one_bucket_can_be_asked_for_and_all_of_it_be_looked_at(
         put(s3, stack, f"images/sha256:{number:064}/call-graph.json", kind="text/plain")
     assert objects.run(stack, options("objects", "--bucket", "images", "--content-types", "all", "--limit", "3")) == 2
     said = capsys.readouterr().out.splitlines()
-    assert len(said) == 4 and "30 findings, of which 27 are not shown" in said[-1]
+    assert len(said) == 4 and "30 findings (27 not shown; --limit all shows them)" in said[-1]
     assert objects.run(stack, options("objects", "--bucket", "images", "--content-types", "5")) == 2
-    assert "5 findings; content types of 5" in capsys.readouterr().out, "a sample has its size"
+    assert "5 findings; checked 5 content types" in capsys.readouterr().out, "a sample has its size"
 
 
 def test_a_bucket_that_is_not_in_the_mapping_is_named(stack: Stack) -> None:
@@ -221,7 +221,7 @@ def test_any_version_can_be_chosen_and_all_are_listed(
     ("key", "says"),
     [
         ("images", "write BUCKET/KEY"),
-        ("images/never-was", "no version of .*never-was is kept"),
+        ("images/never-was", "never-was has no versions"),
         ("imagse/x", 'did you mean "images"'),
         ("images/only", "has no earlier version"),
     ],
