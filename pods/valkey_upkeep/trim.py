@@ -8,9 +8,9 @@ age are removed. Unprocessed entries stay and block the trimming of later entrie
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
-from .groups import groups, lag, oldest_unfinished, order, streams
+from .groups import GroupInfo, groups, lag, oldest_unfinished, order, streams
 from .keyspace import Keyspace
 from .plan import Plan
 from .resp import Connection, ServerError, pairs
@@ -38,7 +38,7 @@ class _State:
 
     first: str | None
     length: int
-    groups: dict[str, dict[str, Any]]
+    groups: dict[str, GroupInfo]
 
 
 def trim(connection: Connection, plan: Plan) -> Iterator[Trimmed]:
@@ -88,7 +88,11 @@ def _step(connection: Connection, stream: str, threshold: str) -> tuple[_State, 
 
 def _state(replies: list[Any]) -> _State:
     entries, length, groups = replies
-    return _State(entries[0][0] if entries else None, length, {group["name"]: group for group in map(pairs, groups)})
+    return _State(
+        entries[0][0] if entries else None,
+        length,
+        {group["name"]: cast("GroupInfo", group) for group in map(pairs, groups)},
+    )
 
 
 def _unfinished(
