@@ -199,7 +199,7 @@ TAMPERINGS: list[tuple[Tampering, str]] = [
     (shorter_retention, "lifecycle rule expire-noncurrent-versions of bucket {p}offline-kits is NoncurrentDays 3, not NoncurrentDays 90"),
     (rule_that_deletes, "lifecycle rule tidy-up of bucket {p}images (Days 7): not in the mapping"),
     (rule_taken_away, "lifecycle rule remove-expired-delete-markers of bucket {p}images is missing"),
-    (rule_disabled, "lifecycle rule expire-noncurrent-versions of bucket {p}images says Status Disabled"),
+    (rule_disabled, "lifecycle rule expire-noncurrent-versions of bucket {p}images is Status Disabled"),
     (guard_removed, "policy of bucket {p}evidence lacks Deny {p}evidence/* BypassGovernanceRetention, DeleteObject, DeleteObjectVersion"),
     (guard_weakened, "policy of bucket {p}blobs: Deny {p}blobs/* lacks DeleteObjectVersion"),
     (public_read, "policy of bucket {p}images has Allow {p}images/* GetObject: not in the mapping"),
