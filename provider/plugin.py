@@ -9,7 +9,9 @@ from typing import Any
 from provider.base.plugin import Plugin
 from provider.credential import Credential
 from provider.kind import Kind
+from provider.postgres.access_revisions import AccessRevisions
 from provider.postgres.inventory import Inventory
+from provider.postgres.privileges import Privileges
 from provider.postgres.schema_migrations import SchemaMigrations
 from provider.rustfs.bucket import Bucket
 from provider.rustfs.user import ObjectStoreUser
@@ -20,6 +22,8 @@ from provider.valkey.users import ValkeyUsers
 KINDS: tuple[type[Kind], ...] = (
     Credential,
     SchemaMigrations,
+    AccessRevisions,
+    Privileges,
     Inventory,
     ValkeyUsers,
     ValkeyStreams,

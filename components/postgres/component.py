@@ -18,7 +18,7 @@ from components.postgres.fates import DROPPED, KEPT
 from components.postgres.grants import GrantChain, grant_schema
 from components.postgres.schema_files import SQL_DIRECTORY
 from components.resources.credentials import Credential
-from components.resources.postgres import PostgresInventory, SchemaMigrations
+from components.resources.postgres import AccessRevisions, PostgresInventory, Privileges, SchemaMigrations
 from components.resources.provider import Provider
 
 # Two connections or more, or the plugin waits for itself; few enough for a small server.
@@ -80,6 +80,11 @@ class Postgres(pulumi.ComponentResource):
         self.backup = self._create_backup_login(args.backup).name if args.backup else None
         self._close_database()
         self._create_inventory()
+        self._revisions = AccessRevisions(
+            "postgres",
+            access={name: access.words for name, access in args.mapping.access.schemas.items()},
+            opts=pulumi.ResourceOptions(parent=self, provider=args.provider),
+        )
         self.granted = {schema: self._create_schema(schema) for schema in args.mapping.postgres.schemas}
         self.roles = {module: login.name for module, login in self._logins.items()}
         self.register_outputs({"database": self._database.name, "roles": self.roles})
@@ -242,10 +247,18 @@ class Postgres(pulumi.ComponentResource):
                 parent=self, provider=args.provider, depends_on=[schema, functions, writer, reader]
             ),
         )
-        chain = GrantChain(self._options, self._database.name, schema.name, after=migrations)
+        chain = GrantChain(self._options, self._database.name, schema.name, after=(migrations, self._revisions))
         logins = {module: login.name for module, login in self._logins.items()}
         grant_schema(chain, args.mapping, name, writer.name, reader.name, logins)
-        return chain.last or migrations
+        return Privileges(
+            name,
+            schema=schema.name,
+            owner=owner.name,
+            access=access.words,
+            migration=migrations.version,
+            revision=self._revisions.of(name),
+            opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=list(chain.last)),
+        )
 
     def _tenant_tables(self, schema: str) -> dict[str, dict[str, str]]:
         """Table -> the rule by which its rows belong to tenants; empty where tenants are not isolated."""

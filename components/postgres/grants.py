@@ -4,7 +4,7 @@ Each names its objects: a grant on ALL TABLES would first revoke everything, per
 role included. They form a chain, because concurrent grants on one schema fail with "tuple concurrently updated".
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import pulumi
 import pulumi_postgresql as postgresql
@@ -14,14 +14,14 @@ from components.mapping.access import APPEND, CHANGE, READ, VERSION_TABLE, Direc
 
 
 class GrantChain:
-    """Grants that wait for each other, in the order in which they are asked for. ``last`` is there when all are."""
+    """Grants that wait for each other, in the order in which they are asked for. ``last`` are there when all are."""
 
     def __init__(
         self,
         options: pulumi.ResourceOptions,
         database: pulumi.Input[str],
         schema: pulumi.Input[str] | None = None,
-        after: pulumi.Resource | None = None,
+        after: Sequence[pulumi.Resource] = (),
     ) -> None:
         self._options = options
         self._database = database
@@ -40,8 +40,12 @@ class GrantChain:
         columns: Collection[str] | None = None,
     ) -> None:
         """Add one grant. Empty ``privileges`` take away what the role has there."""
-        after = pulumi.ResourceOptions(depends_on=[self.last] if self.last else [])
-        self.last = postgresql.Grant(
+        after = pulumi.ResourceOptions(
+            depends_on=list(self.last),
+            # Deleted at the end of a run, it would take away what others have granted since: Privileges revokes.
+            retain_on_delete=object_type in ("table", "column"),
+        )
+        made = postgresql.Grant(
             name,
             database=self._database,
             schema=None if object_type == "database" else schema or self._schema,
@@ -52,6 +56,7 @@ class GrantChain:
             privileges=sorted(privileges),
             opts=pulumi.ResourceOptions.merge(self._options, after),
         )
+        self.last = [made]
 
 
 def grant_schema(

@@ -1,12 +1,21 @@
-"""``SchemaMigrations`` and ``PostgresInventory``: a schema's tables, and the logins and schemas of the stack."""
+"""``SchemaMigrations``, ``AccessRevisions``, ``Privileges``, ``PostgresInventory``: a schema's tables, who may do what on
+them, and the logins and schemas of the stack."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pulumi
 
 MIGRATIONS = "stellaops:postgres:SchemaMigrations"
+ACCESS_REVISIONS = "stellaops:postgres:AccessRevisions"
+PRIVILEGES = "stellaops:postgres:Privileges"
 INVENTORY = "stellaops:postgres:Inventory"
+
+# Role -> table, or pattern of run-time tables -> privileges like "SELECT" and "UPDATE (state, note)".
+SchemaWords = Mapping[str, Mapping[str, Sequence[str]]]
+_DIGITS = 16
 
 
 @pulumi.type_token(MIGRATIONS)
@@ -67,6 +76,74 @@ class SchemaMigrations(pulumi.CustomResource):
     def applied(self) -> pulumi.Output[list[str]]:
         """The applied migrations, each like ``0001_tables.sql.j2 sha256:<64 hex digits>``."""
         return cast("pulumi.Output[list[str]]", pulumi.get(self, "applied"))
+
+    @property
+    @pulumi.getter
+    def drift(self) -> pulumi.Output[list[str]]:
+        """What a refresh found changed by hand, a sentence each; the next ``up`` corrects it."""
+        return cast("pulumi.Output[list[str]]", pulumi.get(self, "drift"))
+
+
+@pulumi.type_token(ACCESS_REVISIONS)
+class AccessRevisions(pulumi.CustomResource):
+    """For each schema a number that rises before its grants change; every Grant on tables depends on it.
+
+    ``access``: schema -> role -> table -> privileges. Only a digest of each schema's is kept.
+
+    Import id: ``DATABASE.access``.
+    """
+
+    def __init__(
+        self, resource_name: str, *, access: Mapping[str, SchemaWords], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        digests = {
+            schema: hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+            for schema, words in access.items()
+        }
+        super().__init__(ACCESS_REVISIONS, resource_name, {"access": digests, "revisions": None, "last": None}, opts)
+
+    def of(self, schema: str) -> pulumi.Output[int]:
+        """The number of the schema's last change."""
+        revisions = cast("pulumi.Output[dict[str, int]]", pulumi.get(self, "revisions"))
+        return revisions.apply(lambda found: int(found[schema]))
+
+
+@pulumi.type_token(PRIVILEGES)
+class Privileges(pulumi.CustomResource):
+    """What every role may do on the tables of one schema and their columns; everything else is revoked.
+
+    Make it depend on the schema's migrations and Grants. An update touches only privileges that differ. Deleting the
+    resource leaves the tables to their owner alone.
+
+    Inputs: ``schema``; ``owner``, which owns everything in it; ``access``: role -> table, or pattern of run-time tables
+    -> privileges like ``SELECT`` and ``UPDATE (state, note)``; ``migration`` and ``revision``: the numbers of the last
+    migration and of the last change of grants, after each of which it runs. Another schema is another resource.
+
+    Errors: a privilege that could not be granted or revoked fails the update, and nothing is changed then.
+
+    Import id: ``DATABASE.SCHEMA.privileges``.
+    """
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        schema: pulumi.Input[str],
+        owner: pulumi.Input[str],
+        access: SchemaWords,
+        migration: pulumi.Input[int],
+        revision: pulumi.Input[int],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        inputs: dict[str, Any] = {
+            "schema": schema,
+            "owner": owner,
+            "access": access,
+            "migration": migration,
+            "revision": revision,
+            "drift": None,
+        }
+        super().__init__(PRIVILEGES, resource_name, inputs, opts)
 
     @property
     @pulumi.getter

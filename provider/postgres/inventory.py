@@ -1,8 +1,9 @@
 """``Inventory``: the logins and schemas that the stack manages, so that a preview shows who goes and what is kept.
 
 A login that leaves the mapping is disabled and its sessions are ended when this resource is updated; the engine drops
-roles after all updates, so nobody is at work as a role that is being dropped. Schemas are only listed here: the schema
-resource itself keeps or drops its tables.
+roles after all updates, so nobody is at work as a role that is being dropped. When the run fails in between and the
+login is back in the mapping, it may log in again. Schemas are only listed here: the schema resource itself keeps or drops
+its tables.
 """
 
 import time
@@ -54,6 +55,7 @@ class Inventory(PostgresKind):
                 )
 
     def create(self, inputs: dict[str, Any]) -> Found:
+        self._admit(sorted(inputs["logins"]))
         return Found(f"{self._server.database}.inventory", inputs)
 
     def read(self, id_: str, state: dict[str, Any]) -> Found | None:
@@ -71,6 +73,7 @@ class Inventory(PostgresKind):
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
         self._retire(sorted(set(state["logins"]) - set(inputs["logins"])))
+        self._admit(sorted(inputs["logins"]))
         return Found(id_, inputs)
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
@@ -81,11 +84,14 @@ class Inventory(PostgresKind):
             return
         try:
             with self._server.connected() as connection:
-                for login in logins:
-                    retire(connection, login)
+                retire_all(connection, logins)
         except MissingDatabaseError:
             # Whoever dropped it by hand left nothing to log in to.
             return
+
+    def _admit(self, logins: list[str]) -> None:
+        with self._server.connected() as connection:
+            admit(connection, logins)
 
 
 def _imported(connection: "Connection", database: str) -> dict[str, Any]:
@@ -110,6 +116,16 @@ def _imported(connection: "Connection", database: str) -> dict[str, Any]:
         "schemas": {str(name): KEPT for name, role in schemas if role == owner(str(name))},
         "dropSchemas": [],
     }
+
+
+def retire_all(connection: "Connection", logins: list[str]) -> None:
+    """``retire`` each, or none: where one fails they all stay in the state, and nothing would let them in again."""
+    try:
+        for login in logins:
+            retire(connection, login)
+    except ProviderError:
+        admit(connection, logins)
+        raise
 
 
 def retire(connection: "Connection", login: str) -> None:
@@ -137,6 +153,16 @@ def retire(connection: "Connection", login: str) -> None:
         for pid in sessions:
             connection.execute("SELECT pg_catalog.pg_terminate_backend(%s)", (pid,))
         time.sleep(_POLL_SECONDS)
+
+
+def admit(connection: "Connection", logins: list[str]) -> None:
+    """Let each of these log in again that was retired by a run which failed afterwards."""
+    from psycopg import sql
+
+    query = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY (%s) AND NOT rolcanlogin ORDER BY 1"
+    for (login,) in connection.execute(query, (logins,)).fetchall():
+        connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(login)))
+        log.info(f"{login}: may log in again; a run that failed had disabled it")
 
 
 def _sessions(connection: "Connection", login: str) -> list[int]:

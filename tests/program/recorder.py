@@ -39,6 +39,8 @@ class Recorder(mocks.Mocks):
                 "valkeyPassword": f"{args.name}-valkey_password",
             }
             outputs["valkeySha256"] = hashlib.sha256(args.name.encode()).hexdigest()
+        if args.typ == "stellaops:postgres:AccessRevisions":
+            outputs |= {"revisions": dict.fromkeys(args.inputs["access"], 1), "last": 1}
         if args.typ == "stellaops:objectstore:User":
             outputs["secretKey"] = f"{args.name}-secret_key"
         return f"{args.name}-id", outputs

@@ -11,6 +11,7 @@ from tools.bench import generated
 LISTS = {
     "stellaops:valkey:Users::valkey-users",
     "stellaops:postgres:Inventory::postgres",
+    "stellaops:postgres:AccessRevisions::postgres",
     "kubernetes:core/v1:ConfigMap::valkey-maintenance",
     "kubernetes:core/v1:Secret::valkey-acl",
     "kubernetes:batch/v1:Job::valkey-apply",
@@ -39,5 +40,15 @@ def test_another_module_touches_its_own_resources_and_those_that_list_all(
     assert all("widgets" in name for name in added), sorted(added)
     assert {name for name, inputs in before.items() if after[name] != inputs} <= LISTS
     kinds = {name.partition("::")[0].rpartition(":")[2] for name in added}
-    wanted = {"Credential", "Role", "Schema", "DefaultPrivileges", "SchemaMigrations", "Grant", "ConfigMap", "Secret"}
+    wanted = {
+        "Credential",
+        "Role",
+        "Schema",
+        "DefaultPrivileges",
+        "SchemaMigrations",
+        "Privileges",
+        "Grant",
+        "ConfigMap",
+        "Secret",
+    }
     assert kinds == wanted

@@ -20,7 +20,7 @@ import json
 import pulumi
 from components.resources.credentials import Credential
 from components.resources.object_store import Bucket, ObjectStoreUser
-from components.resources.postgres import PostgresInventory, SchemaMigrations
+from components.resources.postgres import AccessRevisions, PostgresInventory, Privileges, SchemaMigrations
 from components.resources.provider import Provider
 from components.resources.valkey import ValkeyStreams, ValkeyUsers
 
@@ -28,8 +28,12 @@ s = json.load(open("settings.json"))
 name = s["name"]
 opts = pulumi.ResourceOptions(provider=Provider("stellaops", **s["connections"]))
 credential = Credential("module", user="module", rotate=1, opts=opts)
-SchemaMigrations("tables", schema=name, owner=f"{name}_owner", directory=f"sql/{name}", append_only=["evidence"],
-                 tenant_tables={}, tenant_bypass=[], opts=opts)
+tables = SchemaMigrations("tables", schema=name, owner=f"{name}_owner", directory=f"sql/{name}", append_only=["evidence"],
+                          tenant_tables={}, tenant_bypass=[], opts=opts)
+access = {"pg_monitor": {"evidence": ["INSERT (id)", "SELECT"]}}
+revisions = AccessRevisions("revisions", access={name: access}, opts=opts)
+Privileges("privileges", schema=name, owner=f"{name}_owner", access=access, migration=tables.version,
+           revision=revisions.of(name), opts=opts)
 PostgresInventory("inventory", logins={}, schemas={name: s["kept"]}, drop_schemas=[], opts=opts)
 ValkeyUsers("users", users={name: ["resetchannels", "+ping"]}, password_hashes={name: credential.valkey_sha256}, opts=opts)
 ValkeyStreams("streams", streams={f"{name}:jobs": ["workers"]}, opts=opts)
@@ -83,6 +87,8 @@ def test_every_kind_is_imported_and_the_next_up_has_nothing_to_replace(project: 
     ids = {
         ("stellaops:index:Credential", "module"): f"module={file}",
         ("stellaops:postgres:SchemaMigrations", "tables"): f"{name}.{name}.migrations",
+        ("stellaops:postgres:AccessRevisions", "revisions"): f"{name}.access",
+        ("stellaops:postgres:Privileges", "privileges"): f"{name}.{name}.privileges",
         ("stellaops:postgres:Inventory", "inventory"): f"{name}.inventory",
         ("stellaops:valkey:Users", "users"): name,
         ("stellaops:valkey:Streams", "streams"): f"{name}:jobs",
@@ -105,8 +111,9 @@ def test_every_kind_is_imported_and_the_next_up_has_nothing_to_replace(project: 
     project.must("import", "--file", "import.json", "--generate-code=false", "--protect=false", "--yes")
 
     steps = {step: planned["op"] for step, planned in project.preview().items()}
-    # The server's words for a user's rules are others, and nobody can read a secret key.
-    assert steps == {"users": "update", "key": "update"}, "what was imported would be replaced, or created again"
+    # The server's words for a user's rules are others, and nobody can read a secret key. Privileges are looked at again.
+    updates = ("users", "key", "privileges", "revisions")
+    assert steps == dict.fromkeys(updates, "update"), "what was imported would be replaced, or created again"
     project.up()
     assert project.nothing_to_do()
     again = json.loads(project.must("stack", "output", "secrets", "--json", "--show-secrets"))

@@ -7,6 +7,8 @@ GRANT = "postgresql:index/grant:Grant"
 DEFAULT_PRIVILEGES = "postgresql:index/defaultPrivileges:DefaultPrivileges"
 
 MIGRATIONS = "stellaops:postgres:SchemaMigrations"
+ACCESS_REVISIONS = "stellaops:postgres:AccessRevisions"
+PRIVILEGES = "stellaops:postgres:Privileges"
 INVENTORY = "stellaops:postgres:Inventory"
 VALKEY_USERS = "stellaops:valkey:Users"
 VALKEY_STREAMS = "stellaops:valkey:Streams"

@@ -32,6 +32,16 @@ class TableAccess:
     privileges: frozenset[str] = frozenset()
     columns: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
+    @property
+    def words(self) -> list[str]:
+        """As PostgreSQL writes them in a GRANT: ``SELECT``, ``UPDATE (state, note)``; sorted."""
+        by_privilege: dict[str, list[str]] = {}
+        for column, privileges in self.columns.items():
+            for privilege in privileges - self.privileges:
+                by_privilege.setdefault(privilege, []).append(column)
+        single = (f"{privilege} ({', '.join(sorted(columns))})" for privilege, columns in by_privilege.items())
+        return sorted([*self.privileges, *single])
+
     def may_select(self, column: str) -> bool:
         return "SELECT" in self.privileges or "SELECT" in self.columns.get(column, ())
 
@@ -81,6 +91,11 @@ class SchemaAccess:
     functions: Mapping[str, tuple[str, ...]]
     tenant_rules: Mapping[str, TenantRule]
     tenant_bypass: tuple[str, ...]
+
+    @property
+    def words(self) -> dict[str, dict[str, list[str]]]:
+        """``granted`` in the words of a GRANT: role -> table -> ``SELECT``, ``UPDATE (state, note)``."""
+        return {role: {table: held.words for table, held in tables.items()} for role, tables in self.granted.items()}
 
 
 @dataclass(frozen=True)

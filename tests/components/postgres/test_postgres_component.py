@@ -94,6 +94,32 @@ def test_nobody_may_change_an_append_only_table(recorder: Recorder) -> None:
             assert set(grant["privileges"]) <= {"SELECT", "INSERT"}, f"{name} opens {touched}"
 
 
+def test_a_grant_on_tables_that_goes_takes_nothing_away_behind_its_successor() -> None:
+    kept: Kept = {}
+    grants = program(kept=kept).of("grant:Grant")
+    for name, grant in grants.items():
+        retained, _ = kept[f"postgresql:index/grant:Grant::{name}"]
+        assert retained == (grant["objectType"] in ("table", "column")), name
+
+
+def test_the_privileges_of_a_schema_are_what_its_grants_give(recorder: Recorder) -> None:
+    given: dict[tuple[str, str, str], set[str]] = {}
+    for grant in recorder.of("grant:Grant").values():
+        for table in grant.get("objects") or []:
+            columns = f" ({', '.join(sorted(grant['columns']))})" if grant.get("columns") else ""
+            words = {f"{privilege}{columns}" for privilege in grant["privileges"]}
+            if grant["objectType"] in ("table", "column"):
+                given.setdefault((grant["schema"], grant["role"], table), set()).update(words)
+    access = {
+        (item["schema"], role, table): set(words)
+        for item in recorder.of("postgres:Privileges").values()
+        for role, tables in item["access"].items()
+        for table, words in tables.items()
+        if "{" not in table
+    }
+    assert given and access == given
+
+
 def test_public_gets_nothing(recorder: Recorder) -> None:
     grants = [grant for grant in recorder.of("grant:Grant").values() if grant["role"] == "public"]
     assert {(grant["objectType"], tuple(grant["privileges"])) for grant in grants} == {("database", ()), ("schema", ())}
@@ -109,7 +135,7 @@ def test_every_resource_of_the_store_names_its_provider(recorder: Recorder) -> N
     ours = [
         r
         for r in recorder.resources
-        if r.type in {"stellaops:postgres:SchemaMigrations", "stellaops:postgres:Inventory"}
+        if r.type.startswith("stellaops:postgres:") and r.type != "stellaops:postgres:Postgres"
     ]
     loose += [r.name for r in ours if "::stellaops::" not in r.provider]
     assert ours and not loose, f"these would have no provider: {loose}"
@@ -120,6 +146,8 @@ def fates(drop_schemas: tuple[str, ...], *, protect: bool = False) -> tuple[set[
     kept: Kept = {}
     recorder = program(drop_schemas, kept, protect=protect)
     dropped = {name for name, schema in recorder.of("schema:Schema").items() if schema["dropCascade"]}
+    # Grants are retained in any case: Privileges revokes.
+    kept = {name: both for name, both in kept.items() if "grant:Grant" not in name}
     retained, protected = ({name for name, both in kept.items() if both[index]} for index in (0, 1))
     return dropped, retained, protected
 

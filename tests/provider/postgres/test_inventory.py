@@ -11,6 +11,8 @@ from psycopg import sql
 
 from components.mapping.roles import ConnectRole
 from components.postgres.fates import DROPPED, KEPT
+from provider.errors import ProviderError
+from provider.postgres import inventory
 from tests.provider.base.harness import PluginClient, Props, Resource, failure, stellaops
 from tests.provider.postgres.test_migrations_resource import settings
 from tools.local.servers.postgres import Postgres
@@ -103,12 +105,41 @@ def test_a_database_that_is_gone_is_no_reason_to_stop(postgres_server: Postgres)
         client.delete(kept(inputs("nobody_there")))
 
 
-def test_creating_it_and_adding_a_login_ask_no_server(postgres_server: Postgres) -> None:
-    with provider(postgres_server, postgresPort="1") as away:
-        created = away.create(TOKEN, inputs("a"))
+def test_creating_it_and_adding_a_login_keep_what_was_asked_for(postgres_server: Postgres) -> None:
+    with provider(postgres_server) as client:
+        created = client.create(TOKEN, inputs("a"))
         assert created.id == "postgres.inventory" and created.outputs == {"id": created.id, **inputs("a")}
-        assert away.update(created, inputs("a", "b")).outputs["logins"] == inputs("a", "b")["logins"]
-        assert away.refresh(created) == created
+        assert client.update(created, inputs("a", "b")).outputs["logins"] == inputs("a", "b")["logins"]
+    with provider(postgres_server, postgresPort="1") as away:
+        assert away.refresh(created) == created, "a refresh asks no server"
+
+
+@pytest.mark.parametrize("again", ["create", "update"])
+def test_a_login_that_a_failed_run_disabled_can_log_in_again(
+    postgres_server: Postgres, admin: dict[str, str], again: str
+) -> None:
+    name = login(postgres_server, **admin)
+    with provider(postgres_server, postgresAdminUser=admin["user"], postgresAdminPassword="secret") as client:
+        client.update(kept(inputs(name)), inputs())
+        with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
+            opened(postgres_server, name)
+        if again == "create":
+            client.create(TOKEN, inputs(name))
+        else:
+            client.update(kept(inputs()), inputs(name))
+    opened(postgres_server, name).close()
+
+
+def test_a_login_whose_sessions_do_not_end_is_not_left_disabled(
+    postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes, stuck = login(postgres_server), login(postgres_server)
+    monkeypatch.setattr(inventory, "SESSIONS_END_SECONDS", 0)
+    monkeypatch.setattr(inventory, "_sessions", lambda _, name: [1] if name == stuck else [])
+    with postgres_server.connect() as connection, pytest.raises(ProviderError, match="did not end"):
+        inventory.retire_all(connection, [goes, stuck])
+    for name in (goes, stuck):
+        opened(postgres_server, name).close()
 
 
 def test_only_a_change_is_a_change_and_it_names_who_leaves(offline: PluginClient) -> None:

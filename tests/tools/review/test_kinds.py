@@ -8,6 +8,7 @@ import pytest
 from components.postgres.fates import DROPPED, KEPT
 from provider.postgres.migration_files import checksum
 from tests.tools.review.made import event, only, sentences, verdict
+from tools.review.escape import plain
 from tools.review.risk import Risk
 from tools.review.tokens import (
     CREDENTIAL,
@@ -16,6 +17,7 @@ from tools.review.tokens import (
     GRANT,
     INVENTORY,
     MIGRATIONS,
+    PRIVILEGES,
     ROLE,
     SCHEMA,
     VALKEY_STREAMS,
@@ -257,3 +259,29 @@ def test_keys_and_streams_that_are_kept_for_less_are_shorter_retention() -> None
 def test_many_passwords_are_told_in_one_line() -> None:
     found = verdict(*(event("create", CREDENTIAL, f"m{n}", None, {"user": f"m{n}"}) for n in range(9)))
     assert sentences(found) == [(Risk.ADDITIVE, "`m0`, `m1`, `m2`, `m3`, `m4` and 4 more get passwords of their own")]
+
+
+def test_privileges_after_their_grants_need_no_sentence_of_weight() -> None:
+    step = event("update", PRIVILEGES, "vuln", {"schema": "vuln"}, {"schema": "vuln"})
+    found = sentences(verdict(event("create", GRANT, "scanner-vuln.linksets", None, GRANTED), step))
+    told = "privileges on tables of `vuln` are compared with the mapping after its grants"
+    assert (Risk.NONE, told) in found and len(found) == 2
+
+
+def test_privileges_that_are_managed_from_now_on_may_revoke_what_nobody_declared() -> None:
+    told = only(event("create", PRIVILEGES, "vuln", None, {"schema": "vuln"}))
+    what = "privileges on tables of `vuln` are from now on exactly the mapping's; others are revoked"
+    assert told == (Risk.ACCESS_REVOKED, what)
+
+
+def test_privileges_that_a_refresh_found_changed_are_told_one_by_one() -> None:
+    for sentence, risk in (
+        ("DELETE on cves for scanner: not in the mapping", Risk.ACCESS_REVOKED),
+        ("SELECT on cves for scanner: missing", Risk.ACCESS_WIDENED),
+    ):
+        outputs = {"drift": [sentence]}
+        step = event("update", PRIVILEGES, "vuln", {"schema": "vuln"}, {"schema": "vuln"}, outputs=outputs)
+        assert only(step) == (
+            risk,
+            f"privileges on tables of `vuln` that were changed by hand are put right: {plain(sentence)}",
+        )

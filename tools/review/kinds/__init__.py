@@ -19,11 +19,12 @@ from tools.review.kinds import (
     object_store_users,
     postgres_access,
     postgres_objects,
+    privileges,
     valkey,
 )
 
 KINDS: tuple[ModuleType, ...] = (
-    postgres_objects, migrations, postgres_access, valkey, kubernetes, buckets, object_store_users, credentials,
+    postgres_objects, migrations, postgres_access, privileges, valkey, kubernetes, buckets, object_store_users, credentials,
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from tools.review.escape import code, codes, plain
 from tools.review.kinds import generic
 from tools.review.preview import Step
 from tools.review.risk import Risk
-from tools.review.tokens import DATABASE, DEFAULT_PRIVILEGES, GRANT, INVENTORY, MIGRATIONS, ROLE, SCHEMA
+from tools.review.tokens import DATABASE, DEFAULT_PRIVILEGES, GRANT, INVENTORY, MIGRATIONS, PRIVILEGES, ROLE, SCHEMA
 
 TYPES = (DATABASE, SCHEMA, DEFAULT_PRIVILEGES, INVENTORY)
 STORE = "PostgreSQL"
@@ -21,12 +21,13 @@ def _parts(context: Context, schema: str, op: str) -> tuple[str, ...]:
     """What comes and goes with a schema and needs no sentence: its group roles, defaults, grants and migrations."""
     roles = {role.name for role in groups_of(schema)}
     found = []
-    for step in context.steps(ROLE, DEFAULT_PRIVILEGES, GRANT, MIGRATIONS):
+    for step in context.steps(ROLE, DEFAULT_PRIVILEGES, GRANT, MIGRATIONS, PRIVILEGES):
         part = {
             ROLE: step.name in roles,
             DEFAULT_PRIVILEGES: _of(step) == schema,
             GRANT: op == "delete" and step.state.live("schema") == schema,
             MIGRATIONS: op == "delete" and step.state.live("schema", step.name) == schema,
+            PRIVILEGES: step.state.live("schema", step.name) == schema,
         }
         if step.op == op and part[step.type]:
             found.append(step.urn)

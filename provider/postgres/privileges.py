@@ -1,0 +1,123 @@
+"""``Privileges``: what every role may do on the tables of one schema, exactly.
+
+Grants are resources of the postgresql plugin; each knows its own privileges only, and one that is replaced or removed
+may take away what another gave. This resource comes after them and makes the whole schema right, whatever was before.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from provider.base import log
+from provider.base.plugin import Found
+from provider.base.schema import Change, Properties, Property, strings
+from provider.errors import ProviderError
+from provider.postgres.kind import PostgresKind
+from provider.postgres.server import MissingDatabaseError
+from provider.postgres.target import Target
+
+PROPERTIES: Properties = {
+    "schema": Property(required=True, force_new=True, description="The schema, which has its tables already"),
+    "owner": Property(required=True, description="The role that owns everything in the schema"),
+    "access": Property(
+        "map",
+        required=True,
+        item=Property("map", item=strings("set")),
+        description="Role to table, or pattern of run-time tables, to privileges like SELECT and UPDATE (state, note)",
+    ),
+    "migration": Property("integer", description="The schema's last migration, so that this runs after each"),
+    "revision": Property(
+        "integer", description="The number of the last change of grants, so that this runs after each"
+    ),
+    "drift": strings("list", output=True, description="What a refresh found changed by hand; the next up corrects it"),
+}
+INPUTS = tuple(name for name, item in PROPERTIES.items() if not item.output)
+
+
+class Privileges(PostgresKind):
+    """Revokes and grants. The id is ``<database>.<schema>.privileges``, also for an import."""
+
+    token = "stellaops:postgres:Privileges"  # noqa: S105 - a type
+    description = "Who may do what on the tables of one schema. Import id: DATABASE.SCHEMA.privileges"
+    properties = PROPERTIES
+    delete_before_replace = True
+
+    def drift(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[Change]:
+        """Where a refresh found privileges that are not the mapping's."""
+        if state.get("drift"):
+            yield Change("drift", "update", replace=False)
+
+    def planned(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {"drift": []}
+
+    def create(self, inputs: dict[str, Any]) -> Found:
+        return Found(f"{self._server.database}.{inputs['schema']}.privileges", self._reconcile(inputs))
+
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+        return Found(id_, self._reconcile(inputs))
+
+    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+        """Gone with the schema; otherwise ``drift`` says what differs."""
+        from provider.postgres import table_privileges
+        from provider.postgres.history import has_schema, schema_owner
+
+        schema = state["schema"] if state else self._schema_of(id_)
+        try:
+            with self._server.connected() as connection:
+                if not has_schema(connection, schema):
+                    return None
+                if state:
+                    sentences = table_privileges.differences(connection, _target(state), state["access"])
+                    return Found(id_, _outputs(state, sentences))
+                target = Target(schema, schema_owner(connection, schema))
+                access = table_privileges.as_words(table_privileges.held(connection, target))
+                return Found(id_, _outputs({"schema": schema, "owner": target.owner, "access": access}, []))
+        except MissingDatabaseError:
+            return None
+
+    def delete(self, id_: str, state: dict[str, Any]) -> None:
+        """Nobody but the owner may do anything on the tables of a schema that leaves and is kept."""
+        from provider.postgres.history import has_schema
+
+        target = _target(state)
+        try:
+            with self._server.connected() as connection:
+                known = connection.execute("SELECT FROM pg_catalog.pg_roles WHERE rolname = %s", (target.owner,))
+                if not has_schema(connection, target.schema) or known.fetchone() is None:
+                    return
+        except MissingDatabaseError:
+            return
+        self._reconcile({**state, "access": {}})
+
+    def _reconcile(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        from provider.postgres import table_privileges
+        from provider.postgres.migrations import alone
+        from provider.postgres.session import Limits, as_owner, retried
+
+        target, limits = _target(inputs), Limits()
+
+        def in_transaction() -> list[str]:
+            with as_owner(connection, target, limits):
+                return table_privileges.reconcile(connection, target, inputs["access"])
+
+        with self._server.connected() as connection, alone(connection, target, limits, log.info):
+            done = retried(f"{target.schema}: privileges", in_transaction, limits, log.info)
+        for line in done:
+            log.info(f"{target.schema}: {line}")
+        return _outputs(inputs, [])
+
+    def _schema_of(self, id_: str) -> str:
+        database = self._server.database
+        schema = id_.removeprefix(f"{database}.").removesuffix(".privileges")
+        if id_ != f"{database}.{schema}.privileges":
+            raise ProviderError(
+                f"{id_!r} is not the id of a schema's privileges; it is like {database}.vuln.privileges"
+            )
+        return schema
+
+
+def _target(inputs: Mapping[str, Any]) -> Target:
+    return Target(inputs["schema"], inputs["owner"])
+
+
+def _outputs(inputs: Mapping[str, Any], drift: list[str]) -> dict[str, Any]:
+    return {**{name: inputs[name] for name in INPUTS if name in inputs}, "drift": drift}
