@@ -20,7 +20,9 @@ def main() -> int:
 
 
 def _fail(reason: str) -> int:
-    todo = "make up creates the virtual environment .venv; or: pip install -r requirements.lock, and activate it"
+    todo = (
+        "make up creates the virtual environment .venv; or: pip install --require-hashes -r requirements/runtime.lock"
+    )
     print(f"provider stellaops cannot start: {reason}; {todo}", file=sys.stderr)
     return 1
 

@@ -5,23 +5,24 @@ from typing import Any
 from provider.base.schema import Properties, Property
 from provider.errors import ProviderError
 
+# Required, all of them: the defaults are those of stack config.
 CONFIGURATION: Properties = {
-    "postgresHost": Property(required=True, description="PostgreSQL server"),
-    "postgresPort": Property("integer", default=5432, minimum=1),
-    "postgresSslMode": Property(default="verify-full", description="libpq's sslmode"),
-    "postgresAdminUser": Property(default="postgres", description="The role that provisions"),
+    "postgresHost": Property(required=True, description="Host of the PostgreSQL server"),
+    "postgresPort": Property("integer", required=True, minimum=1),
+    "postgresSslMode": Property(required=True, description="libpq's sslmode"),
+    "postgresAdminUser": Property(required=True, description="The role that provisions"),
     "postgresAdminPassword": Property(required=True, secret=True),
-    "postgresDatabase": Property(default="stellaops"),
+    "postgresDatabase": Property(required=True),
     "postgresMaintenanceDatabase": Property(
-        default="postgres", description="The database to connect to where postgresDatabase does not exist"
+        required=True, description="The database to connect to while postgresDatabase does not exist"
     ),
-    "valkeyHost": Property(required=True, description="Valkey server"),
-    "valkeyPort": Property("integer", default=6379, minimum=1),
-    "valkeyTls": Property("boolean", default=False),
-    "valkeyAdminUser": Property(default="admin"),
+    "valkeyHost": Property(required=True, description="Host of the Valkey server"),
+    "valkeyPort": Property("integer", required=True, minimum=1),
+    "valkeyTls": Property("boolean", required=True),
+    "valkeyAdminUser": Property(required=True),
     "valkeyAdminPassword": Property(required=True, secret=True),
     "objectStoreEndpoint": Property(required=True, description="S3 endpoint, like https://rustfs.example.org:9000"),
-    "objectStoreRegion": Property(default="us-east-1"),
+    "objectStoreRegion": Property(required=True),
     "objectStoreAccessKey": Property(required=True, secret=True),
     "objectStoreSecretKey": Property(required=True, secret=True),
 }
@@ -34,7 +35,7 @@ class ProviderSettings:
         self._values: dict[str, Any] = {}
 
     def configure(self, values: dict[str, Any]) -> None:
-        """``values`` by property name, defaults filled in; what a preview does not know is missing."""
+        """``values`` by property name; those that a preview does not know are missing."""
         self._values = values
 
     def text(self, name: str) -> str:

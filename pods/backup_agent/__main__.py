@@ -12,8 +12,8 @@ from pathlib import Path
 
 from . import jobs, kinds
 from .errors import BackupError
-from .rdb import Valkey
-from .s3 import Bucket
+from .rdb import SnapshotSource
+from .s3 import BucketClient
 
 
 def main() -> int:
@@ -29,7 +29,7 @@ def main() -> int:
     commands.add_parser("valkey", help="take a snapshot of Valkey and upload it")
     options = parser.parse_args()
     try:
-        bucket = Bucket.of_environment()
+        bucket = BucketClient.of_environment()
         stack, retention = _needed("STACK"), timedelta(days=int(_needed("RETENTION_DAYS")))
         if options.command == "publish":
             jobs.publish(bucket, options.kind, options.directory, stack, retention, print_line)
@@ -47,7 +47,7 @@ def print_line(text: str) -> None:
     print(text, flush=True)
 
 
-def _ship(bucket: Bucket, directory: Path, every: float) -> None:
+def _ship(bucket: BucketClient, directory: Path, every: float) -> None:
     """Upload WAL until the pod stops. If the store is unavailable, keep WAL on the volume and retry."""
     from .wal import PARTIAL, Shipper
 
@@ -65,8 +65,8 @@ def _ship(bucket: Bucket, directory: Path, every: float) -> None:
         time.sleep(every)
 
 
-def _valkey() -> Valkey:
-    return Valkey(
+def _valkey() -> SnapshotSource:
+    return SnapshotSource(
         _needed("VALKEY_HOST"),
         int(_needed("VALKEY_PORT")),
         _needed("VALKEY_USER"),

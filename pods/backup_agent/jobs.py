@@ -8,14 +8,16 @@ from pathlib import Path
 from . import facts, kinds, rdb, repository, wal
 from .errors import BackupError
 from .kinds import BASE, DUMP, RDB
-from .repository import Backup
-from .s3 import Bucket
+from .repository import StoredBackup
+from .s3 import BucketClient
 
 Say = Callable[[str], None]
 SCHEMA_FILES = ("server.tsv", "tables.tsv", "versions.tsv", facts.CATALOG)
 
 
-def publish(bucket: Bucket, kind: str, directory: Path, stack: str, retention: timedelta, say: Say) -> Backup:
+def publish(
+    bucket: BucketClient, kind: str, directory: Path, stack: str, retention: timedelta, say: Say
+) -> StoredBackup:
     """Upload a dump or a base backup from ``directory``, then delete expired backups. The directory is not changed."""
     about = facts.read(directory)
     if kind == BASE:
@@ -35,7 +37,9 @@ def publish(bucket: Bucket, kind: str, directory: Path, stack: str, retention: t
     return backup
 
 
-def snapshot(bucket: Bucket, server: rdb.Valkey, stack: str, retention: timedelta, say: Say) -> Backup:
+def snapshot(
+    bucket: BucketClient, server: rdb.SnapshotSource, stack: str, retention: timedelta, say: Say
+) -> StoredBackup:
     """Stream a snapshot of Valkey to the bucket, without writing it to a local disk."""
     moment = datetime.now(UTC)
     with server.snapshot() as (size, chunks):
@@ -60,13 +64,13 @@ def _beginning(chunks: Iterator[bytes]) -> tuple[bytes, Iterable[bytes]]:
     return start, chain([start], chunks)
 
 
-def _prune(bucket: Bucket, kind: str, retention: timedelta, say: Say) -> None:
+def _prune(bucket: BucketClient, kind: str, retention: timedelta, say: Say) -> None:
     gone = repository.prune(bucket, kind, retention, datetime.now(UTC))
     if gone:
         say(f"{kind}: deleted {len(gone)} older than {retention.days} days, the last of them {gone[-1]}")
 
 
-def _prune_wal(bucket: Bucket, say: Say) -> None:
+def _prune_wal(bucket: BucketClient, say: Say) -> None:
     """Delete WAL from before the oldest base backup, which no restore needs."""
     bases, _ = repository.find(bucket, BASE)
     gone = wal.prune(bucket, min(facts.first_segment(base.manifest) for base in bases)) if bases else 0

@@ -19,7 +19,7 @@ HEADER_BYTES = 4096  # far more than the fields before the first key need
 
 
 @dataclass(frozen=True)
-class Valkey:
+class SnapshotSource:
     """Address and user of Valkey; the user needs ``+ping +replconf +sync`` and no keys."""
 
     host: str

@@ -14,7 +14,7 @@ from typing import Any
 
 from .errors import BackupError
 from .kinds import BASE
-from .s3 import CHUNK_BYTES, Bucket, Found, MissingError
+from .s3 import CHUNK_BYTES, BucketClient, Found, MissingError
 
 FORMAT = 1
 MANIFEST, LATEST = "manifest.json", "latest.json"
@@ -23,7 +23,7 @@ _NAME = re.compile(r"\d{8}T\d{9}Z")
 
 
 @dataclass(frozen=True)
-class Backup:
+class StoredBackup:
     """A backup with a valid manifest. ``name`` is its time, as in the bucket."""
 
     kind: str
@@ -49,12 +49,12 @@ def name_of(moment: datetime) -> str:
 
 
 def publish(
-    bucket: Bucket,
+    bucket: BucketClient,
     kind: str,
     moment: datetime,
     sources: Mapping[str, Iterable[bytes]],
     facts: Mapping[str, Any],
-) -> Backup:
+) -> StoredBackup:
     """Upload ``sources`` (file name -> content), then the manifest with ``facts``, then ``latest.json``."""
     name = name_of(moment)
     files = []
@@ -64,15 +64,15 @@ def publish(
     manifest = {"format": FORMAT, "kind": kind, "time": moment.isoformat(), **facts, "files": files}
     bucket.put(f"{kind}/{name}/{MANIFEST}", [_json(manifest)])
     succeeded(bucket, kind, {"name": name, "size": sum(int(str(file["size"])) for file in files)})
-    return Backup(kind, name, manifest)
+    return StoredBackup(kind, name, manifest)
 
 
-def succeeded(bucket: Bucket, kind: str, what: Mapping[str, Any]) -> None:
+def succeeded(bucket: BucketClient, kind: str, what: Mapping[str, Any]) -> None:
     """Record the current time as the last success of this kind."""
     bucket.put(f"{kind}/{LATEST}", [_json({"time": datetime.now(UTC).isoformat(), **what})])
 
 
-def last_success(bucket: Bucket, kind: str) -> datetime | None:
+def last_success(bucket: BucketClient, kind: str) -> datetime | None:
     """Return the time of the last successful backup of this kind, or None."""
     try:
         return datetime.fromisoformat(json.loads(bucket.read(f"{kind}/{LATEST}"))["time"])
@@ -89,7 +89,7 @@ def file_chunks(path: Path) -> Iterable[bytes]:
             yield chunk
 
 
-def find(bucket: Bucket, kind: str) -> tuple[list[Backup], dict[str, str]]:
+def find(bucket: BucketClient, kind: str) -> tuple[list[StoredBackup], dict[str, str]]:
     """Return all backups of a kind, oldest first, and prefix -> the reason why it is not a usable backup."""
     good, bad = [], {}
     for name in _folders(bucket, kind):
@@ -100,7 +100,7 @@ def find(bucket: Bucket, kind: str) -> tuple[list[Backup], dict[str, str]]:
     return good, bad
 
 
-def load(bucket: Bucket, kind: str, name: str) -> Backup:
+def load(bucket: BucketClient, kind: str, name: str) -> StoredBackup:
     """Load a backup by its name. Raises ``BackupError`` if it is unfinished or its manifest is invalid."""
     try:
         text = bucket.read(f"{kind}/{name}/{MANIFEST}")
@@ -108,7 +108,7 @@ def load(bucket: Bucket, kind: str, name: str) -> Backup:
         raise BackupError(f"backup {kind}/{name} is unfinished: it has no {MANIFEST}; choose another") from None
     try:
         manifest = json.loads(text)
-        backup = Backup(kind, name, manifest)
+        backup = StoredBackup(kind, name, manifest)
         wrong = (
             f"has format {manifest['format']}, but this program supports {FORMAT}"
             if manifest["format"] != FORMAT
@@ -127,7 +127,9 @@ def load(bucket: Bucket, kind: str, name: str) -> Backup:
     return backup
 
 
-def check(bucket: Bucket, backup: Backup, retention: timedelta, now: datetime, *, even_expired: bool = False) -> None:
+def check(
+    bucket: BucketClient, backup: StoredBackup, retention: timedelta, now: datetime, *, even_expired: bool = False
+) -> None:
     """Raise ``BackupError`` if the backup must not be restored. ``download`` checks the content of its files."""
     place = f"backup {backup.prefix[:-1]}"
     if backup.time > now + timedelta(minutes=5):
@@ -151,7 +153,7 @@ def check(bucket: Bucket, backup: Backup, retention: timedelta, now: datetime, *
         raise BackupError(f"{place} is refused: {strange[0]} was added after it was made")
 
 
-def download(bucket: Bucket, backup: Backup, directory: Path) -> None:
+def download(bucket: BucketClient, backup: StoredBackup, directory: Path) -> None:
     """Download all files to ``directory``. Raises ``BackupError`` if a SHA-256 differs from the manifest."""
     import hashlib
 
@@ -169,7 +171,7 @@ def download(bucket: Bucket, backup: Backup, directory: Path) -> None:
             )
 
 
-def prune(bucket: Bucket, kind: str, retention: timedelta, now: datetime) -> list[str]:
+def prune(bucket: BucketClient, kind: str, retention: timedelta, now: datetime) -> list[str]:
     """Delete backups older than ``retention`` and return their names. The newest backup is always kept.
 
     One more base backup is kept: the newest that is older than ``retention``, which a restore to the oldest promised
@@ -194,11 +196,11 @@ def prune(bucket: Bucket, kind: str, retention: timedelta, now: datetime) -> lis
     return gone
 
 
-def _has_manifest(bucket: Bucket, kind: str, name: str) -> bool:
+def _has_manifest(bucket: BucketClient, kind: str, name: str) -> bool:
     return any(item.key.endswith(f"/{MANIFEST}") for item in bucket.objects(f"{kind}/{name}/"))
 
 
-def _folders(bucket: Bucket, kind: str) -> list[str]:
+def _folders(bucket: BucketClient, kind: str) -> list[str]:
     found: Iterable[Found] = bucket.objects(f"{kind}/")
     names = {item.key.removeprefix(f"{kind}/").partition("/")[0] for item in found}
     return sorted(name for name in names if _NAME.fullmatch(name))

@@ -47,7 +47,7 @@ class MissingError(BackupError):
 
 
 @dataclass(frozen=True)
-class Bucket:
+class BucketClient:
     """One bucket. ``encryption`` is the value of ``x-amz-server-side-encryption``, or empty; ``ca_file`` a PEM file of
     additional certificate authorities, or empty. Every method raises ``BackupError`` if the store refuses a request or is
     unreachable."""
@@ -61,14 +61,14 @@ class Bucket:
     ca_file: str = ""
 
     @staticmethod
-    def of_environment() -> "Bucket":
+    def of_environment() -> "BucketClient":
         """Read ``S3_*`` environment variables. Raises ``BackupError``, which names the missing ones."""
         needed = ("S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_BUCKET")
         missing = [name for name in needed if not os.environ.get(name)]
         if missing:
             raise BackupError(f"{', '.join(missing)} not set; set them to the bucket for backups")
         endpoint, access_key, secret_key, name = (os.environ[variable] for variable in needed)
-        return Bucket(
+        return BucketClient(
             endpoint,
             os.environ.get("S3_REGION") or "us-east-1",
             access_key,

@@ -14,7 +14,7 @@ from pathlib import Path
 from .errors import BackupError
 from .kinds import WAL
 from .repository import succeeded
-from .s3 import CHUNK_BYTES, Bucket, Found
+from .s3 import CHUNK_BYTES, BucketClient, Found
 
 PARTIAL, SUFFIX = ".partial", ".gz"
 _FINISHED = re.compile(r"[0-9A-F]{24}|[0-9A-F]{8}\.history")
@@ -28,7 +28,7 @@ CLOCK_MARGIN = timedelta(minutes=5)
 class Shipper:
     """Upload new WAL in ``directory`` at each call of ``ship``."""
 
-    def __init__(self, bucket: Bucket, directory: Path) -> None:
+    def __init__(self, bucket: BucketClient, directory: Path) -> None:
         self._bucket = bucket
         self._directory = directory
         self._partial: tuple[str, int] | None = None  # the last uploaded one, and its modification time
@@ -64,7 +64,7 @@ class Shipper:
         self._bucket.put(f"{WAL}/{name}{SUFFIX}", packed, {"sha256": digest, "size": str(len(content))})
 
 
-def segments(bucket: Bucket) -> list[Found]:
+def segments(bucket: BucketClient) -> list[Found]:
     """List every segment and history file in the bucket, by name."""
     found = (item for item in bucket.objects(f"{WAL}/") if item.key.endswith(SUFFIX))
     return sorted(found, key=lambda item: item.key)
@@ -109,7 +109,7 @@ def needed(items: Iterable[Found], first: str, segment_bytes: int, target: datet
     return chosen
 
 
-def fetch(bucket: Bucket, items: Iterable[Found], directory: Path) -> Iterator[str]:
+def fetch(bucket: BucketClient, items: Iterable[Found], directory: Path) -> Iterator[str]:
     """Unpack ``items`` into ``directory`` for ``restore_command``; yield each name when it is ready.
 
     Raises ``BackupError`` if a file is damaged or was tampered with.
@@ -143,7 +143,7 @@ def fetch(bucket: Bucket, items: Iterable[Found], directory: Path) -> Iterator[s
         yield name
 
 
-def prune(bucket: Bucket, first: str) -> int:
+def prune(bucket: BucketClient, first: str) -> int:
     """Delete segments before ``first``, which no base backup needs, and return their number. History files are kept."""
     gone = 0
     for item in segments(bucket):

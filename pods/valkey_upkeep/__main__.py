@@ -98,7 +98,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "streams":
         # Retry the whole command: a new primary refuses writes until its replicas are connected.
         made = patiently(options.wait, lambda: _make_streams(servers, plan))
-        print("\n".join(f"made {name}" for name in made) or "all streams and groups exist")
+        print("\n".join(f"created {name}" for name in made) or "all streams and groups exist")
         return 0
     with patiently(options.wait, lambda: primary(servers)) as connection:
         if options.command == "trim":
@@ -120,7 +120,7 @@ def report_trimmed(results: list[trim.Trimmed], *, as_json: bool) -> int:
     return FINDINGS if any(result.lost or result.held for result in results) else 0
 
 
-def report_audit(result: keys.Audit, options: argparse.Namespace) -> int:
+def report_audit(result: keys.KeyAudit, options: argparse.Namespace) -> int:
     """Print the audit in the format that ``options`` select. Exit code 2 if a key differs from the plan."""
     if options.json:
         print(json.dumps(result.document(), indent=2))

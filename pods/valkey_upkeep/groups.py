@@ -1,10 +1,17 @@
 """List streams, and the positions of their consumer groups."""
 
-from typing import Any
+from typing import TypedDict, cast
 
 from .resp import Connection, pairs
 
 SCAN_COUNT = 200
+
+
+# The fields of a reply to XINFO GROUPS that are read here.
+GroupInfo = TypedDict(
+    "GroupInfo",
+    {"name": str, "consumers": int, "pending": int, "last-delivered-id": str, "lag": int | None},
+)
 
 
 def streams(connection: Connection) -> list[str]:
@@ -18,9 +25,9 @@ def streams(connection: Connection) -> list[str]:
             return sorted(found)
 
 
-def groups(connection: Connection, stream: str) -> list[dict[str, Any]]:
-    """Return ``XINFO GROUPS`` of ``stream``, one dictionary per group."""
-    return [pairs(group) for group in connection.call("XINFO", "GROUPS", stream)]
+def groups(connection: Connection, stream: str) -> list[GroupInfo]:
+    """Return ``XINFO GROUPS`` of ``stream``, one record per group."""
+    return [cast("GroupInfo", pairs(group)) for group in connection.call("XINFO", "GROUPS", stream)]
 
 
 def order(entry: str) -> tuple[int, int]:
@@ -29,18 +36,17 @@ def order(entry: str) -> tuple[int, int]:
     return int(milliseconds), int(number or 0)
 
 
-def lag(group: dict[str, Any], first: str | None, length: int) -> int | None:
+def lag(group: GroupInfo, first: str | None, length: int) -> int | None:
     """Return how many entries were not yet delivered to ``group``, or None if the server cannot determine it (after XDEL).
 
     ``first`` is the ID of the oldest entry. The server's own lag also counts trimmed entries.
     """
     if first is None or order(group["last-delivered-id"]) < order(first):
         return length
-    given: int | None = group.get("lag")
-    return given
+    return group.get("lag")
 
 
-def oldest_unfinished(connection: Connection, stream: str, group: dict[str, Any]) -> str | None:
+def oldest_unfinished(connection: Connection, stream: str, group: GroupInfo) -> str | None:
     """Return the ID of the oldest entry that is pending or not yet delivered, or None if there is none."""
     next_entry = ("XRANGE", stream, f"({group['last-delivered-id']}", "+", "COUNT", 1)
     undelivered, pending = connection.pipeline([next_entry, ("XPENDING", stream, group["name"])])

@@ -33,7 +33,7 @@ class Offenders:
 
 
 @dataclass
-class Audit:
+class KeyAudit:
     """``keys``: pattern -> number of keys; ``offenders``: pattern -> fault -> keys; ``seconds``: duration of the audit."""
 
     keys: dict[str, int]
@@ -54,10 +54,10 @@ class Audit:
         return {**asdict(self), "total": self.total, "wrong": self.wrong}
 
 
-def audit(connection: Connection, plan: Plan, rate: int = RATE, progress: Progress | None = None) -> Audit:
+def audit(connection: Connection, plan: Plan, rate: int = RATE, progress: Progress | None = None) -> KeyAudit:
     """Check every key. ``rate`` is the maximum of keys per second; ``progress`` receives the number checked so far."""
     keyspace = Keyspace(plan)
-    result = Audit({pattern.pattern: 0 for pattern in keyspace.patterns})
+    result = KeyAudit({pattern.pattern: 0 for pattern in keyspace.patterns})
     started = time.monotonic()
     clock, (cursor, names) = connection.transaction([("TIME",), _scan("0")])
     seen = 0
@@ -95,7 +95,12 @@ def _look(name: str) -> bytes:
 
 
 def _check(
-    connection: Connection, keyspace: Keyspace, names: list[str], answers: list[bytes], midnight_ms: int, result: Audit
+    connection: Connection,
+    keyspace: Keyspace,
+    names: list[str],
+    answers: list[bytes],
+    midnight_ms: int,
+    result: KeyAudit,
 ) -> None:
     for name, kind, ttl in zip(names, answers[::2], answers[1::2], strict=True):
         if kind.startswith(b"-") or ttl.startswith(b"-"):
@@ -136,7 +141,7 @@ def _wrong(pattern: Pattern | None, kind: str, ttl_ms: int, midnight_ms: int) ->
     return found
 
 
-def text(result: Audit) -> list[str]:
+def text(result: KeyAudit) -> list[str]:
     """Format one line per pattern that has keys, with its findings below."""
     width = max(map(len, result.keys))
     lines = []
@@ -147,17 +152,17 @@ def text(result: Audit) -> list[str]:
         for reason, found in sorted(reasons.items()):
             more = ", ..." if found.count > len(found.examples) else ""
             lines.append(f"  {found.count} {reason}: {', '.join(found.examples)}{more}")
-    lines.append(f"{result.total} keys looked at in {result.seconds:.1f} s, {result.wrong} findings")
+    lines.append(f"{result.total} keys checked in {result.seconds:.1f} s, {result.wrong} findings")
     return lines
 
 
-def prometheus(result: Audit, now: float) -> list[str]:
+def prometheus(result: KeyAudit, now: float) -> list[str]:
     """Format gauges in Prometheus' text format. ``now`` is a Unix time in seconds."""
     lines = [
         "# HELP stellaops_valkey_keys Keys by pattern of the schema mapping.",
         "# TYPE stellaops_valkey_keys gauge",
         *(f"stellaops_valkey_keys{{pattern={_label(name)}}} {count}" for name, count in result.keys.items()),
-        "# HELP stellaops_valkey_key_offenders Keys that are not as the schema mapping says.",
+        "# HELP stellaops_valkey_key_offenders Keys that differ from the schema mapping.",
         "# TYPE stellaops_valkey_key_offenders gauge",
     ]
     for pattern, reasons in result.offenders.items():

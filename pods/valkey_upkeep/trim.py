@@ -8,9 +8,9 @@ age are removed. Unprocessed entries stay and block the trimming of later entrie
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
-from .groups import groups, lag, oldest_unfinished, order, streams
+from .groups import GroupInfo, groups, lag, oldest_unfinished, order, streams
 from .keyspace import Keyspace
 from .plan import Plan
 from .resp import Connection, ServerError, pairs
@@ -38,7 +38,7 @@ class _State:
 
     first: str | None
     length: int
-    groups: dict[str, dict[str, Any]]
+    groups: dict[str, GroupInfo]
 
 
 def trim(connection: Connection, plan: Plan) -> Iterator[Trimmed]:
@@ -88,7 +88,11 @@ def _step(connection: Connection, stream: str, threshold: str) -> tuple[_State, 
 
 def _state(replies: list[Any]) -> _State:
     entries, length, groups = replies
-    return _State(entries[0][0] if entries else None, length, {group["name"]: group for group in map(pairs, groups)})
+    return _State(
+        entries[0][0] if entries else None,
+        length,
+        {group["name"]: cast("GroupInfo", group) for group in map(pairs, groups)},
+    )
 
 
 def _unfinished(
@@ -136,14 +140,14 @@ def text(results: list[Trimmed], now_ms: int) -> list[str]:
     lines = []
     for result in results:
         parts = [f"removed {result.removed}"] if result.removed else []
-        parts += [f"{group} had not finished {count} of them" for group, count in result.lost.items()]
+        parts += [f"{group} had not processed {count} of them" for group, count in result.lost.items()]
         parts += [
-            f"held back by {group}, unfinished for {max(0, now_ms - order(entry)[0]) / DAY_MS:.1f} days since {entry}"
+            f"blocked by {group}, which has not processed an entry for {max(0, now_ms - order(entry)[0]) / DAY_MS:.1f} days since {entry}"
             for group, entry in result.held.items()
         ]
         parts += [result.note] if result.note else []
         if parts:
             lines.append(f"{result.stream}: {'; '.join(parts)}")
     removed = sum(result.removed for result in results)
-    lines.append(f"{len(results)} streams looked at, {removed} entries removed")
+    lines.append(f"{len(results)} streams checked, {removed} entries removed")
     return lines

@@ -100,10 +100,15 @@ def watched(stack: LocalStack, verb: list[str], see: Callable[[str], None]) -> "
     ) as process:  # fmt: skip
         assert process.stdout is not None
         lines = []
-        for line in process.stdout:
-            lines.append(line)
-            see(line)
-        code = process.wait(timeout=RUN_TIMEOUT_SECONDS)
+        deadline = threading.Timer(RUN_TIMEOUT_SECONDS, process.kill)
+        deadline.start()
+        try:
+            for line in process.stdout:
+                lines.append(line)
+                see(line)
+            code = process.wait()
+        finally:
+            deadline.cancel()
         errors.seek(0)
         return subprocess.CompletedProcess(verb, code, "".join(lines), errors.read())
 

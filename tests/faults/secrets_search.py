@@ -127,6 +127,8 @@ def of_deployment(exported: dict[str, Any], generation: str) -> dict[str, str]:
     found = {}
     for resource in exported["deployment"]["resources"]:
         kind, name = resource["urn"].split("::")[-2:]
+        if kind.startswith("pulumi:providers:"):
+            continue  # the admins' own, which stack config has
         for key in ("postgresPassword", "valkeyPassword", "secretKey"):
             value = resource.get("outputs", {}).get(key)
             clear = json.loads(value["plaintext"]) if isinstance(value, dict) else None

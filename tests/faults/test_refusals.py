@@ -133,7 +133,7 @@ def test_a_clock_that_jumped_is_named_and_up_converges_when_it_is_right(
 def test_a_clock_that_jumped_expires_no_backup(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"clock-{secrets.token_hex(4)}"
     object_store.client().create_bucket(Bucket=name)
-    bucket = s3.Bucket(object_store.endpoint, "us-east-1", object_store.access_key, object_store.secret_key, name)
+    bucket = s3.BucketClient(object_store.endpoint, "us-east-1", object_store.access_key, object_store.secret_key, name)
     now = datetime.now().astimezone()
     for days in (2, 1):
         repository.publish(bucket, kinds.RDB, now - timedelta(days=days), {"dump.rdb": [b"x"]}, {"stack": "test"})

@@ -80,10 +80,13 @@ def test_up_waits_for_an_engine_that_is_at_work_without_make(small_stack: SmallS
                 time.sleep(0.1)
 
             def let_go(line: str) -> None:
-                if "waiting for it" in line:
+                if "waiting for another engine" in line:
                     held.execute("ROLLBACK")
 
-            second = killing.watched(small_stack, ["up"], let_go)
-    assert f"another engine (pid {engine.pid}) was at work on this stack; it has ended" in second.stdout, second
+            try:
+                second = killing.watched(small_stack, ["up"], let_go)
+            finally:
+                held.execute("ROLLBACK")
+    assert f"another engine (pid {engine.pid}) was at work on this stack and has ended" in second.stdout, second
     assert second.returncode == 0 and engine.returncode == 0, second
     small_stack.whole()

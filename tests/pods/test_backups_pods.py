@@ -15,13 +15,13 @@ from pods.backup_agent.kinds import BASE, DUMP, RDB, WAL
 from tests.support import backups
 from tests.support.pods import Pod, find, pod_of
 from tools.operations.recovery import logical, point_in_time, snapshot, taking
-from tools.operations.recovery.context import Context, say
+from tools.operations.recovery.context import RecoveryContext, say
 
 pytestmark = pytest.mark.xdist_group("live_stack")
 
 
 @pytest.fixture(scope="module")
-def context(live_stack: Any) -> Iterator[Context]:
+def context(live_stack: Any) -> Iterator[RecoveryContext]:
     found = backups.context_of(live_stack)
     try:
         yield found
@@ -29,16 +29,16 @@ def context(live_stack: Any) -> Iterator[Context]:
         backups.clear(live_stack, found)
 
 
-def pod(live_stack: Any, context: Context, home: Path, kind: str, name: str) -> Pod:
+def pod(live_stack: Any, context: RecoveryContext, home: Path, kind: str, name: str) -> Pod:
     rendered = Path(live_stack.config["kubernetesRenderDirectory"])
     return Pod(pod_of(find(rendered, kind, name)), rendered, home, Path(context.programs.postgres))
 
 
-def newest(context: Context, kind: str) -> repository.Backup:
+def newest(context: RecoveryContext, kind: str) -> repository.StoredBackup:
     return repository.find(context.bucket, kind)[0][-1]
 
 
-def test_the_dump_job_makes_a_dump_that_restores(live_stack: Any, context: Context, tmp_path: Path) -> None:
+def test_the_dump_job_makes_a_dump_that_restores(live_stack: Any, context: RecoveryContext, tmp_path: Path) -> None:
     job = pod(live_stack, context, tmp_path / "pod", "CronJob", "backup-postgres-dump")
     for container in ("dump", "publish"):
         done = job.run(container)
@@ -48,7 +48,9 @@ def test_the_dump_job_makes_a_dump_that_restores(live_stack: Any, context: Conte
     assert not [check.line for check in checks if check.differences]
 
 
-def test_a_dump_that_fails_publishes_nothing_and_says_why(live_stack: Any, context: Context, tmp_path: Path) -> None:
+def test_a_dump_that_fails_publishes_nothing_and_says_why(
+    live_stack: Any, context: RecoveryContext, tmp_path: Path
+) -> None:
     job = pod(live_stack, context, tmp_path / "pod", "CronJob", "backup-postgres-dump")
     before = [item.name for item in repository.find(context.bucket, DUMP)[0]]
     failed = job.run("dump", SCHEMAS="vuln no_such_schema")
@@ -60,7 +62,9 @@ def test_a_dump_that_fails_publishes_nothing_and_says_why(live_stack: Any, conte
     assert [item.name for item in repository.find(context.bucket, DUMP)[0]] == before
 
 
-def test_the_valkey_job_makes_a_snapshot_that_restores(live_stack: Any, context: Context, tmp_path: Path) -> None:
+def test_the_valkey_job_makes_a_snapshot_that_restores(
+    live_stack: Any, context: RecoveryContext, tmp_path: Path
+) -> None:
     job = pod(live_stack, context, tmp_path / "pod", "CronJob", "backup-valkey")
     done = job.run("snapshot")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -72,7 +76,7 @@ def test_the_valkey_job_makes_a_snapshot_that_restores(live_stack: Any, context:
 
 
 def test_base_job_and_wal_deployment_together_restore_to_the_latest(
-    live_stack: Any, context: Context, tmp_path: Path
+    live_stack: Any, context: RecoveryContext, tmp_path: Path
 ) -> None:
     wal_pod = pod(live_stack, context, tmp_path / "wal", "Deployment", "backup-wal")
     agent, environment = wal_pod.command("ship")

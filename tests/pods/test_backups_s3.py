@@ -9,17 +9,17 @@ import pytest
 
 from pods.backup_agent import s3
 from pods.backup_agent.errors import BackupError
-from pods.backup_agent.s3 import Bucket, MissingError
+from pods.backup_agent.s3 import BucketClient, MissingError
 
 
 @pytest.fixture(scope="module")
-def bucket(object_store: Any) -> Bucket:
+def bucket(object_store: Any) -> BucketClient:
     name = "agent-s3"
     object_store.client().create_bucket(Bucket=name)
-    return Bucket(object_store.endpoint, "us-east-1", object_store.access_key, object_store.secret_key, name)
+    return BucketClient(object_store.endpoint, "us-east-1", object_store.access_key, object_store.secret_key, name)
 
 
-def test_a_large_object_goes_in_parts_and_comes_back_as_it_was(bucket: Bucket, object_store: Any) -> None:
+def test_a_large_object_goes_in_parts_and_comes_back_as_it_was(bucket: BucketClient, object_store: Any) -> None:
     pieces = [os.urandom(1 << 20) for _ in range(35)]
     stored = bucket.put("large", iter(pieces))
     whole = b"".join(pieces)
@@ -29,12 +29,12 @@ def test_a_large_object_goes_in_parts_and_comes_back_as_it_was(bucket: Bucket, o
 
 
 @pytest.mark.parametrize("size", [0, 1, s3.PART_BYTES, s3.PART_BYTES + 1])
-def test_objects_at_the_edges_of_a_part(bucket: Bucket, size: int) -> None:
+def test_objects_at_the_edges_of_a_part(bucket: BucketClient, size: int) -> None:
     assert bucket.put("edge", [b"x" * size]).size == size
     assert len(bucket.read("edge")) == size
 
 
-def test_an_upload_that_breaks_off_leaves_nothing_to_see(bucket: Bucket, object_store: Any) -> None:
+def test_an_upload_that_breaks_off_leaves_nothing_to_see(bucket: BucketClient, object_store: Any) -> None:
     def broken() -> Iterator[bytes]:
         yield b"x" * (s3.PART_BYTES + 1)
         raise OSError("the disk is gone")
@@ -46,7 +46,7 @@ def test_an_upload_that_breaks_off_leaves_nothing_to_see(bucket: Bucket, object_
     assert not object_store.client().list_multipart_uploads(Bucket=bucket.name).get("Uploads")
 
 
-def test_keys_with_blanks_and_signs_are_signed_as_they_are_sent(bucket: Bucket) -> None:
+def test_keys_with_blanks_and_signs_are_signed_as_they_are_sent(bucket: BucketClient) -> None:
     key = "a b/ü+&=?~'()/end"
     bucket.put(key, [b"1"], {"sha256": "abc"})
     assert bucket.read(key) == b"1" and bucket.metadata(key) == {"sha256": "abc"}
@@ -56,21 +56,21 @@ def test_keys_with_blanks_and_signs_are_signed_as_they_are_sent(bucket: Bucket) 
     assert not list(bucket.objects("a b/"))
 
 
-def test_a_listing_of_many_pages_is_whole(bucket: Bucket) -> None:
+def test_a_listing_of_many_pages_is_whole(bucket: BucketClient) -> None:
     names = [f"many/{number:04}" for number in range(1003)]
     for name in names:
         bucket.put(name, [b""])
     assert [item.key for item in bucket.objects("many/")] == names
 
 
-def test_encryption_that_the_store_does_not_have_is_an_error_and_no_silent_clear_text(bucket: Bucket) -> None:
+def test_encryption_that_the_store_does_not_have_is_an_error_and_no_silent_clear_text(bucket: BucketClient) -> None:
     from dataclasses import replace
 
     with pytest.raises(BackupError, match=r"(?i)encryption|kms|not implemented"):
         replace(bucket, encryption="aws:kms").put("secret", [b"x"])
 
 
-def test_a_store_that_is_away_is_one_line(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_is_away_is_one_line(bucket: BucketClient, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
     monkeypatch.setattr(s3, "FIRST_WAIT_SECONDS", 0.0)
@@ -78,5 +78,5 @@ def test_a_store_that_is_away_is_one_line(bucket: Bucket, monkeypatch: pytest.Mo
         replace(bucket, endpoint="http://127.0.0.1:1").read("any")
 
 
-def test_a_repr_shows_no_secret_key(bucket: Bucket) -> None:
+def test_a_repr_shows_no_secret_key(bucket: BucketClient) -> None:
     assert bucket.secret_key not in repr(bucket)

@@ -65,7 +65,7 @@ def a_clean_keyspace(admin: Any) -> None:
     admin.expire("metrics:c", 60)
 
 
-def found(audit: keys.Audit) -> dict[str, dict[str, list[str]]]:
+def found(audit: keys.KeyAudit) -> dict[str, dict[str, list[str]]]:
     return {
         pattern: {reason: sorted(offenders.examples) for reason, offenders in reasons.items()}
         for pattern, reasons in audit.offenders.items()

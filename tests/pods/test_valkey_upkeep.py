@@ -83,7 +83,7 @@ def test_the_job_makes_every_stream_and_group_and_a_second_run_changes_nothing(j
     first = job.run("streams")
     assert first.returncode == 0, first.stderr
     assert live(server) == wanted()
-    assert "made scanner:jobs scanner-workers" in first.stdout
+    assert "created scanner:jobs scanner-workers" in first.stdout
     with server.client() as admin:
         for number in range(3):
             admin.xadd("scheduler:jobs", {"n": number})

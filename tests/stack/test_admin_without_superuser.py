@@ -132,7 +132,7 @@ def test_up_refresh_drift_and_destroy_need_no_superuser(provisioned: Provisioned
     provisioned.pulumi("preview", "--expect-no-changes")
     provisioned.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
     shown = provisioned.run(sys.executable, "-c", DRIFT)
-    assert shown == "no drift in postgres: as the mapping says\n"
+    assert shown == "no drift in postgres: same as the mapping\n"
 
     with provisioned.login("scanner") as scanner:
         assert scanner.execute("SELECT count(*) FROM scanner.scans").fetchone() == (0,)

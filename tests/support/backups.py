@@ -14,19 +14,19 @@ from tools.local import commands
 from tools.local.paths import State
 from tools.local.servers import restored
 from tools.local.servers.postgres import Postgres
-from tools.operations.recovery.context import Context
+from tools.operations.recovery.context import RecoveryContext
 from tools.operations.stack import Stack
 
 TENANT = uuid.UUID(int=7)
 
 
-def context_of(live: LocalStack) -> Context:
+def context_of(live: LocalStack) -> RecoveryContext:
     """Return the context that `make backup` uses, in this process."""
     config = {f"stellaops-storage:{key}": value for key, value in live.config.items()}
     stack = Stack("local", config)
     stack.__dict__["outputs"] = live.outputs
     with patch.dict(os.environ, variables(live)):
-        return Context.of(stack)
+        return RecoveryContext.of(stack)
 
 
 def variables(live: LocalStack) -> dict[str, str]:
@@ -44,13 +44,13 @@ def run(live: LocalStack, *arguments: str) -> int:
         return dispatch(arguments)
 
 
-def files(context: Context, prefix: str) -> dict[str, bytes]:
+def files(context: RecoveryContext, prefix: str) -> dict[str, bytes]:
     """Return key -> content of every object with a prefix."""
     return {item.key: context.bucket.read(item.key) for item in context.bucket.objects(prefix)}
 
 
 @contextmanager
-def spoiled(context: Context, prefix: str) -> Iterator[dict[str, bytes]]:
+def spoiled(context: RecoveryContext, prefix: str) -> Iterator[dict[str, bytes]]:
     """Yield the objects with ``prefix``, and restore them after the test."""
     before = files(context, prefix)
     metadata = {key: context.bucket.metadata(key) for key in before}
@@ -79,7 +79,7 @@ def scans(connection: Any) -> set[uuid.UUID]:
     return {row[0] for row in connection.execute("SELECT scan_id FROM scanner.scans WHERE tenant_id = %s", (TENANT,))}
 
 
-def clear(live: LocalStack, context: Context) -> None:
+def clear(live: LocalStack, context: RecoveryContext) -> None:
     """Reset stack, bucket and slot."""
     with live.admin() as admin:
         admin.execute("DELETE FROM scanner.scans WHERE tenant_id = %s", (TENANT,))

@@ -21,7 +21,12 @@ def settings(valkey: Server = NOBODY, store: Store = NOWHERE) -> dict[str, Any]:
     """Configuration of the provider, as the engine sends it; stores that are not given answer nothing."""
     return {
         "postgresHost": "127.0.0.1",
+        "postgresPort": "1",
+        "postgresSslMode": "disable",
+        "postgresAdminUser": "postgres",
         "postgresAdminPassword": "none",
+        "postgresDatabase": "stellaops",
+        "postgresMaintenanceDatabase": "postgres",
         "valkeyHost": valkey.host,
         "valkeyPort": str(valkey.port),
         "valkeyTls": "true" if valkey.tls else "false",

@@ -1,4 +1,4 @@
-"""``backup``: dump, base backup and WAL of PostgreSQL, and a snapshot of Valkey, into the backups bucket."""
+"""``backup``: store a dump, base backup and WAL of PostgreSQL, and a snapshot of Valkey, in the backups bucket."""
 
 import argparse
 from collections.abc import Callable
@@ -8,12 +8,12 @@ from pods.backup_agent import jobs, repository
 from pods.backup_agent.kinds import BASE, DUMP, KINDS, RDB, WAL
 from provider.errors import ProviderError
 from tools.operations.recovery import taking
-from tools.operations.recovery.context import Context, as_provider_errors, say
+from tools.operations.recovery.context import RecoveryContext, as_provider_errors, say
 from tools.operations.stack import Stack
 
-LATE = 2
-# By when the next one should have succeeded, with some time to spare: nightly, weekly, each minute, hourly.
-DUE = {
+OVERDUE = 2
+# Maximum age of the last success: the schedule (nightly, weekly, every minute, hourly) plus a margin.
+MAX_AGE = {
     DUMP: timedelta(hours=26),
     BASE: timedelta(days=8),
     WAL: timedelta(minutes=10),
@@ -23,8 +23,8 @@ FOLLOW_SECONDS = 60.0
 
 
 def run(stack: Stack, options: argparse.Namespace) -> int:
-    """Exit code 0, 1 for an error, 2 when ``--check`` finds a backup overdue."""
-    context = Context.of(stack)
+    """Run the backups that the options select. Exit code 0, 1 for an error, 2 if ``--check`` finds an overdue backup."""
+    context = RecoveryContext.of(stack)
     with as_provider_errors():
         if options.list:
             return _list(context)
@@ -34,8 +34,8 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
         say(f"slot {context.slot} {'dropped' if taking.drop_slot(context) else 'does not exist'}")
         return 0
     if options.follow or options.wal:
-        taking.need_continuous(context)
-    with context.alone():
+        taking.require_continuous(context)
+    with context.exclusive():
         if options.follow:
             with taking.Follower(context, FOLLOW_SECONDS, say) as follower:
                 say(f"{WAL}: shipping every {FOLLOW_SECONDS:.0f} s until Ctrl-C")
@@ -43,16 +43,16 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
         elif options.wal:
             taking.wal_so_far(context, say)
         else:
-            everything(context, options.store)
+            back_up_all(context, options.store)
     return 0
 
 
-def everything(context: Context, store: str | None) -> None:
-    """Each part, also after another failed. Raises ``ProviderError`` with all failures."""
+def back_up_all(context: RecoveryContext, store: str | None) -> None:
+    """Take every backup, also if another one failed. Raises ``ProviderError`` with all failures."""
     parts: list[Callable[[], object]] = []
     if store != "valkey":
         if context.continuous:
-            # The slot first: it keeps all WAL from before the base backup on.
+            # WAL first: this creates the slot, which keeps all WAL since before the base backup.
             parts += [lambda: taking.wal_so_far(context, say), lambda: taking.base(context, say)]
         parts.append(lambda: taking.dump(context, say))
         if context.continuous:
@@ -69,20 +69,20 @@ def everything(context: Context, store: str | None) -> None:
         raise ProviderError("\nerror: ".join(dict.fromkeys(failures)))
 
 
-def snapshot(context: Context) -> repository.Backup:
-    """Valkey's."""
+def snapshot(context: RecoveryContext) -> repository.StoredBackup:
+    """Take a snapshot of Valkey."""
     with as_provider_errors():
         return jobs.snapshot(context.bucket, context.valkey, context.stack.name, context.retention(RDB), say)
 
 
-def _list(context: Context) -> int:
+def _list(context: RecoveryContext) -> int:
     for kind in KINDS:
         good, bad = repository.find(context.bucket, kind)
         for backup in good:
             manifest = backup.manifest
             rows = sum(int(table["rows"]) for table in manifest.get("tables", []))
-            what = f"{manifest['keys']} keys" if kind == RDB else f"{rows} rows in {len(manifest['tables'])} tables"
-            say(f"{kind:<14}  {backup.name}  {jobs.megabytes(backup.size):>12}  {manifest['server']:<8}  {what}")
+            content = f"{manifest['keys']} keys" if kind == RDB else f"{rows} rows in {len(manifest['tables'])} tables"
+            say(f"{kind:<14}  {backup.name}  {jobs.megabytes(backup.size):>12}  {manifest['server']:<8}  {content}")
         for reason in bad.values():
             say(f"{kind:<14}  {reason}")
     shipped = repository.last_success(context.bucket, WAL)
@@ -90,17 +90,17 @@ def _list(context: Context) -> int:
     return 0
 
 
-def _check(context: Context) -> int:
-    """What is overdue, as the pods' schedules have it."""
+def _check(context: RecoveryContext) -> int:
+    """Print when each kind of backup last succeeded, and which are overdue by the pods' schedules."""
     late = False
     kinds = [DUMP, BASE, WAL, RDB] if context.continuous else [DUMP, RDB]
     for kind in kinds:
         last = repository.last_success(context.bucket, kind)
         age = datetime.now(UTC) - last if last else None
-        overdue = age is None or age > DUE[kind]
+        overdue = age is None or age > MAX_AGE[kind]
         late = late or overdue
         when = f"{last:%F %T} UTC" if last else "never"
-        say(f"{'overdue' if overdue else 'ok':<8}{kind:<14}  last success {when}, due every {DUE[kind]}")
+        say(f"{'overdue' if overdue else 'ok':<8}{kind:<14}  last success {when}, must be within {MAX_AGE[kind]}")
     if context.continuous and not taking.slot_is_held(context):
-        say(f"note    nobody receives WAL now: slot {context.slot} is not active")
-    return LATE if late else 0
+        say(f"note    no process receives WAL now: slot {context.slot} is not active")
+    return OVERDUE if late else 0

@@ -1,4 +1,4 @@
-"""How the object commands name a bucket: as the mapping does, or with the environment's prefix."""
+"""Resolve a bucket's name on the command line: the mapping's name, or the name with the stack's prefix."""
 
 import difflib
 
@@ -7,11 +7,11 @@ from tools.operations.stack import Stack
 
 
 def known(stack: Stack, name: str) -> str:
-    """The bucket's name in the mapping. Raises ``ProviderError`` with the nearest one."""
+    """Return the bucket's name in the mapping. Raises ``ProviderError`` with the closest match."""
     buckets = list(stack.mapping.rustfs.buckets)
     for bucket in buckets:
         if name in (bucket, stack.bucket_prefix + bucket):
             return bucket
     near = difflib.get_close_matches(name, buckets, 1)
-    hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(buckets)}"
+    hint = f'did you mean "{near[0]}"?' if near else f"the mapping has {', '.join(buckets)}"
     raise ProviderError(f"no bucket {name!r} in the mapping; {hint}")

@@ -1,4 +1,4 @@
-"""``drift``: every store's live state against the mapping, each difference in words. Nothing is changed."""
+"""``drift``: compare every store with the mapping and describe each difference. Changes nothing."""
 
 import argparse
 import json
@@ -8,14 +8,14 @@ from dataclasses import asdict
 
 from provider.errors import ProviderError
 from tools.operations import drift_postgres, drift_rustfs, drift_valkey
-from tools.operations.difference import Difference
+from tools.operations.drift_finding import DriftFinding
 from tools.operations.stack import Stack
 
 DRIFTED = 2
 
 
-# Store -> what compares it. Each raises ``ProviderError`` when the store cannot be asked.
-CHECKS: dict[str, Callable[[Stack], list[Difference]]] = {
+# Store -> its comparison. Each raises ``ProviderError`` if the store cannot be read.
+CHECKS: dict[str, Callable[[Stack], list[DriftFinding]]] = {
     "postgres": drift_postgres.check,
     "valkey": drift_valkey.check,
     "rustfs": drift_rustfs.compare,
@@ -23,14 +23,14 @@ CHECKS: dict[str, Callable[[Stack], list[Difference]]] = {
 
 
 def run(stack: Stack, options: argparse.Namespace) -> int:
-    """Exit code 0 without a difference, 2 with one, 1 when a store could not be asked."""
-    differences: list[Difference] = []
+    """Compare the selected stores. Exit code 0 without a difference, 2 with one, 1 if a store could not be read."""
+    differences: list[DriftFinding] = []
     failures: list[str] = []
     for store in options.store or CHECKS:
         try:
             differences += sorted(CHECKS[store](stack))
         except ProviderError as error:
-            # The others are compared all the same: a store that is down must not hide what was changed in another.
+            # Continue with the others: an unavailable store must not hide changes in another.
             failures.append(f"{store}: {error}")
     if options.json:
         document = {"stack": stack.name, "differences": [asdict(item) for item in differences], "errors": failures}
@@ -39,7 +39,7 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
         for item in differences:
             print(f"{item.store}: {item.sentence}")
         if not differences and not failures:
-            print(f"no drift in {', '.join(options.store or CHECKS)}: as the mapping says")
+            print(f"no drift in {', '.join(options.store or CHECKS)}: same as the mapping")
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
     return 1 if failures else DRIFTED if differences else 0

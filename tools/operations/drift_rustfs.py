@@ -1,6 +1,6 @@
-"""The object store's part of ``drift``: buckets, what keeps them, access keys and their policies.
+"""Compare the object store with the mapping: buckets with lock, lifecycle and policy; access keys with their policies.
 
-On AWS, users and policies are IAM's, which the official provider compares: ``pulumi refresh``.
+On AWS, IAM has the users and policies; ``pulumi refresh`` compares them.
 """
 
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from provider.rustfs import admin
 from provider.rustfs.guard import current
 from provider.rustfs.store import Client, code, is_gone
 from provider.rustfs.user import ENABLED, live_policy, state_of
-from tools.operations.difference import Difference
+from tools.operations.drift_finding import DriftFinding
 from tools.operations.stack import Stack
 
 STORE = "rustfs"
-NONE_SET = (
+NOT_SET = (
     "NoSuchLifecycleConfiguration",
     "ObjectLockConfigurationNotFoundError",
     "NoSuchObjectLockConfiguration",
@@ -28,15 +28,15 @@ NONE_SET = (
 )
 
 
-def compare(stack: Stack) -> list[Difference]:
-    """Every difference between the object store and the mapping. Raises ``ProviderError``."""
+def compare(stack: Stack) -> list[DriftFinding]:
+    """Return every difference between the object store and the mapping. Raises ``ProviderError``."""
     found: list[str] = []
     with stack.object_store.client() as client:
         for bucket in stack.mapping.rustfs.buckets:
             found += _bucket(stack, client, bucket)
     if stack.object_store_target != "aws":
         found += _users(stack)
-    return [Difference(STORE, sentence) for sentence in found]
+    return [DriftFinding(STORE, sentence) for sentence in found]
 
 
 def _bucket(stack: Stack, client: Client, name: str) -> Iterator[str]:
@@ -51,14 +51,14 @@ def _bucket(stack: Stack, client: Client, name: str) -> Iterator[str]:
     server = str(answer["ResponseMetadata"]["HTTPHeaders"].get("server", ""))
     versioning = client.get_bucket_versioning(Bucket=physical).get("Status", "never enabled")
     if versioning != "Enabled":
-        yield f"versioning of bucket {physical} is {versioning}, not Enabled: what is overwritten or deleted is lost"
+        yield f"versioning of bucket {physical} is {versioning}, not Enabled: overwritten and deleted objects are lost"
     yield from _lifecycle(stack, client, name, server)
     if definition.object_lock is not None:
         yield from _lock(stack, client, physical, definition.object_lock.retention.days)
     if KINDS[stack.object_store_target].public_access_block:
-        blocked = _asked(client.get_public_access_block, physical).get("PublicAccessBlockConfiguration", {})
+        blocked = _setting(client.get_public_access_block, physical).get("PublicAccessBlockConfiguration", {})
         if not all(blocked.get(flag) for flag in ("BlockPublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")):
-            yield f"the public access block of bucket {physical} is off, in part or whole"
+            yield f"the public access block of bucket {physical} is off or incomplete"
     live = by_name(current(client, physical) or {})
     wanted = by_name(guard_policy(physical, stack.object_store_target)) if definition.keeps_everything else {}
     yield from _statements(f"policy of bucket {physical}", live, wanted)
@@ -72,22 +72,22 @@ def _lifecycle(stack: Stack, client: Client, name: str, server: str) -> Iterator
     rules = retention_rules(retention, mapping.rustfs.abort_multipart_after.days, by_prefix)
     for rule in left_to_server(server, rules):
         del rules[rule]
-    live = from_s3(_asked(client.get_bucket_lifecycle_configuration, physical))
+    live = from_s3(_setting(client.get_bucket_lifecycle_configuration, physical))
     for rule in sorted(rules.keys() | live.keys()):
         if rule not in live:
             yield f"lifecycle rule {rule} of bucket {physical} is missing"
         elif rule not in rules:
             yield f"lifecycle rule {rule} of bucket {physical} ({_plain(live[rule])}): not in the mapping"
         elif live[rule] != rules[rule]:
-            yield f"lifecycle rule {rule} of bucket {physical} says {_plain(live[rule])}, not {_plain(rules[rule])}"
+            yield f"lifecycle rule {rule} of bucket {physical} is {_plain(live[rule])}, not {_plain(rules[rule])}"
 
 
 def _lock(stack: Stack, client: Client, bucket: str, retention_days: int) -> Iterator[str]:
-    lock = _asked(client.get_object_lock_configuration, bucket).get("ObjectLockConfiguration", {})
+    lock = _setting(client.get_object_lock_configuration, bucket).get("ObjectLockConfiguration", {})
     wanted = {"Mode": stack.settings.object_store.object_lock_mode.upper(), "Days": retention_days}
     live = lock.get("Rule", {}).get("DefaultRetention", {})
     if lock.get("ObjectLockEnabled") != "Enabled":
-        yield f"bucket {bucket} has no object lock, which can only be given when a bucket is made"
+        yield f"bucket {bucket} has no object lock; only a new bucket can have one"
     elif live != wanted:
         yield f"the object lock of bucket {bucket} is {_plain(live) or 'without retention'}, not {_plain(wanted)}"
 
@@ -113,25 +113,25 @@ def _users(stack: Stack) -> Iterator[str]:
         yield from _statements(f"user {access_key}", live_policy(policies, access_key, user), by_name(policy))
     for name, user in users.items():
         if name not in ours and name != store.access_key:
-            yield from _stranger(stack, name, user, policies)
+            yield from _unknown_user(stack, name, user, policies)
 
 
-def _stranger(stack: Stack, name: str, user: dict[str, Any], policies: dict[str, Any]) -> Iterator[str]:
-    """A user that is no module's and may reach a bucket of ours."""
+def _unknown_user(stack: Stack, name: str, user: dict[str, Any], policies: dict[str, Any]) -> Iterator[str]:
+    """Report an enabled user that belongs to no module but has access to a bucket of the mapping."""
     for policy in str(user.get("policyName") or "").split(","):
         for statement in by_name(policies.get(policy, {})).values():
             place = statement["Resource"][0].removeprefix(arn(""))
             reached = [
                 bucket
                 for bucket in (stack.bucket_prefix + bucket for bucket in stack.mapping.rustfs.buckets)
-                if statement["Effect"] == "Allow" and _reaches(place, bucket)
+                if statement["Effect"] == "Allow" and _matches_bucket(place, bucket)
             ]
             if reached and user.get("status") == ENABLED:
-                yield f"user {name} may use {', '.join(reached)} by policy {policy}: not in the mapping"
+                yield f"user {name} has access to {', '.join(reached)} by policy {policy}: not in the mapping"
                 return
 
 
-def _reaches(place: str, bucket: str) -> bool:
+def _matches_bucket(place: str, bucket: str) -> bool:
     from fnmatch import fnmatchcase
 
     return fnmatchcase(bucket, place.partition("/")[0])
@@ -148,26 +148,26 @@ def _statements(who: str, live: dict[str, Any], wanted: dict[str, Any]) -> Itera
             more = sorted(set(live[name]["Action"]) - set(wanted[name]["Action"]))
             less = sorted(set(wanted[name]["Action"]) - set(live[name]["Action"]))
             parts = [f"{word}{_actions(actions)}" for word, actions in (("has", more), ("lacks", less)) if actions]
-            yield f"{who}: {name} {' and '.join(parts) or 'is for others'}: not as in the mapping"
+            yield f"{who}: {name} {' and '.join(parts) or 'has another effect, resource or principal'}: differs from the mapping"
 
 
 def _actions(actions: list[str]) -> str:
     return f" {', '.join(action.removeprefix('s3:') for action in actions)}" if actions else ""
 
 
-def _asked(method: Any, bucket: str) -> dict[str, Any]:
-    """The answer, empty where nothing is set."""
+def _setting(method: Any, bucket: str) -> dict[str, Any]:
+    """Read a setting of a bucket; empty if it is not set."""
     try:
         answer: dict[str, Any] = method(Bucket=bucket)
     except ClientError as error:
-        if code(error) in NONE_SET:
+        if code(error) in NOT_SET:
             return {}
         raise
     return answer
 
 
 def _plain(value: Any) -> str:
-    """A rule in a line: ``NoncurrentDays 90``."""
+    """Format a rule in a line, like ``NoncurrentDays 90``."""
     if not isinstance(value, dict):
         return str(value)
     parts = [

@@ -1,4 +1,4 @@
-"""Valkey against the mapping: users and what they may do, passwords, streams and groups, memory and persistence."""
+"""Compare Valkey with the mapping: users, ACL rules, passwords, streams, groups, memory and persistence."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -15,21 +15,21 @@ from pods.valkey_upkeep.groups import groups, streams
 from pods.valkey_upkeep.keyspace import Keyspace
 from pods.valkey_upkeep.resp import Connection, pairs
 from provider.errors import ProviderError
-from tools.operations.difference import Difference
+from tools.operations.drift_finding import DriftFinding
 from tools.operations.stack import Stack
 from tools.operations.upkeep import connected
 from tools.operations.valkey_rules import CHANNELS, NO_KEY, Rules, parse
 
 STORE = "valkey"
 SHOWN_COMMANDS = 6
-# What of the rendered configuration belongs to a machine rather than to the mapping.
-OF_THE_MACHINE = frozenset(
+# Directives of the rendered configuration that depend on the machine, not on the mapping.
+MACHINE_DIRECTIVES = frozenset(
     {"bind", "port", "dir", "aclfile", "logfile", "daemonize", "protected-mode", "tcp-keepalive"}
 )
 
 
-def check(stack: Stack) -> list[Difference]:
-    """Raises ``ProviderError`` when the server or the stack's outputs can't be read."""
+def check(stack: Stack) -> list[DriftFinding]:
+    """Return every difference. Raises ``ProviderError`` if the server or the stack's outputs cannot be read."""
     mapping = stack.mapping
     passwords = _passwords(stack, mapping)
     with connected(stack) as connection:
@@ -38,7 +38,7 @@ def check(stack: Stack) -> list[Difference]:
             *_streams(connection, mapping),
             *_settings(connection, mapping),
         ]
-    return [Difference(STORE, sentence) for sentence in found]
+    return [DriftFinding(STORE, sentence) for sentence in found]
 
 
 def _passwords(stack: Stack, mapping: Mapping) -> dict[str, str]:
@@ -63,20 +63,20 @@ def _users(
             yield f"user {name} is missing"
             continue
         if name not in passwords:
-            yield f"user {name} has a password that the stack does not know: run pulumi up"
+            yield f"user {name} has a password, but the stack has none for it; run pulumi up"
         yield from _user(name, live[name], acl_rules(mapping, name), passwords.get(name))
     yield from _own_users(live, mapping, admin, _sha256(admin_password))
-    # What its nodes' user may do depends on how Valkey is deployed.
+    # The rules of the nodes' user depend on the deployment.
     known = {*mapping.users, *_own_rules(mapping), NODE_USER, admin, "default"}
     for name in sorted(live.keys() - known):
         if not name.startswith(MARK_PREFIX):
             yield f"user {name} is not in the mapping{_power(live[name])}"
         elif live[name].enabled or live[name].uses:
-            yield f"user {name} only marks a version of the users' file, and is on or may do something"
+            yield f"user {name} only identifies a version of users.acl, but it is on or has permissions"
 
 
 def _own_rules(mapping: Mapping) -> dict[str, str]:
-    """Users of the deployment rather than of a module, and what they may do."""
+    """Users of the deployment (not of a module) -> ACL rules."""
     return {
         PROBE_USER: "+ping",
         BACKUP_USER: " ".join(acl_rules(mapping, BACKUP_USER)),
@@ -86,22 +86,22 @@ def _own_rules(mapping: Mapping) -> dict[str, str]:
 
 
 def _own_users(live: dict[str, Rules], mapping: Mapping, admin: str, admin_sha256: str) -> Iterator[str]:
-    """Those that belong to no module: where they exist, they are as they should be."""
+    """Compare the users of the deployment that exist."""
     default = live.get("default")
     if default is not None and default.enabled:
-        open_door = "" if default.needs_password else " and needs no password"
-        yield f"user default is on{open_door}: whoever gives no name comes in{_power(default)}"
+        password = "" if default.needs_password else " and needs no password"
+        yield f"user default is on{password}: it must be off{_power(default)}"
     for name, rules in _own_rules(mapping).items():
         if name in live:
-            yield from _more_or_less(name, live[name], parse(rules))
+            yield from _compare_rules(name, live[name], parse(rules))
             if not live[name].needs_password and name != PROBE_USER:
                 yield f"user {name} needs no password"
     if admin in live and live[admin].hashes != {admin_sha256}:
-        yield f"user {admin} has another password besides the stack's, or needs none"
+        yield f"user {admin} must have exactly one password, the stack's"
 
 
 def _power(rules: Rules) -> str:
-    return "; it has the rights of an admin" if rules.enabled and rules.admin_like else ""
+    return "; it has admin permissions" if rules.enabled and rules.admin_like else ""
 
 
 def _user(name: str, live: Rules, rules: Iterable[str], sha256: str | None) -> Iterator[str]:
@@ -110,20 +110,20 @@ def _user(name: str, live: Rules, rules: Iterable[str], sha256: str | None) -> I
     if not live.needs_password:
         yield f"user {name} needs no password"
     elif sha256 is not None and sha256 not in live.hashes:
-        yield f"user {name} has another password than the stack gave it"
+        yield f"user {name} has another password than the stack's"
     if live.needs_password and len(live.hashes) > 1:
         yield f"user {name} has {len(live.hashes)} passwords"
-    yield from _more_or_less(name, live, parse(" ".join(rules)))
+    yield from _compare_rules(name, live, parse(" ".join(rules)))
 
 
-def _more_or_less(name: str, live: Rules, wanted: Rules) -> Iterator[str]:
-    yield from _describe(f"user {name} may run", live.uses - wanted.uses, "not in the mapping")
-    # With every command, no other one is missed.
+def _compare_rules(name: str, live: Rules, wanted: Rules) -> Iterator[str]:
+    yield from _describe_rules(f"user {name} may run", live.uses - wanted.uses, "not in the mapping")
+    # A user with all commands lacks none.
     if not any(command == "@all" for _, command in live.uses):
-        yield from _describe(f"user {name} may not run", wanted.uses - live.uses, "in the mapping")
+        yield from _describe_rules(f"user {name} may not run", wanted.uses - live.uses, "in the mapping")
 
 
-def _describe(beginning: str, uses: frozenset[tuple[str, str]], ending: str) -> Iterator[str]:
+def _describe_rules(beginning: str, uses: frozenset[tuple[str, str]], ending: str) -> Iterator[str]:
     for key in sorted({key for key, _ in uses}):
         commands = sorted(command.upper() for place, command in uses if place == key)
         more = f" and {len(commands) - SHOWN_COMMANDS} more" if len(commands) > SHOWN_COMMANDS else ""
@@ -157,7 +157,7 @@ def _settings(connection: Connection, mapping: Mapping) -> Iterator[str]:
     for name, wanted in _directives(mapping).items():
         answer: dict[str, Any] = pairs(connection.call("CONFIG", "GET", name))
         if name not in answer:
-            raise ProviderError(f"{connection.endpoint}: it does not tell its setting {name}; the server is too old")
+            raise ProviderError(f"{connection.endpoint}: it has no setting {name}; the server is too old")
         live = answer[name]
         # A stack may be stricter than the mapping's default.
         if live != wanted and (name, live) != ("appendfsync", "always"):
@@ -165,8 +165,8 @@ def _settings(connection: Connection, mapping: Mapping) -> Iterator[str]:
 
 
 def _directives(mapping: Mapping) -> dict[str, str]:
-    """Directive -> value, as ``CONFIG GET`` gives it, of everything in ``valkey.conf`` that the mapping decides."""
+    """Directives of ``valkey.conf`` that the mapping sets -> value, as ``CONFIG GET`` returns it."""
     conf = render_conf(mapping, directory="/", port=1, bind="", aclfile="/")
     lines = [line.split(" ", 1) for line in conf.splitlines() if line and not line.startswith("#")]
-    wanted = {name: value.strip('"') for name, value in lines if name not in OF_THE_MACHINE}
+    wanted = {name: value.strip('"') for name, value in lines if name not in MACHINE_DIRECTIVES}
     return {**wanted, "maxmemory": str(mapping.valkey.memory.maxmemory.bytes)}

@@ -1,7 +1,7 @@
-"""``drill``: everything that a loss would need, for real: back up, write, lose, restore, verify; with what it took.
+"""``drill``: run a restore drill (back up, write, lose, restore, verify) and print durations, RPO and RTO.
 
-It writes into a database and a Valkey key of its own, restores beside the running stores and removes what it made.
-The backups that it takes stay in the bucket: they are as good as any.
+It writes to its own database and Valkey key, restores beside the running stores, and removes all of them at the end.
+Its backups stay in the bucket and are regular backups.
 """
 
 import argparse
@@ -15,12 +15,12 @@ from typing import TypeVar
 
 from pods.backup_agent import repository
 from pods.backup_agent.kinds import DUMP, WAL
-from pods.backup_agent.repository import Backup
+from pods.backup_agent.repository import StoredBackup
 from provider.errors import ProviderError
 from provider.postgres.server import Server
 from tools.operations import backup as backups
 from tools.operations.recovery import logical, objects, point_in_time, snapshot, taking, verify
-from tools.operations.recovery.context import Context, as_provider_errors, say
+from tools.operations.recovery.context import RecoveryContext, as_provider_errors, say
 from tools.operations.recovery.marks import MARK_SECONDS, Marks
 from tools.operations.recovery.servers import Running
 from tools.operations.recovery.verify import Check
@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 
 @dataclass
 class Row:
-    """A line of the table at the end. ``lost`` is in seconds, None where nothing can be said."""
+    """A row of the result table. ``took`` and ``lost`` are in seconds; ``lost`` is None if the step does not measure it."""
 
     step: str
     took: float
@@ -43,9 +43,9 @@ class Row:
 
 
 def run(stack: Stack, options: argparse.Namespace) -> int:
-    """Exit code 0, 1 for an error, 2 when something that was restored is not as it should be."""
-    context = Context.of(stack)
-    with context.alone():
+    """Run a drill. Exit code 0, 1 for an error, 2 if restored data differ."""
+    context = RecoveryContext.of(stack)
+    with context.exclusive():
         rows = Drill(context, options.ship_every).run()
     print_table(rows, options.ship_every, stack.name)
     return 0 if all(row.passed for row in rows) else FAILED
@@ -54,21 +54,21 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
 class Drill:
     """One drill. ``run`` may be called once."""
 
-    def __init__(self, context: Context, ship_every: float) -> None:
+    def __init__(self, context: RecoveryContext, ship_every: float) -> None:
         self._context = context
         self._every = ship_every
         self._rows: list[Row] = []
         self._mark = f"drill:{secrets.token_hex(4)}"
 
     def run(self) -> list[Row]:
-        """Every step, with its row. What was made is removed in any case."""
+        """Run all steps and return their rows. Remove what the drill created, also after a failure."""
         with contextlib.ExitStack() as made:
             self._dump(made)
             self._valkey(made)
             checks, row = self._timed(
                 "restore an object's old version", lambda: objects.drill(self._context, self._mark.replace(":", "-"))
             )
-            judge(row, checks)
+            record_checks(row, checks)
             if self._context.continuous:
                 self._continuous(made)
         return self._rows
@@ -86,7 +86,7 @@ class Drill:
         backup, _ = self._timed("dump of every schema", lambda: taking.dump(context, say))
         (database, checks), row = self._timed("restore the dump", lambda: logical.restore(context, backup, say))
         made.callback(logical.discard, context, database)
-        judge(row, checks)
+        record_checks(row, checks)
 
     def _valkey(self, made: contextlib.ExitStack) -> None:
         context, mark = self._context, self._mark
@@ -101,9 +101,9 @@ class Drill:
         made.callback(running.remove)
         with server.connection() as client:
             value = client.get(mark)
-        judge(
+        record_checks(
             row,
-            [*checks, Check("a key as it was", () if value == "before" else (f"{mark} is {value!r}, not 'before'",))],
+            [*checks, Check("value of a key", () if value == "before" else (f"{mark} is {value!r}, not 'before'",))],
         )
 
     def _forget_key(self) -> None:
@@ -121,16 +121,16 @@ class Drill:
         target = marks.now()
         time.sleep(MARK_SECONDS)
         marks.write(3)
-        before = verify.look(context, context.reader)
+        before = verify.read_facts(context, context.reader)
         written, row = self._timed(
-            f"write until WAL was shipped, every {self._every:g} s", lambda: self._write_and_lose(marks, follower)
+            f"write while WAL is shipped every {self._every:g} s", lambda: self._write_and_lose(marks, follower)
         )
         self._restore_to(made, base, marks, target)
         self._restore_latest(made, base, marks, written, before)
         row.notes.append(f"{written[-1][0]} commits")
 
     def _write_and_lose(self, marks: Marks, follower: "taking.Follower | None") -> list[tuple[int, datetime]]:
-        """Commit without a pause while WAL is shipped, then lose everything but the bucket at a moment of no choice."""
+        """Commit continuously while WAL is shipped, then discard all but the bucket at a random moment."""
         since = datetime.now(UTC)
         deadline = time.monotonic() + SETTLE_SECONDS
         with marks.writing():
@@ -140,15 +140,19 @@ class Drill:
                 if shipped and shipped > since:
                     break
                 if time.monotonic() > deadline:
-                    raise ProviderError(f"no WAL was shipped for {SETTLE_SECONDS:.0f} s; see backup --check")
+                    raise ProviderError(
+                        f"no WAL was shipped for {SETTLE_SECONDS:.0f} s; run python3 -m tools backup --check --stack {self._context.stack.name}"
+                    )
                 time.sleep(0.5)
-            # Somewhere within the next round.
+            # A random moment before the next upload.
             time.sleep(secrets.randbelow(1000) / 1000 * self._every)
             if follower is not None:
                 follower.stop()
             return marks.all()
 
-    def _restore_to(self, made: contextlib.ExitStack, base: Backup, marks: Marks, target: tuple[int, datetime]) -> None:
+    def _restore_to(
+        self, made: contextlib.ExitStack, base: StoredBackup, marks: Marks, target: tuple[int, datetime]
+    ) -> None:
         last, when = target
         result, row = self._timed(
             "restore to a point in time", lambda: point_in_time.restore(self._context, base, when, say)
@@ -156,11 +160,14 @@ class Drill:
         _, server, checks = self._keep(made, result)
         found = [number for number, _ in marks.of_server(server)]
         right = found == list(range(1, last + 1))
-        judge(
+        record_checks(
             row,
             [
                 *checks,
-                Check("every commit up to then and none after", () if right else (f"{found[-3:]}, not up to {last}",)),
+                Check(
+                    "all commits up to that time and none after it",
+                    () if right else (f"{found[-3:]}, not up to {last}",),
+                ),
             ],
         )
         row.lost = 0.0 if right else None
@@ -168,7 +175,7 @@ class Drill:
     def _restore_latest(
         self,
         made: contextlib.ExitStack,
-        base: Backup,
+        base: StoredBackup,
         marks: Marks,
         written: list[tuple[int, datetime]],
         before: verify.Facts,
@@ -180,17 +187,19 @@ class Drill:
         known = dict(written)
         gaps = [number for number, _ in found] != list(range(1, len(found) + 1))
         row.lost = max(0.0, (written[-1][1] - known.get(len(found), written[-1][1])).total_seconds())
-        restored = verify.look(context, replace(context.reader, host=server.host, port=server.port, ssl_mode="disable"))
-        now = verify.look(context, context.reader)
-        # Tables that somebody else wrote to meanwhile say nothing.
-        still = {table for table, fact in now.tables.items() if before.tables.get(table) == fact}
-        wrong = tuple(table for table in sorted(still) if restored.tables.get(table) != now.tables[table])
-        judge(
+        restored = verify.read_facts(
+            context, replace(context.reader, host=server.host, port=server.port, ssl_mode="disable")
+        )
+        now = verify.read_facts(context, context.reader)
+        # Skip tables that other clients wrote to meanwhile.
+        unchanged = {table for table, fact in now.tables.items() if before.tables.get(table) == fact}
+        wrong = tuple(table for table in sorted(unchanged) if restored.tables.get(table) != now.tables[table])
+        record_checks(
             row,
             [
                 *checks,
-                Check("commits without a gap", ("some in between are missing",) if gaps else ()),
-                Check(f"{len(still)} tables as on the running server", wrong),
+                Check("commits without a gap", ("some are missing",) if gaps else ()),
+                Check(f"{len(unchanged)} tables equal to the running server's", wrong),
             ],
         )
         row.notes.append(f"{len(written) - len(found)} of {len(written)} commits lost")
@@ -202,8 +211,8 @@ class Drill:
         return result
 
 
-def judge(row: Row, checks: list[Check]) -> None:
-    """Add what was compared to the row; print it."""
+def record_checks(row: Row, checks: list[Check]) -> None:
+    """Print the checks and add their result to the row."""
     for check in checks:
         say(f"  {check.line}")
     row.passed = not any(check.differences for check in checks)
@@ -211,7 +220,7 @@ def judge(row: Row, checks: list[Check]) -> None:
 
 
 def print_table(rows: list[Row], every: float, stack: str) -> None:
-    """What the user reads at the end."""
+    """Print the result table, RPO and RTO."""
     say("")
     say(f"{'step':<44}{'took':>9}{'lost':>9}   result")
     for row in rows:
@@ -228,5 +237,5 @@ def print_table(rows: list[Row], every: float, stack: str) -> None:
     dump = by_step["restore the dump"]
     say(f"RTO {dump.took:.1f} s from a dump, verification included; its RPO is the time since the last {DUMP}")
     say(
-        f"stack {stack}: {'all restored as it was' if all(row.passed for row in rows) else 'NOT all restored as it was'}"
+        f"stack {stack}: {'all restored data are correct' if all(row.passed for row in rows) else 'restored data DIFFER'}"
     )

@@ -1,4 +1,4 @@
-"""``keys``: the audit of the keyspace. On Kubernetes a CronJob runs the same code."""
+"""``keys``: audit the keyspace. On Kubernetes a CronJob runs the same code."""
 
 import argparse
 import sys
@@ -20,7 +20,7 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
 
 
 def _progress(total: int) -> keys.Progress | None:
-    """On a terminal, a line that is written over; the report itself goes to standard output."""
+    """Show progress in one line of standard error, on a terminal only; the report goes to standard output."""
     if not sys.stderr.isatty():
         return None
     last = 0
@@ -29,7 +29,7 @@ def _progress(total: int) -> keys.Progress | None:
         nonlocal last
         if seen - last >= SHOWN_EVERY_KEYS:
             last = seen
-            print(f"\r{seen} of some {total} keys\033[K", end="", file=sys.stderr, flush=True)
+            print(f"\r{seen} of about {total} keys\033[K", end="", file=sys.stderr, flush=True)
         if seen >= total:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 

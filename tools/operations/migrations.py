@@ -1,7 +1,7 @@
-"""``migrations``: a schema's migrations by hand, with the runner that the stack itself uses.
+"""``migrations``: run and inspect migrations manually, with the runner that the stack uses.
 
-``status`` and ``verify`` change nothing; ``apply`` runs what is pending; ``baseline`` and ``repair`` write to
-``schema_migrations`` alone, for one schema that is named.
+``status`` and ``verify`` change nothing; ``apply`` runs pending migrations; ``baseline`` and ``repair`` write only to
+``schema_migrations`` of the schema that ``--schema`` names.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from provider.postgres.session import Connection, may_act_as
 from provider.postgres.target import Target
 from tools.operations.stack import Stack
 
-NOT_AS_IT_SHOULD_BE = 2
+DIFFERS = 2
 
 
 @dataclass(frozen=True)
 class Status:
-    """A schema's history beside its files. ``problems`` are sentences."""
+    """A schema's applied migrations and its files. ``problems`` are sentences."""
 
     schema: str
     applied: tuple[Applied, ...]
@@ -40,12 +40,12 @@ class Status:
 
     @property
     def pending(self) -> list[str]:
-        """File names that a run would apply."""
+        """Names of the files that ``apply`` would run."""
         recorded = {row.version for row in self.applied}
         return [file.path.name for file in self.files if file.version not in recorded]
 
     def document(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
+        """Return the status as ``--json`` prints it."""
         return {
             "schema": self.schema,
             "version": self.version,
@@ -64,7 +64,7 @@ class Status:
         }
 
     def line(self) -> str:
-        """As it is printed: what is there, what is next, what is wrong."""
+        """Format the schema's version, pending migrations and number of problems."""
         words = f"{len(self.pending)} pending: {', '.join(self.pending)}" if self.pending else "up to date"
         if self.problems:
             words = f"{len(self.problems)} problem(s)" + (f", {words}" if self.pending else "")
@@ -78,7 +78,7 @@ def _version(text: str) -> int:
 
 
 def run(stack: Stack, action: str, options: argparse.Namespace) -> int:
-    """Exit code 0 without a finding, 2 when ``verify`` found a difference. Raises ``ProviderError``."""
+    """Run ``action``. Exit code 0, 1 for an error, 2 if ``verify`` found a difference. Raises ``ProviderError``."""
     schemas = _schemas(stack, options.schema)
     match action:
         case "status":
@@ -88,27 +88,27 @@ def run(stack: Stack, action: str, options: argparse.Namespace) -> int:
         case "apply":
             return _each(stack, schemas, _apply)
         case "baseline":
-            return _each(stack, [_one(action, options)], partial(_baseline, version=options.version))
+            return _each(stack, [_only_schema(action, options)], partial(_baseline, version=options.version))
         case _:
-            return _each(stack, [_one(action, options)], partial(_repair, version=_needed_version(options)))
+            return _each(stack, [_only_schema(action, options)], partial(_repair, version=_required_version(options)))
 
 
 def _schemas(stack: Stack, name: str | None) -> list[str]:
     known = list(stack.mapping.postgres.schemas)
     if name is not None and name not in known:
-        raise ProviderError(f'no schema "{name}" in the mapping; there are {", ".join(known)}')
+        raise ProviderError(f'no schema "{name}" in the mapping; it has {", ".join(known)}')
     return known if name is None else [name]
 
 
-def _one(action: str, options: argparse.Namespace) -> str:
+def _only_schema(action: str, options: argparse.Namespace) -> str:
     if options.schema is None:
-        raise ProviderError(f"{action} works on one schema: name it with --schema (make: SCHEMA=vuln)")
+        raise ProviderError(f"{action} needs one schema; add --schema NAME (with make: SCHEMA=NAME)")
     return str(options.schema)
 
 
-def _needed_version(options: argparse.Namespace) -> int:
+def _required_version(options: argparse.Namespace) -> int:
     if options.version is None:
-        raise ProviderError("repair accepts one file: name its version with --version (make: VERSION=3)")
+        raise ProviderError("repair needs one version; add --version NUMBER (with make: VERSION=NUMBER)")
     return int(options.version)
 
 
@@ -116,7 +116,7 @@ Action = Callable[[Stack, Connection, Target], None]
 
 
 def _each(stack: Stack, schemas: Iterable[str], action: Action) -> int:
-    """``action`` on every schema; the others go on when one fails."""
+    """Run ``action`` on every schema, also if it fails on one. Return 1 if it failed on any."""
     failed = 0
     for schema in schemas:
         try:
@@ -133,7 +133,7 @@ def _say(line: str) -> None:
 
 
 def _apply(stack: Stack, connection: Connection, target: Target) -> None:
-    before = {row.version for row in read_applied(connection, target)} if _readable(connection, target) else set()
+    before = {row.version for row in read_applied(connection, target)} if _is_readable(connection, target) else set()
     entries = stack.mapping.access.schemas[target.schema].append_only
     isolation = stack.isolation(target.schema)
     rows = migrations.apply(connection, target, SQL_DIRECTORY / target.schema, entries, log=_say, isolation=isolation)
@@ -141,14 +141,16 @@ def _apply(stack: Stack, connection: Connection, target: Target) -> None:
         _say(f"{target.schema}: nothing pending, at version {max(before, default=0):04}")
 
 
-def _readable(connection: Connection, target: Target) -> bool:
+def _is_readable(connection: Connection, target: Target) -> bool:
     return has_schema(connection, target.schema) and may_act_as(connection, target.owner)
 
 
 def _baseline(stack: Stack, connection: Connection, target: Target, version: int | None) -> None:
     tables = stack.mapping.postgres.schemas[target.schema].tables
     adoption.baseline(connection, target, SQL_DIRECTORY / target.schema, tables, version, log=_say)
-    _say(f"{target.schema}: adopted; apply (or the stack's next up) adds append-only triggers and runs what is pending")
+    _say(
+        f"{target.schema}: adopted; apply (or the stack's next up) adds append-only triggers and runs pending migrations"
+    )
 
 
 def _repair(_stack: Stack, connection: Connection, target: Target, version: int) -> None:
@@ -156,16 +158,16 @@ def _repair(_stack: Stack, connection: Connection, target: Target, version: int)
     for change in changes:
         _say(f"{target.schema}: version {version:04}: {change}")
     if not changes:
-        _say(f"{target.schema}: version {version:04} is recorded as its file is: nothing to repair")
+        _say(f"{target.schema}: version {version:04} matches its file; nothing to repair")
 
 
 def _status(stack: Stack, schemas: Iterable[str], *, as_json: bool) -> int:
     found: list[Status] = []
 
-    def look(_stack: Stack, connection: Connection, target: Target) -> None:
+    def collect(_stack: Stack, connection: Connection, target: Target) -> None:
         found.append(status(connection, target))
 
-    code = _each(stack, schemas, look)
+    code = _each(stack, schemas, collect)
     if as_json:
         print(json.dumps({"stack": stack.name, "schemas": [item.document() for item in found]}, indent=2))
         return code
@@ -177,29 +179,31 @@ def _status(stack: Stack, schemas: Iterable[str], *, as_json: bool) -> int:
 
 
 def status(connection: Connection, target: Target) -> Status:
-    """The schema's history beside its files. Changes nothing. Raises ``MigrationError``."""
+    """Read a schema's applied migrations and its files. Changes nothing. Raises ``MigrationError``."""
     directory = SQL_DIRECTORY / target.schema
     files = discover(directory)
     if not has_schema(connection, target.schema):
-        return Status(target.schema, (), tuple(files), ("the schema does not exist yet; up creates it",))
+        return Status(
+            target.schema, (), tuple(files), ("the schema does not exist yet; run pulumi up, which creates it",)
+        )
     migrations.require_owner(connection, target)
     applied = read_applied(connection, target)
     return Status(target.schema, applied, tuple(files), tuple(map(str, compare(directory, files, applied))))
 
 
 def _verify(stack: Stack, schemas: Iterable[str]) -> int:
-    off = 0
+    differences = 0
 
-    def look(stack: Stack, connection: Connection, target: Target) -> None:
-        nonlocal off
+    def collect(stack: Stack, connection: Connection, target: Target) -> None:
+        nonlocal differences
         tables = stack.mapping.postgres.schemas[target.schema].tables
         entries = stack.mapping.access.schemas[target.schema].append_only
         isolation = stack.isolation(target.schema)
         problems = migrations.verify(connection, target, SQL_DIRECTORY / target.schema, tables, entries, isolation)
-        off += len(problems)
+        differences += len(problems)
         for problem in problems:
             _say(str(problem))
         if not problems:
-            _say(f"{target.schema}: as its files and the mapping have it")
+            _say(f"{target.schema}: matches its files and the mapping")
 
-    return _each(stack, schemas, look) or (NOT_AS_IT_SHOULD_BE if off else 0)
+    return _each(stack, schemas, collect) or (DIFFERS if differences else 0)

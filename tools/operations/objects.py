@@ -1,7 +1,7 @@
-"""``objects``: what lies in the buckets against the mapping's layout, each finding in words. Nothing is changed.
+"""``objects``: compare the buckets' content with the mapping's layout and describe each finding. Changes nothing.
 
-Every key is compared. Content types and digests cost a request for each object, so that a random sample of them is
-looked at, unless ``all`` is asked for. Memory stays the same however many keys there are.
+Every key is compared. Content types and digests need a request for each object, so they are checked for a random
+sample, unless the option is ``all``. Memory use does not depend on the number of keys.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from provider.rustfs.store import Client, code
 from tools.operations import buckets
 from tools.operations.stack import Stack
 
-WRONG = 2
+FINDINGS = 2
 WORKERS = 8
 CHUNK_BYTES = 1 << 20
 REPORT_EVERY = 100_000  # keys
@@ -26,12 +26,12 @@ VANISHED = ("404", "NoSuchKey")  # deleted since it was listed
 
 @dataclass
 class Sample:
-    """At most ``size`` of all that is offered, each with the same chance; of all, when ``size`` is None."""
+    """A random sample of at most ``size`` keys, each with the same probability; all keys if ``size`` is None."""
 
     size: int | None
     seen: int = 0
     kept: list[str] = field(default_factory=list)
-    # The same objects each time, so that a finding can be looked at again.
+    # A fixed seed: a second run checks the same objects, so that a finding can be reproduced.
     _random: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 - no secret
 
     def offer(self, key: str) -> None:
@@ -42,14 +42,14 @@ class Sample:
             self.kept[place] = key
 
     def take(self) -> list[str]:
-        """What is kept; afterwards nothing is."""
+        """Return the sampled keys and empty the sample."""
         taken, self.kept = self.kept, []
         return taken
 
 
 @dataclass
-class Audit:
-    """The audit of one bucket. ``keys`` and ``findings`` count."""
+class BucketAudit:
+    """The audit of one bucket. ``keys``, ``findings``, ``types_checked`` and ``digests_checked`` are counts."""
 
     client: Client
     bucket: str
@@ -58,17 +58,17 @@ class Audit:
     digests: Sample
     keys: int = 0
     findings: int = 0
-    looked_at: int = 0
-    hashed: int = 0
+    types_checked: int = 0
+    digests_checked: int = 0
 
     def run(self, progress: Callable[[int], None]) -> Iterator[str]:
-        """Each finding as ``bucket/key: what is wrong``, while the listing streams by."""
+        """Yield each finding as ``bucket/key: fault``, while the bucket is listed."""
         with ThreadPoolExecutor(WORKERS) as pool:
             for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket):
                 for item in page.get("Contents", []):
                     yield from self._key(item["Key"])
                 progress(self.keys)
-                # Who wants all of them has them page by page.
+                # If all objects are checked, check them after each page, so that memory use stays constant.
                 yield from self._contents(pool, only_if_all=True)
             yield from self._contents(pool, only_if_all=False)
 
@@ -88,9 +88,9 @@ class Audit:
             if only_if_all and sample.size is not None:
                 continue
             keys = sample.take()
-            yield from self._said(keys, pool.map(check, keys))
+            yield from self._findings(keys, pool.map(check, keys))
 
-    def _said(self, keys: list[str], faults: Iterable[str | None]) -> Iterator[str]:
+    def _findings(self, keys: list[str], faults: Iterable[str | None]) -> Iterator[str]:
         for key, fault in zip(keys, faults, strict=True):
             if fault:
                 yield self._finding(key, fault)
@@ -108,7 +108,7 @@ class Audit:
             if code(error) in VANISHED:
                 return None
             raise
-        self.looked_at += 1
+        self.types_checked += 1
         wanted = self.layout.content_type(key)
         same = found.partition(";")[0].strip().lower() == wanted
         return None if same else f"its content type is {found or 'missing'}, not {wanted}"
@@ -124,22 +124,22 @@ class Audit:
             if code(error) in VANISHED:
                 return None
             raise
-        self.hashed += 1
+        self.digests_checked += 1
         wanted = self.layout.digest(key)
         return None if digest.hexdigest() == wanted else f"its SHA-256 is {digest.hexdigest()}, not the one in its key"
 
 
 def run(stack: Stack, options: argparse.Namespace) -> int:
-    """Exit code 0 without a finding, 2 with one."""
+    """Audit the selected buckets. Exit code 0 without a finding, 2 with one."""
     names = [buckets.known(stack, name) for name in options.bucket or stack.mapping.rustfs.buckets]
     wrong = 0
     for name in dict.fromkeys(names):
         layout = Layout.of(stack.mapping, name)
         with stack.object_store.client() as client:
-            audit = Audit(
+            audit = BucketAudit(
                 client, stack.bucket_prefix + name, layout, Sample(options.content_types), Sample(options.digests)
             )
-            progress = Progress(audit.bucket)
+            progress = ProgressLine(audit.bucket)
             for finding in audit.run(progress):
                 if options.limit is None or audit.findings <= options.limit:
                     progress.clear()
@@ -147,22 +147,22 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
             progress.clear()
         print(_summary(audit, options.limit))
         wrong += audit.findings
-    return WRONG if wrong else 0
+    return FINDINGS if wrong else 0
 
 
-def _summary(audit: Audit, limit: int | None) -> str:
+def _summary(audit: BucketAudit, limit: int | None) -> str:
     more = audit.findings - limit if limit is not None and audit.findings > limit else 0
-    hidden = f", of which {more:,} are not shown (--limit all)" if more else ""
-    looked = f"content types of {audit.looked_at:,}, digests of {audit.hashed:,} looked at"
-    return f"{audit.bucket}: {audit.keys:,} keys, {audit.findings:,} findings{hidden}; {looked}"
+    hidden = f" ({more:,} not shown; --limit all shows them)" if more else ""
+    checked = f"checked {audit.types_checked:,} content types and {audit.digests_checked:,} digests"
+    return f"{audit.bucket}: {audit.keys:,} keys, {audit.findings:,} findings{hidden}; {checked}"
 
 
-class Progress:
-    """How many keys have been seen, on standard error: in place on a terminal, else a line now and then."""
+class ProgressLine:
+    """Print the number of listed keys on standard error: in one line on a terminal, else in a line per 100,000 keys."""
 
     def __init__(self, bucket: str) -> None:
         self._bucket = bucket
-        self._told = 0
+        self._last = 0
         self._live = sys.stderr.isatty()
         self._shown = False
 
@@ -170,12 +170,12 @@ class Progress:
         if self._live:
             print(f"\r{self._bucket}: {keys:,} keys", end="", file=sys.stderr, flush=True)
             self._shown = True
-        elif keys // REPORT_EVERY > self._told // REPORT_EVERY:
+        elif keys // REPORT_EVERY > self._last // REPORT_EVERY:
             print(f"{self._bucket}: {keys:,} keys so far", file=sys.stderr, flush=True)
-        self._told = keys
+        self._last = keys
 
     def clear(self) -> None:
-        """Make room for a line of the result."""
+        """Erase the progress line before a line of the result."""
         if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
             self._shown = False

@@ -1,4 +1,4 @@
-"""``size``: the memory that the mapping's estimates come to, against ``maxmemory``."""
+"""``size``: compare the memory that the mapping's estimates need with ``maxmemory``."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ from dataclasses import asdict
 from components.valkey.sizing import Sizing, sizing
 from tools.operations.stack import Stack
 
-TOO_MUCH = 2
+FINDINGS = 2
 MIB = 1 << 20
 
 
@@ -18,18 +18,18 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
         print(json.dumps({**asdict(result), **totals}, indent=2))
     else:
         print("\n".join(table(result)))
-    return TOO_MUCH if result.warnings else 0
+    return FINDINGS if result.warnings else 0
 
 
 def table(result: Sizing) -> list[str]:
-    """A row a pattern, the largest first, then the totals and warnings."""
+    """Format one row per pattern, the largest first, then totals and warnings."""
     width = max(len(row.pattern) for row in result.patterns)
     lines = [f"{'PATTERN':{width}}  {'KEYS':>8}  {'ENTRIES':>9}  {'MEMORY':>10}  WHEN MEMORY IS FULL"]
     for row in sorted(result.patterns, key=lambda item: (-item.bytes, item.pattern)):
         entries = "" if row.elements is None else str(row.elements)
-        fate = "evicted" if row.evictable else "stays"
-        lines.append(f"{row.pattern:{width}}  {row.keys:>8}  {entries:>9}  {_mib(row.bytes):>10}  {fate}")
-    for name, count in (("in total", result.total), ("never evicted", result.kept)):
+        policy = "evicted" if row.evictable else "kept"
+        lines.append(f"{row.pattern:{width}}  {row.keys:>8}  {entries:>9}  {_mib(row.bytes):>10}  {policy}")
+    for name, count in (("total", result.total), ("never evicted", result.kept)):
         share = f"{count / result.maxmemory:.0%} of maxmemory, {_mib(result.maxmemory)}"
         lines.append(f"{name:{width}}  {'':>8}  {'':>9}  {_mib(count):>10}  {share}")
     lines += [f"warning: {text}" for text in result.warnings]

@@ -1,4 +1,4 @@
-"""A stack as the day-two commands see it: its mapping, and its config with secrets in clear, in memory only."""
+"""The stack of a day-two command: its mapping, and its config with decrypted secrets, in memory only."""
 
 import json
 from dataclasses import dataclass
@@ -29,15 +29,15 @@ class Stack:
 
     @staticmethod
     def load(name: str) -> "Stack":
-        """The stack of that name. Raises ``ProviderError``, with every wrong key of its config."""
-        document: dict[str, Any] = json.loads(_ask(name, "the config", "config", "--json", "--show-secrets"))
+        """Load a stack by its name. Raises ``ProviderError`` with every wrong key of its config."""
+        document: dict[str, Any] = json.loads(_pulumi(name, "the config", "config", "--json", "--show-secrets"))
         found = Stack(name, {key: str(item["value"]) for key, item in document.items() if "value" in item})
-        _ = found.settings  # every wrong key is reported here, once, and not by each store that is asked
+        _ = found.settings  # report wrong keys here, once, and not for each store
         return found
 
     @cached_property
     def settings(self) -> Settings[str]:
-        """The config as the program reads it, with secrets in clear. Raises ``ProviderError`` with every wrong key."""
+        """The config as the program reads it, with decrypted secrets. Raises ``ProviderError`` with every wrong key."""
         try:
             return Settings.of(self.config)
         except SettingsError as error:
@@ -53,20 +53,20 @@ class Stack:
 
     @cached_property
     def outputs(self) -> dict[str, Any]:
-        """The stack's outputs, secrets in clear; empty before the first ``up``. Raises ``ProviderError``."""
+        """The stack's outputs with decrypted secrets; empty before the first ``up``. Raises ``ProviderError``."""
         outputs: dict[str, Any] = json.loads(
-            _ask(self.name, "the outputs", "stack", "output", "--json", "--show-secrets")
+            _pulumi(self.name, "the outputs", "stack", "output", "--json", "--show-secrets")
         )
         return outputs
 
     def export(self) -> dict[str, Any]:
-        """The stack's state as ``pulumi stack export`` gives it, secrets encrypted. Raises ``ProviderError``."""
-        state: dict[str, Any] = json.loads(_ask(self.name, "the state", "stack", "export"))
+        """Export the stack's state (``pulumi stack export``), with encrypted secrets. Raises ``ProviderError``."""
+        state: dict[str, Any] = json.loads(_pulumi(self.name, "the state", "stack", "export"))
         return state
 
     def replace_state(self, state: dict[str, Any]) -> None:
         """Import a state in the form of ``export``. Raises ``ProviderError``."""
-        _ask(self.name, "the state", "stack", "import", text=json.dumps(state))
+        _pulumi(self.name, "the state", "stack", "import", text=json.dumps(state))
 
     @property
     def postgres(self) -> PostgresServer:
@@ -82,7 +82,7 @@ class Stack:
         )
 
     def isolation(self, schema: str) -> Isolation:
-        """How the tenants of a schema are kept apart. Raises ``ProviderError``."""
+        """Return the tenant isolation of a schema. Raises ``ProviderError``."""
         if not self.settings.postgres.isolates_tenants:
             return OFF
         backup = (BackupRole(self.postgres.database).name,) if self.settings.backups.mode != "none" else ()
@@ -121,8 +121,11 @@ class Stack:
         )
 
 
-def _ask(stack: str, what: str, *arguments: str, text: str = "") -> str:
-    """The output of a command of the engine on ``stack``, with ``text`` on its input. Raises ``ProviderError``."""
+def _pulumi(stack: str, subject: str, *arguments: str, text: str = "") -> str:
+    """Run a ``pulumi`` command on ``stack`` with ``text`` as its input and return its output. Raises ``ProviderError``.
+
+    ``subject`` names the data in the message of an error.
+    """
     try:
         cli = PulumiCli.on_path()
     except PulumiError as error:
@@ -130,4 +133,4 @@ def _ask(stack: str, what: str, *arguments: str, text: str = "") -> str:
     try:
         return cli.output(*arguments, "--stack", stack, text=text, timeout=ENGINE_TIMEOUT_SECONDS)
     except (PulumiError, ValueError) as error:
-        raise ProviderError(f"{what} of stack {stack} cannot be used: {error}") from None
+        raise ProviderError(f"{subject} of stack {stack} cannot be read or written: {error}") from None

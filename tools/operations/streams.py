@@ -1,4 +1,4 @@
-"""``streams``: every stream with its groups, what they have not done yet, and consumers that died over their work."""
+"""``streams``: report every stream with its groups, their lag and pending entries, and dead consumers."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000))
 
 @dataclass(frozen=True)
 class DeadConsumer:
-    """A consumer that holds entries and has not been heard of for longer than the group's idle timeout."""
+    """A consumer with pending entries that was idle for longer than the group's idle timeout."""
 
     name: str
     pending: int
@@ -27,8 +27,8 @@ class DeadConsumer:
 
 @dataclass
 class GroupState:
-    """``lag``: entries never delivered (None: the server can't tell). ``oldest_idle_ms``: of the pending entries, how
-    long ago the longest-waiting one was last delivered. ``overdue``: how many wait longer than the idle timeout."""
+    """``lag``: number of undelivered entries, or None if the server cannot determine it. ``oldest_idle_ms``: the longest time since
+    a pending entry was last delivered. ``overdue``: number of entries that are pending longer than the idle timeout."""
 
     name: str
     idle_timeout_ms: int
@@ -42,7 +42,7 @@ class GroupState:
     dead_consumers: list[DeadConsumer] = field(default_factory=list)
 
     @property
-    def wrong(self) -> bool:
+    def faulty(self) -> bool:
         return self.missing or self.overdue > 0
 
 
@@ -60,11 +60,11 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
         print(json.dumps([asdict(state) for state in states], indent=2))
     else:
         print("\n".join(table(states)))
-    return OVERDUE if any(group.wrong for state in states for group in state.groups) else 0
+    return OVERDUE if any(group.faulty for state in states for group in state.groups) else 0
 
 
 def inspect(connection: Connection, mapping: Mapping) -> Iterator[StreamState]:
-    """The streams of the mapping, and those that others made on shared patterns."""
+    """Yield the streams of the mapping, then other streams, such as those on shared patterns."""
     wanted: dict[str, dict[str, int]] = {name: {} for name in mapping.valkey.streams}
     for group in mapping.access.stream_groups:
         wanted[group.stream][group.name] = group.idle_timeout.milliseconds
@@ -87,7 +87,7 @@ def _stream(connection: Connection, name: str, expected: dict[str, int] | None, 
         if group not in live:
             found.append(GroupState(group, idle, missing=True))
     for group, info in live.items():
-        # On a shared pattern whoever consumes makes the groups: all are as they should be.
+        # On a shared pattern, consumers create the groups: the mapping expects any.
         known = expected is None or group in expected
         state = GroupState(group, (expected or {}).get(group, default), known)
         state.consumers, state.pending = info["consumers"], info["pending"]
@@ -98,7 +98,7 @@ def _stream(connection: Connection, name: str, expected: dict[str, int] | None, 
 
 
 def _pending(connection: Connection, stream: str, state: GroupState) -> None:
-    """Entries are listed by their ID: the one that waits longest can be any of them, so all are looked at."""
+    """Read all pending entries: they are listed by ID, so any of them can be pending longest."""
     start = "-"
     while state.pending:
         entries = connection.call("XPENDING", stream, state.name, start, "+", PENDING_STEP)
@@ -114,12 +114,12 @@ def _pending(connection: Connection, stream: str, state: GroupState) -> None:
 
 
 def table(states: list[StreamState]) -> list[str]:
-    """Streams with their length, a row a group below each, and the remedy where something waits too long."""
+    """Format a row per stream and one per group below it, then the remedy for overdue entries and missing groups."""
     rows: list[tuple[str, ...]] = [
         ("STREAM / GROUP", "LENGTH", "CONSUMERS", "LAG", "PENDING", "OLDEST IDLE", "TIMEOUT", "")
     ]
     for state in states:
-        rows.append((state.name, str(state.length), "", "", "", "", "", "" if state.groups else "no group"))
+        rows.append((state.name, str(state.length), "", "", "", "", "", "" if state.groups else "no groups"))
         for group in state.groups:
             rows.append(_row(group))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -133,11 +133,11 @@ def table(states: list[StreamState]) -> list[str]:
     overdue = sum(group.overdue for state in states for group in state.groups)
     if overdue:
         lines.append(
-            f"{overdue} entries wait longer than their group's idle timeout: a consumer takes them over with "
-            "XAUTOCLAIM stream group consumer TIMEOUT-MS 0"
+            f"{overdue} entries are pending longer than their group's idle timeout; claim them with "
+            "XAUTOCLAIM STREAM GROUP CONSUMER TIMEOUT-MS 0"
         )
     if any(group.missing for state in states for group in state.groups):
-        lines.append("missing groups are made by the next up")
+        lines.append("run pulumi up to create the missing groups")
     return lines
 
 
@@ -147,7 +147,7 @@ def _row(group: GroupState) -> tuple[str, ...]:
         return (f"  {group.name}", "", "", "", "", "", timeout, "MISSING")
     notes = [f"OVERDUE {group.overdue}"] if group.overdue else []
     notes += [
-        f"dead: {dead.name} (idle {duration(dead.idle_ms)}, holds {dead.pending})" for dead in group.dead_consumers
+        f"dead: {dead.name} (idle {duration(dead.idle_ms)}, {dead.pending} pending)" for dead in group.dead_consumers
     ]
     notes += [] if group.expected else ["not in the mapping"]
     unknown = "?" if group.lag is None else str(group.lag)
@@ -156,7 +156,7 @@ def _row(group: GroupState) -> tuple[str, ...]:
 
 
 def duration(milliseconds: int) -> str:
-    """Two units at most: ``45s``, ``3m 10s``, ``2d 4h``."""
+    """Format a duration with two units at most: ``45s``, ``3m 10s``, ``2d 4h``."""
     parts: list[str] = []
     for unit, size in UNITS:
         count, milliseconds = divmod(milliseconds, size)

@@ -1,4 +1,4 @@
-"""``trim``: the retention of streams, once, now. On Kubernetes a CronJob runs the same code."""
+"""``trim``: apply the retention of streams once. On Kubernetes a CronJob runs the same code."""
 
 import argparse
 

@@ -1,6 +1,6 @@
-"""``undelete``: put the last version before a delete or an overwrite on top again. Nothing is deleted for that.
+"""``undelete``: make the last version before a delete or an overwrite current again. Deletes nothing.
 
-The version is copied, also where a delete marker could be removed: in a bucket that keeps everything, nobody deletes.
+The version is copied. Removing the delete marker would need permission to delete, which some buckets grant to nobody.
 """
 
 import argparse
@@ -12,13 +12,20 @@ from provider.rustfs.store import Client, code
 from tools.operations import buckets
 from tools.operations.stack import Stack
 
-# What describes an object and would be lost by a copy in parts, as HeadObject and CopyObject both name it.
-KEPT = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType", "Metadata")
+# Metadata that a multipart copy would lose, by the names that HeadObject and CopyObject share.
+COPIED_METADATA = (
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ContentType",
+    "Metadata",
+)
 
 
 @dataclass(frozen=True)
 class Version:
-    """A version or, without content, a delete marker."""
+    """A version of an object; a delete marker if ``size`` is None."""
 
     id: str
     time: str
@@ -26,15 +33,15 @@ class Version:
     latest: bool
 
     def __str__(self) -> str:
-        what = "delete marker" if self.size is None else f"{self.size:,} bytes"
-        return f"{self.id}  {self.time}  {what}{'  (current)' if self.latest and self.size is not None else ''}"
+        content = "delete marker" if self.size is None else f"{self.size:,} bytes"
+        return f"{self.id}  {self.time}  {content}{'  (current)' if self.latest and self.size is not None else ''}"
 
 
 def run(stack: Stack, options: argparse.Namespace) -> int:
-    """Exit code 0 when a version was restored or listed. Raises ``ProviderError``."""
+    """Restore or list versions. Exit code 0. Raises ``ProviderError``."""
     name, _, key = options.key.partition("/")
     if not key:
-        raise ProviderError(f"{options.key!r} names no object; write BUCKET/KEY, like evidence/bundle-1/manifest.json")
+        raise ProviderError(f"{options.key!r} is not an object; write BUCKET/KEY, like evidence/bundle-1/manifest.json")
     bucket = stack.bucket_prefix + buckets.known(stack, name)
     with stack.object_store.client() as client:
         versions = _versions(client, bucket, key)
@@ -44,13 +51,13 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
         chosen = _chosen(versions, options.version_id, f"{bucket}/{key}")
         restored = _restore(client, bucket, key, chosen)
     print(
-        f"{bucket}/{key}: version {chosen.id} of {chosen.time} ({chosen.size:,} bytes) is current again, as {restored}"
+        f"{bucket}/{key}: version {chosen.id} of {chosen.time} ({chosen.size:,} bytes) is current again, as version {restored}"
     )
     return 0
 
 
 def _versions(client: Client, bucket: str, key: str) -> list[Version]:
-    """All versions and delete markers of the key, the newest first. Raises ``ProviderError`` when there is none."""
+    """Return all versions and delete markers of ``key``, newest first. Raises ``ProviderError`` if there is none."""
     from botocore.exceptions import ClientError
 
     found: list[dict[str, Any]] = []
@@ -58,7 +65,7 @@ def _versions(client: Client, bucket: str, key: str) -> list[Version]:
         for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
             items = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
             found += [item for item in items if item["Key"] == key]
-            # Keys come in order: what follows only begins like this one.
+            # Keys are sorted: the rest are longer keys with this prefix.
             if any(item["Key"] > key for item in items):
                 break
     except ClientError as error:
@@ -66,8 +73,8 @@ def _versions(client: Client, bucket: str, key: str) -> list[Version]:
             raise
         raise ProviderError(f"bucket {bucket} does not exist; run pulumi up") from None
     if not found:
-        raise ProviderError(f"no version of {bucket}/{key} is kept: it never was, or its versions have expired")
-    # Stable: of two in one second the server's order holds, except that it lists markers by themselves.
+        raise ProviderError(f"{bucket}/{key} has no versions: it never existed, or its versions have expired")
+    # A stable sort: within a second the server's order remains, except that it lists delete markers separately.
     found.sort(key=lambda item: (item["IsLatest"], item["LastModified"]), reverse=True)
     return [
         Version(item["VersionId"], f"{item['LastModified']:%Y-%m-%d %H:%M:%S} UTC", item.get("Size"), item["IsLatest"])
@@ -81,19 +88,19 @@ def _chosen(versions: list[Version], wanted: str | None, name: str) -> Version:
         for version in contents:
             if version.id == wanted:
                 return version
-        raise ProviderError(f"{name} has no version {wanted!r} with content; --list shows them")
+        raise ProviderError(f"{name} has no version {wanted!r} with content; --list shows its versions")
     earlier = [version for version in contents if not version.latest]
     if not earlier:
         raise ProviderError(
-            f"{name} has no earlier version: it was neither deleted nor overwritten, or that has expired"
+            f"{name} has no earlier version: it was neither deleted nor overwritten, or its earlier versions have expired"
         )
     return earlier[0]
 
 
 def _restore(client: Client, bucket: str, key: str, version: Version) -> str:
-    """Copy the version on top; the new version's id. Objects of any size: large ones are copied in parts."""
+    """Copy the version, in parts if it is large, and return the new version's ID."""
     source = {"Bucket": bucket, "Key": key, "VersionId": version.id}
     described = client.head_object(**source)
-    kept = {name: described[name] for name in KEPT if described.get(name)}
+    kept = {name: described[name] for name in COPIED_METADATA if described.get(name)}
     client.copy(source, bucket, key, ExtraArgs={**kept, "MetadataDirective": "REPLACE"})
     return str(client.head_object(Bucket=bucket, Key=key).get("VersionId", "the current version"))

@@ -1,8 +1,8 @@
-"""``upgrade-state``: keep what a stack made before the provider ``stellaops`` served our own resource kinds.
+"""``upgrade-state``: convert the dynamic resources of an older release to resources of the provider ``stellaops``.
 
-Until then they were dynamic resources. The engine takes a resource of another type for another resource: it would create
-each one, with new passwords, and then delete the old one. So the stack's state is exported, the types, properties and
-provider of these resources are rewritten, and it is imported again. No store is contacted and no resource changes.
+A resource with another type is another resource for the engine: it would create each one, with new passwords, and then
+delete the old one. This command exports the stack's state, rewrites types, properties and provider of these resources,
+and imports the state. No store is contacted and no resource changes.
 """
 
 import argparse
@@ -12,6 +12,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from components.config.keys import declared
+from components.config.model import Settings
 from components.config.namespace import NAMESPACE
 from provider.errors import ProviderError
 from provider.settings import CONFIGURATION
@@ -52,17 +54,17 @@ _TYPE = re.compile(rf"{re.escape(OLD)}({'|'.join(KINDS)})(?![A-Za-z])")
 
 @dataclass(frozen=True)
 class Upgraded:
-    """``deployment`` as ``pulumi stack import`` takes it; ``count`` resources in it were rewritten."""
+    """A rewritten state for ``pulumi stack import``, and the number of resources that were rewritten in it."""
 
     deployment: dict[str, Any]
     count: int
 
 
 def run(stack: Stack, options: argparse.Namespace) -> int:
-    """Exit code 0, also where there is nothing to rewrite. Raises ``ProviderError``."""
+    """Rewrite the stack's state, if needed. Exit code 0. Raises ``ProviderError``."""
     found = upgraded(stack.export(), provider_inputs(stack))
     if not found.count:
-        print("nothing to rewrite: the state has no dynamic resource of ours")
+        print("nothing to rewrite: the state has no dynamic resources of this program")
         return 0
     if options.dry_run:
         print(f"{found.count} resources would be rewritten")
@@ -73,19 +75,20 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
 
 
 def provider_inputs(stack: Stack) -> dict[str, Any]:
-    """The inputs of the provider resource as the program gives them: text or JSON text, with secrets marked."""
+    """Return the provider resource's inputs as the program declares them: text or JSON text, with secrets marked."""
     inputs: dict[str, Any] = {}
-    for name, declared in CONFIGURATION.items():
-        default = declared.default
+    defaults = {item.key.name: item.default for item in declared(Settings)}
+    for name, property_ in CONFIGURATION.items():
+        default = defaults[name]
         text = stack.config.get(f"{NAMESPACE}:{name}", default if isinstance(default, str) else json.dumps(default))
-        inputs[name] = {**SECRET, "plaintext": json.dumps(text)} if declared.secret else text
+        inputs[name] = {**SECRET, "plaintext": json.dumps(text)} if property_.secret else text
     return inputs
 
 
 def upgraded(exported: dict[str, Any], inputs: dict[str, Any]) -> Upgraded:
-    """The export with our own resources as the provider ``stellaops`` keeps them. ``inputs`` are the provider's.
+    """Rewrite an exported state; ``inputs`` are the provider resource's.
 
-    Raises ``ProviderError`` where a run was interrupted, since its operations would be lost.
+    Raises ``ProviderError`` if the state has pending operations of an interrupted run, which would be lost.
     """
     resources: list[dict[str, Any]] = exported.get("deployment", {}).get("resources") or []
     count = sum(item["type"].startswith(OLD) for item in resources)
@@ -93,7 +96,7 @@ def upgraded(exported: dict[str, Any], inputs: dict[str, Any]) -> Upgraded:
         return Upgraded(exported, 0)
     if exported["deployment"].get("pending_operations"):
         raise ProviderError(
-            "the last run was interrupted; run pulumi up with the release that it began with, then this"
+            "the last run was interrupted; run pulumi up with the previous release, then upgrade-state again"
         )
     stack = next(item for item in resources if item["type"] == "pulumi:pulumi:Stack")
     existing = next((item for item in resources if item["type"] == PROVIDER), None)
@@ -102,11 +105,11 @@ def upgraded(exported: dict[str, Any], inputs: dict[str, Any]) -> Upgraded:
     urns = {item["urn"] for item in resources}
     kept: list[dict[str, Any]] = []
     for item in resources:
-        # After an ``up`` without this command the successor is there, and has what was in the store.
+        # After an ``up`` without this command, the state already has the new resource, with the store's content.
         replaced = item["type"].startswith(OLD) and _renamed(item["urn"]) in urns
         if item["type"] == OLD_PROVIDER or replaced:
             continue
-        # Other resources depend on ours, by their URNs.
+        # Other resources refer to these by URN.
         renamed: dict[str, Any] = json.loads(_renamed(json.dumps(item)))
         if item["type"].startswith(OLD):
             renamed = _rewritten(renamed, KINDS[item["type"].removeprefix(OLD)][1], reference)
@@ -124,7 +127,7 @@ def _rewritten(item: dict[str, Any], names: Names, provider: str) -> dict[str, A
     rewritten = {**item, "provider": provider}
     for side in ("inputs", "outputs"):
         values = {names.get(name, name): value for name, value in item.get(side, {}).items() if name != "__provider"}
-        # The old kind kept None for what it did not know yet.
+        # The old resource kinds stored None for unknown values.
         rewritten[side] = {name: value for name, value in values.items() if value is not None}
     if dependencies := item.get("propertyDependencies"):
         rewritten["propertyDependencies"] = {
@@ -136,7 +139,7 @@ def _rewritten(item: dict[str, Any], names: Names, provider: str) -> dict[str, A
 
 
 def _provider(stack: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
-    """The provider resource, as the engine keeps one."""
+    """Create the provider resource in the form of the engine's state."""
     urn = str(stack["urn"])
     head = urn.partition("::pulumi:pulumi:Stack::")[0]
     return {

@@ -1,4 +1,4 @@
-"""The connection of the day-two commands to a stack's Valkey: the client that the jobs on Kubernetes have, too."""
+"""Connect the day-two commands to a stack's Valkey, with the client that the jobs on Kubernetes use."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from tools.operations.stack import Stack
 
 @contextmanager
 def connected(stack: Stack) -> Iterator[Connection]:
-    """A connection as the admin, closed afterwards. Raises ``ProviderError`` for whatever goes wrong with it."""
+    """Connect as the admin. Raises ``ProviderError``, with a remedy, for every error of the connection."""
     server = stack.valkey
     endpoint = Endpoint(server.host, server.port, server.user, server.password, server.tls)
     try:

@@ -1,18 +1,18 @@
-"""What an ACL user may do, from the words of a rule, in a form in which two can be compared and the difference told."""
+"""Parse ACL rules into sets of permissions that can be compared."""
 
 import re
 from dataclasses import dataclass
 
 NO_KEY = "(no key)"
 CHANNELS = "channels"
-# What a rule says by saying nothing, and what has no weight where RESTORE is not allowed.
-SILENT = frozenset({"-@all", "resetchannels", "resetkeys", "sanitize-payload", "skip-sanitize-payload", "reset"})
+# Words that equal the default, or have no effect unless RESTORE is allowed.
+NO_EFFECT = frozenset({"-@all", "resetchannels", "resetkeys", "sanitize-payload", "skip-sanitize-payload", "reset"})
 SELECTOR = re.compile(r"\(([^)]*)\)")
 
 
 @dataclass(frozen=True)
 class Rules:
-    """``uses``: pairs of a key pattern with its permission (``%R~scan:*``) and a command."""
+    """Permissions of a user. ``uses``: pairs of a key pattern with its permission (``%R~scan:*``) and a command."""
 
     enabled: bool
     needs_password: bool
@@ -21,7 +21,7 @@ class Rules:
 
     @property
     def admin_like(self) -> bool:
-        """Whether it may do what could give it every right, or take everybody's data."""
+        """Whether a command lets the user gain every permission or delete all data."""
         return any(command in ADMIN_LIKE or command.split("|")[0] in ADMIN_LIKE for _, command in self.uses)
 
 
@@ -31,7 +31,7 @@ ADMIN_LIKE = frozenset(
 
 
 def parse(words: str) -> Rules:
-    """From ``on #hash resetchannels -@all +ping (~a:* -@all +get)``, as ``ACL LIST`` writes it after the user's name."""
+    """Parse ``on #hash resetchannels -@all +ping (~a:* -@all +get)``, as ``ACL LIST`` writes it after the user's name."""
     selectors = SELECTOR.findall(words)
     base = SELECTOR.sub("", words).split()
     uses = _uses(base)
@@ -45,11 +45,11 @@ def parse(words: str) -> Rules:
     )
 
 
-# Of +@all -get the second word is left out: it takes nothing from what must be told.
+# Removed commands (+@all -get) are ignored: all that a user may do at most is reported.
 def _uses(words: list[str]) -> set[tuple[str, str]]:
     keys, commands, channels = [], [], []
     for word in words:
-        if word in SILENT or word.startswith(("#", "on", "off", "nopass")):
+        if word in NO_EFFECT or word.startswith(("#", "on", "off", "nopass")):
             continue
         if word.startswith("&") or word == "allchannels":
             channels.append(word)

@@ -32,6 +32,7 @@ WRITTEN = {
         "docs/guides/closed-network.md",
     ),
     "In depth": (
+        "docs/local-stack.md",
         "docs/migrations.md",
         "docs/tenant-isolation.md",
         "docs/valkey.md",

@@ -11,7 +11,7 @@ from components.mapping import Mapping, load
 from components.mapping.values import KeyPattern, MemorySize
 from components.valkey.plan import SCRIPTS, maintenance_files, maintenance_plan
 from components.valkey.sizing import sizing
-from pods.valkey_upkeep.groups import lag, order
+from pods.valkey_upkeep.groups import GroupInfo, lag, order
 from pods.valkey_upkeep.keyspace import Keyspace
 from tools.operations import size
 from tools.operations.streams import duration
@@ -97,7 +97,8 @@ def test_entry_ids_sort_by_their_numbers() -> None:
 def test_lag_counts_no_entry_that_was_trimmed(
     delivered: str, given: int | None, first: str | None, expected: int
 ) -> None:
-    assert lag({"last-delivered-id": delivered, "lag": given}, first, 10) == expected
+    group: GroupInfo = {"name": "g", "consumers": 0, "pending": 0, "last-delivered-id": delivered, "lag": given}
+    assert lag(group, first, 10) == expected
 
 
 def test_every_pattern_has_an_estimate_and_the_default_mapping_fits(mapping: Mapping) -> None:

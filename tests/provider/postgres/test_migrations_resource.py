@@ -10,6 +10,7 @@ import pytest
 from provider.base.values import UNKNOWN, Secret
 from provider.postgres.migration_files import discover
 from tests.provider.base.harness import Diff, PluginClient, Props, Resource, failure, stellaops
+from tests.support.provider import settings as without_stores
 from tests.support.scratch_schema import RAW, TABLES, Schema, make_schema
 from tools.local.servers.postgres import Postgres
 
@@ -30,20 +31,13 @@ def schema(server: Postgres, tmp_path: Path) -> Schema:
 
 def settings(server: Postgres, **changes: str) -> dict[str, Any]:
     """Configuration of the provider. Valkey and the object store are not there."""
-    return {
+    postgres = {
         "postgresHost": server.host,
         "postgresPort": str(server.port),
         "postgresAdminUser": server.user,
         "postgresAdminPassword": Secret(server.password),
-        "postgresDatabase": "stellaops",
-        "postgresSslMode": "disable",
-        "valkeyHost": "127.0.0.1",
-        "valkeyAdminPassword": "none",
-        "objectStoreEndpoint": "http://127.0.0.1:1",
-        "objectStoreAccessKey": "none",
-        "objectStoreSecretKey": "none",
-        **changes,
     }
+    return {**without_stores(), **postgres, **changes}
 
 
 @contextmanager

@@ -87,9 +87,13 @@ def test_servers_alone_start_and_stop(stack: LocalStack) -> None:
     assert stack.must("down").strip() == "nothing was running"
 
 
-def test_without_go_and_with_nothing_built_up_says_what_to_install(stack: LocalStack, tmp_path: Path) -> None:
+def test_without_go_its_wheel_and_anything_built_up_says_what_to_install(stack: LocalStack, tmp_path: Path) -> None:
     stack.environment |= {"XDG_CACHE_HOME": str(tmp_path / "empty"), "PATH": str(tmp_path / "no-such-directory")}
-    assert "install Go 1.26 or later" in one_line(stack.run("up"))
+    stack.environment |= {"PIP_NO_INDEX": "1"}
+    result = stack.run("up")
+    *pip, last = result.stderr.strip().splitlines()
+    assert result.returncode == 1 and last.startswith("error: ") and "install Go 1.26 or later" in last
+    assert all(line.startswith("ERROR: ") for line in pip), "only pip's own reason may stand above"
 
 
 def test_an_object_store_that_does_not_answer_is_named(stack: LocalStack) -> None:

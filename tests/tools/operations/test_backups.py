@@ -18,24 +18,24 @@ from pods.backup_agent.kinds import BASE, DUMP, RDB
 from tests.support import backups
 from tools.operations import backup as command
 from tools.operations.recovery import logical, point_in_time, snapshot, taking, verify
-from tools.operations.recovery.context import Context, say
+from tools.operations.recovery.context import RecoveryContext, say
 
 pytestmark = pytest.mark.xdist_group("live_stack")
 
 
 @pytest.fixture(scope="module")
-def context(live_stack: Any) -> Iterator[Context]:
+def context(live_stack: Any) -> Iterator[RecoveryContext]:
     """The live stack with one of each backup; a scan was added before them."""
     found = backups.context_of(live_stack)
     backups.add_scan(live_stack, "completed")
-    command.everything(found, None)
+    command.back_up_all(found, None)
     try:
         yield found
     finally:
         backups.clear(live_stack, found)
 
 
-def newest(context: Context, kind: str) -> repository.Backup:
+def newest(context: RecoveryContext, kind: str) -> repository.StoredBackup:
     good, bad = repository.find(context.bucket, kind)
     assert good and not bad
     return good[-1]
@@ -45,7 +45,9 @@ def differing(checks: list[verify.Check]) -> list[str]:
     return [check.line for check in checks if check.differences]
 
 
-def test_a_manifest_has_versions_row_counts_and_a_sha256_of_every_file(context: Context, live_stack: Any) -> None:
+def test_a_manifest_has_versions_row_counts_and_a_sha256_of_every_file(
+    context: RecoveryContext, live_stack: Any
+) -> None:
     manifest = newest(context, DUMP).manifest
     assert manifest["stack"] == "local" and manifest["server"].startswith("18") and manifest["database"] == "stellaops"
     schemas = context.stack.mapping.postgres.schemas
@@ -57,7 +59,9 @@ def test_a_manifest_has_versions_row_counts_and_a_sha256_of_every_file(context: 
     assert newest(context, RDB).manifest["keys"] > 0
 
 
-def test_a_dump_comes_back_as_a_database_in_which_modules_work_as_before(context: Context, live_stack: Any) -> None:
+def test_a_dump_comes_back_as_a_database_in_which_modules_work_as_before(
+    context: RecoveryContext, live_stack: Any
+) -> None:
     database, checks = logical.restore(context, newest(context, DUMP), say)
     try:
         assert not differing(checks)
@@ -81,7 +85,7 @@ def test_a_dump_comes_back_as_a_database_in_which_modules_work_as_before(context
 
 
 def test_the_comparison_finds_a_changed_row_a_lost_grant_and_a_missing_trigger(
-    context: Context, live_stack: Any
+    context: RecoveryContext, live_stack: Any
 ) -> None:
     backup = newest(context, DUMP)
     database, _ = logical.restore(context, backup, say)
@@ -92,7 +96,7 @@ def test_the_comparison_finds_a_changed_row_a_lost_grant_and_a_missing_trigger(
             admin.execute("ALTER TABLE vex.vex_raw DISABLE TRIGGER append_only_row")
         with context.scratch() as work:
             repository.download(context.bucket, backup, work)
-            found = differing(verify.exactly(context, replace(context.reader, database=database), backup, work))
+            found = differing(verify.against_backup(context, replace(context.reader, database=database), backup, work))
         text = "\n".join(found)
         assert "checksum of every table: scanner.scans" in text
         assert "missing: grant scanner.scans to scanner_writer DELETE" in text
@@ -101,7 +105,7 @@ def test_the_comparison_finds_a_changed_row_a_lost_grant_and_a_missing_trigger(
         logical.discard(context, database)
 
 
-def test_an_admin_without_superuser_restores_a_dump(context: Context, live_stack: Any) -> None:
+def test_an_admin_without_superuser_restores_a_dump(context: RecoveryContext, live_stack: Any) -> None:
     with live_stack.admin() as admin:
         admin.execute("CREATE ROLE limited_admin LOGIN CREATEROLE CREATEDB PASSWORD 'of a test'")
         for schema in context.stack.mapping.postgres.schemas:
@@ -122,8 +126,8 @@ def test_an_admin_without_superuser_restores_a_dump(context: Context, live_stack
             admin.execute("DROP ROLE limited_admin")
 
 
-def test_a_point_in_time_has_all_from_before_it_and_nothing_after(context: Context, live_stack: Any) -> None:
-    before = verify.look(context, context.reader)
+def test_a_point_in_time_has_all_from_before_it_and_nothing_after(context: RecoveryContext, live_stack: Any) -> None:
+    before = verify.read_facts(context, context.reader)
     kept = backups.add_scan(live_stack, "completed")
     with live_stack.admin() as admin:
         moment = admin.execute("SELECT clock_timestamp()").fetchone()[0].astimezone(UTC)
@@ -143,12 +147,12 @@ def test_a_point_in_time_has_all_from_before_it_and_nothing_after(context: Conte
     finally:
         running.remove()
     assert not list(context.restored.iterdir())
-    after = verify.look(context, context.reader)
+    after = verify.read_facts(context, context.reader)
     assert after.catalog == before.catalog
     assert {table for table, fact in after.tables.items() if before.tables[table] != fact} == {"scanner.scans"}
 
 
-def test_the_latest_has_all_that_was_shipped(context: Context, live_stack: Any) -> None:
+def test_the_latest_has_all_that_was_shipped(context: RecoveryContext, live_stack: Any) -> None:
     last = backups.add_scan(live_stack, "running")
     taking.wal_so_far(context, say)
     running, server, checks = point_in_time.restore(context, newest(context, BASE), None, say)
@@ -160,7 +164,7 @@ def test_the_latest_has_all_that_was_shipped(context: Context, live_stack: Any) 
         running.remove()
 
 
-def test_a_valkey_comes_back_with_its_keys_streams_and_groups(context: Context, live_stack: Any) -> None:
+def test_a_valkey_comes_back_with_its_keys_streams_and_groups(context: RecoveryContext, live_stack: Any) -> None:
     key = "policy:active"
     with live_stack.valkey_admin() as admin:
         admin.set(key, "before")
@@ -179,7 +183,7 @@ def test_a_valkey_comes_back_with_its_keys_streams_and_groups(context: Context, 
             admin.delete(key)
 
 
-def test_who_makes_backups_reads_everything_and_changes_nothing(context: Context, live_stack: Any) -> None:
+def test_who_makes_backups_reads_everything_and_changes_nothing(context: RecoveryContext, live_stack: Any) -> None:
     with context.reader.open("stellaops") as session:
         assert backups.scans(session)
         for statement in ("DELETE FROM scanner.scans", "CREATE TABLE scanner.mine ()", "CREATE ROLE mine"):
@@ -198,7 +202,7 @@ def test_who_makes_backups_reads_everything_and_changes_nothing(context: Context
                 client.execute_command(*words)
 
 
-def test_no_password_is_on_a_command_line_while_backups_are_taken(context: Context, live_stack: Any) -> None:
+def test_no_password_is_on_a_command_line_while_backups_are_taken(context: RecoveryContext, live_stack: Any) -> None:
     outputs, config = live_stack.outputs["backups"], live_stack.config
     passwords = [outputs["postgres_password"], outputs["valkey_password"], config["objectStoreSecretKey"]]
     seen: set[str] = set()
@@ -225,7 +229,7 @@ def test_no_password_is_on_a_command_line_while_backups_are_taken(context: Conte
 
 
 def test_backups_are_listed_and_one_that_is_overdue_is_an_exit_code(
-    context: Context, live_stack: Any, capsys: pytest.CaptureFixture[str]
+    context: RecoveryContext, live_stack: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert backups.run(live_stack, "backup", "--list") == 0
     shown = capsys.readouterr().out
@@ -241,21 +245,21 @@ def test_backups_are_listed_and_one_that_is_overdue_is_an_exit_code(
 @pytest.mark.parametrize(
     ("to", "words"),
     [
-        ("yesterday", "is no time; write latest, or one like"),
-        ("2999-01-01", "has not come yet"),
+        ("yesterday", "is not a time; write latest, or a time like"),
+        ("2999-01-01", "is in the future"),
         ("2020-01-01", "expired, the mapping keeps PostgreSQL for 30 days"),
     ],
 )
 def test_a_time_that_cannot_be_restored_is_one_clear_line(
-    live_stack: Any, context: Context, to: str, words: str, capsys: pytest.CaptureFixture[str]
+    live_stack: Any, context: RecoveryContext, to: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert backups.run(live_stack, "restore", "--to", to) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and words in line
 
 
-def test_a_time_before_the_first_base_backup_is_refused(context: Context) -> None:
+def test_a_time_before_the_first_base_backup_is_refused(context: RecoveryContext) -> None:
     first = newest(context, BASE)
     early = first.time.replace(microsecond=0) - (datetime.now(UTC) - first.time)
-    with pytest.raises(Exception, match="is before the oldest base backup was complete"):
+    with pytest.raises(Exception, match="is before the end of the oldest base backup"):
         point_in_time.choose(context, early, None)

@@ -49,7 +49,7 @@ def test_a_restore_says_where_it_is_and_how_to_switch_over_and_discard(
         assert backups.run(live_stack, "restore", "--store", "valkey", "--discard", name[1]) == 0
         assert not list(context.restored.iterdir())
         assert backups.run(live_stack, "restore", "--discard", "stellaops") == 1
-        assert "is nothing that was restored" in capsys.readouterr().err
+        assert "is not a restored server or database" in capsys.readouterr().err
     finally:
         backups.clear(live_stack, context)
 

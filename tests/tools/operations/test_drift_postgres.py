@@ -39,7 +39,7 @@ TAMPERINGS = {
     "a privilege taken away": Tampering(
         "REVOKE SELECT ON scanner.scans FROM attestor",
         "GRANT SELECT ON scanner.scans TO attestor",
-        ("role attestor may not SELECT scanner.scans: the mapping says it may",),
+        ("role attestor may not SELECT scanner.scans: the mapping allows it",),
     ),
     "a privilege for everybody": Tampering(
         "GRANT SELECT ON vuln.linksets TO PUBLIC",
@@ -57,7 +57,7 @@ TAMPERINGS = {
     "a writer that may no longer write": Tampering(
         "REVOKE INSERT ON vex.vex_raw FROM vex_writer",
         "GRANT INSERT ON vex.vex_raw TO vex_writer",
-        ("role vex_writer may not INSERT vex.vex_raw: the mapping says it may",),
+        ("role vex_writer may not INSERT vex.vex_raw: the mapping allows it",),
     ),
     "a privilege that may be passed on": Tampering(
         "GRANT SELECT ON scanner.scans TO attestor WITH GRANT OPTION",
@@ -80,7 +80,7 @@ TAMPERINGS = {
     "a column less": Tampering(
         "REVOKE SELECT (scopes) ON authority.clients FROM signer",
         "GRANT SELECT (scopes) ON authority.clients TO signer",
-        ("role signer may not SELECT authority.clients(scopes): the mapping says it may",),
+        ("role signer may not SELECT authority.clients(scopes): the mapping allows it",),
     ),
     "a column that may be changed in evidence": Tampering(
         "GRANT UPDATE (status) ON vex.vex_raw TO vexhub",
@@ -110,22 +110,22 @@ TAMPERINGS = {
     "a membership taken away": Tampering(
         "REVOKE vex_reader FROM vexlens",
         "GRANT vex_reader TO vexlens",
-        ("role vexlens is not a member of vex_reader: the mapping says it is",),
+        ("role vexlens is not a member of vex_reader: it is in the mapping",),
     ),
     "a membership with ADMIN": Tampering(
         "GRANT scanner_reader TO sbom_service WITH ADMIN TRUE",
         "GRANT scanner_reader TO sbom_service WITH ADMIN FALSE",
-        (f"role sbom_service may make others members of scanner_reader: {EXTRA}",),
+        (f"role sbom_service may add members to scanner_reader (ADMIN OPTION): {EXTRA}",),
     ),
     "a membership without INHERIT": Tampering(
         "GRANT scanner_reader TO sbom_service WITH INHERIT FALSE",
         "GRANT scanner_reader TO sbom_service WITH INHERIT TRUE",
-        ("role sbom_service does not inherit what scanner_reader may: the mapping says it may",),
+        ("role sbom_service does not inherit the privileges of scanner_reader: the mapping needs INHERIT",),
     ),
     "a membership without SET": Tampering(
         "GRANT scanner_reader TO sbom_service WITH SET FALSE",
         "GRANT scanner_reader TO sbom_service WITH SET TRUE",
-        ("role sbom_service may not SET ROLE scanner_reader: the mapping says it may",),
+        ("role sbom_service may not SET ROLE scanner_reader: the mapping allows it",),
     ),
     "a superuser": Tampering(
         "ALTER ROLE gateway SUPERUSER", "ALTER ROLE gateway NOSUPERUSER", (f"role gateway is a superuser: {EXTRA}",)
@@ -138,7 +138,7 @@ TAMPERINGS = {
             f"role policy may create roles: {EXTRA}",
             f"role policy may create databases: {EXTRA}",
             f"role policy may replicate: {EXTRA}",
-            "role policy does not inherit what its groups may: the mapping says it may",
+            "role policy does not inherit privileges (NOINHERIT): the mapping needs INHERIT",
         ),
     ),
     "a group role that logs in": Tampering(
@@ -149,27 +149,27 @@ TAMPERINGS = {
     "a login that does not log in": Tampering(
         "ALTER ROLE scanner NOLOGIN",
         "ALTER ROLE scanner LOGIN",
-        ("role scanner may not log in: the mapping says it may",),
+        ("role scanner may not log in: the mapping allows it",),
     ),
     "a login that ends": Tampering(
         "ALTER ROLE scanner VALID UNTIL '2020-01-01 00:00:00+00'",
         "ALTER ROLE scanner VALID UNTIL 'infinity'",
-        (f"role scanner may log in until 2020-01-01 00:00:00+00 only: {EXTRA}",),
+        (f"role scanner may not log in after 2020-01-01 00:00:00+00 (VALID UNTIL): {EXTRA}",),
     ),
     "connections without limit": Tampering(
         "ALTER ROLE scanner CONNECTION LIMIT -1",
         "ALTER ROLE scanner CONNECTION LIMIT 40",
-        ("role scanner may have any number of connections: the mapping says 40 connections",),
+        ("role scanner may have any number of connections: the mapping allows 40 connections",),
     ),
     "a time-out switched off": Tampering(
         "ALTER ROLE scanner SET statement_timeout = 0",
         "ALTER ROLE scanner SET statement_timeout = 60000",
-        ("role scanner has statement_timeout=0: the mapping says 60000",),
+        ("role scanner has statement_timeout=0: the mapping has 60000",),
     ),
     "a setting that is gone": Tampering(
         "ALTER ROLE scanner RESET search_path",
         "ALTER ROLE scanner SET search_path = scanner",
-        ("role scanner has no search_path: the mapping says scanner",),
+        ("role scanner has no search_path: the mapping has scanner",),
     ),
     "a setting that switches triggers off": Tampering(
         "ALTER ROLE policy SET session_replication_role = replica",
@@ -194,12 +194,12 @@ TAMPERINGS = {
     "a table owned by a login": Tampering(
         "ALTER TABLE vex.vex_raw OWNER TO excititor",
         "ALTER TABLE vex.vex_raw OWNER TO vex_owner",
-        ("table vex.vex_raw belongs to excititor: it must belong to vex_owner",),
+        ("table vex.vex_raw is owned by excititor, not by vex_owner",),
     ),
     "a schema owned by a login": Tampering(
         "ALTER SCHEMA vex OWNER TO excititor",
         "ALTER SCHEMA vex OWNER TO vex_owner",
-        ("schema vex belongs to excititor: it must belong to vex_owner",),
+        ("schema vex is owned by excititor, not by vex_owner",),
     ),
     "a schema of a login's own": Tampering(
         "CREATE SCHEMA backdoor AUTHORIZATION policy",
@@ -230,7 +230,7 @@ TAMPERINGS = {
         "ALTER TABLE vex.consensus RENAME TO consensus_old",
         "ALTER TABLE vex.consensus_old RENAME TO consensus",
         (
-            "table vex.consensus does not exist: the mapping has it",
+            "table vex.consensus does not exist: it is in the mapping",
             f"table vex.consensus_old: {EXTRA}",
             f"role vex_reader may SELECT vex.consensus_old: {EXTRA}",
             *(f"role vex_writer may {verb} vex.consensus_old: {EXTRA}" for verb in sorted(CHANGE)),
@@ -239,7 +239,7 @@ TAMPERINGS = {
     "a table that is not logged": Tampering(
         "ALTER TABLE notify.templates SET UNLOGGED",
         "ALTER TABLE notify.templates SET LOGGED",
-        (f"table notify.templates is not logged, so that a crash empties it: {EXTRA}",),
+        (f"table notify.templates is UNLOGGED (a crash empties it): {EXTRA}",),
     ),
     "a column that no migration made": Tampering(
         "ALTER TABLE scanner.images ADD note text",
@@ -249,12 +249,12 @@ TAMPERINGS = {
     "a column under another name": Tampering(
         "ALTER TABLE scanner.images RENAME os TO system",
         "ALTER TABLE scanner.images RENAME system TO os",
-        ("column scanner.images.os does not exist: the mapping has it", f"column scanner.images.system: {EXTRA}"),
+        ("column scanner.images.os does not exist: it is in the mapping", f"column scanner.images.system: {EXTRA}"),
     ),
     "a column of another type": Tampering(
         "ALTER TABLE notify.templates ALTER locale TYPE varchar(20)",
         "ALTER TABLE notify.templates ALTER locale TYPE varchar(10)",
-        ("column notify.templates.locale is varchar(20): the mapping says varchar(10)",),
+        ("column notify.templates.locale is varchar(20): the mapping has varchar(10)",),
     ),
     "a function": Tampering(
         "CREATE FUNCTION vex.wipe() RETURNS void LANGUAGE sql SECURITY DEFINER AS 'DELETE FROM vex.consensus'",
@@ -262,7 +262,7 @@ TAMPERINGS = {
         (
             f"function vex.wipe(): {EXTRA}",
             f"PUBLIC may EXECUTE vex.wipe(): {EXTRA}",
-            "function vex.wipe() belongs to postgres: it must belong to vex_owner",
+            "function vex.wipe() is owned by postgres, not by vex_owner",
         ),
     ),
     "a function that everybody may call": Tampering(
@@ -273,13 +273,13 @@ TAMPERINGS = {
     "a function that its module may not call": Tampering(
         f"REVOKE EXECUTE ON FUNCTION {FUNCTION} FROM policy",
         f"GRANT EXECUTE ON FUNCTION {FUNCTION} TO policy",
-        (f"role policy may not EXECUTE {FUNCTION}: the mapping says it may",),
+        (f"role policy may not EXECUTE {FUNCTION}: the mapping allows it",),
     ),
     "a function that is gone": Tampering(
         f"ALTER FUNCTION {FUNCTION} RENAME TO other",
         "ALTER FUNCTION policy.other(uuid) RENAME TO create_finding_tables",
         (
-            f"function {FUNCTION} does not exist: the mapping has it",
+            f"function {FUNCTION} does not exist: it is in the mapping",
             f"function policy.other(uuid): {EXTRA}",
             f"role policy may EXECUTE policy.other(uuid): {EXTRA}",
         ),
@@ -334,17 +334,17 @@ TAMPERINGS = {
     "default privileges for everybody": Tampering(
         "ALTER DEFAULT PRIVILEGES FOR ROLE vex_owner GRANT EXECUTE ON FUNCTIONS TO PUBLIC",
         "ALTER DEFAULT PRIVILEGES FOR ROLE vex_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
-        (f"new functions of role vex_owner give EXECUTE to PUBLIC: {EXTRA}",),
+        (f"default privileges of role vex_owner grant EXECUTE on new functions to PUBLIC: {EXTRA}",),
     ),
     "default privileges for a module": Tampering(
         "ALTER DEFAULT PRIVILEGES FOR ROLE vex_owner IN SCHEMA vex GRANT SELECT ON TABLES TO policy",
         "ALTER DEFAULT PRIVILEGES FOR ROLE vex_owner IN SCHEMA vex REVOKE SELECT ON TABLES FROM policy",
-        (f"new tables of role vex_owner in schema vex give SELECT to role policy: {EXTRA}",),
+        (f"default privileges of role vex_owner in schema vex grant SELECT on new tables to role policy: {EXTRA}",),
     ),
     "default privileges of the admin": Tampering(
         "ALTER DEFAULT PRIVILEGES IN SCHEMA vex GRANT INSERT ON TABLES TO vex_reader",
         "ALTER DEFAULT PRIVILEGES IN SCHEMA vex REVOKE INSERT ON TABLES FROM vex_reader",
-        (f"new tables of role postgres in schema vex give INSERT to role vex_reader: {EXTRA}",),
+        (f"default privileges of role postgres in schema vex grant INSERT on new tables to role vex_reader: {EXTRA}",),
     ),
     "a login that may make tables": Tampering(
         "GRANT CREATE ON SCHEMA vex TO excititor",
@@ -354,7 +354,7 @@ TAMPERINGS = {
     "a schema without its reader": Tampering(
         "REVOKE USAGE ON SCHEMA vex FROM vex_reader",
         "GRANT USAGE ON SCHEMA vex TO vex_reader",
-        ("role vex_reader may not USAGE on schema vex: the mapping says it may",),
+        ("role vex_reader may not USAGE on schema vex: the mapping allows it",),
     ),
     "schema public open again": Tampering(
         "GRANT USAGE, CREATE ON SCHEMA public TO PUBLIC",
@@ -382,7 +382,7 @@ TAMPERINGS = {
     "files of the server for everybody": Tampering(
         "GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_file(text) TO PUBLIC",
         "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_read_file(text) FROM PUBLIC",
-        ("PUBLIC may EXECUTE function pg_read_file(text): not as PostgreSQL comes",),
+        ("PUBLIC may EXECUTE function pg_read_file(text): PostgreSQL does not grant it by default",),
     ),
     "files of the server for a module": Tampering(
         "GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_file(text) TO policy",
@@ -459,7 +459,7 @@ def test_tables_made_at_run_time_are_no_drift_but_tampering_with_them_is(
     assert set(found(stack)) == {
         f"role policy_writer may UPDATE policy.{history}: {EXTRA}",
         f"trigger append_only_row on policy.{history} is not enabled always",
-        f"column policy.{history}.evidence does not exist: the mapping has it",
+        f"column policy.{history}.evidence does not exist: it is in the mapping",
     }
 
 
@@ -474,7 +474,7 @@ def test_the_command_exits_0_and_2_and_prints_sentences_or_json(
     live_stack: LocalStack, admin: "psycopg.Connection[Any]"
 ) -> None:
     clean = live_stack.run("drift", "--store", "postgres")
-    assert (clean.returncode, clean.stdout) == (0, "no drift in postgres: as the mapping says\n"), clean.stderr
+    assert (clean.returncode, clean.stdout) == (0, "no drift in postgres: same as the mapping\n"), clean.stderr
     sentence = TAMPERINGS["a privilege on evidence"].said[0]
     run(admin, TAMPERINGS["a privilege on evidence"].do)
     try:
@@ -504,4 +504,4 @@ def test_a_server_that_cannot_be_asked_is_one_line_without_the_password(stack: S
 
 def test_a_database_that_is_gone_is_drift(stack: Stack) -> None:
     config = {**stack.config, "stellaops-storage:postgresDatabase": "gone"}
-    assert found(Stack("local", config)) == ["database gone does not exist: the mapping needs it"]
+    assert found(Stack("local", config)) == ["database gone does not exist; run pulumi up"]

@@ -196,21 +196,21 @@ def stranger(stores: Stores) -> Callable[[], Any]:
 
 TAMPERINGS: list[tuple[Tampering, str]] = [
     (suspended_versioning, "versioning of bucket {p}images is Suspended, not Enabled"),
-    (shorter_retention, "lifecycle rule expire-noncurrent-versions of bucket {p}offline-kits says NoncurrentDays 3, not NoncurrentDays 90"),
+    (shorter_retention, "lifecycle rule expire-noncurrent-versions of bucket {p}offline-kits is NoncurrentDays 3, not NoncurrentDays 90"),
     (rule_that_deletes, "lifecycle rule tidy-up of bucket {p}images (Days 7): not in the mapping"),
     (rule_taken_away, "lifecycle rule remove-expired-delete-markers of bucket {p}images is missing"),
-    (rule_disabled, "lifecycle rule expire-noncurrent-versions of bucket {p}images says Status Disabled"),
+    (rule_disabled, "lifecycle rule expire-noncurrent-versions of bucket {p}images is Status Disabled"),
     (guard_removed, "policy of bucket {p}evidence lacks Deny {p}evidence/* BypassGovernanceRetention, DeleteObject, DeleteObjectVersion"),
     (guard_weakened, "policy of bucket {p}blobs: Deny {p}blobs/* lacks DeleteObjectVersion"),
     (public_read, "policy of bucket {p}images has Allow {p}images/* GetObject: not in the mapping"),
     (shorter_lock, "the object lock of bucket {p}evidence is Mode GOVERNANCE, Days 1, not Mode GOVERNANCE, Days 90"),
     (wider_policy, "user {p}attestor has Allow {p}evidence/* GetObject: not in the mapping"),
-    (delete_added, "user {p}scanner: Allow {p}blobs/* has DeleteObject: not as in the mapping"),
+    (delete_added, "user {p}scanner: Allow {p}blobs/* has DeleteObject: differs from the mapping"),
     (second_policy, "user {p}airgap has policy readwrite: not in the mapping"),
     (user_disabled, "user {p}export_center is disabled"),
     (user_removed, "user {p}evidence_locker does not exist"),
     (other_key, "user {p}sbom_service is enabled with another secret key"),
-    (stranger, "user {s} may use {p}blobs, {p}images, {p}evidence, {p}offline-kits by policy readwrite: not in the mapping"),
+    (stranger, "user {s} has access to {p}blobs, {p}images, {p}evidence, {p}offline-kits by policy readwrite: not in the mapping"),
 ]  # fmt: skip
 
 

@@ -61,9 +61,9 @@ def test_tables_without_a_history_are_adopted_by_baseline(live_stack: LocalStack
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("baseline",), "error: baseline works on one schema: name it with --schema (make: SCHEMA=vuln)"),
-        (("repair", "--schema", "vex"), "error: repair accepts one file: name its version with --version"),
-        (("status", "--schema", "vexx"), 'error: no schema "vexx" in the mapping; there are authority, scanner,'),
+        (("baseline",), "error: baseline needs one schema; add --schema NAME (with make: SCHEMA=NAME)"),
+        (("repair", "--schema", "vex"), "error: repair needs one version; add --version NUMBER"),
+        (("status", "--schema", "vexx"), 'error: no schema "vexx" in the mapping; it has authority, scanner,'),
         (("repair", "--schema", "vex", "--version", "x"), "'x' is not a version; give a number like 3 or 0003"),
         (("baseline", "--schema", "vex"), "error: vex: it has a history already, up to version 0002"),
     ],

@@ -68,7 +68,7 @@ def test_an_entry_that_waits_too_long_is_an_exit_code_and_a_line(run: Any, admin
 
 def test_trim_says_what_it_looked_at(run: Any) -> None:
     code, text = run("trim")
-    assert code == 0 and "streams looked at, 0 entries removed" in text
+    assert code == 0 and "streams checked, 0 entries removed" in text
     assert {row["stream"] for row in json.loads(run("trim", "--json")[1])} >= {"scanner:events", "scanner:jobs"}
 
 

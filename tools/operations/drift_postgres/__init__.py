@@ -1,4 +1,4 @@
-"""PostgreSQL's catalog against the mapping: what ``pulumi refresh`` sees and what it cannot, each difference in words."""
+"""Compare PostgreSQL's catalog with the mapping, including objects that ``pulumi refresh`` does not read."""
 
 from tools.operations.drift_postgres.check import check
 

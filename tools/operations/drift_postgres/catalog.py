@@ -1,4 +1,4 @@
-"""What all comparisons share: the connection, the mapping, who is who, and how a sentence begins and ends."""
+"""The input of all comparisons (connection, mapping, roles), and the wording that their sentences share."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,13 +11,14 @@ from components.mapping.roles import BackupRole, RoleNames
 from provider.postgres.session import Connection
 
 EXTRA = "not in the mapping"
-MISSING = "the mapping says it may"
-OBJECT_MISSING = "the mapping has it"
+MISSING = "the mapping allows it"
+OBJECT_MISSING = "it is in the mapping"
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """One snapshot of the database. ``admin`` is the role that provisions: what PostgreSQL grants the creator of a role is not drift."""
+    """One snapshot of the database. ``admin`` is the role that provisions: the memberships that PostgreSQL grants to the
+    creator of a role are not drift."""
 
     connection: Connection
     mapping: SchemaMapping
@@ -25,23 +26,23 @@ class Catalog:
     admin: str
 
     def rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        """A query on the catalog; ``%(schemas)s`` and ``%(roles)s`` are those of the mapping."""
+        """Query the catalog; ``%(schemas)s`` and ``%(roles)s`` are those of the mapping."""
         known = {"schemas": list(self.mapping.postgres.schemas), "roles": sorted(self.managed)}
         return self.connection.execute(query.encode(), {**known, **parameters}).fetchall()
 
     @cached_property
     def roles(self) -> RoleNames:
-        """What each role of the stack is."""
+        """The names of the stack's roles, by kind."""
         return self.mapping.access.roles(self.database)
 
     @cached_property
     def managed(self) -> frozenset[str]:
-        """The roles that are compared. The backup login is not among them: its stack config decides whether it is."""
+        """The roles that are compared: all but the backup login, which depends on the stack's config."""
         return self.roles.names - {BackupRole(self.database).name}
 
     @property
     def wanted(self) -> Mapping[str, SchemaAccess]:
-        """Schema -> who shall have what in it."""
+        """Schema -> the access that the mapping grants in it."""
         return self.mapping.access.schemas
 
     @cached_property
@@ -52,13 +53,13 @@ class Catalog:
 
 
 def who(role: str | None) -> str:
-    """How a sentence names the holder of a privilege; None is everybody."""
+    """Name the holder of a privilege; None is PUBLIC."""
     return "PUBLIC" if role is None else f"role {role}"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of an access control list, on what ``where`` names."""
+    """One entry of an access control list; ``where`` names its object."""
 
     where: str
     role: str | None
@@ -67,7 +68,7 @@ class Entry:
 
 
 def compare(found: Collection[Entry], wanted: Mapping[str, Mapping[str, Collection[str]]]) -> Iterator[str]:
-    """A sentence for each privilege too many or too few. ``wanted``: where -> role -> privileges."""
+    """Yield a sentence for each additional or missing privilege. ``wanted``: where -> role -> privileges."""
     for entry in found:
         if entry.privilege not in wanted.get(entry.where, {}).get(entry.role or "", ()):
             yield f"{who(entry.role)} may {entry.privilege} {entry.where}: {EXTRA}"

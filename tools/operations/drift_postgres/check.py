@@ -1,4 +1,4 @@
-"""The comparison of PostgreSQL as a whole: one read-only snapshot, every difference in it."""
+"""Compare a whole PostgreSQL database with the mapping, in one read-only snapshot."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from provider.postgres.ownership import foreign_objects
 from provider.postgres.server import MissingDatabaseError
 from provider.postgres.session import prepare_connection
 from provider.postgres.target import Target
-from tools.operations.difference import Difference
+from tools.operations.drift_finding import DriftFinding
 from tools.operations.drift_postgres import objects, privileges, roles
 from tools.operations.drift_postgres.catalog import Catalog
 from tools.operations.stack import Stack
@@ -18,8 +18,8 @@ from tools.operations.stack import Stack
 STORE = "postgres"
 
 
-def check(stack: Stack) -> list[Difference]:
-    """Every difference, none twice. Reads only. Raises ``ProviderError`` when the server cannot be asked."""
+def check(stack: Stack) -> list[DriftFinding]:
+    """Return every difference, without duplicates. Reads only. Raises ``ProviderError`` if the server cannot be read."""
     server = stack.postgres
     try:
         with server.connected() as connection:
@@ -27,13 +27,13 @@ def check(stack: Stack) -> list[Difference]:
             connection.read_only = True
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             with connection.transaction():
-                # Names are printed with their schemas, whatever the admin's own path is.
+                # With an empty search_path, names are printed with their schemas.
                 connection.execute("SET LOCAL search_path = ''")
                 catalog = Catalog(connection, stack.mapping, server.database, server.user)
                 sentences = set(_sentences(catalog, stack))
     except MissingDatabaseError:
-        return [Difference(STORE, f"database {server.database} does not exist: the mapping needs it")]
-    return [Difference(STORE, sentence) for sentence in sorted(sentences)]
+        return [DriftFinding(STORE, f"database {server.database} does not exist; run pulumi up")]
+    return [DriftFinding(STORE, sentence) for sentence in sorted(sentences)]
 
 
 def _sentences(catalog: Catalog, stack: Stack) -> Iterator[str]:
@@ -48,5 +48,5 @@ def _sentences(catalog: Catalog, stack: Stack) -> Iterator[str]:
         try:
             foreign = foreign_objects(connection, Target(schema, owner))
         except psycopg.errors.UndefinedObject:
-            continue  # the owner role is gone, which is a sentence of its own
-        yield from (f"{name} belongs to {other}: it must belong to {owner}" for name, other in foreign)
+            continue  # the owner role is missing, which is reported separately
+        yield from (f"{name} is owned by {other}, not by {owner}" for name, other in foreign)

@@ -1,4 +1,4 @@
-"""Objects: schemas, tables, columns and functions that are missing, are others than the mapping says, or too many."""
+"""Compare objects: missing, different and additional schemas, tables, columns, functions, types and triggers."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ _NOT_OF_EXTENSION = """NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
 
 
 def differences(catalog: Catalog) -> Iterator[str]:
-    """A sentence each."""
+    """Yield a sentence for each difference."""
     yield from _schemas(catalog)
     yield from _relations(catalog)
     yield from _functions(catalog)
@@ -54,16 +54,16 @@ def _relations(catalog: Catalog) -> Iterator[str]:
     for schema, name, kind, persistence, belongs in rows:
         table = _definition(catalog, schema, name)
         if (table is None and name != VERSION_TABLE) or schema == "public":
-            # A partition, or the sequence of a column, goes with its table.
+            # A partition, or the sequence of a column, belongs to its table.
             if not belongs:
                 yield f"{_KINDS[kind]} {schema}.{name}: {EXTRA}"
             continue
         seen.add((schema, name))
         if _KINDS[kind] != "table":
-            yield f"{schema}.{name} is a {_KINDS[kind]}: the mapping says table"
+            yield f"{schema}.{name} is a {_KINDS[kind]}: the mapping has a table"
             continue
         if persistence != "p":
-            yield f"table {schema}.{name} is not logged, so that a crash empties it: {EXTRA}"
+            yield f"table {schema}.{name} is UNLOGGED (a crash empties it): {EXTRA}"
         if table is not None:
             yield from _compare_columns(f"{schema}.{name}", columns.get((schema, name), {}), table)
     for schema in catalog.schemas:
@@ -73,7 +73,7 @@ def _relations(catalog: Catalog) -> Iterator[str]:
 
 
 def _definition(catalog: Catalog, schema: str, name: str) -> Table | None:
-    """What the mapping says of a table of that name, those made at run time included."""
+    """Return the mapping's definition of a table, which may be one that is created at run time."""
     if schema not in catalog.mapping.postgres.schemas:
         return None
     definition = catalog.mapping.postgres.schemas[schema]
@@ -82,7 +82,7 @@ def _definition(catalog: Catalog, schema: str, name: str) -> Table | None:
 
 
 def _columns(catalog: Catalog) -> dict[tuple[str, str], dict[str, str]]:
-    """(schema, table) -> columns with their types as the mapping writes them."""
+    """Return (schema, table) -> column -> type, in the mapping's spelling."""
     rows = catalog.rows(
         """SELECT n.nspname, c.relname, t.attname, pg_catalog.format_type(t.atttypid, t.atttypmod)
            FROM pg_catalog.pg_attribute t JOIN pg_catalog.pg_class c ON c.oid = t.attrelid
@@ -103,7 +103,7 @@ def _compare_columns(where: str, found: dict[str, str], table: Table) -> Iterato
         if column not in found:
             yield f"column {where}.{column} does not exist: {OBJECT_MISSING}"
         elif found[column] != kind:
-            yield f"column {where}.{column} is {found[column]}: the mapping says {kind}"
+            yield f"column {where}.{column} is {found[column]}: the mapping has {kind}"
     yield from (f"column {where}.{column}: {EXTRA}" for column in found if column not in table.columns)
 
 
@@ -132,7 +132,7 @@ def _types(catalog: Catalog) -> Iterator[str]:
 
 
 def _triggers(catalog: Catalog) -> Iterator[str]:
-    """Triggers of append-only tables have a comparison of their own."""
+    """Compare triggers, except those of append-only tables, which ``append_only.drift`` compares."""
     rows = catalog.rows(
         """SELECT n.nspname, c.relname, t.tgname, t.tgisinternal, t.tgenabled = 'D', k.conname
            FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid

@@ -1,7 +1,7 @@
-"""Access control lists: what each role itself holds on the database, schemas, tables, columns and functions.
+"""Compare access control lists of the database, schemas, tables, columns and functions.
 
-Lists that are NULL stand for PostgreSQL's defaults, PUBLIC's among them, hence ``acldefault``. What the owner of an
-object may do with it is left out. Together with memberships (``roles``) this is what everybody effectively may.
+A list that is NULL stands for PostgreSQL's defaults, which include PUBLIC's, hence ``acldefault``. Privileges of an
+object's owner are not compared. Together with memberships (``roles``) these are all effective privileges.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _NEW = {"r": "tables", "S": "sequences", "f": "functions", "T": "types", "n": "s
 
 
 def differences(catalog: Catalog) -> Iterator[str]:
-    """A sentence each."""
+    """Yield a sentence for each difference."""
     yield from _database(catalog)
     yield from _schemas(catalog)
     yield from _relations(catalog)
@@ -52,7 +52,7 @@ def _schemas(catalog: Catalog) -> Iterator[str]:
 
 
 def pattern_of(catalog: Catalog, schema: str, table: str) -> str | None:
-    """The run-time tables' pattern that fits best: the history's name fits that of the current table as well."""
+    """Return the longest pattern of run-time tables that matches: a history table also matches its current table's pattern."""
     patterns = [name for name in catalog.mapping.postgres.schemas[schema].runtime_tables if matches(name, table)]
     return max(patterns, key=len, default=None)
 
@@ -93,7 +93,7 @@ def _columns(catalog: Catalog) -> Iterator[str]:
         for role, tables in catalog.wanted[schema].granted.items():
             for table, access in tables.items():
                 for column, privileges in access.columns.items():
-                    # What does not exist is a sentence of its own.
+                    # A missing column is reported separately.
                     if (schema, table, column) in existing:
                         wanted.setdefault(f"{schema}.{table}({column})", {})[role] = privileges
     yield from compare([Entry(f"{schema}.{table}({column})", *rest) for schema, table, column, *rest in rows], wanted)
@@ -118,8 +118,8 @@ def _functions(catalog: Catalog) -> Iterator[str]:
 
 
 def _defaults(catalog: Catalog) -> Iterator[str]:
-    """What objects that are made from now on give to others, by the mapping nothing; functions give EXECUTE to PUBLIC
-    unless that is taken away from each owner."""
+    """Compare default privileges. The mapping has none; PostgreSQL grants EXECUTE on new functions to PUBLIC unless it is
+    revoked for each owner."""
     rows = catalog.rows(
         f"""SELECT r.rolname, coalesce(n.nspname, ''), d.defaclobjtype::text, {_GRANTEE}
             FROM pg_catalog.pg_default_acl d JOIN pg_catalog.pg_roles r ON r.oid = d.defaclrole
@@ -135,11 +135,11 @@ def _defaults(catalog: Catalog) -> Iterator[str]:
     for owner, schema, kind, role, privilege, grantable in rows:
         where = f" in schema {schema}" if schema else ""
         option = " WITH GRANT OPTION" if grantable else ""
-        yield f"new {_NEW.get(kind, kind)} of role {owner}{where} give {privilege} to {who(role)}{option}: {EXTRA}"
+        yield f"default privileges of role {owner}{where} grant {privilege} on new {_NEW.get(kind, kind)} to {who(role)}{option}: {EXTRA}"
 
 
 def _system_objects(catalog: Catalog) -> Iterator[str]:
-    """What PUBLIC may do with PostgreSQL's own tables and functions beyond what initdb and extensions gave."""
+    """Find privileges of PUBLIC on system tables and functions that initdb and extensions did not grant."""
     rows = catalog.rows(
         """SELECT pg_catalog.pg_describe_object(o.classid, o.oid, 0), a.privilege_type
            FROM (SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, oid, relacl, relnamespace,
@@ -154,4 +154,4 @@ def _system_objects(catalog: Catalog) -> Iterator[str]:
            WHERE a.grantee = 0 AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(coalesce(i.initprivs, o.usual)) u
              WHERE u.grantee = 0 AND u.privilege_type = a.privilege_type)"""
     )
-    yield from (f"PUBLIC may {privilege} {name}: not as PostgreSQL comes" for name, privilege in rows)
+    yield from (f"PUBLIC may {privilege} {name}: PostgreSQL does not grant it by default" for name, privilege in rows)

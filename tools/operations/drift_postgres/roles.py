@@ -1,4 +1,4 @@
-"""Roles: which there are, what they are allowed as such, whom they belong to, and what they own."""
+"""Compare roles: existence, attributes, settings, memberships, and what they own or hold privileges on."""
 
 import re
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ _FORBIDDEN = {
     "rolbypassrls": "bypasses row-level security",
 }
 _UNIT_MS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, "": 1}
-# Settings of the whole database that would change what a session may do or sees; others are tuning.
-_LEADING = ("session_replication_role", "row_security", "search_path", "role", "app.tenant_id")
+# Settings of the whole database that change what a session may do or read; others are tuning.
+_SESSION_SETTINGS = ("session_replication_role", "row_security", "search_path", "role", "app.tenant_id")
 
 
 def differences(catalog: Catalog) -> Iterator[str]:
-    """A sentence each."""
+    """Yield a sentence for each difference."""
     yield from _attributes(catalog)
     yield from _settings(catalog)
     yield from _memberships(catalog)
@@ -46,12 +46,12 @@ def _attributes(catalog: Catalog) -> Iterator[str]:
         if not login and not is_group:
             yield f"role {role} may not log in: {MISSING}"
         if not inherit:
-            yield f"role {role} does not inherit what its groups may: {MISSING}"
+            yield f"role {role} does not inherit privileges (NOINHERIT): the mapping needs INHERIT"
         wanted = NO_LIMIT if is_group else catalog.mapping.access.logins[role].limits.connection_limit
         if limit != wanted:
-            yield f"role {role} may have {_connections(limit)}: the mapping says {_connections(wanted)}"
+            yield f"role {role} may have {_connections(limit)}: the mapping allows {_connections(wanted)}"
         if until is not None:
-            yield f"role {role} may log in until {until} only: {EXTRA}"
+            yield f"role {role} may not log in after {until} (VALID UNTIL): {EXTRA}"
 
 
 def _connections(limit: int) -> str:
@@ -72,7 +72,7 @@ def _settings(catalog: Catalog) -> Iterator[str]:
             found[role, name] = value
         elif role:
             yield f"role {role} has {setting} in database {database}: {EXTRA}"
-        elif name in _LEADING:
+        elif name in _SESSION_SETTINGS:
             yield f"database {database} has {setting}: {EXTRA}"
     existing = {
         row[0] for row in catalog.rows("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY (%(roles)s)")
@@ -87,14 +87,14 @@ def _settings(catalog: Catalog) -> Iterator[str]:
         for name, value in wanted.items():
             has = found.pop((module, name), None)
             if has is None:
-                yield f"role {module} has no {name}: the mapping says {value}"
+                yield f"role {module} has no {name}: the mapping has {value}"
             elif _normal(name, has) != _normal(name, value):
-                yield f"role {module} has {name}={has}: the mapping says {value}"
+                yield f"role {module} has {name}={has}: the mapping has {value}"
     yield from (f"role {role} has {name}={value}: {EXTRA}" for (role, name), value in found.items())
 
 
 def _normal(name: str, value: str) -> object:
-    """A setting so that two ways to write it are equal."""
+    """Normalize a setting, so that two spellings of a value are equal."""
     if name == "search_path":
         return [part.strip().strip('"') for part in value.split(",")]
     match = re.fullmatch(r"(\d+)\s*([a-z]*)", value)
@@ -118,7 +118,7 @@ def _memberships(catalog: Catalog) -> Iterator[str]:
         for module, login in catalog.mapping.access.logins.items()
         for group in (connect, *(role.name for role in login.member_of))
     }
-    # The backup login reads what readers read.
+    # The backup login is a member of every reader group.
     readers = {connect, *(roles.reader(schema) for schema in catalog.mapping.postgres.schemas)}
     backup = BackupRole(catalog.database).name
     wanted |= {(group, member) for group, member in found if member == backup and group in readers}
@@ -127,23 +127,23 @@ def _memberships(catalog: Catalog) -> Iterator[str]:
     }
     for group, member in sorted(wanted - found.keys()):
         if {group, member} <= existing:
-            yield f"role {member} is not a member of {group}: the mapping says it is"
+            yield f"role {member} is not a member of {group}: {OBJECT_MISSING}"
     for (group, member), (admin, inherit, can_set) in found.items():
         if (group, member) not in wanted:
             yield f"role {member} is a member of {group}: {EXTRA}"
             continue
         if not inherit:
-            yield f"role {member} does not inherit what {group} may: {MISSING}"
+            yield f"role {member} does not inherit the privileges of {group}: the mapping needs INHERIT"
         if not can_set:
             yield f"role {member} may not SET ROLE {group}: {MISSING}"
         if admin:
-            yield f"role {member} may make others members of {group}: {EXTRA}"
+            yield f"role {member} may add members to {group} (ADMIN OPTION): {EXTRA}"
 
 
 def _holdings(catalog: Catalog) -> Iterator[str]:
-    """What our roles own, or hold privileges on, where none of them has anything to do.
+    """Find objects outside the mapping's schemas that our roles own or hold privileges on.
 
-    Lists of the mapping's own schemas are compared in ``privileges``, and who owns what in them in ``check``.
+    ``privileges`` compares privileges in the mapping's schemas, ``check`` the owners there.
     """
     rows = catalog.rows(
         """SELECT r.rolname, d.deptype::text, coalesce(b.datname, ''), i.type, i.schema,
@@ -161,11 +161,11 @@ def _holdings(catalog: Catalog) -> Iterator[str]:
     for role, kind, database, type_, schema, name in rows:
         does = "owns" if kind == "o" else "holds privileges on"
         if name is None:
-            yield f"role {role} {does} something in database {database}: {EXTRA}"
+            yield f"role {role} {does} an object in database {database}: {EXTRA}"
             continue
         compared = kind == "o" or type_ in ("table", "view", "materialized view", "foreign table", "sequence", "function",
                                             "procedure", "aggregate", "table column")  # fmt: skip
-        # The server quotes what is a word of SQL; no name of ours holds a quote.
+        # The server quotes SQL keywords; no name in the mapping contains a quote.
         if name in ours or ((schema or "").strip('"') in catalog.schemas and compared):
             continue
         yield f"role {role} {does} {name}: {EXTRA}"

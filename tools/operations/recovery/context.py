@@ -1,4 +1,4 @@
-"""A stack's backups as the commands see them: bucket, retention, who reads what, and the programs of this machine."""
+"""What the backup and restore commands share: bucket, retention, logins, directories, and programs of this machine."""
 
 import contextlib
 import os
@@ -20,8 +20,8 @@ import psycopg
 
 from components.mapping import backup_names as names
 from pods.backup_agent.errors import BackupError
-from pods.backup_agent.rdb import Valkey
-from pods.backup_agent.s3 import Bucket
+from pods.backup_agent.rdb import SnapshotSource
+from pods.backup_agent.s3 import BucketClient
 from provider.errors import ProviderError
 from provider.postgres.server import Server
 from provider.postgres.session import Connection
@@ -30,7 +30,7 @@ from tools.operations.stack import Stack
 
 SCRIPTS = Path(__file__).parents[3] / "pods" / "scripts" / "backups"
 Say = Callable[[str], None]
-KEPT_LINES = 50  # of what a program says
+KEPT_LINES = 50  # of a program's output
 PROGRESS_SECONDS = 5.0
 
 
@@ -38,14 +38,14 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def open_a_way(directory: Path) -> None:
-    """Others may pass through, whatever our umask: PostgreSQL's user reaches a restored server below it."""
+def allow_traversal(directory: Path) -> None:
+    """Let other users traverse ``directory``, whatever the umask: PostgreSQL's user needs the restored server below it."""
     directory.chmod(0o711)
 
 
 @contextmanager
 def as_provider_errors() -> Iterator[None]:
-    """The agent's errors as the commands' own."""
+    """Convert the backup agent's errors to ``ProviderError``."""
     try:
         yield
     except BackupError as error:
@@ -54,18 +54,18 @@ def as_provider_errors() -> Iterator[None]:
 
 @contextmanager
 def connected(server: Server, database: str = "") -> Iterator[Connection]:
-    """A session in a database of the server, by default its own. Raises ``ProviderError``."""
+    """Open a session in ``database``, by default the server's. Raises ``ProviderError``."""
     try:
         with server.open(database or server.database) as session:
             yield session
     except psycopg.Error as error:
-        said = " ".join(str(error).split())
-        raise ProviderError(f"PostgreSQL at {server.host}:{server.port}, as {server.user}: {said}") from None
+        message = " ".join(str(error).split())
+        raise ProviderError(f"PostgreSQL at {server.host}:{server.port}, as {server.user}: {message}") from None
 
 
 @dataclass(frozen=True)
 class Programs:
-    """PostgreSQL's and Valkey's programs. ``account`` is the user that servers run as when we are root."""
+    """Paths of PostgreSQL's and Valkey's programs. ``account``: the user that runs restored servers if we are root."""
 
     postgres: str
     valkey: str
@@ -73,7 +73,7 @@ class Programs:
 
     @staticmethod
     def of_environment() -> "Programs":
-        """``STELLAOPS_POSTGRES_BIN``, else the PATH; the local stack's command sets all three."""
+        """Read ``STELLAOPS_POSTGRES_BIN`` (default: the PATH), ``STELLAOPS_VALKEY_SERVER`` and ``STELLAOPS_POSTGRES_ACCOUNT``."""
         return Programs(
             os.environ.get("STELLAOPS_POSTGRES_BIN", ""),
             os.environ.get("STELLAOPS_VALKEY_SERVER") or "valkey-server",
@@ -81,7 +81,7 @@ class Programs:
         )
 
     def find(self, name: str) -> str:
-        """Path of one of PostgreSQL's programs. Raises ``ProviderError``."""
+        """Return the path of one of PostgreSQL's programs. Raises ``ProviderError``."""
         found = shutil.which(name, path=self.postgres or None)
         if found is None:
             where = self.postgres or "the PATH"
@@ -92,25 +92,25 @@ class Programs:
         return found
 
     def major(self, name: str) -> int:
-        """The major version of one of them."""
+        """Return the major version of a program. Raises ``ProviderError``."""
         shown = subprocess.run([self.find(name), "--version"], capture_output=True, text=True, check=False).stdout
         match = re.search(r"(\d+)(\.\d+|devel|beta|rc)", shown)
         if match is None:
-            raise ProviderError(f"{name} does not say its version: {shown.strip()!r}")
+            raise ProviderError(f"{name} --version prints no version: {shown.strip()!r}")
         return int(match[1])
 
-    def need(self, name: str, server: str, *, exactly: bool = False) -> None:
-        """Raises ``ProviderError`` when the program cannot work on a server of that version."""
+    def require(self, name: str, server: str, *, exactly: bool = False) -> None:
+        """Check that a program supports a server of version ``server``. Raises ``ProviderError``."""
         has, wants = self.major(name), int(server.partition(".")[0])
         if has < wants or (exactly and has != wants):
             word = "exactly" if exactly else "at least"
             raise ProviderError(
-                f"{self.find(name)} is of PostgreSQL {has}, and {word} {wants} is needed; install that, or set"
+                f"{self.find(name)} is version {has}, but {word} {wants} is needed; install it, or set"
                 " STELLAOPS_POSTGRES_BIN to its directory"
             )
 
     def valkey_server(self) -> str:
-        """Raises ``ProviderError`` when there is none."""
+        """Return the path of ``valkey-server``. Raises ``ProviderError``."""
         found = shutil.which(self.valkey)
         if found is None:
             raise ProviderError(f"{self.valkey} is not on the PATH; install Valkey, or set STELLAOPS_VALKEY_SERVER")
@@ -118,27 +118,27 @@ class Programs:
 
 
 @dataclass(frozen=True)
-class Context:
-    """One stack. Everything raises ``ProviderError``."""
+class RecoveryContext:
+    """Access to the backups and restored servers of a stack. Every member raises ``ProviderError``."""
 
     stack: Stack
     programs: Programs
     directory: Path
 
     @staticmethod
-    def of(stack: Stack) -> "Context":
-        """``STELLAOPS_RECOVERY_DIRECTORY``, or ``recovery/<stack>`` below the user's state, holds what lasts."""
+    def of(stack: Stack) -> "RecoveryContext":
+        """Create the context, with ``STELLAOPS_RECOVERY_DIRECTORY``, by default below the user's state directory."""
         base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
         chosen = os.environ.get("STELLAOPS_RECOVERY_DIRECTORY")
         directory = Path(chosen) if chosen else base / "stellaops-storage" / "recovery" / stack.name
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            open_a_way(directory)
+            allow_traversal(directory)
         except OSError as error:
             raise ProviderError(
-                f"{directory} can't be made: {error.strerror}; set STELLAOPS_RECOVERY_DIRECTORY"
+                f"{directory} can't be created: {error.strerror}; set STELLAOPS_RECOVERY_DIRECTORY to a directory that you can write to"
             ) from None
-        return Context(stack, Programs.of_environment(), directory)
+        return RecoveryContext(stack, Programs.of_environment(), directory)
 
     @cached_property
     def outputs(self) -> dict[str, str]:
@@ -155,9 +155,9 @@ class Context:
         return self.outputs["mode"] == "continuous"
 
     @cached_property
-    def bucket(self) -> Bucket:
+    def bucket(self) -> BucketClient:
         store = self.stack.object_store
-        return Bucket(
+        return BucketClient(
             store.endpoint,
             store.region,
             self.outputs["object_store_access_key"],
@@ -173,15 +173,15 @@ class Context:
 
     @property
     def reader(self) -> Server:
-        """PostgreSQL as the login that reads everything."""
+        """PostgreSQL, with the backup login, which can read every table."""
         return replace(
             self.stack.postgres, user=self.outputs["postgres_user"], password=self.outputs["postgres_password"]
         )
 
     @property
-    def valkey(self) -> Valkey:
+    def valkey(self) -> SnapshotSource:
         server = self.stack.valkey
-        return Valkey(
+        return SnapshotSource(
             server.host, server.port, self.outputs["valkey_user"], self.outputs["valkey_password"], server.tls,
             os.environ.get("AWS_CA_BUNDLE", ""),
         )  # fmt: skip
@@ -192,15 +192,15 @@ class Context:
 
     @property
     def spool(self) -> Path:
-        """Where WAL waits until it is in the bucket; it outlives a run."""
+        """The directory of WAL that is not uploaded yet; it persists between runs."""
         return self._private("wal")
 
     @property
     def restored(self) -> Path:
-        """Servers that were restored, a directory each."""
+        """The directory of restored servers, with a subdirectory for each."""
         path = self.directory / "restored"
         path.mkdir(exist_ok=True)
-        open_a_way(path)
+        allow_traversal(path)
         return path
 
     def _private(self, name: str) -> Path:
@@ -210,7 +210,7 @@ class Context:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A private directory, gone afterwards."""
+        """Create a private directory, and delete it afterwards."""
         path = Path(tempfile.mkdtemp(prefix="work-", dir=self.directory))
         try:
             yield path
@@ -218,17 +218,18 @@ class Context:
             shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """One run at a time takes backups of a stack from this machine."""
+    def exclusive(self) -> Iterator[None]:
+        """Lock the stack's backups: one run at a time on this machine. Raises ``ProviderError`` if another holds the lock."""
         try:
             with locks.lock(self.directory / "lock"):
                 yield
         except locks.Busy as busy:
-            what = f"another backup of this stack is being taken from here (pid {busy.pid})"
-            raise ProviderError(f"{what}; wait for it") from None
+            raise ProviderError(
+                f"another backup of this stack runs on this machine (pid {busy.pid}); wait until it ends"
+            ) from None
 
     def environment(self, server: Server, **more: str) -> dict[str, str]:
-        """The environment of a script, password included: a command line would be for everyone to read."""
+        """Return the environment of a script. It contains the password, which other users could read on a command line."""
         path = os.pathsep.join(part for part in (self.programs.postgres, os.environ.get("PATH", os.defpath)) if part)
         kept = {key: os.environ[key] for key in ("HOME", "PGSSLROOTCERT", "LANG") if key in os.environ}
         return {
@@ -247,25 +248,28 @@ class Context:
             **more,
         }
 
-    def run(self, what: str, command: list[str], environment: dict[str, str]) -> None:
-        """A program to its end, with a sign of life where it takes long. Raises ``ProviderError`` with its last words."""
+    def run(self, step: str, command: list[str], environment: dict[str, str]) -> None:
+        """Run a program and print progress if it takes long. Raises ``ProviderError`` with the end of its output.
+
+        ``step`` names the step in messages.
+        """
         with subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             errors="replace", start_new_session=True,
         ) as process:  # fmt: skip
-            since, told, words = time.monotonic(), 0.0, deque[str](maxlen=KEPT_LINES)
+            since, reported, lines = time.monotonic(), 0.0, deque[str](maxlen=KEPT_LINES)
             try:
                 for line in process.stdout or ():
-                    words.append(line.strip())
-                    if time.monotonic() - since > told + PROGRESS_SECONDS:
-                        told = time.monotonic() - since
-                        say(f"{what}: {line.strip()}, {told:.0f} s")
+                    lines.append(line.strip())
+                    if time.monotonic() - since > reported + PROGRESS_SECONDS:
+                        reported = time.monotonic() - since
+                        say(f"{step}: {line.strip()}, {reported:.0f} s")
                 code = process.wait()
             except BaseException:
-                # Also on Ctrl-C: a script's own children would go on.
+                # Also on Ctrl-C: otherwise the script's child processes would continue.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGTERM)
                 raise
         if code:
-            said = [line for line in words if "error:" in line.lower()] or list(words)[-1:]
-            raise ProviderError(f"{what} failed: {'; '.join(said[:3]) or f'exit code {code}'}")
+            errors = [line for line in lines if "error:" in line.lower()] or list(lines)[-1:]
+            raise ProviderError(f"{step} failed: {'; '.join(errors[:3]) or f'exit code {code}'}")

@@ -1,4 +1,4 @@
-"""A dump back into a new database beside the running one, on the same server."""
+"""Restore a dump to a new database beside the running one, on the same server."""
 
 import contextlib
 from datetime import UTC, datetime
@@ -11,20 +11,25 @@ from psycopg import sql
 from components.mapping import roles
 from pods.backup_agent import jobs, repository
 from pods.backup_agent.kinds import DUMP
-from pods.backup_agent.repository import Backup
+from pods.backup_agent.repository import StoredBackup
 from provider.errors import ProviderError
 from provider.postgres.server import Server
 from provider.postgres.session import Connection
 from tools.operations.recovery import verify
-from tools.operations.recovery.context import Context, Say, as_provider_errors, connected
+from tools.operations.recovery.context import RecoveryContext, Say, as_provider_errors, connected
 from tools.operations.recovery.verify import Check
 
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 NAME_BYTES = 63
 
 
-def restore(context: Context, backup: Backup, say: Say, *, even_expired: bool = False) -> tuple[str, list[Check]]:
-    """(the new database, how it compares). On a failure there is no new database. Raises ``ProviderError``."""
+def restore(
+    context: RecoveryContext, backup: StoredBackup, say: Say, *, even_expired: bool = False
+) -> tuple[str, list[Check]]:
+    """Restore ``backup`` and return the new database's name and its checks. Raises ``ProviderError``.
+
+    After an error there is no new database.
+    """
     admin = context.stack.postgres
     database = f"{admin.database}_restored_{backup.name.lower()}"
     if len(database) > NAME_BYTES:
@@ -35,13 +40,13 @@ def restore(context: Context, backup: Backup, say: Say, *, even_expired: bool = 
             repository.check(context.bucket, backup, context.retention(DUMP), now, even_expired=even_expired)
             say(f"{DUMP}: downloading {backup.name}, {jobs.megabytes(backup.size)}")
             repository.download(context.bucket, backup, work)
-        context.programs.need("pg_restore", backup.manifest["server"])
+        context.programs.require("pg_restore", backup.manifest["server"])
         with connected(admin, admin.maintenance_database) as session:
             _create(session, database, backup.manifest["locale"])
             try:
                 _fill(context, backup, work, verify.of_database(admin, database), say)
                 say(f"{DUMP}: comparing {database} with the backup")
-                checks = verify.exactly(context, verify.of_database(context.reader, database), backup, work)
+                checks = verify.against_backup(context, verify.of_database(context.reader, database), backup, work)
             except BaseException:
                 with contextlib.suppress(psycopg.Error):
                     drop(session, database)
@@ -49,15 +54,15 @@ def restore(context: Context, backup: Backup, say: Say, *, even_expired: bool = 
     return database, checks
 
 
-def _fill(context: Context, backup: Backup, work: Path, server: Server, say: Say) -> None:
+def _fill(context: RecoveryContext, backup: StoredBackup, work: Path, server: Server, say: Say) -> None:
     environment = context.environment(server)
     program = context.programs.find("pg_restore")
     owners = [sql.Identifier(roles.owner(schema)) for schema in backup.manifest["schemas"]]
     names = sql.Identifier(server.database), sql.SQL(", ").join(owners)
-    # An admin that is no superuser can only give a schema to a role that could have made it.
+    # An admin that is not a superuser can only transfer a schema to a role with CREATE on the database.
     with server.open(server.database) as session:
         session.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(*names))
-    # A section of every schema, then the next: keys and triggers may reach into another schema.
+    # Restore a section of all schemas before the next: foreign keys and triggers may refer to another schema.
     for section in ("pre-data", "data", "post-data"):
         say(f"{DUMP}: restoring {section} of {len(backup.manifest['schemas'])} schemas")
         for schema in backup.manifest["schemas"]:
@@ -69,7 +74,7 @@ def _fill(context: Context, backup: Backup, work: Path, server: Server, say: Say
             )  # fmt: skip
     command = [context.programs.find("psql"), "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"]
     command += [f"--set=database={server.database}", f"--file={work / 'database.sql'}"]
-    context.run("restoring the database's own privileges", command, environment)
+    context.run("restoring privileges of the database", command, environment)
     with server.open(server.database) as session:
         session.execute(sql.SQL("REVOKE CREATE ON DATABASE {} FROM {}").format(*names))
 
@@ -89,7 +94,7 @@ def _create(session: Connection, database: str, locale: dict[str, Any]) -> None:
         session.execute(sql.SQL(" ").join(parts))
     except psycopg.errors.DuplicateDatabase:
         raise ProviderError(
-            f'database {database} exists already; look at it, or drop it first: DROP DATABASE "{database}"'
+            f'database {database} exists already; to restore again, drop it first: DROP DATABASE "{database}"'
         ) from None
 
 
@@ -97,8 +102,8 @@ def drop(session: Connection, database: str) -> None:
     session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
 
 
-def discard(context: Context, database: str) -> None:
-    """Drop a database that was restored. Raises ``ProviderError``."""
+def discard(context: RecoveryContext, database: str) -> None:
+    """Drop a restored database. Raises ``ProviderError``."""
     admin = context.stack.postgres
     with connected(admin, admin.maintenance_database) as session:
         drop(session, database)

@@ -1,4 +1,4 @@
-"""Commits with a number and a time, by which a drill sees what a restore has and what is lost."""
+"""Numbered, timestamped commits, which show a drill which commits a restore has lost."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,27 +12,27 @@ from psycopg import sql
 from provider.errors import ProviderError
 from provider.postgres.server import Server
 from tools.operations.recovery import logical
-from tools.operations.recovery.context import Context
+from tools.operations.recovery.context import RecoveryContext
 
 MARK_SECONDS = 0.1
 
 
 class Marks:
-    """Marks in a database of the drill's own on the running server."""
+    """Numbered rows in the drill's own database on the running server."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._over = Event()
+        self._stopped = Event()
 
     @staticmethod
     @contextlib.contextmanager
-    def of(context: Context) -> "Iterator[Marks]":
+    def of(context: RecoveryContext) -> "Iterator[Marks]":
         admin = context.stack.postgres
         name = f"{admin.database}_drill"
         server = replace(admin, database=name)
         try:
             with admin.open(admin.maintenance_database) as session:
-                logical.drop(session, name)  # of a drill that was killed
+                logical.drop(session, name)  # left by a killed drill
                 session.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             with server.open(name) as session:
                 session.execute("CREATE TABLE marks (number bigint GENERATED ALWAYS AS IDENTITY, at timestamptz)")
@@ -48,7 +48,7 @@ class Marks:
                 _commit(session)
 
     def now(self) -> tuple[int, datetime]:
-        """(the last number, a moment after its commit by the server's clock)."""
+        """Return the last number, and a time after its commit by the server's clock."""
         with self._server.open(self._server.database) as session:
             row = session.execute("SELECT max(number), clock_timestamp() FROM marks").fetchone()
         assert row is not None
@@ -56,25 +56,25 @@ class Marks:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """One commit after the other, in the background."""
+        """Commit rows in the background."""
         thread = Thread(target=self._write, daemon=True)
         thread.start()
         try:
             yield
         finally:
-            self._over.set()
+            self._stopped.set()
             thread.join()
 
     def _write(self) -> None:
         with self._server.open(self._server.database) as session:
-            while not self._over.wait(MARK_SECONDS):
+            while not self._stopped.wait(MARK_SECONDS):
                 _commit(session)
 
     def all(self) -> list[tuple[int, datetime]]:
         return self.of_server(self._server)
 
     def of_server(self, server: Server) -> list[tuple[int, datetime]]:
-        """Every mark that is there, by number."""
+        """Return all marks of ``server``: (number, time), by number."""
         with replace(server, database=self._server.database).open(self._server.database) as session:
             rows = session.execute("SELECT number, at FROM marks ORDER BY number").fetchall()
         return [(int(number), at) for number, at in rows]

@@ -1,4 +1,4 @@
-"""A base backup and WAL back into a new server beside the running one, at any moment or as far as WAL reaches."""
+"""Restore a base backup and WAL to a new server beside the running one, to a point in time or to the end of WAL."""
 
 import shutil
 import tarfile
@@ -11,21 +11,21 @@ import psycopg
 from pods.backup_agent import facts, jobs, repository, wal
 from pods.backup_agent.errors import BackupError
 from pods.backup_agent.kinds import BASE, WAL
-from pods.backup_agent.repository import Backup
+from pods.backup_agent.repository import StoredBackup
 from provider.errors import ProviderError
 from provider.postgres.server import Server
 from tools.operations.recovery import servers, verify
-from tools.operations.recovery.context import Context, Say, as_provider_errors, open_a_way
+from tools.operations.recovery.context import RecoveryContext, Say, allow_traversal, as_provider_errors
 from tools.operations.recovery.servers import HOST, Running, ServerEndedError
 from tools.operations.recovery.verify import Check
 
 TOO_SHORT = "recovery ended before configured recovery target was reached"
 
 
-def choose(context: Context, target: datetime | None, name: str | None) -> Backup:
-    """The base backup to begin with: of that name, or the newest that was complete before ``target``.
+def choose(context: RecoveryContext, target: datetime | None, name: str | None) -> StoredBackup:
+    """Choose the base backup to restore: ``name``, or the newest that was complete before ``target``.
 
-    Raises ``ProviderError`` when the target is out of reach.
+    Raises ``ProviderError`` if the target cannot be restored.
     """
     now = datetime.now(UTC)
     with as_provider_errors():
@@ -33,47 +33,56 @@ def choose(context: Context, target: datetime | None, name: str | None) -> Backu
             return repository.load(context.bucket, BASE, name)
         good, _ = repository.find(context.bucket, BASE)
     if not good:
-        raise ProviderError("there is no base backup in the bucket; run backup first")
+        raise ProviderError(
+            f"there is no base backup in the bucket; run python3 -m tools backup --stack {context.stack.name} first"
+        )
     if target is None:
         return good[-1]
     if target > now:
-        raise ProviderError(f"{target:%F %T} UTC has not come yet; TO is in UTC unless it says otherwise, like +02:00")
+        raise ProviderError(
+            f"{target:%F %T} UTC is in the future; TO is in UTC unless it ends with an offset like +02:00"
+        )
     if now - target > context.retention(BASE):
         days = context.retention(BASE).days
-        raise ProviderError(f"{target:%F %T} UTC is refused: it expired, the mapping keeps PostgreSQL for {days} days")
+        raise ProviderError(
+            f"{target:%F %T} UTC is refused: it is older than the retention of {days} days for PostgreSQL in the mapping"
+        )
     before = [backup for backup in good if _end(backup) <= target]
     if not before:
         raise ProviderError(
-            f"{target:%F %T} UTC is before the oldest base backup was complete, {_end(good[0]):%F %T} UTC; choose a later time"
+            f"{target:%F %T} UTC is before the end of the oldest base backup, {_end(good[0]):%F %T} UTC; choose a later time"
         )
     return before[-1]
 
 
-def _end(backup: Backup) -> datetime:
+def _end(backup: StoredBackup) -> datetime:
     return datetime.fromisoformat(backup.manifest["finished"])
 
 
 def restore(
-    context: Context, backup: Backup, target: datetime | None, say: Say, *, even_expired: bool = False
+    context: RecoveryContext, backup: StoredBackup, target: datetime | None, say: Say, *, even_expired: bool = False
 ) -> tuple[Running, Server, list[Check]]:
-    """(the new server, how to reach it as the admin, how it compares). On a failure nothing stays.
+    """Restore and return the new server, its address with the admin login, and its checks. Raises ``ProviderError``.
 
-    Raises ``ProviderError``.
+    After an error nothing is left.
     """
-    context.programs.need("postgres", backup.manifest["server"], exactly=True)
+    context.programs.require("postgres", backup.manifest["server"], exactly=True)
     label = f"{target:%Y%m%dT%H%M%S}" if target else "latest"
     directory = context.restored / f"postgres-{backup.name}-{label}"
     if directory.exists():
-        raise ProviderError(f"{directory} exists already; look at it, or remove it: restore --discard {directory.name}")
+        raise ProviderError(
+            f"{directory} exists already; to restore again, discard it first: python3 -m tools restore"
+            f" --stack {context.stack.name} --discard {directory.name}"
+        )
     directory.mkdir()
     try:
         with context.scratch() as work:
-            _lay_out(context, backup, work, directory, target, say, even_expired=even_expired)
+            _prepare(context, backup, work, directory, target, say, even_expired=even_expired)
             running = _start(context, directory, target, say)
             admin = replace(context.stack.postgres, host=HOST, port=running.port, ssl_mode="disable")
             reader = replace(context.reader, host=HOST, port=running.port, ssl_mode="disable")
             say(f"{BASE}: comparing the restored server with the backup and the mapping")
-            checks = verify.since(context, reader, backup, work)
+            checks = verify.after_recovery(context, reader, backup, work)
     except BaseException:
         servers.stop(directory)
         shutil.rmtree(directory, ignore_errors=True)
@@ -81,9 +90,9 @@ def restore(
     return running, admin, checks
 
 
-def _lay_out(
-    context: Context,
-    backup: Backup,
+def _prepare(
+    context: RecoveryContext,
+    backup: StoredBackup,
     work: Path,
     directory: Path,
     target: datetime | None,
@@ -91,11 +100,11 @@ def _lay_out(
     *,
     even_expired: bool,
 ) -> None:
-    """Data directory, WAL and configuration, as the server will find them."""
+    """Create data directory, WAL archive and configuration of the new server."""
     data, archive = directory / "data", directory / "wal"
     data.mkdir(mode=0o700)
     archive.mkdir(mode=0o700)
-    # Whoever names a point in time within retention may begin at a base that is older.
+    # A target within the retention may need a base backup that is older than the retention.
     even_expired = even_expired or target is not None
     with as_provider_errors():
         now = datetime.now(UTC)
@@ -104,7 +113,7 @@ def _lay_out(
         repository.download(context.bucket, backup, work)
         spaces = [path.name for path in work.glob("*.tar.gz") if path.name not in ("base.tar.gz", "pg_wal.tar.gz")]
         if spaces:
-            raise BackupError(f"{backup.name} has tablespaces ({', '.join(spaces)}), which are restored by hand only")
+            raise BackupError(f"{backup.name} has tablespaces ({', '.join(spaces)}), which must be restored manually")
         for archive_file, place in (("base.tar.gz", data), ("pg_wal.tar.gz", data / "pg_wal")):
             with tarfile.open(work / archive_file) as tar:
                 tar.extractall(place, filter="data")
@@ -115,12 +124,12 @@ def _lay_out(
                 say(f"{WAL}: {number} of {len(items)} files")
         say(f"{WAL}: {len(items)} files from {first} on")
     _configure(data, directory, archive, target)
-    servers.hand_over(directory, context.programs)
-    open_a_way(directory)
+    servers.change_owner(directory, context.programs)
+    allow_traversal(directory)
 
 
 def _configure(data: Path, directory: Path, archive: Path, target: datetime | None) -> None:
-    """Our own configuration: the source's may archive, replicate or listen where it must not."""
+    """Write a new configuration: with the source's, the server could archive to, replicate from or listen on the wrong place."""
     (data / "postgresql.auto.conf").write_text("", encoding="utf-8")
     (data / "recovery.signal").touch()
     (data / "standby.signal").unlink(missing_ok=True)
@@ -146,18 +155,18 @@ def _configure(data: Path, directory: Path, archive: Path, target: datetime | No
     (directory / "pg_ident.conf").write_text("", encoding="utf-8")
 
 
-def _start(context: Context, directory: Path, target: datetime | None, say: Say) -> Running:
+def _start(context: RecoveryContext, directory: Path, target: datetime | None, say: Say) -> Running:
     port = servers.free_port()
     command = [
         context.programs.find("postgres"), "-D", str(directory / "data"),
         "-c", f"config_file={directory / 'postgresql.conf'}", "-c", f"port={port}",
     ]  # fmt: skip
-    say(f"{BASE}: recovering {'to ' + format(target, '%F %T.%f') + ' UTC' if target else 'as far as WAL reaches'}")
+    say(f"{BASE}: recovering {'to ' + format(target, '%F %T.%f') + ' UTC' if target else 'to the end of WAL'}")
     pid = servers.spawn(directory, command, context.programs)
     admin = replace(context.stack.postgres, host=HOST, port=port, ssl_mode="disable")
     refused: list[str] = []
 
-    def answers() -> bool:
+    def is_ready() -> bool:
         try:
             with admin.open(admin.database) as session:
                 row = session.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchone()
@@ -169,15 +178,15 @@ def _start(context: Context, directory: Path, target: datetime | None, say: Say)
             return False
 
     try:
-        servers.wait_for(directory, pid, answers, lambda: say(f"{BASE}: {servers.tail(directory)[-100:]}"))
+        servers.wait_for(directory, pid, is_ready, lambda: say(f"{BASE}: {servers.tail(directory)[-100:]}"))
     except ServerEndedError as error:
         if TOO_SHORT in str(error):
             raise ProviderError(
                 f"the WAL in the bucket ends before {target:%F %T} UTC; restore to an earlier time, or to the latest"
             ) from None
-        raise ProviderError(f"the restored server ended: {error}") from None
+        raise ProviderError(f"the restored server exited: {error}") from None
     if refused:
         raise ProviderError(
-            "the restored server has another admin password than the stack's config; it was changed since"
+            "the restored server refuses the admin password of the stack's config, which was changed since; restore a later time"
         )
     return Running(directory, port)

@@ -1,4 +1,4 @@
-"""Servers for restored data, beside the running ones: on the loopback address, on a free port, never as root."""
+"""Run servers with restored data beside the running ones: on the loopback address, on a free port, never as root."""
 
 import os
 import pwd
@@ -22,17 +22,17 @@ TAIL_LINES = 5
 
 @dataclass(frozen=True)
 class Running:
-    """A server in ``directory`` (its log beside its data), found again by its pid file."""
+    """A restored server in ``directory``, which contains its data, log and pid file."""
 
     directory: Path
     port: int
 
     def stop(self) -> None:
-        """End it; its data stay."""
+        """Stop the server and keep its data."""
         stop(self.directory)
 
     def remove(self) -> None:
-        """End it and delete its data."""
+        """Stop the server and delete its data."""
         stop(self.directory)
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -44,19 +44,21 @@ def free_port() -> int:
 
 
 def account(programs: Programs) -> Account | None:
-    """The user that servers run as; None when the current user is not root. Raises ``ProviderError``."""
+    """Return the user that servers run as; None if the current user is not root. Raises ``ProviderError``."""
     if os.geteuid() != 0:
         return None
     try:
         entry = pwd.getpwnam(programs.account)
     except KeyError:
-        what = f"PostgreSQL does not run as root, and there is no user {programs.account}"
-        raise ProviderError(f"{what}; set STELLAOPS_POSTGRES_ACCOUNT") from None
+        raise ProviderError(
+            f"PostgreSQL does not run as root, and there is no user {programs.account};"
+            " set STELLAOPS_POSTGRES_ACCOUNT to an existing user"
+        ) from None
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
-def hand_over(directory: Path, programs: Programs) -> None:
-    """Make the user that servers run as the owner of everything below ``directory``."""
+def change_owner(directory: Path, programs: Programs) -> None:
+    """Change the owner of ``directory`` and its content to the user that servers run as."""
     owner = account(programs)
     if owner is not None:
         for path in (directory, *directory.rglob("*")):
@@ -64,7 +66,7 @@ def hand_over(directory: Path, programs: Programs) -> None:
 
 
 def spawn(directory: Path, command: Sequence[str], programs: Programs) -> int:
-    """Start a server; its pid, which is also written to ``pid``. Its output goes to ``log``."""
+    """Start a server with its output in ``log``. Write its pid to ``pid`` and return it."""
     environment = {"PATH": os.defpath, "LC_ALL": "C"}
     pid = processes.spawn(command, directory, environment, directory / "log", account(programs))
     (directory / "pid").write_text(str(pid), encoding="ascii")
@@ -77,41 +79,41 @@ def is_alive(pid: int) -> bool:
     return processes.created(pid) is not None
 
 
-def wait_for(directory: Path, pid: int, answers: Callable[[], bool], progress: Callable[[], None]) -> None:
-    """Until it answers. Raises ``ProviderError`` with the end of its log when it ended instead."""
-    told = time.monotonic()
-    while not answers():
+def wait_for(directory: Path, pid: int, is_ready: Callable[[], bool], progress: Callable[[], None]) -> None:
+    """Wait until ``is_ready`` returns True. Raises ``ServerEndedError`` if the server exits first."""
+    reported = time.monotonic()
+    while not is_ready():
         if not is_alive(pid):
             raise ServerEndedError(tail(directory))
-        if time.monotonic() - told > 10:
-            told = time.monotonic()
+        if time.monotonic() - reported > 10:
+            reported = time.monotonic()
             progress()
         time.sleep(0.2)
 
 
 class ServerEndedError(ProviderError):
-    """It ended by itself; the text is the end of its log."""
+    """The server exited; the text is the end of its log."""
 
 
 def tail(directory: Path) -> str:
-    """The end of its log on one line."""
+    """Return the end of the server's log in one line."""
     lines = (directory / "log").read_text(encoding="utf-8", errors="replace").splitlines()
     return "; ".join(line.strip() for line in lines[-TAIL_LINES:])
 
 
 def stop(directory: Path) -> bool:
-    """Stop the server of that directory; whether there was one."""
+    """Stop the server in ``directory``. Return whether one was running."""
     try:
         pid = int((directory / "pid").read_text(encoding="ascii"))
     except (OSError, ValueError):
         return False
     created = processes.created(pid)
-    # Another process may have the pid by now.
+    # The pid may belong to another process now.
     if created is None or str(directory) not in processes.command_line(pid):
         return False
     return processes.stop(pid, created, SIGNALS)
 
 
 def existing(restored: Path) -> list[Path]:
-    """Every server directory below ``restored``, running or not."""
+    """Return all server directories below ``restored``, running or not."""
     return sorted(path for path in restored.iterdir() if path.is_dir()) if restored.exists() else []

@@ -1,4 +1,4 @@
-"""A snapshot of Valkey back into a new server beside the running one."""
+"""Restore a snapshot of Valkey to a new server beside the running one."""
 
 import hashlib
 import shutil
@@ -10,23 +10,29 @@ import valkey as client_library
 
 from pods.backup_agent import jobs, repository
 from pods.backup_agent.kinds import RDB
-from pods.backup_agent.repository import Backup
+from pods.backup_agent.repository import StoredBackup
 from provider.errors import ProviderError
 from provider.valkey.server import Server
 from tools.operations.recovery import servers
-from tools.operations.recovery.context import Context, Say, as_provider_errors
+from tools.operations.recovery.context import RecoveryContext, Say, as_provider_errors
 from tools.operations.recovery.servers import HOST, Running, ServerEndedError
 from tools.operations.recovery.verify import Check
 
 
 def restore(
-    context: Context, backup: Backup, say: Say, *, even_expired: bool = False
+    context: RecoveryContext, backup: StoredBackup, say: Say, *, even_expired: bool = False
 ) -> tuple[Running, Server, list[Check]]:
-    """(the new server, how to reach it as the admin, how it compares). On a failure nothing stays."""
+    """Restore and return the new server, its address with the admin login, and its checks. Raises ``ProviderError``.
+
+    After an error nothing is left.
+    """
     program = context.programs.valkey_server()
     directory = context.restored / f"valkey-{backup.name}"
     if directory.exists():
-        raise ProviderError(f"{directory} exists already; look at it, or remove it: restore --discard {directory.name}")
+        raise ProviderError(
+            f"{directory} exists already; to restore again, discard it first: python3 -m tools restore"
+            f" --stack {context.stack.name} --discard {directory.name}"
+        )
     directory.mkdir(mode=0o700)
     try:
         with as_provider_errors():
@@ -45,8 +51,8 @@ def restore(
     return running, server, checks
 
 
-def _start(context: Context, directory: Path, program: str) -> Running:
-    """With the admin as its only user. Without AOF: with it, a server that has no AOF yet would start empty."""
+def _start(context: RecoveryContext, directory: Path, program: str) -> Running:
+    """Start Valkey with the admin as its only user, and without AOF: with AOF it would ignore the snapshot and start empty."""
     admin, port = context.stack.valkey, servers.free_port()
     sha256 = hashlib.sha256(admin.password.encode()).hexdigest()
     (directory / "users.acl").write_text(
@@ -57,10 +63,10 @@ def _start(context: Context, directory: Path, program: str) -> Running:
         f'aclfile "{directory}/users.acl"\nset-proc-title no\n'
     )
     (directory / "valkey.conf").write_text(lines, encoding="utf-8")
-    servers.hand_over(directory, context.programs)
+    servers.change_owner(directory, context.programs)
     pid = servers.spawn(directory, [program, str(directory / "valkey.conf")], context.programs)
 
-    def answers() -> bool:
+    def is_ready() -> bool:
         try:
             with client_library.Valkey(
                 host=HOST, port=port, username=admin.user, password=admin.password, socket_timeout=5
@@ -70,17 +76,17 @@ def _start(context: Context, directory: Path, program: str) -> Running:
             return False
 
     try:
-        servers.wait_for(directory, pid, answers, lambda: None)
+        servers.wait_for(directory, pid, is_ready, lambda: None)
     except ServerEndedError as error:
-        raise ProviderError(f"the restored Valkey ended: {error}") from None
+        raise ProviderError(f"the restored Valkey exited: {error}") from None
     return Running(directory, port)
 
 
-def _verify(context: Context, server: Server, backup: Backup) -> list[Check]:
+def _verify(context: RecoveryContext, server: Server, backup: StoredBackup) -> list[Check]:
     keys, expiring = int(backup.manifest["keys"]), int(backup.manifest["expiring"])
     with server.connection() as client:
         size = client.dbsize()
-        # Keys whose time ran out since the snapshot are not loaded.
+        # Keys that expired since the snapshot are not loaded.
         wrong = (
             () if keys - expiring <= size <= keys else (f"{size} keys, {keys} in the snapshot, {expiring} with a TTL",)
         )

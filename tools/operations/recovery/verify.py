@@ -1,4 +1,4 @@
-"""What was restored against what the backup says of itself, and against the mapping."""
+"""Compare a restored database with its backup's manifest and with the mapping."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,44 +7,44 @@ from typing import Any
 from components.config.namespace import NAMESPACE
 from components.mapping import Mapping
 from pods.backup_agent import facts
-from pods.backup_agent.repository import Backup
+from pods.backup_agent.repository import StoredBackup
 from provider.errors import ProviderError
 from provider.postgres import append_only
 from provider.postgres.problems import MigrationError
 from provider.postgres.server import Server
 from tools.operations.drift_postgres.check import check as drift_postgres
-from tools.operations.recovery.context import SCRIPTS, Context
+from tools.operations.recovery.context import SCRIPTS, RecoveryContext
 
 SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison: what was compared, and how it differs; no difference is success."""
+    """The result of a comparison: its subject and the differences. No difference is success."""
 
-    what: str
+    subject: str
     differences: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
-        """For the user."""
+        """The check in one line, as printed."""
         if not self.differences:
-            return f"ok      {self.what}"
+            return f"ok      {self.subject}"
         more = f" and {len(self.differences) - SHOWN} more" if len(self.differences) > SHOWN else ""
-        return f"differs {self.what}: {'; '.join(self.differences[:SHOWN])}{more}"
+        return f"differs {self.subject}: {'; '.join(self.differences[:SHOWN])}{more}"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """A database as ``facts.sql`` sees it: (rows, checksum) by table, and the catalog's lines."""
+    """The output of ``facts.sql``: table -> (rows, checksum), lines of the catalog, schema -> version."""
 
     tables: dict[str, tuple[int, str]]
     catalog: frozenset[str]
     versions: dict[str, int]
 
 
-def look(context: Context, server: Server) -> Facts:
-    """The facts of a database, now. Raises ``ProviderError``."""
+def read_facts(context: RecoveryContext, server: Server) -> Facts:
+    """Read the facts of a database. Raises ``ProviderError``."""
     with context.scratch() as work:
         command = [context.programs.find("psql"), "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"]
         command += [f"--set=scripts={SCRIPTS}", f"--file={SCRIPTS / 'base.sql'}"]
@@ -57,9 +57,9 @@ def tables_of(manifest: dict[str, Any]) -> dict[str, tuple[int, str]]:
     return {item["table"]: (int(item["rows"]), str(item["checksum"])) for item in manifest["tables"]}
 
 
-def exactly(context: Context, server: Server, backup: Backup, directory: Path) -> list[Check]:
-    """A restored dump: everything is as the backup says. ``directory`` holds its files."""
-    found, wanted = look(context, server), tables_of(backup.manifest)
+def against_backup(context: RecoveryContext, server: Server, backup: StoredBackup, directory: Path) -> list[Check]:
+    """Compare a restored dump with its backup, which must be equal. ``directory`` contains the backup's files."""
+    found, wanted = read_facts(context, server), tables_of(backup.manifest)
     rows = sum(count for count, _ in wanted.values())
     return [
         Check(f"{len(wanted)} tables, {rows} rows", _counts(wanted, found.tables)),
@@ -69,11 +69,13 @@ def exactly(context: Context, server: Server, backup: Backup, directory: Path) -
     ]
 
 
-def since(context: Context, server: Server, backup: Backup, directory: Path) -> list[Check]:
-    """A server that went on from a base backup: what can only grow did not shrink, and all else is as it was, unless
-    migrations ran in between."""
-    found, before = look(context, server), tables_of(backup.manifest)
-    lasting = {f"{schema}.{table}" for schema, table in append_only_everywhere(context.stack.mapping)}
+def after_recovery(context: RecoveryContext, server: Server, backup: StoredBackup, directory: Path) -> list[Check]:
+    """Compare a server that recovered from a base backup: append-only tables have not lost rows, and the catalog is equal.
+
+    If migrations ran since the base backup, compare the catalog with the mapping instead.
+    """
+    found, before = read_facts(context, server), tables_of(backup.manifest)
+    lasting = {f"{schema}.{table}" for schema, table in append_only_tables(context.stack.mapping)}
     shrunk = tuple(
         f"{table} has {found.tables.get(table, (0, ''))[0]} rows, {rows} at the base backup"
         for table, (rows, _) in before.items()
@@ -86,25 +88,28 @@ def since(context: Context, server: Server, backup: Backup, directory: Path) -> 
     if found.versions == backup.manifest["schemas"]:
         checks += catalog_checks(frozenset(facts.catalog(directory)), found.catalog, roles_of(context))
     else:
-        # The catalog changed on purpose; the mapping says what it should be now.
+        # Migrations changed the catalog, so compare it with the mapping.
         checks.append(Check("roles, grants, owners and columns against the mapping", _drift(context, server)))
     return [*checks, _triggers(context, server)]
 
 
-def append_only_everywhere(mapping: Mapping) -> list[tuple[str, str]]:
+def append_only_tables(mapping: Mapping) -> list[tuple[str, str]]:
     return [(schema, table) for schema, access in mapping.access.schemas.items() for table in access.append_only]
 
 
-def roles_of(context: Context) -> frozenset[str]:
-    """The stack's own: a shared server has others, which are none of a backup's business."""
+def roles_of(context: RecoveryContext) -> frozenset[str]:
+    """Return the stack's roles: a shared server also has roles that do not belong to the backup."""
     return context.stack.mapping.access.roles(context.stack.postgres.database).names
 
 
 def catalog_checks(wanted: frozenset[str], found: frozenset[str], roles: frozenset[str]) -> list[Check]:
-    """One check for roles with their memberships, one for grants, one for all else in the catalog."""
+    """Compare catalogs: one check for roles and memberships, one for grants, one for everything else."""
     result = []
-    for what, kinds in (("roles and memberships", ("role", "member")), ("grants and default privileges", ("grant",))):
-        result.append(Check(what, _lines(_of(wanted, kinds, roles), _of(found, kinds, roles))))
+    for subject, kinds in (
+        ("roles and memberships", ("role", "member")),
+        ("grants and default privileges", ("grant",)),
+    ):
+        result.append(Check(subject, _lines(_of(wanted, kinds, roles), _of(found, kinds, roles))))
     others = [
         frozenset(line for line in lines if line.split(" ", 1)[0] not in ("role", "member", "grant"))
         for lines in (wanted, found)
@@ -143,8 +148,8 @@ def _checksums(wanted: dict[str, tuple[int, str]], found: dict[str, tuple[int, s
     return tuple(table for table in sorted(wanted.keys() & found.keys()) if wanted[table][1] != found[table][1])
 
 
-def _triggers(context: Context, server: Server) -> Check:
-    """Against the mapping: evidence cannot be changed in the restored database either."""
+def _triggers(context: RecoveryContext, server: Server) -> Check:
+    """Check that the restored database has the append-only triggers of the mapping."""
     import psycopg
 
     sentences: list[str] = []
@@ -155,11 +160,11 @@ def _triggers(context: Context, server: Server) -> Check:
                 sentences += append_only.drift(session, schema, access.append_only)
     except (psycopg.Error, MigrationError) as error:
         raise ProviderError(f"the restored database can't be read: {' '.join(str(error).split())}") from None
-    return Check(f"append-only triggers of {len(append_only_everywhere(mapping))} tables", tuple(sentences))
+    return Check(f"append-only triggers of {len(append_only_tables(mapping))} tables", tuple(sentences))
 
 
-def _drift(context: Context, server: Server) -> tuple[str, ...]:
-    """What ``drift`` says of the restored server."""
+def _drift(context: RecoveryContext, server: Server) -> tuple[str, ...]:
+    """Run ``drift`` on the restored server and return its sentences."""
     place = {"postgresHost": server.host, "postgresPort": str(server.port), "postgresSslMode": server.ssl_mode}
     config = {**context.stack.config, **{f"{NAMESPACE}:{key}": value for key, value in place.items()}}
     return tuple(item.sentence for item in drift_postgres(replace(context.stack, config=config)))
