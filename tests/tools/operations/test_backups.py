@@ -247,7 +247,7 @@ def test_backups_are_listed_and_one_that_is_overdue_is_an_exit_code(
     [
         ("yesterday", "is not a time; write latest, or a time like"),
         ("2999-01-01", "is in the future"),
-        ("2020-01-01", "expired, the mapping keeps PostgreSQL for 30 days"),
+        ("2020-01-01", "is older than the retention of 30 days for PostgreSQL in the mapping"),
     ],
 )
 def test_a_time_that_cannot_be_restored_is_one_clear_line(

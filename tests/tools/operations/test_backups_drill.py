@@ -42,7 +42,7 @@ def test_a_restore_says_where_it_is_and_how_to_switch_over_and_discard(
         assert backups.run(live_stack, "backup", "--store", "valkey") == 0
         assert backups.run(live_stack, "restore", "--store", "valkey") == 0
         shown = capsys.readouterr().out
-        name = re.search(r"restore --store valkey --discard (\S+)", shown)
+        name = re.search(r"python3 -m tools restore --stack local --discard (\S+)", shown)
         assert name and "runs at valkey://127.0.0.1:" in shown and "switch over" in shown, shown
         assert backups.run(live_stack, "restore", "--store", "valkey") == 1
         assert "exists already" in capsys.readouterr().err
