@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tools.review.change import Change
+from tools.review.change import RatedChange
 from tools.review.risk import Risk
 
 LONGEST_LABEL = 50  # GitHub's limit
@@ -32,12 +32,12 @@ class Approvals:
             }
         return Approvals(frozenset(labels))
 
-    def cover(self, change: Change) -> bool:
+    def covers(self, change: RatedChange) -> bool:
         """Whether a label names the change's resource."""
         return bool(self.labels & {_normal(label(change)), _normal(_any(change.resource))})
 
 
-def label(change: Change) -> str:
+def label(change: RatedChange) -> str:
     """The label that approves ``change``; without the risk where GitHub would not take so long a name."""
     text = f"approve-{change.risk.slug}: {change.resource}"
     return text if len(text) <= LONGEST_LABEL else _any(change.resource)
@@ -52,6 +52,6 @@ def _normal(text: str) -> str:
     return " ".join(text.replace(":", ": ", 1).lower().split())
 
 
-def needed(changes: Iterable[Change], threshold: Risk, approvals: Approvals) -> list[Change]:
+def unapproved(changes: Iterable[RatedChange], threshold: Risk, approvals: Approvals) -> list[RatedChange]:
     """What is as bad as ``threshold`` or worse and that no label covers."""
-    return [change for change in changes if change.risk >= threshold and not approvals.cover(change)]
+    return [change for change in changes if change.risk >= threshold and not approvals.covers(change)]

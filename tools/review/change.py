@@ -7,11 +7,11 @@ from tools.review.risk import Risk
 # The order of the comment's sections.
 STORES = ("PostgreSQL", "Valkey", "Object store", "Kubernetes", "Stack")
 
-Path_ = tuple[str | int, ...]
+MappingPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Change:
+class RatedChange:
     """``sentence`` is Markdown whose values are escaped already. ``resource`` is the name that an approval gives,
     ``group`` the module, schema or bucket under which it is shown, ``origin`` the place in the mapping (or a file)
     that asks for it, and ``urns`` the resources whose properties are its details."""
@@ -21,6 +21,6 @@ class Change:
     group: str
     sentence: str
     resource: str
-    origin: Path_ | str = ()
+    origin: MappingPath | str = ()
     urns: tuple[str, ...] = ()
     extra: str = ""

@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.review import comment, policy, preview
-from tools.review import run as engine
+from tools.review import comment, engine, policy, preview
 from tools.review.approval import Approvals
-from tools.review.context import Context
+from tools.review.context import ReviewContext
 from tools.review.errors import ReviewError
 from tools.review.mask import mask
-from tools.review.origin import Origins
+from tools.review.origin import MappingOrigins
 from tools.review.verdict import Verdict, threshold
 
 FAILED, BLOCKED = 1, 2
@@ -25,7 +24,7 @@ FAILED, BLOCKED = 1, 2
 
 def run(options: argparse.Namespace) -> int:
     """Write comment and report; the exit code. Raises ``ReviewError``."""
-    origins = Origins.read(options.mapping, options.source_url)
+    origins = MappingOrigins.read(options.mapping, options.source_url)
     drift = _drift(options.drift)
     secrets: list[str] = []
     verdicts = []
@@ -35,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
             least = threshold(found, options.threshold)
         except ValueError as error:
             raise ReviewError(f"config reviewThreshold of stack {found.stack}: {error}") from None
-        context = Context(found, origins, Path())
+        context = ReviewContext(found, origins, Path())
         verdicts.append(Verdict(context, least, Approvals.read(options.approve), tuple(drift.get(found.stack, ()))))
     # The worst one first.
     verdicts.sort(key=lambda item: (not item.failed, not item.blocked, -item.risk, item.preview.stack))
@@ -45,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         else (f"`{options.json.name}`" if options.json else "")
     )
     keep = (options.source_url.rstrip("/"), options.report_url)
-    text = comment.write(verdicts, comment.Options(report, tuple(secrets), keep))
+    text = comment.write(verdicts, comment.CommentOptions(report, tuple(secrets), keep))
     document = {"version": 1, "stacks": [_masked(verdict.report(), secrets, keep) for verdict in verdicts]}
     _write(options.json, json.dumps(document, indent=2) + "\n")
     if options.output:

@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tools.review.approval import label
-from tools.review.change import STORES, Change
+from tools.review.change import STORES, RatedChange
 from tools.review.escape import block, code, folded, plain
 from tools.review.kinds import generic
-from tools.review.layout import DETAILS, LIMIT, SENTENCES, Block, fitted
 from tools.review.mask import mask
-from tools.review.preview import Step
+from tools.review.preview import PreviewStep
 from tools.review.risk import Risk
+from tools.review.size_limit import DETAILS, LIMIT, SENTENCES, CommentBlock, fit_to_limit
 from tools.review.verdict import Verdict
 
 LONGEST_ERROR = 6_000
@@ -23,7 +23,7 @@ MOST_LINES = 40
 
 
 @dataclass(frozen=True)
-class Options:
+class CommentOptions:
     """``report`` says in Markdown where the full report is; ``secrets`` are values that must not appear; ``keep``
     are addresses that are no secrets, however they look."""
 
@@ -43,21 +43,21 @@ def markers(verdicts: Iterable[Verdict]) -> str:
     return "\n".join(marker(item.preview.project or "-", item.preview.stack) for item in verdicts)
 
 
-def write(verdicts: list[Verdict], options: Options) -> str:
+def write(verdicts: list[Verdict], options: CommentOptions) -> str:
     """The whole comment."""
-    blocks = [Block("\n".join(_headline(verdict) for verdict in verdicts if not verdict.unchanged))]
+    blocks = [CommentBlock("\n".join(_headline(verdict) for verdict in verdicts if not verdict.unchanged))]
     unchanged = [code(verdict.preview.stack) for verdict in verdicts if verdict.unchanged]
     if unchanged:
-        blocks.append(Block(f"\N{WHITE HEAVY CHECK MARK} no changes: {', '.join(unchanged)}"))
+        blocks.append(CommentBlock(f"\N{WHITE HEAVY CHECK MARK} no changes: {', '.join(unchanged)}"))
     told = [verdict for verdict in verdicts if not verdict.unchanged]
     for verdict in told:
         if len(told) > 1:
-            blocks.append(Block(f"## {code(verdict.preview.stack)}"))
+            blocks.append(CommentBlock(f"## {code(verdict.preview.stack)}"))
         blocks += _stack(verdict)
     blocks = [block for block in blocks if block.text]
     for item in blocks:
         item.text = mask(item.text, options.secrets, options.keep)
-    text = fitted(blocks, markers(verdicts), options.report, options.limit)
+    text = fit_to_limit(blocks, markers(verdicts), options.report, options.limit)
     return mask(text, options.secrets, options.keep)
 
 
@@ -90,13 +90,13 @@ def _state(verdict: Verdict) -> str:
     return f", {', '.join(parts)}" if parts else ""
 
 
-def _stack(verdict: Verdict) -> list[Block]:
-    blocks = [Block(_errors(verdict))]
+def _stack(verdict: Verdict) -> list[CommentBlock]:
+    blocks = [CommentBlock(_errors(verdict))]
     worst = [change for change in verdict.changes if change.risk == Risk.DATA_LOSS]
     if worst:
         blocks.append(_destructive(verdict, worst))
-    blocks.append(Block(_violations(verdict)))
-    blocks.append(Block(_approvals(verdict)))
+    blocks.append(CommentBlock(_violations(verdict)))
+    blocks.append(CommentBlock(_approvals(verdict)))
     shown: set[str] = set()
     blocks += _details(verdict, worst, shown)
     rest = [change for change in verdict.changes if change.risk != Risk.DATA_LOSS]
@@ -105,11 +105,18 @@ def _stack(verdict: Verdict) -> list[Block]:
         if changes:
             blocks += _store(verdict, store, changes, shown)
     left = [
-        step for step in verdict.preview.changes if step.urn not in shown and not step.type.startswith(generic.SILENT)
+        step
+        for step in verdict.preview.changes
+        if step.urn not in shown and not step.type.startswith(generic.ENGINE_TYPES)
     ]
     if left:
-        blocks.append(Block(_folded_steps(left, "other resources"), DETAILS, Risk.NONE))
-    return [*blocks, *_contract(verdict), Block(_drift(verdict)), Block(_warnings(verdict), DETAILS, Risk.NONE)]
+        blocks.append(CommentBlock(_folded_steps(left, "other resources"), DETAILS, Risk.NONE))
+    return [
+        *blocks,
+        *_contract(verdict),
+        CommentBlock(_drift(verdict)),
+        CommentBlock(_warnings(verdict), DETAILS, Risk.NONE),
+    ]
 
 
 def _errors(verdict: Verdict) -> str:
@@ -125,18 +132,18 @@ def _errors(verdict: Verdict) -> str:
     return f"What the engine said, nothing was changed:\n\n{block(text[: LONGEST_ERROR * 2])}"
 
 
-def _destructive(verdict: Verdict, changes: list[Change]) -> Block:
+def _destructive(verdict: Verdict, changes: list[RatedChange]) -> CommentBlock:
     lines, names = [], []
     for change in changes:
-        covered = verdict.approvals.cover(change)
+        covered = verdict.approvals.covers(change)
         how = "**approved**" if covered else f"to approve it: label {code(label(change))}"
         lines.append(f"> - {_sentence(verdict, change)}; {how}")
         names.append(f"> - {code(change.resource)}{' (approved)' if covered else ''}")
     head = "> [!CAUTION]\n> **This destroys data or lets it be destroyed**\n>\n"
-    return Block(head + "\n".join(lines), risk=Risk.DATA_LOSS, short=head + "\n".join(names))
+    return CommentBlock(head + "\n".join(lines), risk=Risk.DATA_LOSS, short=head + "\n".join(names))
 
 
-def _sentence(verdict: Verdict, change: Change) -> str:
+def _sentence(verdict: Verdict, change: RatedChange) -> str:
     link = verdict.context.origins.link(change.origin)
     return f"{change.sentence}{f' ({link})' if link else ''}"
 
@@ -160,7 +167,7 @@ def _approvals(verdict: Verdict) -> str:
     return f"This stack asks for a label from **{verdict.threshold.words}** on:\n" + _capped(lines)
 
 
-def _store(verdict: Verdict, store: str, changes: list[Change], shown: set[str]) -> list[Block]:
+def _store(verdict: Verdict, store: str, changes: list[RatedChange], shown: set[str]) -> list[CommentBlock]:
     """One block of sentences and one of details a group, under the store's heading."""
     blocks = []
     groups = dict.fromkeys(change.group for change in changes)
@@ -169,24 +176,24 @@ def _store(verdict: Verdict, store: str, changes: list[Change], shown: set[str])
         lines = [f"- {_sentence(verdict, change)} \N{MIDDLE DOT} {change.risk.words}" for change in found]
         heading = f"#### {store}\n" if index == 0 else ""
         worst = max(change.risk for change in found)
-        blocks.append(Block(heading + "\n".join(lines), SENTENCES, worst))
+        blocks.append(CommentBlock(heading + "\n".join(lines), SENTENCES, worst))
         blocks += _details(verdict, found, shown)
     return blocks
 
 
-def _details(verdict: Verdict, changes: list[Change], shown: set[str]) -> list[Block]:
+def _details(verdict: Verdict, changes: list[RatedChange], shown: set[str]) -> list[CommentBlock]:
     """The text of migrations, and properties of each resource once: where it is told first."""
-    blocks = [Block(change.extra, DETAILS, change.risk) for change in changes if change.extra]
+    blocks = [CommentBlock(change.extra, DETAILS, change.risk) for change in changes if change.extra]
     urns = {urn for change in changes for urn in change.urns} - shown
     shown |= urns
     steps = [step for step in (verdict.preview.step(urn) for urn in sorted(urns)) if step is not None]
     if steps:
         worst = max(change.risk for change in changes)
-        blocks.append(Block(_folded_steps(steps, ""), DETAILS, worst))
+        blocks.append(CommentBlock(_folded_steps(steps, ""), DETAILS, worst))
     return blocks
 
 
-def _folded_steps(steps: list[Step], what: str) -> str:
+def _folded_steps(steps: list[PreviewStep], what: str) -> str:
     text = "\n".join(generic.properties(step) for step in steps)
     if len(text) > LONGEST_DETAIL:
         text = f"{text[:LONGEST_DETAIL]}\n... ({len(text) - LONGEST_DETAIL} characters more in the report)"
@@ -194,12 +201,12 @@ def _folded_steps(steps: list[Step], what: str) -> str:
     return folded(f"{count}, property by property", block(text, "diff"))
 
 
-def _contract(verdict: Verdict) -> list[Block]:
+def _contract(verdict: Verdict) -> list[CommentBlock]:
     difference = verdict.contract
     if not verdict.preview.complete and verdict.preview.changes and not verdict.failed:
         hint = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true"
         return [
-            Block(
+            CommentBlock(
                 f"#### Contract\nnot in this form of the preview (run it with {code(hint)})", SENTENCES, Risk.ADDITIVE
             )
         ]
@@ -230,8 +237,8 @@ def _contract(verdict: Verdict) -> list[Block]:
     head = f"#### Contract for services\n{version}: {counts}"
     breaking = bool(difference.removed or difference.retyped)
     return [
-        Block(head, SENTENCES, Risk.ACCESS_REVOKED if breaking else Risk.ADDITIVE),
-        Block(
+        CommentBlock(head, SENTENCES, Risk.ACCESS_REVOKED if breaking else Risk.ADDITIVE),
+        CommentBlock(
             folded("fields", _capped(lines, MOST_LINES * 5)),
             DETAILS,
             Risk.ACCESS_REVOKED if breaking else Risk.ADDITIVE,

@@ -8,20 +8,20 @@ from typing import Any
 
 from components.mapping.roles import BackupRole, RoleNames
 from tools.review.contract import ModuleUse, modules
-from tools.review.origin import Origins
-from tools.review.preview import Preview, Step
+from tools.review.origin import MappingOrigins
+from tools.review.preview import Preview, PreviewStep
 from tools.review.tokens import AWS_BUCKET, BUCKET, DATABASE, GRANT, INVENTORY, MIGRATIONS, ROLE, SCHEMA
 
 
 @dataclass(frozen=True)
-class Context:
+class ReviewContext:
     """``root`` is the project's directory, where the text of migrations is read."""
 
     preview: Preview
-    origins: Origins = field(default_factory=Origins)
+    origins: MappingOrigins = field(default_factory=MappingOrigins)
     root: Path = Path()
 
-    def steps(self, *types: str) -> Iterator[Step]:
+    def steps(self, *types: str) -> Iterator[PreviewStep]:
         """Every step of these types, unchanged ones included."""
         return (step for step in self.preview.steps if step.type in types)
 
@@ -38,7 +38,7 @@ class Context:
         return modules(old), modules(new or {})
 
     @cached_property
-    def made_schemas(self) -> frozenset[str]:
+    def created_schemas(self) -> frozenset[str]:
         """Schemas that the run creates: what is told of them is told in one sentence."""
         return frozenset(step.name for step in self.steps(SCHEMA) if step.op == "create")
 
@@ -56,7 +56,7 @@ class Context:
         logins = {
             step.name
             for step in self.steps(ROLE)
-            if any(state.live("login") or state.asked("login") for state in (step.old, step.new))
+            if any(state.live("login") or state.declared("login") for state in (step.old, step.new))
         }
         logins |= self._keys("logins") | self.origins.names("modules")
         schemas = self._values("name", SCHEMA) | self._values("schema", GRANT, MIGRATIONS) | self._keys("schemas")
@@ -93,7 +93,7 @@ class Context:
         return {str(step.state.live("bucket", step.name)): step.name for step in self.steps(BUCKET, AWS_BUCKET)}
 
     @cached_property
-    def made_buckets(self) -> frozenset[str]:
+    def created_buckets(self) -> frozenset[str]:
         """The mapping's names of buckets that the run creates."""
         return frozenset(step.name for step in self.steps(BUCKET, AWS_BUCKET) if step.op == "create")
 

@@ -19,21 +19,21 @@ _WORDS = {
 
 
 @dataclass(frozen=True)
-class Age:
+class Retention:
     """A TTL: in words, and in milliseconds for comparison (0 for text that is not a TTL)."""
 
     words: str
     milliseconds: int
 
     @staticmethod
-    def read(text: str) -> "Age":
+    def read(text: str) -> "Retention":
         try:
             ttl = parse_ttl(text)
         except ValueError:
-            return Age(code(text), 0)
+            return Retention(code(text), 0)
         if isinstance(ttl, Duration):
-            return Age(code(text), ttl.milliseconds)
-        return Age(_WORDS[ttl], DAY_MS if ttl is TtlWord.UNTIL_UTC_MIDNIGHT else FOREVER)
+            return Retention(code(text), ttl.milliseconds)
+        return Retention(_WORDS[ttl], DAY_MS if ttl is TtlWord.UNTIL_UTC_MIDNIGHT else FOREVER)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class KeyUse:
     name: str
     verb: str
     is_stream: bool
-    age: Age | None
+    age: Retention | None
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def modules(contract: Mapping[str, Any]) -> dict[str, ModuleUse]:
     return {str(name): _module(item) for name, item in _mapping(contract.get("modules")).items()}
 
 
-def ages(used: Mapping[str, ModuleUse]) -> dict[tuple[bool, str], Age]:
+def ages(used: Mapping[str, ModuleUse]) -> dict[tuple[bool, str], Retention]:
     """(whether it is a stream, name) -> how long keys or entries are kept."""
     return {(use.is_stream, use.name): use.age for module in used.values() for use in module.keys if use.age}
 
@@ -87,7 +87,7 @@ def _keys(valkey: Mapping[str, Any]) -> Iterator[KeyUse]:
     for kind, title in (("keys", "pattern"), ("streams", "name")):
         for use in _mappings(valkey.get(kind)):
             is_stream = kind == "streams" or use.get("type") == "stream"
-            age = Age.read(str(use["ttl"])) if "ttl" in use else None
+            age = Retention.read(str(use["ttl"])) if "ttl" in use else None
             yield KeyUse(str(use.get(title)), str(use.get("verb")), is_stream, age)
 
 

@@ -15,7 +15,7 @@ _BY_NAME = ("modules", "schemas", "schemas.*", "columns", "groups", "secrets", "
 
 
 @dataclass(frozen=True)
-class Difference:
+class ContractDifference:
     """Paths like ``modules.scanner.postgres.role``. ``retyped`` and ``changed`` say from what to what."""
 
     added: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class Difference:
         return bool(self.added or self.removed or self.retyped or self.changed or self.problem)
 
 
-def compare(old: dict[str, Any], new: dict[str, Any]) -> Difference:
+def compare(old: dict[str, Any], new: dict[str, Any]) -> ContractDifference:
     """The difference of two contracts. ``problem`` says when the version does not tell services what happens."""
     found: dict[str, list[str]] = {"added": [], "removed": [], "retyped": [], "changed": []}
     _walk(_keyed(old), _keyed(new), "", found)
@@ -38,7 +38,7 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> Difference:
     added, removed, retyped, changed = (
         tuple(sorted(found[kind])) for kind in ("added", "removed", "retyped", "changed")
     )
-    return Difference(added, removed, retyped, changed, versions, problem)
+    return ContractDifference(added, removed, retyped, changed, versions, problem)
 
 
 def _walk(old: Any, new: Any, path: str, found: dict[str, list[str]]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from components.mapping.loader import located
-from tools.review.change import Path_
+from tools.review.change import MappingPath
 from tools.review.escape import code
 
 MAPPING = "schema-mapping.yaml"
@@ -13,16 +13,16 @@ _COLLECTIONS = frozenset({"modules", "services", "schemas", "tables", "runtime_t
 
 
 @dataclass(frozen=True)
-class Origins:
+class MappingOrigins:
     """The mapping's data with the line of each path; empty where it could not be read."""
 
     data: dict[str, Any] = field(default_factory=dict)
-    lines: dict[Path_, int] = field(default_factory=dict)
+    lines: dict[MappingPath, int] = field(default_factory=dict)
     file: str = MAPPING
     source_url: str = ""
 
     @staticmethod
-    def read(path: Path, source_url: str = "") -> "Origins":
+    def read(path: Path, source_url: str = "") -> "MappingOrigins":
         """``source_url`` is the repository at the commit, like ``https://host/owner/name/blob/SHA``.
 
         A mapping that cannot be read gives no places; what is wrong with it the preview itself says.
@@ -30,18 +30,18 @@ class Origins:
         try:
             raw = path.read_bytes()
         except OSError:
-            return Origins(file=path.name, source_url=source_url)
+            return MappingOrigins(file=path.name, source_url=source_url)
         data, found = located(raw, path.name)
         known = {where: line for where, (line, _) in found.items()}
-        return Origins(data if isinstance(data, dict) else {}, known, path.name, source_url)
+        return MappingOrigins(data if isinstance(data, dict) else {}, known, path.name, source_url)
 
-    def access(self, module: str, store: str, *targets: str) -> Path_:
+    def access(self, module: str, store: str, *targets: str) -> MappingPath:
         """The entry under a module's verbs that speaks of one of ``targets``, else the module's part for the store.
 
         Earlier targets are preferred: the table itself before its schema.
         """
         user = "modules" if module in self._get("modules") else "services"
-        base: Path_ = (user, module, store)
+        base: MappingPath = (user, module, store)
         verbs = self._get(*base)
         for target in targets:
             for verb, entries in verbs.items():
@@ -60,7 +60,7 @@ class Origins:
             value = value.get(part, {}) if isinstance(value, dict) else {}
         return value if isinstance(value, dict) else {}
 
-    def line(self, path: Path_) -> int | None:
+    def line(self, path: MappingPath) -> int | None:
         """The line of ``path``, or of the nearest thing that encloses it. None when there is nothing of it: what is
         gone has no line among those that stay."""
         while path and path not in self.lines:
@@ -69,7 +69,7 @@ class Origins:
                 return None
         return self.lines[path] if path else None
 
-    def link(self, origin: Path_ | str) -> str:
+    def link(self, origin: MappingPath | str) -> str:
         """Markdown that names the place; empty when there is none. A string is a file of the repository."""
         if isinstance(origin, str):
             return self._linked(origin, origin) if origin else ""

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Iterator
 
 from components.mapping.roles import is_owner
-from tools.review.context import Context
+from tools.review.context import ReviewContext
 from tools.review.kinds import bucket_rights
-from tools.review.preview import SECRET, Step, Violation
+from tools.review.preview import SECRET, PreviewStep, Violation
 from tools.review.tokens import (
     AWS_BUCKET,
     BUCKET,
@@ -30,10 +30,10 @@ SECRET_KEY = re.compile(r"(?i)password|passphrase|secret|token|accesskey|private
 PLAIN_KEYS = frozenset({"pulumi:disable-default-providers", "stellaops-storage:valkeyTlsSecret"})
 CHANGING = frozenset({"UPDATE", "DELETE", "TRUNCATE"})
 
-Rule = Callable[[Context], Iterator[str]]
+Rule = Callable[[ReviewContext], Iterator[str]]
 
 
-def violations(context: Context) -> list[Violation]:
+def violations(context: ReviewContext) -> list[Violation]:
     """What breaks a rule, sorted; then what the engine's own policy packs said."""
     # Half a state breaks rules that the whole one keeps.
     rules = {"no-plain-secret": RULES["no-plain-secret"]} if context.preview.errors else RULES
@@ -41,51 +41,51 @@ def violations(context: Context) -> list[Violation]:
     return found + context.preview.violations
 
 
-def _staying(context: Context, *types: str) -> Iterator[Step]:
+def _staying(context: ReviewContext, *types: str) -> Iterator[PreviewStep]:
     return (step for step in context.steps(*types) if step.op != "delete")
 
 
-def _no_public_grant(context: Context) -> Iterator[str]:
+def _no_public_grant(context: ReviewContext) -> Iterator[str]:
     for step in _staying(context, GRANT, DEFAULT_PRIVILEGES):
-        privileges = step.new.asked("privileges") or []
-        if step.new.asked("role") == "public" and privileges:
-            where = step.new.asked("schema") or step.new.asked("database")
+        privileges = step.new.declared("privileges") or []
+        if step.new.declared("role") == "public" and privileges:
+            where = step.new.declared("schema") or step.new.declared("database")
             yield f"{step.name} grants {', '.join(map(str, privileges))} on {where} to everyone (PUBLIC)"
     for step in _staying(context, BUCKET_POLICY):
         yield from bucket_rights.grants_to_everyone(step)
 
 
-def _buckets_have_versioning(context: Context) -> Iterator[str]:
+def _buckets_have_versioning(context: ReviewContext) -> Iterator[str]:
     versioned = {}
     for step in _staying(context, VERSIONING):
-        configuration = step.new.asked("versioningConfiguration")
+        configuration = step.new.declared("versioningConfiguration")
         versioned[step.name] = isinstance(configuration, dict) and configuration.get("status") == "Enabled"
     for step in _staying(context, BUCKET, AWS_BUCKET):
         # Unchanged resources are not in every preview; what is created or changed is.
         known = context.preview.complete or step.op == "create"
         if not versioned.get(step.name, not known):
-            yield f"bucket {step.new.asked('bucket', step.name)} has no versioning: what is deleted there is gone"
+            yield f"bucket {step.new.declared('bucket', step.name)} has no versioning: what is deleted there is gone"
 
 
-def _evidence_has_triggers(context: Context) -> Iterator[str]:
+def _evidence_has_triggers(context: ReviewContext) -> Iterator[str]:
     guarded: dict[str, set[str]] = {}
     told: set[str] = set()
     for step in _staying(context, MIGRATIONS):
-        schema = str(step.new.asked("schema", step.name))
-        guarded[schema] = {str(table) for table in step.new.asked("appendOnly") or ()}
+        schema = str(step.new.declared("schema", step.name))
+        guarded[schema] = {str(table) for table in step.new.declared("appendOnly") or ()}
         lost = [line for line in step.old.live("drift") or () if "trigger" in str(line) and step.op == "same"]
         yield from (f"{line}" for line in lost)
-        before = {str(table) for table in step.old.asked("appendOnly") or ()}
+        before = {str(table) for table in step.old.declared("appendOnly") or ()}
         for table in before - guarded[schema]:
             if EVIDENCE.fullmatch(table):
                 told.add(f"{schema}.{table}")
                 yield f"{schema}.{table} is evidence and loses the triggers that keep its rows"
     for step in _staying(context, GRANT):
-        schema = str(step.new.asked("schema") or "")
-        if schema not in guarded or step.new.asked("objectType") != "table":
+        schema = str(step.new.declared("schema") or "")
+        if schema not in guarded or step.new.declared("objectType") != "table":
             continue
-        changing = CHANGING & {str(item) for item in step.new.asked("privileges") or ()}
-        for table in map(str, step.new.asked("objects") or ()):
+        changing = CHANGING & {str(item) for item in step.new.declared("privileges") or ()}
+        for table in map(str, step.new.declared("objects") or ()):
             unguarded = table not in guarded[schema] and f"{schema}.{table}" not in told
             if EVIDENCE.fullmatch(table) and unguarded:
                 yield f"{schema}.{table} is evidence by its name and has no triggers: mark it append_only"
@@ -93,7 +93,7 @@ def _evidence_has_triggers(context: Context) -> Iterator[str]:
                 yield f"{step.name} grants {', '.join(sorted(changing))} on {schema}.{table}, which is append-only"
 
 
-def _owners_are_protected(context: Context) -> Iterator[str]:
+def _owners_are_protected(context: ReviewContext) -> Iterator[str]:
     if not PRODUCTION.fullmatch(context.preview.stack):
         return
     open_ = sorted(
@@ -112,7 +112,7 @@ def plain_secrets(config: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _no_secret_in_plain_config(context: Context) -> Iterator[str]:
+def _no_secret_in_plain_config(context: ReviewContext) -> Iterator[str]:
     for key in plain_secrets(context.preview.config):
         yield f"config {key} is in clear text: run pulumi config set --secret {key}, and renew it: it is in the history"
 

@@ -41,7 +41,7 @@ _OPERATIONS = {
 
 
 @dataclass(frozen=True)
-class State:
+class ResourceState:
     """One side of a change. ``inputs`` are what the program asks for, ``outputs`` what there is. What is ``retained``
     stays in the store when the stack lets go of it."""
 
@@ -54,15 +54,15 @@ class State:
         """The value as it was last seen in the store, else as it was asked for."""
         return self.outputs.get(key, self.inputs.get(key, default))
 
-    def asked(self, key: str, default: Any = None) -> Any:
+    def declared(self, key: str, default: Any = None) -> Any:
         return self.inputs.get(key, default)
 
 
-EMPTY = State({}, {})
+NO_STATE = ResourceState({}, {})
 
 
 @dataclass(frozen=True)
-class Step:
+class PreviewStep:
     """What happens to one resource: ``op`` is same, create, update, replace or delete (or refresh, among the drifted).
 
     ``changed`` holds the property paths that the provider named.
@@ -70,8 +70,8 @@ class Step:
 
     op: str
     urn: str
-    old: State
-    new: State
+    old: ResourceState
+    new: ResourceState
     changed: tuple[str, ...] = ()
 
     @property
@@ -89,7 +89,7 @@ class Step:
         return types[-2] if len(types) > 1 else ""
 
     @property
-    def state(self) -> State:
+    def state(self) -> ResourceState:
         """How it will be, or how it was when it goes."""
         return self.old if self.op == "delete" else self.new
 
@@ -110,21 +110,21 @@ class Preview:
 
     project: str = ""
     stack: str = ""
-    steps: list[Step] = field(default_factory=list)
-    drifted: list[Step] = field(default_factory=list)
+    steps: list[PreviewStep] = field(default_factory=list)
+    drifted: list[PreviewStep] = field(default_factory=list)
     config: dict[str, str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     same_count: int = 0
     complete: bool = False
-    _by_urn: dict[str, Step] = field(default_factory=dict)
+    _by_urn: dict[str, PreviewStep] = field(default_factory=dict)
 
     @property
-    def changes(self) -> list[Step]:
+    def changes(self) -> list[PreviewStep]:
         return [step for step in self.steps if step.op != "same"]
 
-    def step(self, urn: str) -> Step | None:
+    def step(self, urn: str) -> PreviewStep | None:
         """The change of one resource."""
         if len(self._by_urn) != len(self.steps):
             self._by_urn.update({step.urn: step for step in self.steps})
@@ -189,7 +189,7 @@ def _events(text: str, name: str) -> Iterator[dict[str, Any]]:
 
 def _from_document(document: dict[str, Any]) -> Preview:
     preview = Preview(config=_config(document.get("config")))
-    steps: dict[str, list[Step]] = {}
+    steps: dict[str, list[PreviewStep]] = {}
     for item in _dicts(document.get("steps")):
         step = _step(
             item, item.get("oldState"), item.get("newState"), item.get("detailedDiff"), item.get("diffReasons")
@@ -205,7 +205,7 @@ def _from_document(document: dict[str, Any]) -> Preview:
 
 def _from_events(events: list[dict[str, Any]]) -> Preview:
     preview = Preview()
-    steps: dict[str, list[Step]] = {}
+    steps: dict[str, list[PreviewStep]] = {}
     finished = False
     for event in events:
         if (item := event.get("resourcePreEvent") or event.get("resOutputsEvent")) is not None:
@@ -236,22 +236,22 @@ def _from_events(events: list[dict[str, Any]]) -> Preview:
 
 def _step(
     item: dict[str, Any], old: Any, new: Any, detailed: dict[str, Any] | None, reasons: list[str] | None
-) -> Step | None:
+) -> PreviewStep | None:
     op, urn = _OPERATIONS.get(str(item.get("op"))), item.get("urn")
     if op is None or not isinstance(urn, str) or urn.count("::") < 3:
         return None
     changed = tuple(detailed or reasons or ())
-    return Step(op, urn, _state(old), _state(new), changed)
+    return PreviewStep(op, urn, _state(old), _state(new), changed)
 
 
-def _state(value: Any) -> State:
+def _state(value: Any) -> ResourceState:
     if not isinstance(value, dict) or not value:
-        return EMPTY
+        return NO_STATE
     inputs, outputs = (_plain(value.get(side) or {}) for side in ("inputs", "outputs"))
-    return State(inputs, outputs, bool(value.get("protect")), bool(value.get("retainOnDelete")))
+    return ResourceState(inputs, outputs, bool(value.get("protect")), bool(value.get("retainOnDelete")))
 
 
-def _collect(preview: Preview, steps: dict[str, list[Step]]) -> None:
+def _collect(preview: Preview, steps: dict[str, list[PreviewStep]]) -> None:
     """What a refresh found is kept apart from what the run will do."""
     for group in steps.values():
         refreshed = [step for step in group if step.op == "refresh"]
@@ -261,17 +261,17 @@ def _collect(preview: Preview, steps: dict[str, list[Step]]) -> None:
             preview.steps.append(_merged(planned))
 
 
-def _merged(group: list[Step]) -> Step:
+def _merged(group: list[PreviewStep]) -> PreviewStep:
     """One step of the several that the engine takes for a resource. The last one knows the outputs."""
     if len({step.op for step in group}) > 1:
         # A deletion beside something else clears away what an earlier run left.
         group = [step for step in group if step.op != "delete"] or group
     ops = [step.op for step in group]
     op = "replace" if "replace" in ops else next((op for op in ops if op != "same"), "same")
-    old = next((step.old for step in group if step.old is not EMPTY), EMPTY)
-    new = next((step.new for step in reversed(group) if step.new is not EMPTY), EMPTY)
+    old = next((step.old for step in group if step.old is not NO_STATE), NO_STATE)
+    new = next((step.new for step in reversed(group) if step.new is not NO_STATE), NO_STATE)
     changed = next((step.changed for step in group if step.changed), ())
-    return Step(op, group[0].urn, old, new, changed)
+    return PreviewStep(op, group[0].urn, old, new, changed)
 
 
 def _diagnose(preview: Preview, item: dict[str, Any]) -> None:

@@ -38,16 +38,16 @@ class Forge:
     @staticmethod
     def github(number: int) -> "Forge":
         api = os.environ.get("GITHUB_API_URL", "https://api.github.com")
-        repository = f"{api}/repos/{quote(_needed('GITHUB_REPOSITORY'))}"
-        headers = {"Authorization": f"Bearer {_needed('GITHUB_TOKEN')}", "Accept": "application/vnd.github+json"}
+        repository = f"{api}/repos/{quote(_variable('GITHUB_REPOSITORY'))}"
+        headers = {"Authorization": f"Bearer {_variable('GITHUB_TOKEN')}", "Accept": "application/vnd.github+json"}
         comments = f"{repository}/issues/{number}/comments"
         return Forge(headers, comments, f"{repository}/issues/comments", "PATCH", WORKFLOW_ACCOUNT)
 
     @staticmethod
     def gitlab(number: int) -> "Forge":
-        api, headers = _needed("CI_API_V4_URL"), {"PRIVATE-TOKEN": _needed("REVIEW_TOKEN")}
+        api, headers = _variable("CI_API_V4_URL"), {"PRIVATE-TOKEN": _variable("REVIEW_TOKEN")}
         user = _call("GET", f"{api}/user", headers)
-        notes = f"{api}/projects/{quote(_needed('CI_PROJECT_ID'), safe='')}/merge_requests/{number}/notes"
+        notes = f"{api}/projects/{quote(_variable('CI_PROJECT_ID'), safe='')}/merge_requests/{number}/notes"
         return Forge(headers, notes, notes, "PUT", str(user.get("username", "")))
 
     def existing(self, markers: set[str]) -> dict[str, Any] | None:
@@ -90,7 +90,7 @@ class Forge:
         return "renewed"
 
 
-def _needed(name: str) -> str:
+def _variable(name: str) -> str:
     value = os.environ.get(name, "")
     if not value:
         raise ReviewError(f"{name} is not set; the workflow gives it")

@@ -7,9 +7,9 @@ from typing import Any
 from components.config.model import Settings
 from components.config.namespace import NAMESPACE
 from tools.review import contract_diff, kinds, policy
-from tools.review.approval import Approvals, label, needed
-from tools.review.change import Change
-from tools.review.context import Context
+from tools.review.approval import Approvals, label, unapproved
+from tools.review.change import RatedChange
+from tools.review.context import ReviewContext
 from tools.review.kinds import generic
 from tools.review.preview import Preview, Violation
 from tools.review.risk import Risk
@@ -23,7 +23,7 @@ class Verdict:
     """What the comment and the report say of one stack. ``threshold`` is the least risk that fails the check; it can
     be stricter than data loss and never milder."""
 
-    context: Context
+    context: ReviewContext
     threshold: Risk = Risk.DATA_LOSS
     approvals: Approvals = field(default_factory=Approvals)
     drift: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class Verdict:
         return self.context.preview
 
     @cached_property
-    def changes(self) -> list[Change]:
+    def changes(self) -> list[RatedChange]:
         return kinds.changes(self.context)
 
     @cached_property
@@ -43,9 +43,9 @@ class Verdict:
         return [*found, *([Violation("contract-version", problem)] if problem else [])]
 
     @cached_property
-    def contract(self) -> contract_diff.Difference:
+    def contract(self) -> contract_diff.ContractDifference:
         old, new = self.context.contracts
-        return contract_diff.compare(old, new) if old and new is not None else contract_diff.Difference()
+        return contract_diff.compare(old, new) if old and new is not None else contract_diff.ContractDifference()
 
     @cached_property
     def drifted(self) -> list[str]:
@@ -73,8 +73,8 @@ class Verdict:
         return max((change.risk for change in self.changes), default=Risk.NONE)
 
     @cached_property
-    def unapproved(self) -> list[Change]:
-        return needed(self.changes, min(self.threshold, Risk.DATA_LOSS), self.approvals)
+    def unapproved(self) -> list[RatedChange]:
+        return unapproved(self.changes, min(self.threshold, Risk.DATA_LOSS), self.approvals)
 
     @property
     def blocked(self) -> bool:
@@ -101,7 +101,7 @@ class Verdict:
                     "origin": self.context.origins.link(change.origin),
                     "urns": list(change.urns),
                     "label": label(change) if change.risk >= self.threshold else None,
-                    "approved": self.approvals.cover(change),
+                    "approved": self.approvals.covers(change),
                 }
                 for change in self.changes
             ],

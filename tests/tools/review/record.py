@@ -21,7 +21,7 @@ from tools.local import environment
 from tools.local.engine import tools
 from tools.local.paths import VENV, State
 from tools.pulumi_cli import PulumiCli, Result
-from tools.review.run import STREAMING
+from tools.review.engine import STREAMING
 
 MAPPING = "schema-mapping.yaml"
 NAMESPACE = "stellaops-storage"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.review import made, recording
+from tests.tools.review import recording, synthetic
 from tools.cli.main import dispatch
 from tools.review.tokens import SCHEMA
 
-DROP = made.printed(made.event("delete", SCHEMA, "vex", {"name": "vex"}))
+DROP = synthetic.engine_output(synthetic.event("delete", SCHEMA, "vex", {"name": "vex"}))
 
 
 def main(arguments: list[str]) -> int:
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
 
 @pytest.fixture(autouse=True)
 def _in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(made.ROOT)
+    monkeypatch.chdir(synthetic.ROOT)
 
 
 @pytest.fixture
@@ -128,8 +128,8 @@ def _fake_pulumi(directory: Path, preview: str, config: str = "{}", code: int = 
 def test_a_stack_is_previewed_with_the_engine_on_the_path_and_its_secrets_are_masked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    leaking = made.printed(
-        made.event("create", "some:index/thing:Thing", "thing", None, {"note": "swordfish and more"})
+    leaking = synthetic.engine_output(
+        synthetic.event("create", "some:index/thing:Thing", "thing", None, {"note": "swordfish and more"})
     )
     _fake_pulumi(tmp_path, leaking, json.dumps({"a:password": {"value": "swordfish", "secret": True}}))
     monkeypatch.setenv("PATH", str(tmp_path))

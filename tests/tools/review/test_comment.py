@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.tools.review.made import event, verdict
-from tools.review.comment import Options, marker, write
+from tests.tools.review.synthetic import event, verdict
+from tools.review.comment import CommentOptions, marker, write
 from tools.review.escape import block, code, plain
-from tools.review.layout import LIMIT, size
 from tools.review.risk import Risk
+from tools.review.size_limit import LIMIT, size
 from tools.review.tokens import BUCKET, GRANT, ROLE, SCHEMA, VALKEY_STREAMS
 from tools.review.verdict import Verdict
 
@@ -40,7 +40,8 @@ def granted(number: int, filler: str = "") -> dict[str, object]:
 
 def test_the_first_line_is_the_verdict_with_replacements_apart() -> None:
     text = write(
-        [verdict(dropped(), granted(1), event("replace", BUCKET, "blobs", {"bucket": "a"}, {"bucket": "b"}))], Options()
+        [verdict(dropped(), granted(1), event("replace", BUCKET, "blobs", {"bucket": "a"}, {"bucket": "b"}))],
+        CommentOptions(),
     )
     first = text.splitlines()[0]
     assert "**`dev`**: **data loss**, 2 to approve" in first
@@ -48,19 +49,20 @@ def test_the_first_line_is_the_verdict_with_replacements_apart() -> None:
 
 
 def test_the_destructive_block_comes_before_everything_else_and_names_the_label() -> None:
-    text = write([verdict(granted(1), dropped())], Options())
+    text = write([verdict(granted(1), dropped())], CommentOptions())
     assert text.index("This destroys data") < text.index("#### PostgreSQL")
     assert "to approve it: label `approve-data-loss: vex`" in text
 
 
 def test_unchanged_stacks_take_one_line() -> None:
     quiet = verdict()
-    assert write([quiet], Options()).splitlines()[0] == "\N{WHITE HEAVY CHECK MARK} no changes: `dev`"
+    assert write([quiet], CommentOptions()).splitlines()[0] == "\N{WHITE HEAVY CHECK MARK} no changes: `dev`"
 
 
 def test_a_failed_preview_shows_its_error_and_no_verdict() -> None:
     text = write(
-        [verdict(errors=["the mapping has 1 problem(s):\nschema-mapping.yaml:63:15 x: no"], result="failed")], Options()
+        [verdict(errors=["the mapping has 1 problem(s):\nschema-mapping.yaml:63:15 x: no"], result="failed")],
+        CommentOptions(),
     )
     assert "the preview failed" in text.splitlines()[0]
     assert "schema-mapping.yaml:63:15 x: no" in text and "no risk" not in text
@@ -70,19 +72,19 @@ def test_markers_are_exact_and_end_no_comment_early() -> None:
     assert marker("stellaops-storage", "dev") == "<!-- stellaops-storage review: stellaops-storage/dev -->"
     assert marker("a", "b-->c--d").count("-->") == 1
     assert marker("a", "dev") != marker("a", "dev2")
-    assert write([verdict(granted(1))], Options()).rstrip().endswith(marker("stellaops-storage", "dev"))
+    assert write([verdict(granted(1))], CommentOptions()).rstrip().endswith(marker("stellaops-storage", "dev"))
 
 
 def test_an_approval_is_shown_where_it_applies() -> None:
     found = verdict(dropped(), labels=["approve-data-loss: vex"])
-    text = write([found], Options())
+    text = write([found], CommentOptions())
     assert "data loss**, approved" in text.splitlines()[0] and "**approved**" in text and not found.blocked
 
 
 @pytest.mark.parametrize("details", [40, 400, 1500])
 def test_the_limit_is_kept_and_only_whole_blocks_are_left_out(details: int) -> None:
     found = verdict(dropped(), *(granted(number, "x" * 150) for number in range(details)))
-    text = write([found], Options(report="`report.json`"))
+    text = write([found], CommentOptions(report="`report.json`"))
     assert size(text) <= LIMIT
     assert "schema `vex` is dropped with all its tables" in text, "what destroys data is never left out"
     assert text.count("<details>") == text.count("</details>") and text.count("```") % 2 == 0, "no block is cut"
@@ -94,7 +96,7 @@ def test_the_limit_is_kept_and_only_whole_blocks_are_left_out(details: int) -> N
 def test_the_least_risky_details_go_first() -> None:
     additive = [event("create", BUCKET, f"b{n}", None, {"bucket": f"b{n}", "note": "x" * 900}) for n in range(40)]
     found = verdict(granted(1, "here"), *additive)
-    text = write([found], Options(limit=20_000))
+    text = write([found], CommentOptions(limit=20_000))
     assert "+ note: here" in text, "details of widened access stay while additive ones go"
     assert "left out" in text
 
@@ -103,7 +105,7 @@ def test_destructive_changes_that_alone_pass_the_limit_are_kept_by_name() -> Non
     streams: dict[str, list[str]] = {f"stream:{number:05}:{'x' * 20}": [] for number in range(900)}
     old, new = {"streams": streams, "allowDataLoss": True}, {"streams": {}, "allowDataLoss": True}
     found = verdict(event("update", VALKEY_STREAMS, "valkey-streams", old, new), granted(1))
-    text = write([found], Options())
+    text = write([found], CommentOptions())
     assert size(text) <= LIMIT
     assert all(code(name) in text for name in streams), "every name that is destroyed is said"
 
@@ -112,12 +114,12 @@ def test_even_names_that_pass_the_limit_leave_a_comment_that_github_takes() -> N
     streams: dict[str, list[str]] = {f"stream:{number:05}:{'x' * 60}": [] for number in range(3000)}
     old, new = {"streams": streams, "allowDataLoss": True}, {"streams": {}, "allowDataLoss": True}
     found = verdict(event("update", VALKEY_STREAMS, "valkey-streams", old, new))
-    text = write([found], Options())
+    text = write([found], CommentOptions())
     assert size(text) <= LIMIT and "3000 to approve" in text and "and more: see the report" in text
 
 
 def test_an_endless_error_is_cut_at_the_report() -> None:
-    text = write([verdict(errors=["x y " * 50_000], result="failed")], Options())
+    text = write([verdict(errors=["x y " * 50_000], result="failed")], CommentOptions())
     assert size(text) <= LIMIT and "characters more in the report" in text
 
 
@@ -169,7 +171,7 @@ def test_values_stay_text_wherever_they_stand(value: str) -> None:
         event("update", f"other:index/thing:{value}".replace("::", ":"), "thing", {value: value}, {value: [value]}),
         errors=[value],
     )
-    text = write([found], Options())
+    text = write([found], CommentOptions())
     browser = seen(text)
     assert browser.tags <= {"details", "summary", "code"}, browser.tags
     assert browser.comments == [" stellaops-storage review: stellaops-storage/dev "]
@@ -202,7 +204,7 @@ def test_plain_text_has_no_tag_and_no_mention(value: str) -> None:
 def test_several_stacks_have_a_line_each_and_their_own_part() -> None:
     prod = verdict(dropped())
     prod.preview.stack = "prod"
-    text = write([prod, verdict(granted(1))], Options())
+    text = write([prod, verdict(granted(1))], CommentOptions())
     first, second = text.splitlines()[:2]
     assert "`prod`" in first and "`dev`" in second and "## `prod`" in text and "## `dev`" in text
     assert text.count("<!-- stellaops-storage review:") == 2
@@ -213,21 +215,23 @@ def test_drift_has_a_section_of_its_own_and_blocks_nothing() -> None:
     drifted = Verdict(
         found.context, Risk.DATA_LOSS, drift=("postgres: role policy may UPDATE vex.vex_raw: not in the mapping",)
     )
-    text = write([drifted], Options())
+    text = write([drifted], CommentOptions())
     assert "#### Drift" in text and "role policy may UPDATE vex.vex_raw" in text and not drifted.blocked
 
 
 def test_secrets_are_masked_in_the_last_scan() -> None:
     new = {"role": "m", "note": "hunter2-is-the-password", "verifier": "SCRAM-SHA-256$4096:c2FsdA==$a2V5:a2V5"}
-    text = write([verdict(event("create", GRANT, "g", None, new))], Options(secrets=("hunter2-is-the-password",)))
+    text = write(
+        [verdict(event("create", GRANT, "g", None, new))], CommentOptions(secrets=("hunter2-is-the-password",))
+    )
     assert "hunter2" not in text and "SCRAM" not in text and text.count("[masked]") == 2
 
 
 def test_links_lead_to_the_line_of_the_mapping() -> None:
-    from tests.tools.review.made import ROOT
-    from tools.review.origin import Origins
+    from tests.tools.review.synthetic import ROOT
+    from tools.review.origin import MappingOrigins
 
-    origins = Origins.read(
+    origins = MappingOrigins.read(
         ROOT / "schema-mapping.yaml", "https://host/o/n/blob/0a1B2c3D4e5F6a7b8c9d0a1B2c3D4e5F6a7b8c9d"
     )
     line = next(
@@ -241,6 +245,6 @@ def test_links_lead_to_the_line_of_the_mapping() -> None:
     grant = {"role": "issuer_directory", "schema": "vex", "objectType": "table", "objects": ["issuer_trust"]}
     found = verdict(event("create", GRANT, "g", None, {**grant, "privileges": ["SELECT"]}))
     object.__setattr__(found.context, "origins", origins)
-    text = write([found], Options(keep=(origins.source_url,)))
+    text = write([found], CommentOptions(keep=(origins.source_url,)))
     assert f"({origins.source_url}/schema-mapping.yaml#L" in text, "an address of our own is no secret"
     assert not origins.link(("modules", "gone")), "what is gone has no line among the others"

@@ -7,7 +7,7 @@ import pytest
 
 from components.postgres.fates import DROPPED, KEPT
 from provider.postgres.migration_files import checksum
-from tests.tools.review.made import event, only, sentences, verdict
+from tests.tools.review.synthetic import event, only, sentences, verdict
 from tools.review.escape import plain
 from tools.review.risk import Risk
 from tools.review.tokens import (

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.tools.review.made import event, only, sentences, verdict
+from tests.tools.review.synthetic import event, only, sentences, verdict
 from tools.review.risk import Risk
 from tools.review.tokens import (
     AWS_BUCKET,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.tools.review import made, recording
+from tests.tools.review import recording, synthetic
 from tools.review.errors import ReviewError
 from tools.review.preview import SECRET, parse
 from tools.review.tokens import BUCKET, ROLE
@@ -25,13 +25,13 @@ def test_secrets_are_a_word_whatever_their_form() -> None:
         "ciphertext": "x",
         "plaintext": '"y"',
     }
-    found = made.preview(made.event("update", ROLE, "scanner", {"password": wrapped}, {"password": SECRET}))
+    found = synthetic.preview(synthetic.event("update", ROLE, "scanner", {"password": wrapped}, {"password": SECRET}))
     assert [found.steps[0].old.inputs, found.steps[0].new.inputs] == [{"password": SECRET}] * 2
 
 
 def test_the_sdks_own_properties_are_no_change() -> None:
-    found = made.verdict(
-        made.event(
+    found = synthetic.verdict(
+        synthetic.event(
             "update", BUCKET, "blobs", {"__provider": "a", "bucket": "blobs"}, {"__provider": "b", "bucket": "blobs"}
         )
     )
@@ -40,33 +40,36 @@ def test_the_sdks_own_properties_are_no_change() -> None:
 
 def test_a_replacement_is_one_step_however_many_the_engine_takes() -> None:
     events = [
-        made.event(op, BUCKET, "blobs", {"bucket": "a"}, {"bucket": "b"}) for op in ("create-replacement", "replace")
+        synthetic.event(op, BUCKET, "blobs", {"bucket": "a"}, {"bucket": "b"})
+        for op in ("create-replacement", "replace")
     ]
-    found = made.preview(*events, made.event("delete-replaced", BUCKET, "blobs", {"bucket": "a"}))
+    found = synthetic.preview(*events, synthetic.event("delete-replaced", BUCKET, "blobs", {"bucket": "a"}))
     assert found.counts == {"replace": 1}
     assert found.steps[0].old.inputs == {"bucket": "a"} and found.steps[0].new.inputs == {"bucket": "b"}
 
 
 def test_what_an_earlier_run_left_to_delete_does_not_hide_what_happens_now() -> None:
-    found = made.preview(
-        made.event("delete", BUCKET, "blobs", {"bucket": "a"}),
-        made.event("same", BUCKET, "blobs", {"bucket": "a"}, {"bucket": "a"}),
+    found = synthetic.preview(
+        synthetic.event("delete", BUCKET, "blobs", {"bucket": "a"}),
+        synthetic.event("same", BUCKET, "blobs", {"bucket": "a"}, {"bucket": "a"}),
     )
     assert found.counts == {}
 
 
 def test_words_around_the_documents_are_passed_over() -> None:
-    text = f"Previewing {{not JSON}}\n{made.printed()}warning: a new version is there\n"
+    text = f"Previewing {{not JSON}}\n{synthetic.engine_output()}warning: a new version is there\n"
     assert parse(text, "dev").errors == []
 
 
 def test_an_engine_that_was_stopped_is_a_failed_preview() -> None:
-    text = made.printed(made.event("create", BUCKET, "blobs", None, {"bucket": "blobs"})).rsplit("\n", 2)[0]
+    text = synthetic.engine_output(synthetic.event("create", BUCKET, "blobs", None, {"bucket": "blobs"})).rsplit(
+        "\n", 2
+    )[0]
     assert "stopped" in parse(text, "dev").errors[0], "half a preview must not pass as a whole one"
 
 
 def test_a_failure_without_a_message_is_still_a_failure() -> None:
-    assert made.preview(result="failed").errors
+    assert synthetic.preview(result="failed").errors
 
 
 @pytest.mark.parametrize("text", ["", "no JSON", "[]", "{}", '{"some": "document"}'])
@@ -77,7 +80,7 @@ def test_what_is_no_preview_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("cut", [40, -40])
 def test_a_damaged_event_is_never_passed_over(cut: int) -> None:
-    lines = made.printed(made.event("delete", BUCKET, "blobs", {"bucket": "blobs"})).splitlines()
+    lines = synthetic.engine_output(synthetic.event("delete", BUCKET, "blobs", {"bucket": "blobs"})).splitlines()
     lines[1] = lines[1][:cut]
     with pytest.raises(ReviewError, match="damaged in line 2"):
         parse("\n".join(lines), "dev")
@@ -110,8 +113,8 @@ def test_whatever_stands_in_a_resource_of_an_unknown_type_a_comment_comes_out(
 ) -> None:
     from tools.review import comment
 
-    found = made.verdict(made.event("update", "other:index/thing:Thing", "thing", old, new))
-    assert "thing" in comment.write([found], comment.Options())
+    found = synthetic.verdict(synthetic.event("update", "other:index/thing:Thing", "thing", old, new))
+    assert "thing" in comment.write([found], comment.CommentOptions())
 
 
 @pytest.mark.parametrize(
@@ -120,5 +123,7 @@ def test_whatever_stands_in_a_resource_of_an_unknown_type_a_comment_comes_out(
 )  # fmt: skip
 @pytest.mark.parametrize("op", ["create", "update", "replace", "delete"])
 def test_a_known_resource_without_any_property_is_told_too(type_: str, op: str) -> None:
-    found = made.verdict(made.event(op, type_, "thing", None if op == "create" else {}, None if op == "delete" else {}))
+    found = synthetic.verdict(
+        synthetic.event(op, type_, "thing", None if op == "create" else {}, None if op == "delete" else {})
+    )
     assert found.report()["counts"][op] == 1

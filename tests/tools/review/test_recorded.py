@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.tools.review import recorded, recording
+from tests.tools.review import recording, replay
 from tests.tools.review.cases import CASES
-from tools.review import comment, layout
+from tools.review import comment, size_limit
 from tools.review.kinds import generic
 from tools.review.risk import Risk
 from tools.review.tokens import COMPONENTS
@@ -505,7 +505,7 @@ def test_every_case_is_recorded_and_expected() -> None:
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_recorded_preview_has_its_verdict_and_sentences(name: str) -> None:
-    found, wanted = recorded.verdict(name), EXPECTED[name]
+    found, wanted = replay.verdict(name), EXPECTED[name]
     told = [f"{change.risk.slug}: {change.sentence}" for change in found.changes if change.risk]
     assert sorted(told) == sorted(wanted.sentences)
     assert found.risk == wanted.risk
@@ -516,25 +516,25 @@ def test_a_recorded_preview_has_its_verdict_and_sentences(name: str) -> None:
 
 @pytest.mark.parametrize("name", recording.names())
 def test_every_changed_resource_is_told_and_shown(name: str) -> None:
-    found = recorded.verdict(name)
+    found = replay.verdict(name)
     told = {urn for change in found.changes for urn in change.urns}
-    quiet = (generic.SILENT, generic.PROVIDER, *COMPONENTS)
+    quiet = (generic.ENGINE_TYPES, generic.PROVIDER_TYPES, *COMPONENTS)
     silent = [step.name for step in found.preview.changes if step.urn not in told and not step.type.startswith(quiet)]
     assert not silent, f"a reviewer would not hear of {silent}"
-    text = comment.write([found], comment.Options())
-    assert layout.size(text) <= layout.LIMIT and "hunter2" not in text
+    text = comment.write([found], comment.CommentOptions())
+    assert size_limit.size(text) <= size_limit.LIMIT and "hunter2" not in text
 
 
 @pytest.mark.parametrize("name", [name for name, wanted in EXPECTED.items() if wanted.risk == Risk.DATA_LOSS])
 def test_a_label_for_each_resource_approves_what_destroys_data(name: str) -> None:
-    names = {change.resource for change in recorded.verdict(name).unapproved}
+    names = {change.resource for change in replay.verdict(name).unapproved}
     labels = tuple(f"approve-data-loss: {resource}" for resource in names)
-    assert names and not recorded.verdict(name, labels).unapproved
-    assert recorded.verdict(name, labels[1:]).unapproved, "one label less is not enough"
+    assert names and not replay.verdict(name, labels).unapproved
+    assert replay.verdict(name, labels[1:]).unapproved, "one label less is not enough"
 
 
 def test_a_new_stack_is_additive_throughout() -> None:
-    found = recorded.verdict("first")
+    found = replay.verdict("first")
     assert found.risk == Risk.ADDITIVE and not found.blocked and found.preview.counts.keys() == {"create"}
     told = {change.sentence for change in found.changes}
     assert {
@@ -545,18 +545,18 @@ def test_a_new_stack_is_additive_throughout() -> None:
 
 
 def test_the_line_of_the_mapping_is_the_one_that_was_edited() -> None:
-    found = recorded.verdict("read-added")
+    found = replay.verdict("read-added")
     change = next(change for change in found.changes if change.risk == Risk.ACCESS_WIDENED)
     line = found.context.origins.line(change.origin) if not isinstance(change.origin, str) else None
     assert (
-        line and (found.context.root / recorded.MAPPING).read_text().splitlines()[line - 1].strip() == "- vuln.linksets"
+        line and (found.context.root / replay.MAPPING).read_text().splitlines()[line - 1].strip() == "- vuln.linksets"
     )
 
 
 def test_what_was_changed_by_hand_is_drift() -> None:
-    found = recorded.verdict("changed-by-hand")
+    found = replay.verdict("changed-by-hand")
     assert found.drifted == ["trigger append_only_row on vex.vex_raw is missing"]
-    assert "#### Drift" in comment.write([found], comment.Options())
+    assert "#### Drift" in comment.write([found], comment.CommentOptions())
 
 
 def test_recordings_hold_nothing_of_the_machine_that_made_them() -> None:

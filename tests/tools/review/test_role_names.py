@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.tools.review.made import event, only, sentences, verdict
+from tests.tools.review.synthetic import event, only, sentences, verdict
 from tools.review.risk import Risk
 from tools.review.tokens import GRANT, INVENTORY, ROLE, SCHEMA
 

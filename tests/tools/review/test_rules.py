@@ -8,9 +8,9 @@ import yaml
 
 from components.contract import document as contract
 from components.mapping import load
-from tests.tools.review.made import ROOT, event, preview, verdict
+from tests.tools.review.synthetic import ROOT, event, preview, verdict
 from tools.review.approval import Approvals, label
-from tools.review.change import Change
+from tools.review.change import RatedChange
 from tools.review.contract_diff import compare
 from tools.review.mask import mask
 from tools.review.policy import plain_secrets
@@ -139,9 +139,9 @@ def test_only_a_label_that_names_the_resource_approves(labels: list[str], blocke
 
 
 def test_a_label_fits_into_what_github_takes() -> None:
-    change = Change(Risk.RETENTION_SHORTENED, "Object store", "x", "y", "a" * 30)
+    change = RatedChange(Risk.RETENTION_SHORTENED, "Object store", "x", "y", "a" * 30)
     assert label(change) == f"approve: {'a' * 30}"
-    assert Approvals.read([label(change)]).cover(change)
+    assert Approvals.read([label(change)]).covers(change)
 
 
 GRANTED = event(

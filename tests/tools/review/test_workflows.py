@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.tools.review.made import ROOT
+from tests.tools.review.synthetic import ROOT
 from tools.local.console import Console
 from tools.local.engine import build
 

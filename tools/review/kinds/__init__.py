@@ -6,8 +6,8 @@ type, add its token to a module, or a module to the list; until then ``generic``
 
 from types import ModuleType
 
-from tools.review.change import STORES, Change
-from tools.review.context import Context
+from tools.review.change import STORES, RatedChange
+from tools.review.context import ReviewContext
 from tools.review.kinds import (
     buckets,
     contract_access,
@@ -28,10 +28,10 @@ KINDS: tuple[ModuleType, ...] = (
 )  # fmt: skip
 
 
-def changes(context: Context) -> list[Change]:
+def changes(context: ReviewContext) -> list[RatedChange]:
     """Everything that will be different, by store, the worst first."""
     known = {type_ for kind in KINDS for type_ in kind.TYPES}
-    result: list[Change] = []
+    result: list[RatedChange] = []
     for kind in KINDS:
         result += kind.changes(context, list(context.steps(*kind.TYPES)))
     result += generic.changes(context, [step for step in context.preview.changes if step.type not in known])

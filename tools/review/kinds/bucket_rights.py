@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.rustfs.policy_documents import KEEP_OBJECTS, KEEP_SETTINGS
-from tools.review.change import Change
+from tools.review.change import RatedChange
 from tools.review.escape import code, codes
-from tools.review.preview import State, Step
+from tools.review.preview import PreviewStep, ResourceState
 from tools.review.risk import Risk
 
 STORE = "Object store"
@@ -18,12 +18,12 @@ _GUARDS = {
 }
 
 
-def policy(name: str, step: Step, *, fresh: bool) -> list[Change]:
+def policy(name: str, step: PreviewStep, *, fresh: bool) -> list[RatedChange]:
     """A bucket's policy by its statements: guards, grants to everyone, and whatever else it denies and allows."""
     before, after = (_statements(state) for state in (step.old, step.new))
 
-    def change(risk: Risk, sentence: str) -> Change:
-        return Change(
+    def change(risk: Risk, sentence: str) -> RatedChange:
+        return RatedChange(
             risk, STORE, name, f"{code(name)}: {sentence}", name, ("rustfs", "buckets", step.name), (step.urn,)
         )
 
@@ -48,17 +48,17 @@ def policy(name: str, step: Step, *, fresh: bool) -> list[Change]:
     return result or [change(Risk.NONE, "its policy is set again")]
 
 
-def grants_to_everyone(step: Step) -> Iterator[str]:
+def grants_to_everyone(step: PreviewStep) -> Iterator[str]:
     """What a bucket's policy lets anybody do, without a key."""
     for statement in _statements(step.new).values():
         if statement.get("Effect") == "Allow" and _everyone(statement):
             yield f"the policy of bucket {step.name} allows {', '.join(_listed(statement.get('Action')))} to everyone"
 
 
-def public_access(name: str, step: Step) -> list[Change]:
+def public_access(name: str, step: PreviewStep) -> list[RatedChange]:
     """The settings that keep a bucket from being opened to the public."""
     keys = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
-    before, after = ({key for key in keys if state.asked(key)} for state in (step.old, step.new))
+    before, after = ({key for key in keys if state.declared(key)} for state in (step.old, step.new))
     if step.op == "delete":
         after = set()
     if before - after:
@@ -67,10 +67,12 @@ def public_access(name: str, step: Step) -> list[Change]:
         risk, what = Risk.ADDITIVE, "public access is blocked"
     else:
         risk, what = Risk.NONE, "the block of public access is set again"
-    return [Change(risk, STORE, name, f"{code(name)}: {what}", name, ("rustfs", "buckets", step.name), (step.urn,))]
+    return [
+        RatedChange(risk, STORE, name, f"{code(name)}: {what}", name, ("rustfs", "buckets", step.name), (step.urn,))
+    ]
 
 
-def _statements(state: State) -> dict[str, dict[str, Any]]:
+def _statements(state: ResourceState) -> dict[str, dict[str, Any]]:
     """Sid, else the number, -> statement. None where the policy is not known before the run."""
     try:
         document = json.loads(str(state.live("policy") or "{}"))

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from tools.review.change import Change, Path_
-from tools.review.context import Context
+from tools.review.change import MappingPath, RatedChange
+from tools.review.context import ReviewContext
 from tools.review.escape import code, codes
 from tools.review.kinds import bucket_rights, generic
-from tools.review.preview import State, Step
+from tools.review.preview import PreviewStep, ResourceState
 from tools.review.risk import Risk
 from tools.review.tokens import (
     AWS_BUCKET,
@@ -23,12 +23,12 @@ STORE = "Object store"
 FOREVER = 1 << 40  # days
 COMPLIANCE = "COMPLIANCE"
 
-RETENTION: Path_ = ("backups", "rustfs", "retention")
-ABORT: Path_ = ("rustfs", "abort_multipart_after")
+RETENTION: MappingPath = ("backups", "rustfs", "retention")
+ABORT: MappingPath = ("rustfs", "abort_multipart_after")
 
 
-def changes(context: Context, steps: list[Step]) -> list[Change]:
-    result: list[Change] = []
+def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
+    result: list[RatedChange] = []
     gone: set[str] = set()
     for step in steps:
         if step.type in (BUCKET, AWS_BUCKET):
@@ -40,28 +40,28 @@ def changes(context: Context, steps: list[Step]) -> list[Change]:
         if step.type in _SETTINGS:
             result += _SETTINGS[step.type](step)
         elif step.type in (BUCKET_POLICY, PUBLIC_ACCESS_BLOCK):
-            result += _rights(step, fresh=step.name in context.made_buckets)
+            result += _rights(step, fresh=step.name in context.created_buckets)
     return result
 
 
-def _rights(step: Step, *, fresh: bool) -> list[Change]:
+def _rights(step: PreviewStep, *, fresh: bool) -> list[RatedChange]:
     if step.type == PUBLIC_ACCESS_BLOCK:
         return bucket_rights.public_access(_name(step), step)
     return bucket_rights.policy(_name(step), step, fresh=fresh)
 
 
-def _name(step: Step) -> str:
+def _name(step: PreviewStep) -> str:
     return str((step.old if step.op == "delete" else step.new).live("bucket", step.name))
 
 
-def _bucket(context: Context, step: Step) -> list[Change]:
+def _bucket(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     name, old = _name(step), str(step.old.live("bucket", step.name))
     origin = ("rustfs", "buckets", step.name)
     lock = "objectLock" if step.type == BUCKET else "objectLockEnabled"
     force = "forceDestroy"
 
-    def change(risk: Risk, sentence: str, bucket: str = name, urns: tuple[str, ...] = (step.urn,)) -> Change:
-        return Change(risk, STORE, bucket, sentence, bucket, origin, urns)
+    def change(risk: Risk, sentence: str, bucket: str = name, urns: tuple[str, ...] = (step.urn,)) -> RatedChange:
+        return RatedChange(risk, STORE, bucket, sentence, bucket, origin, urns)
 
     # What is set on a bucket goes with it.
     urns = (
@@ -74,21 +74,21 @@ def _bucket(context: Context, step: Step) -> list[Change]:
     )
 
     if step.op == "create":
-        locked = ", with object lock" if step.new.asked(lock) else ""
+        locked = ", with object lock" if step.new.declared(lock) else ""
         return [change(Risk.ADDITIVE, f"bucket {code(name)} is created{locked}")]
     if step.op in ("delete", "replace"):
         refused = "" if step.old.live(force) else " (refused while it holds any: allowDataLoss is off)"
         after = ""
         if step.op == "replace":
             after = " and recreated" if name == old else f"; {code(name)} is created instead"
-        if step.op == "replace" and bool(step.old.live(lock)) != bool(step.new.asked(lock)):
-            after += f", {'with' if step.new.asked(lock) else 'without'} object lock"
+        if step.op == "replace" and bool(step.old.live(lock)) != bool(step.new.declared(lock)):
+            after += f", {'with' if step.new.declared(lock) else 'without'} object lock"
         return [
             change(Risk.DATA_LOSS, f"bucket {code(old)} is deleted with all its objects{after}{refused}", old, urns)
         ]
     result = _rules(step, name, _ours(step.old), _ours(step.new)) if step.type == BUCKET else []
-    if step.old.asked(force) != step.new.asked(force):
-        opened = bool(step.new.asked(force))
+    if step.old.declared(force) != step.new.declared(force):
+        opened = bool(step.new.declared(force))
         verb = "may from now on be deleted with its objects" if opened else "can no longer be deleted with its objects"
         result.append(change(Risk.ACCESS_WIDENED if opened else Risk.NONE, f"bucket {code(name)} {verb}"))
     rest = generic.changed_keys(step) - {force, lock, "rules", "bucket", "leftToServer", "guard", "adopt"}
@@ -99,7 +99,7 @@ def _bucket(context: Context, step: Step) -> list[Change]:
     return result
 
 
-def _versioning(step: Step) -> list[Change]:
+def _versioning(step: PreviewStep) -> list[RatedChange]:
     name = _name(step)
     before = _status(step.old) if step.op != "create" else ""
     after = _status(step.new) if step.op != "delete" else "Suspended"
@@ -116,29 +116,33 @@ def _versioning(step: Step) -> list[Change]:
         risk, sentence = Risk.ADDITIVE, f"{code(name)} keeps old versions again"
     else:
         risk, sentence = Risk.NONE, f"versioning of {code(name)} is set again"
-    return [Change(risk, STORE, name, sentence, name, ("rustfs", "buckets", step.name), (step.urn,))]
+    return [RatedChange(risk, STORE, name, sentence, name, ("rustfs", "buckets", step.name), (step.urn,))]
 
 
-def _status(state: State) -> str:
+def _status(state: ResourceState) -> str:
     configuration = state.live("versioningConfiguration")
     return str(configuration.get("status", "")) if isinstance(configuration, dict) else ""
 
 
-def _lifecycle(step: Step) -> list[Change]:
+def _lifecycle(step: PreviewStep) -> list[RatedChange]:
     name = _name(step)
     if step.op == "create":
-        return [Change(Risk.ADDITIVE, STORE, name, f"{code(name)} gets lifecycle rules", name, RETENTION, (step.urn,))]
+        return [
+            RatedChange(Risk.ADDITIVE, STORE, name, f"{code(name)} gets lifecycle rules", name, RETENTION, (step.urn,))
+        ]
     return _rules(step, name, _aws(step.old), _aws(step.new) if step.op != "delete" else {})
 
 
-def _object_lock(step: Step) -> list[Change]:
+def _object_lock(step: PreviewStep) -> list[RatedChange]:
     name = _name(step)
     before, after = (_lock_days(state) for state in (step.old, step.new))
     hard, harder = (_lock_mode(state) == COMPLIANCE for state in (step.old, step.new))
     result = []
 
-    def change(risk: Risk, sentence: str, origin: Path_ = ("rustfs", "buckets", step.name, "object_lock")) -> None:
-        result.append(Change(risk, STORE, name, sentence, name, origin, (step.urn,)))
+    def change(
+        risk: Risk, sentence: str, origin: MappingPath = ("rustfs", "buckets", step.name, "object_lock")
+    ) -> None:
+        result.append(RatedChange(risk, STORE, name, sentence, name, origin, (step.urn,)))
 
     if step.op == "delete":
         change(Risk.RETENTION_SHORTENED, f"{code(name)}: new objects are no longer locked (so far for {_days(before)})")
@@ -158,13 +162,13 @@ def _object_lock(step: Step) -> list[Change]:
     return result
 
 
-def _lock_mode(state: State) -> str:
+def _lock_mode(state: ResourceState) -> str:
     rule = state.live("rule")
     retention = rule.get("defaultRetention") if isinstance(rule, dict) else None
     return str(retention.get("mode", "")) if isinstance(retention, dict) else ""
 
 
-def _lock_days(state: State) -> int:
+def _lock_days(state: ResourceState) -> int:
     rule = state.live("rule")
     retention = rule.get("defaultRetention") if isinstance(rule, dict) else None
     if not isinstance(retention, dict):
@@ -176,13 +180,13 @@ def _lock_days(state: State) -> int:
 Ages = dict[str, int]
 
 
-def _ours(state: State) -> Ages:
+def _ours(state: ResourceState) -> Ages:
     """Of our own resource: rule ID -> S3's own words."""
     rules = state.live("rules")
     return _ages(rules.values() if isinstance(rules, dict) else ())
 
 
-def _aws(state: State) -> Ages:
+def _aws(state: ResourceState) -> Ages:
     found = []
     for rule in state.live("rules") or ():
         if not isinstance(rule, dict) or rule.get("status", "Enabled") != "Enabled":
@@ -218,7 +222,7 @@ def _ages(rules: Any) -> Ages:
     return ages
 
 
-def _rules(step: Step, name: str, before: Ages, after: Ages) -> list[Change]:
+def _rules(step: PreviewStep, name: str, before: Ages, after: Ages) -> list[RatedChange]:
     result = []
     after = {kind: after.get(kind, FOREVER) for kind in before}
     for kind, what, origin in (
@@ -233,7 +237,7 @@ def _rules(step: Step, name: str, before: Ages, after: Ages) -> list[Change]:
         if kind == "current" and new < old:
             risk = Risk.DATA_LOSS
         sentence = f"{code(name)}: {what} {_days(new)} instead of {_days(old).removesuffix(' days')}"
-        result.append(Change(risk, STORE, name, sentence, name, origin, (step.urn,)))
+        result.append(RatedChange(risk, STORE, name, sentence, name, origin, (step.urn,)))
     return result
 
 

@@ -5,8 +5,8 @@ Objects where access keys are not resources of ours; keys and streams where the 
 
 from operator import attrgetter
 
-from tools.review.change import Change
-from tools.review.context import Context
+from tools.review.change import RatedChange
+from tools.review.context import ReviewContext
 from tools.review.contract import ModuleUse
 from tools.review.escape import code, codes, plain
 from tools.review.kinds.valkey import key_origin
@@ -16,7 +16,7 @@ from tools.review.tokens import OBJECT_STORE_USER, VALKEY_USERS
 _WORDS = {"write": "writing", "read": "reading", "produce": "adding", "consume": "consuming"}
 
 
-def changes(context: Context) -> list[Change]:
+def changes(context: ReviewContext) -> list[RatedChange]:
     old, new = context.contracts
     if new is None or not old:
         return []
@@ -37,8 +37,8 @@ def changes(context: Context) -> list[Change]:
 
 
 def _changes_of(
-    context: Context, store: str, name: str, verb: str, pairs: frozenset[tuple[str, str]], known: set[str]
-) -> list[Change]:
+    context: ReviewContext, store: str, name: str, verb: str, pairs: frozenset[tuple[str, str]], known: set[str]
+) -> list[RatedChange]:
     result = []
     for kind in sorted({kind for _, kind in pairs}):
         places = sorted(place for place, found in pairs if found == kind)
@@ -50,5 +50,5 @@ def _changes_of(
             origin = key_origin(context, name, places[0])
         else:
             origin = context.origins.access(name, "rustfs", *places)
-        result.append(Change(risk, store, name, sentence, name, origin))
+        result.append(RatedChange(risk, store, name, sentence, name, origin))
     return result

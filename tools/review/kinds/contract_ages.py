@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterator
 
 from components.mapping.values import DAY_MS
-from tools.review.change import Change, Path_
-from tools.review.context import Context
+from tools.review.change import MappingPath, RatedChange
+from tools.review.context import ReviewContext
 from tools.review.contract import ages
 from tools.review.escape import code, codes
-from tools.review.preview import State
+from tools.review.preview import ResourceState
 from tools.review.risk import Risk
 from tools.review.tokens import CONFIG_MAP
 
@@ -16,11 +16,11 @@ STORE = "Valkey"
 PLAN_FILE = "plan.json"
 
 
-def changes(context: Context) -> list[Change]:
+def changes(context: ReviewContext) -> list[RatedChange]:
     return [*_ttls(context), *_plan(context)]
 
 
-def _ttls(context: Context) -> Iterator[Change]:
+def _ttls(context: ReviewContext) -> Iterator[RatedChange]:
     before, after = (ages(modules) for modules in context.modules)
     for is_stream, name in sorted(before.keys() & after.keys()):
         one, other = before[is_stream, name], after[is_stream, name]
@@ -28,15 +28,15 @@ def _ttls(context: Context) -> Iterator[Change]:
             continue
         what = f"entries of {code(name)} are kept" if is_stream else f"{code(name)} is kept"
         sentence = f"{what} {other.words} instead of {one.words}"
-        origin: Path_ = ("valkey", "keys", name, "ttl")
-        yield Change(_risk(one.milliseconds, other.milliseconds), STORE, "retention", sentence, name, origin)
+        origin: MappingPath = ("valkey", "keys", name, "ttl")
+        yield RatedChange(_risk(one.milliseconds, other.milliseconds), STORE, "retention", sentence, name, origin)
 
 
 def _risk(before: int, after: int) -> Risk:
     return Risk.RETENTION_SHORTENED if after < before else Risk.ADDITIVE
 
 
-def _plan(context: Context) -> Iterator[Change]:
+def _plan(context: ReviewContext) -> Iterator[RatedChange]:
     """Of queues the contract names no age: the jobs' plan says how long what is worked off stays."""
     for step in context.steps(CONFIG_MAP):
         before, after = (_trimming(state) for state in (step.old, step.new))
@@ -47,12 +47,12 @@ def _plan(context: Context) -> Iterator[Change]:
         for (one, other), names in sorted(found.items()):
             days = [f"{value / DAY_MS:g} day{'' if value == DAY_MS else 's'}" for value in (other, one)]
             what = f"entries of {codes(sorted(names))} that are worked off stay {days[0]} instead of {days[1]}"
-            origin: Path_ = ("valkey", "trim_acknowledged_after")
-            yield Change(_risk(one, other), STORE, "retention", what, "trimming", origin, (step.urn,))
+            origin: MappingPath = ("valkey", "trim_acknowledged_after")
+            yield RatedChange(_risk(one, other), STORE, "retention", what, "trimming", origin, (step.urn,))
 
 
-def _trimming(state: State) -> dict[str, int]:
-    data = state.asked("data")
+def _trimming(state: ResourceState) -> dict[str, int]:
+    data = state.declared("data")
     try:
         plan = json.loads(data[PLAN_FILE]) if isinstance(data, dict) and PLAN_FILE in data else {}
     except (TypeError, ValueError):

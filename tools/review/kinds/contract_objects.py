@@ -1,10 +1,10 @@
 """Each module's ConfigMap and Secret on Kubernetes. They follow from other changes: a line for all of a kind."""
 
-from tools.review.change import Change
-from tools.review.context import Context
+from tools.review.change import RatedChange
+from tools.review.context import ReviewContext
 from tools.review.escape import codes
 from tools.review.kinds import generic
-from tools.review.preview import Step
+from tools.review.preview import PreviewStep
 from tools.review.risk import Risk
 from tools.review.tokens import CONFIG_MAP, CONTRACT_OBJECTS, CREDENTIAL, OBJECT_STORE_USER
 
@@ -15,11 +15,11 @@ _FOLLOWING = frozenset({"STELLAOPS_CONTRACT", "S3_BUCKETS"})
 _CAUSES = ("create", "replace", "update", "delete")
 
 
-def is_one(step: Step) -> bool:
+def is_contract_object(step: PreviewStep) -> bool:
     return step.component == CONTRACT_OBJECTS
 
 
-def changes(context: Context, steps: list[Step]) -> list[Change]:
+def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
     made = [step for step in steps if step.op == "create"]
     moved = [step for step in steps if step.op == "replace"]
     retired = {_module(step.name) for step in context.steps(CREDENTIAL) if step.op == "delete"}
@@ -38,12 +38,12 @@ def changes(context: Context, steps: list[Step]) -> list[Change]:
     ]
 
 
-def _updates(context: Context, steps: list[Step]) -> list[Change]:
+def _updates(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
     """A variable that is changed asks for a restart; the contract's text and renewed keys do not: who
     must restart for them, is told where they are renewed."""
     renewed = {_module(step.name) for step in context.steps(CREDENTIAL, OBJECT_STORE_USER) if step.op in _CAUSES}
-    asking: list[Step] = []
-    following: list[Step] = []
+    asking: list[PreviewStep] = []
+    following: list[PreviewStep] = []
     variables: set[str] = set()
     for step in steps:
         names = _variables(step) if step.type == CONFIG_MAP else set()
@@ -57,15 +57,15 @@ def _updates(context: Context, steps: list[Step]) -> list[Change]:
     ]
 
 
-def _variables(step: Step) -> set[str]:
+def _variables(step: PreviewStep) -> set[str]:
     """Those with another value; what is added bothers nobody, and what goes, goes with the access to it."""
-    old, new = (state.asked("data") or {} for state in (step.old, step.new))
+    old, new = (state.declared("data") or {} for state in (step.old, step.new))
     if not isinstance(old, dict) or not isinstance(new, dict) or old == new:
         return generic.changed_keys(step) - {"data"}
     return {str(key) for key in old.keys() & new.keys() if old[key] != new[key]} - _FOLLOWING
 
 
-def _changes_of(risk: Risk, steps: list[Step], sentence: str) -> list[Change]:
+def _changes_of(risk: Risk, steps: list[PreviewStep], sentence: str) -> list[RatedChange]:
     if not steps:
         return []
     kinds = {generic.kind(step) for step in steps}
@@ -73,15 +73,15 @@ def _changes_of(risk: Risk, steps: list[Step], sentence: str) -> list[Change]:
     many = len(steps) > 1
     noun = " and ".join(f"{kind}{'s' if len(modules) > 1 else ''}" for kind in sorted(kinds))
     what = sentence.format(f"{noun} of {codes(modules)} {'are' if many else 'is'}")
-    return [Change(risk, STORE, GROUP, what, GROUP, (), tuple(step.urn for step in steps))]
+    return [RatedChange(risk, STORE, GROUP, what, GROUP, (), tuple(step.urn for step in steps))]
 
 
 def _module(name: str) -> str:
     return name.removeprefix(PREFIX).replace("-", "_")
 
 
-def _places(steps: list[Step]) -> str:
-    found = {str((step.new.asked("metadata") or {}).get("namespace", "")) for step in steps}
+def _places(steps: list[PreviewStep]) -> str:
+    found = {str((step.new.declared("metadata") or {}).get("namespace", "")) for step in steps}
     return (
         f"namespace {codes(sorted(found), most=3)}" if len(found) == 1 else f"namespaces {codes(sorted(found), most=3)}"
     )

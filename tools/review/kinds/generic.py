@@ -8,10 +8,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tools.review.change import Change
-from tools.review.context import Context
+from tools.review.change import RatedChange
+from tools.review.context import ReviewContext
 from tools.review.escape import code, codes, plain, shortened
-from tools.review.preview import SECRET, UNKNOWN, Step
+from tools.review.preview import SECRET, UNKNOWN, PreviewStep
 from tools.review.risk import Risk
 from tools.review.tokens import BUCKET, COMPONENTS
 
@@ -23,21 +23,21 @@ HARMLESS = (
     "aws:iam/user:User", "aws:iam/userPolicy:UserPolicy", "aws:iam/accessKey:AccessKey",
 )  # fmt: skip
 # The engine's own.
-SILENT = "pulumi:pulumi:"
-PROVIDER = "pulumi:providers:"
+ENGINE_TYPES = "pulumi:pulumi:"
+PROVIDER_TYPES = "pulumi:providers:"
 
 
-def changes(_context: Context, steps: list[Step]) -> list[Change]:
+def changes(_context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
     """A sentence for each step of a type without words of its own."""
-    moved = [step for step in steps if step.type.startswith(PROVIDER) and _where(step)]
+    moved = [step for step in steps if step.type.startswith(PROVIDER_TYPES) and _address_changes(step)]
     told = [change for step in steps if step not in moved for change in [_change_of(step)] if change is not None]
-    return told + _moved(moved)
+    return told + _retargeted(moved)
 
 
-def _change_of(step: Step) -> Change | None:
-    if step.type.startswith(SILENT) or step.type in COMPONENTS:
+def _change_of(step: PreviewStep) -> RatedChange | None:
+    if step.type.startswith(ENGINE_TYPES) or step.type in COMPONENTS:
         return None
-    if step.type.startswith(PROVIDER):
+    if step.type.startswith(PROVIDER_TYPES):
         return _provider(step)
     noun, store = kind(step), _store(step.type)
     what = f"{noun} {code(step.name)}"
@@ -51,23 +51,23 @@ def _change_of(step: Step) -> Change | None:
         risk = Risk.RESTART if harmless else Risk.DATA_LOSS
         verb = "is deleted" if step.op == "delete" else "is deleted and recreated"
         sentence = f"{what} {verb}{'' if harmless else ', with what it holds'}"
-    return Change(risk, store, step.name, sentence, step.name, (), (step.urn,))
+    return RatedChange(risk, store, step.name, sentence, step.name, (), (step.urn,))
 
 
-def _provider(step: Step) -> Change | None:
+def _provider(step: PreviewStep) -> RatedChange | None:
     """What else of a provider changes: its address is told with those that move alike."""
     plugin = kind(step)
     if step.op == "create":
         return None
     if step.op == "delete":
-        return Change(
+        return RatedChange(
             Risk.NONE, "Stack", "stack", f"provider {code(step.name)} is no longer needed", step.name, (), (step.urn,)
         )
     sentence = f"the {plugin} provider {code(step.name)} changes: {codes(sorted(changed_keys(step)) or ['settings'])}"
-    return Change(Risk.NONE, "Stack", "stack", sentence, step.name, (), (step.urn,))
+    return RatedChange(Risk.NONE, "Stack", "stack", sentence, step.name, (), (step.urn,))
 
 
-def _where(step: Step) -> str:
+def _address_changes(step: PreviewStep) -> str:
     """What of a provider's address changes, in words."""
     if step.op in ("create", "delete"):
         return ""
@@ -81,16 +81,16 @@ def _where(step: Step) -> str:
     )
 
 
-def _moved(steps: list[Step]) -> list[Change]:
+def _retargeted(steps: list[PreviewStep]) -> list[RatedChange]:
     """Providers that move alike, together."""
     result = []
-    for plugin, where in dict.fromkeys((kind(step), _where(step)) for step in steps):
-        found = [step for step in steps if (kind(step), _where(step)) == (plugin, where)]
+    for plugin, where in dict.fromkeys((kind(step), _address_changes(step)) for step in steps):
+        found = [step for step in steps if (kind(step), _address_changes(step)) == (plugin, where)]
         who = f"provider{'s' if len(found) > 1 else ''} {codes(step.name for step in found)}"
         what = (
             f"the {plugin} {who} point{'' if len(found) > 1 else 's'} elsewhere: {where}; what is stored stays behind"
         )
-        result.append(Change(Risk.RESTART, "Stack", "stack", what, plugin, (), tuple(step.urn for step in found)))
+        result.append(RatedChange(Risk.RESTART, "Stack", "stack", what, plugin, (), tuple(step.urn for step in found)))
     return result
 
 
@@ -101,12 +101,12 @@ def _store(type_: str) -> str:
     return "Stack"
 
 
-def kind(step: Step) -> str:
+def kind(step: PreviewStep) -> str:
     """The last part of a type: ``ConfigMap``."""
     return plain(step.type.rpartition(":")[2])
 
 
-def unprotected(context: Context) -> list[Change]:
+def unprotected(context: ReviewContext) -> list[RatedChange]:
     """Resources that could not be deleted so far, a line for each kind. The engine shows such a step as unchanged."""
     open_ = [
         step
@@ -120,18 +120,18 @@ def unprotected(context: Context) -> list[Change]:
         what = f"{noun}{'s' if many else ''} {names} {'are' if many else 'is'} no longer protected against deletion"
         group = "protection" if many else found[0].name
         result.append(
-            Change(Risk.ACCESS_WIDENED, _store(type_), group, what, group, (), tuple(step.urn for step in found))
+            RatedChange(Risk.ACCESS_WIDENED, _store(type_), group, what, group, (), tuple(step.urn for step in found))
         )
     return result
 
 
-def changed_keys(step: Step) -> set[str]:
+def changed_keys(step: PreviewStep) -> set[str]:
     """Names of the properties that differ: in what is asked for, and as far as the provider named them."""
     keys = {key for key in step.old.inputs.keys() | step.new.inputs.keys() if differs(step, key)}
     return keys | {_top(path) for path in step.changed if _top(path)}
 
 
-def differs(step: Step, key: str) -> bool:
+def differs(step: PreviewStep, key: str) -> bool:
     """Whether an update changes ``key``. Of a secret only the provider can tell."""
     if key in {_top(path) for path in step.changed}:
         return True
@@ -154,7 +154,7 @@ def shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
-def properties(step: Step) -> str:
+def properties(step: PreviewStep) -> str:
     """The difference property by property, as lines of a unified diff."""
     old, new = dict(_flat(step.old.inputs)), dict(_flat(step.new.inputs))
     if step.op == "update" and old == new:

@@ -1,10 +1,10 @@
 """Objects on Kubernetes: those of Valkey and of the contract by themselves, of the others what users would notice."""
 
-from tools.review.change import Change
-from tools.review.context import Context
+from tools.review.change import RatedChange
+from tools.review.context import ReviewContext
 from tools.review.escape import code
 from tools.review.kinds import contract_objects, generic, network_policies, valkey_deployment
-from tools.review.preview import Step
+from tools.review.preview import PreviewStep
 from tools.review.risk import Risk
 from tools.review.tokens import (
     CONFIG_MAP,
@@ -21,10 +21,10 @@ TYPES = (CONFIG_MAP, SECRET, STATEFUL_SET, NETWORK_POLICY, SERVICE, JOB, CRON_JO
 STORE = "Kubernetes"
 
 
-def changes(context: Context, steps: list[Step]) -> list[Change]:
+def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
     changing = [step for step in steps if step.op != "same"]
-    contract = [step for step in changing if contract_objects.is_one(step)]
-    valkey = [step for step in changing if valkey_deployment.is_part(step)]
+    contract = [step for step in changing if contract_objects.is_contract_object(step)]
+    valkey = [step for step in changing if valkey_deployment.is_valkey_object(step)]
     result = contract_objects.changes(context, contract)
     found, told = valkey_deployment.changes(context, valkey)
     result += found
@@ -42,12 +42,12 @@ def changes(context: Context, steps: list[Step]) -> list[Change]:
     return result
 
 
-def _spec(step: Step) -> tuple[dict[str, object], dict[str, object]]:
-    old, new = (state.asked("spec") for state in (step.old, step.new))
+def _spec(step: PreviewStep) -> tuple[dict[str, object], dict[str, object]]:
+    old, new = (state.declared("spec") for state in (step.old, step.new))
     return (old if isinstance(old, dict) else {}), (new if isinstance(new, dict) else {})
 
 
-def _cron_job(step: Step) -> list[Change]:
+def _cron_job(step: PreviewStep) -> list[RatedChange]:
     old, new = _spec(step)
     name, when = code(step.name), code(new.get("schedule", "?"))
     if step.op == "delete" or (new.get("suspend") and not old.get("suspend")):
@@ -58,15 +58,15 @@ def _cron_job(step: Step) -> list[Change]:
         risk, what = Risk.NONE, f"{name} runs at {when} instead of {code(old.get('schedule', '?'))}"
     else:
         risk, what = Risk.NONE, f"{name} runs as it is changed from its next time on"
-    return [Change(risk, STORE, step.name, what, step.name, (), (step.urn,))]
+    return [RatedChange(risk, STORE, step.name, what, step.name, (), (step.urn,))]
 
 
-def _disruption_budget(step: Step) -> list[Change]:
+def _disruption_budget(step: PreviewStep) -> list[RatedChange]:
     old, new = _spec(step)
     name = code(step.name)
     if step.op == "delete":
         what = f"all servers of {name} may be evicted at a time: its disruption budget is deleted"
-        return [Change(Risk.RESTART, STORE, step.name, what, step.name, (), (step.urn,))]
+        return [RatedChange(Risk.RESTART, STORE, step.name, what, step.name, (), (step.urn,))]
     for key, words in (
         ("maxUnavailable", "may be evicted at a time"),
         ("minAvailable", "stay when others are evicted"),
@@ -75,5 +75,7 @@ def _disruption_budget(step: Step) -> list[Change]:
             so_far = f" instead of {code(old[key])}" if old.get(key) is not None else ""
             what = f"{code(new[key])} server(s) of {name} {words}{so_far}"
             risk = Risk.ADDITIVE if step.op == "create" else Risk.RESTART
-            return [Change(risk, STORE, step.name, what, step.name, (), (step.urn,))]
-    return [Change(Risk.NONE, STORE, step.name, f"the disruption budget of {name} changes", step.name, (), (step.urn,))]
+            return [RatedChange(risk, STORE, step.name, what, step.name, (), (step.urn,))]
+    return [
+        RatedChange(Risk.NONE, STORE, step.name, f"the disruption budget of {name} changes", step.name, (), (step.urn,))
+    ]

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from provider.postgres.migration_files import checksum, normalise
 from provider.postgres.statements import Statement, split
-from tools.review.change import Change
-from tools.review.context import Context
+from tools.review.change import RatedChange
+from tools.review.context import ReviewContext
 from tools.review.escape import block, code, codes, folded, shortened
 from tools.review.kinds import tenants
-from tools.review.preview import Step
+from tools.review.preview import PreviewStep
 from tools.review.risk import Risk
 from tools.review.tokens import MIGRATIONS, SCHEMA
 
@@ -29,41 +29,41 @@ _CHANGES_TYPE = re.compile(r"\bALTER\s+(?:COLUMN\s+)?[\w\".]+\s+(?:SET\s+DATA\s+
 _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
-def changes(context: Context, steps: list[Step]) -> list[Change]:
+def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
     told = [change for step in steps if step.op != "same" for change in _changes_of(context, step)]
     return told + tenants.changes(context)
 
 
-def _changes_of(context: Context, step: Step) -> list[Change]:
+def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     schema = str(step.state.live("schema", step.name))
     if step.op == "delete":
         if any(other.name == schema and other.op == "delete" for other in context.steps(SCHEMA)):
             return []
         what = f"migrations of {code(schema)} are no longer managed; its tables stay"
-        return [Change(Risk.NONE, STORE, schema, what, schema, (), (step.urn,))]
+        return [RatedChange(Risk.NONE, STORE, schema, what, schema, (), (step.urn,))]
     applied = step.old.live("applied") or step.old.live("migrations") or []
     done = {_file(label) for label in applied} if step.op == "update" else set()
-    pending = [label for label in step.new.asked("migrations") or () if _file(label) not in done]
+    pending = [label for label in step.new.declared("migrations") or () if _file(label) not in done]
     result = [_pending(context, step, schema, str(label)) for label in pending]
-    result += _marks(context, step, schema)
-    owner = step.old.asked("owner"), step.new.asked("owner")
+    result += _append_only_changes(context, step, schema)
+    owner = step.old.declared("owner"), step.new.declared("owner")
     if step.op == "update" and owner[0] != owner[1]:
         what = f"the owner of {code(schema)} is {code(owner[1])} instead of {code(owner[0])}"
         result.append(
-            Change(Risk.ACCESS_WIDENED, STORE, schema, what, schema, ("postgres", "schemas", schema), (step.urn,))
+            RatedChange(Risk.ACCESS_WIDENED, STORE, schema, what, schema, ("postgres", "schemas", schema), (step.urn,))
         )
-    told = (step.old.asked(key) != step.new.asked(key) for key in ("tenantTables", "tenantBypass"))
-    return result or ([] if step.op == "update" and any(told) else _mended(step, schema))
+    told = (step.old.declared(key) != step.new.declared(key) for key in ("tenantTables", "tenantBypass"))
+    return result or ([] if step.op == "update" and any(told) else _drift_corrected(step, schema))
 
 
 def _file(label: object) -> str:
     return str(label).partition(" ")[0]
 
 
-def _pending(context: Context, step: Step, schema: str, label: str) -> Change:
+def _pending(context: ReviewContext, step: PreviewStep, schema: str, label: str) -> RatedChange:
     """A file that will run. One whose text is not here, or is not what the preview saw, may do anything."""
     name = _file(label)
-    file = f"{step.new.asked('directory', f'sql/{schema}')}/{name}"
+    file = f"{step.new.declared('directory', f'sql/{schema}')}/{name}"
     version = name[:4]
     resource = f"{schema}/{version}"
     text = _read(context.root / file)
@@ -71,7 +71,7 @@ def _pending(context: Context, step: Step, schema: str, label: str) -> Change:
     if text is None or (checked and checksum(text) != checked):
         why = "its text is not here" if text is None else "its text here is another one"
         what = f"migration {code(f'{schema} {version}')} will run and **may destroy data**: {why} ({code(name)})"
-        return Change(Risk.DATA_LOSS, STORE, schema, what, resource, file, (step.urn,))
+        return RatedChange(Risk.DATA_LOSS, STORE, schema, what, resource, file, (step.urn,))
     taken = _destroys(text)
     lines = len(text.splitlines())
     counted = f"{lines} line{'' if lines == 1 else 's'}, shown"
@@ -79,7 +79,9 @@ def _pending(context: Context, step: Step, schema: str, label: str) -> Change:
     if taken:
         what = f"migration {code(f'{schema} {version}')} **destroys data**: {'; '.join(code(item) for item in taken)} ({counted})"
     extra = folded(f"{code_html(name)}, {lines} lines", block(text, "sql"))
-    return Change(Risk.DATA_LOSS if taken else Risk.ADDITIVE, STORE, schema, what, resource, file, (step.urn,), extra)
+    return RatedChange(
+        Risk.DATA_LOSS if taken else Risk.ADDITIVE, STORE, schema, what, resource, file, (step.urn,), extra
+    )
 
 
 def code_html(text: str) -> str:
@@ -118,13 +120,13 @@ def _is_destructive(statement: Statement) -> bool:
     return words[:1] in (("DO",), ("WITH",)) and bool(re.search(r"\b(DELETE\s+FROM|DROP\s+TABLE|TRUNCATE)\b", upper))
 
 
-def _marks(context: Context, step: Step, schema: str) -> list[Change]:
-    before, after = (set(state.asked("appendOnly") or ()) for state in (step.old, step.new))
+def _append_only_changes(context: ReviewContext, step: PreviewStep, schema: str) -> list[RatedChange]:
+    before, after = (set(state.declared("appendOnly") or ()) for state in (step.old, step.new))
     result = []
     for table in sorted(before - after):
         name = f"{schema}.{table}"
         what = f"{code(name)} is **no longer append-only**: its rows can be changed and deleted from now on"
-        result.append(Change(Risk.DATA_LOSS, STORE, schema, what, name, _table(schema, table), (step.urn,)))
+        result.append(RatedChange(Risk.DATA_LOSS, STORE, schema, what, name, _table(schema, table), (step.urn,)))
     if step.op == "update":
         for table in sorted(after - before):
             name = f"{schema}.{table}"
@@ -132,10 +134,12 @@ def _marks(context: Context, step: Step, schema: str) -> list[Change]:
             if (schema, table) in context.granted or "{" in table:
                 risk = Risk.ACCESS_REVOKED
                 what = f"{code(name)} becomes append-only: rows can no longer be changed or deleted"
-            result.append(Change(risk, STORE, schema, what, name, _table(schema, table), (step.urn,)))
+            result.append(RatedChange(risk, STORE, schema, what, name, _table(schema, table), (step.urn,)))
     elif after:
         what = f"append-only in {code(schema)}: {codes(sorted(after))}"
-        result.append(Change(Risk.ADDITIVE, STORE, schema, what, schema, ("postgres", "schemas", schema), (step.urn,)))
+        result.append(
+            RatedChange(Risk.ADDITIVE, STORE, schema, what, schema, ("postgres", "schemas", schema), (step.urn,))
+        )
     return result
 
 
@@ -144,10 +148,10 @@ def _table(schema: str, table: str) -> tuple[str, ...]:
     return ("postgres", "schemas", schema, kind, table)
 
 
-def _mended(step: Step, schema: str) -> list[Change]:
+def _drift_corrected(step: PreviewStep, schema: str) -> list[RatedChange]:
     drift = step.old.live("drift") or []
     if drift:
         what = f"what was changed by hand in {code(schema)} is put right: {codes(drift)}"
-        return [Change(Risk.ACCESS_REVOKED, STORE, schema, what, schema, (), (step.urn,))]
+        return [RatedChange(Risk.ACCESS_REVOKED, STORE, schema, what, schema, (), (step.urn,))]
     what = f"migrations of {code(schema)} are checked again"
-    return [Change(Risk.NONE, STORE, schema, what, schema, (), (step.urn,))]
+    return [RatedChange(Risk.NONE, STORE, schema, what, schema, (), (step.urn,))]

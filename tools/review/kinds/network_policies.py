@@ -2,23 +2,23 @@
 
 from typing import Any
 
-from tools.review.change import Change
+from tools.review.change import RatedChange
 from tools.review.escape import code, codes
 from tools.review.kinds import generic
-from tools.review.preview import State, Step
+from tools.review.preview import PreviewStep, ResourceState
 from tools.review.risk import Risk
 
 STORE = "Kubernetes"
-Ways = set[tuple[str, str]]  # who, port
+Connections = set[tuple[str, str]]  # who, port
 
 
-def changes(step: Step) -> list[Change]:
+def changes(step: PreviewStep) -> list[RatedChange]:
     """A network policy shuts out whom it does not name, so that its deletion lets everybody in."""
     before, after = (_ways(state) for state in (step.old, step.new))
     policy = f"network policy {code(step.name)}"
 
-    def change(risk: Risk, sentence: str) -> Change:
-        return Change(risk, STORE, step.name, sentence, step.name, (), (step.urn,))
+    def change(risk: Risk, sentence: str) -> RatedChange:
+        return RatedChange(risk, STORE, step.name, sentence, step.name, (), (step.urn,))
 
     if step.op == "delete":
         return [change(Risk.ACCESS_WIDENED, f"{policy} is deleted: **everybody in the cluster** can connect")]
@@ -38,9 +38,9 @@ def changes(step: Step) -> list[Change]:
     return result or [change(Risk.RESTART, f"{policy} changes: {keys}")]
 
 
-def _ways(state: State) -> Ways:
-    spec = state.asked("spec")
-    found: Ways = set()
+def _ways(state: ResourceState) -> Connections:
+    spec = state.declared("spec")
+    found: Connections = set()
     for direction, side in (("ingress", "from"), ("egress", "to")):
         for rule in (spec.get(direction) or []) if isinstance(spec, dict) else []:
             if not isinstance(rule, dict):

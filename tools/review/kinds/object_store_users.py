@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 
-from tools.review.change import Change, Path_
-from tools.review.context import Context
+from tools.review.change import MappingPath, RatedChange
+from tools.review.context import ReviewContext
 from tools.review.escape import code, codes
-from tools.review.preview import Step
+from tools.review.preview import PreviewStep
 from tools.review.risk import Risk
 from tools.review.tokens import OBJECT_STORE_USER
 
@@ -21,19 +21,19 @@ _WORDS = {
 _ORDER = [*_WORDS.values()]
 # They go with the others and say nothing by themselves.
 _MINOR = frozenset({"s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:GetBucketLocation"})
-Rights = dict[tuple[str, str], set[str]]  # (Allow or Deny, place) -> what may be done there
+ObjectAccess = dict[tuple[str, str], set[str]]  # (Allow or Deny, place) -> what may be done there
 
 
-def changes(context: Context, steps: list[Step]) -> list[Change]:
+def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
     return [change for step in steps if step.op != "same" for change in _changes_of(context, step)]
 
 
-def _changes_of(context: Context, step: Step) -> list[Change]:
+def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     user = step.name
-    old, new = _rights(step.old.live("policy")), _rights(step.new.asked("policy"))
+    old, new = _rights(step.old.live("policy")), _rights(step.new.declared("policy"))
 
-    def change(risk: Risk, sentence: str, origin: Path_ = ("modules", user, "rustfs")) -> Change:
-        return Change(risk, STORE, user, sentence, user, origin, (step.urn,))
+    def change(risk: Risk, sentence: str, origin: MappingPath = ("modules", user, "rustfs")) -> RatedChange:
+        return RatedChange(risk, STORE, user, sentence, user, origin, (step.urn,))
 
     result = []
     if step.op == "delete":
@@ -43,11 +43,9 @@ def _changes_of(context: Context, step: Step) -> list[Change]:
         result.append(change(Risk.ADDITIVE, f"access key of {code(user)} is created"))
         old = {place: does for place, does in new.items() if place[0] == "Deny"}
     elif step.op == "replace":
-        named = (
-            f"{code(step.old.live('user', user))} is deleted and {code(step.new.asked('user', user))} created instead"
-        )
+        named = f"{code(step.old.live('user', user))} is deleted and {code(step.new.declared('user', user))} created instead"
         result.append(change(Risk.ACCESS_REVOKED, f"access key {named}"))
-    elif step.old.live("rotate") != step.new.asked("rotate"):
+    elif step.old.live("rotate") != step.new.declared("rotate"):
         what = f"the secret key of {code(user)} is renewed: it must be restarted with the new one"
         result.append(change(Risk.RESTART, what))
     elif (state := step.old.live("state", "enabled")) != "enabled":
@@ -58,7 +56,9 @@ def _changes_of(context: Context, step: Step) -> list[Change]:
     return result or [change(Risk.RESTART, f"access key of {code(user)} is put right")]
 
 
-def _differences(context: Context, user: str, rights: Rights, verb: str) -> list[tuple[Risk, str, Path_]]:
+def _differences(
+    context: ReviewContext, user: str, rights: ObjectAccess, verb: str
+) -> list[tuple[Risk, str, MappingPath]]:
     """One sentence for each set of rights; what is listed is implied by something in the same bucket."""
     spoken = {_bucket(place) for (effect, place), does in rights.items() if effect == "Allow" and does != {"listing"}}
     grouped: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
@@ -70,7 +70,7 @@ def _differences(context: Context, user: str, rights: Rights, verb: str) -> list
     result = []
     for (effect, words), places in sorted(grouped.items()):
         names = [_shown(context, place) for place in sorted(places)]
-        fresh = all(name.partition("/")[0] in context.made_buckets for name in names)
+        fresh = all(name.partition("/")[0] in context.created_buckets for name in names)
         # What is denied no longer, is gained.
         gained = (verb == "gains") == (effect == "Allow")
         risk = (Risk.ADDITIVE if fresh else Risk.ACCESS_WIDENED) if gained else Risk.ACCESS_REVOKED
@@ -90,7 +90,7 @@ def _listed(words: tuple[str, ...]) -> str:
     return ", ".join(shown[:-1]) + f" and {shown[-1]}" if len(shown) > 1 else "".join(shown)
 
 
-def _shown(context: Context, place: str) -> str:
+def _shown(context: ReviewContext, place: str) -> str:
     """``blobs/*`` as ``blobs/``, the bucket by its name in the mapping."""
     bucket, slash, keys = place.partition("/")
     return context.buckets.get(bucket, bucket) + slash + (keys[:-1] if keys == "*" or keys.endswith("/*") else keys)
@@ -100,14 +100,14 @@ def _bucket(place: str) -> str:
     return place.partition(" ")[0].partition("/")[0]
 
 
-def _less(one: Rights, other: Rights) -> Rights:
+def _less(one: ObjectAccess, other: ObjectAccess) -> ObjectAccess:
     """What only the first has."""
     left = {place: does - other.get(place, set()) for place, does in one.items()}
     return {place: does for place, does in left.items() if does}
 
 
-def _rights(policy: object) -> Rights:
-    found: Rights = defaultdict(set)
+def _rights(policy: object) -> ObjectAccess:
+    found: ObjectAccess = defaultdict(set)
     for name, rule in policy.items() if isinstance(policy, dict) else ():
         if not isinstance(rule, dict):
             found["Allow", str(name)].add("attached")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from components.mapping.access import VERSION_TABLE
 from components.mapping.roles import ConnectRole, Group, GroupRole, is_owner, reader
-from tools.review.change import Change, Path_
-from tools.review.context import Context
+from tools.review.change import MappingPath, RatedChange
+from tools.review.context import ReviewContext
 from tools.review.escape import code, codes, plain
 from tools.review.kinds import generic
-from tools.review.preview import UNKNOWN, State, Step
+from tools.review.preview import UNKNOWN, PreviewStep, ResourceState
 from tools.review.risk import Risk
 from tools.review.tokens import CREDENTIAL, DATABASE, GRANT, ROLE
 
@@ -30,7 +30,7 @@ _DESCRIBED = {*POWERS, "roles", "name"}
 
 
 @dataclass(frozen=True)
-class Target:
+class PrivilegeTarget:
     """What a privilege is on. ``object`` is empty for the schema or database itself, ``column`` for the whole table."""
 
     kind: str
@@ -45,34 +45,36 @@ class Target:
         return f"{text}({self.column})" if self.column else text
 
 
-Privileges = dict[tuple[str, Target], set[str]]
+Privileges = dict[tuple[str, PrivilegeTarget], set[str]]
 
 
-def changes(context: Context, steps: list[Step]) -> list[Change]:
+def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
     """Roles first, then what each role gains and loses."""
-    result: list[Change] = []
+    result: list[RatedChange] = []
     for step in steps:
         if step.type == ROLE:
             result += _role(context, step)
     return result + _grants(context)
 
 
-def _role(context: Context, step: Step) -> list[Change]:
-    name = str(step.state.asked("name", step.name))
-    is_login = bool(step.state.asked("login"))
+def _role(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
+    name = str(step.state.declared("name", step.name))
+    is_login = bool(step.state.declared("login"))
     noun = "login" if is_login else "role"
     role = context.roles.get(name)
     group = name if is_login else _group(context, name)
-    if not is_login and group in {"create": context.made_schemas, "delete": context.dropped_schemas}.get(step.op, ()):
+    if not is_login and group in {"create": context.created_schemas, "delete": context.dropped_schemas}.get(
+        step.op, ()
+    ):
         return []
-    origin: Path_ = ("modules", name) if is_login else ("postgres", "schemas", group)
+    origin: MappingPath = ("modules", name) if is_login else ("postgres", "schemas", group)
 
-    def change(risk: Risk, sentence: str, where: Path_ = origin) -> Change:
-        return Change(risk, STORE, group, sentence, name, where, (step.urn,))
+    def change(risk: Risk, sentence: str, where: MappingPath = origin) -> RatedChange:
+        return RatedChange(risk, STORE, group, sentence, name, where, (step.urn,))
 
     if step.op == "create":
         made = f"{noun} {code(name)} is created"
-        found = [Change(Risk.ADDITIVE, STORE, group, made, name, origin, (step.urn, *context.inventory))]
+        found = [RatedChange(Risk.ADDITIVE, STORE, group, made, name, origin, (step.urn, *context.inventory))]
         return found + _memberships(context, step, name, group)
     if step.op == "delete":
         if is_owner(role):
@@ -84,14 +86,16 @@ def _role(context: Context, step: Step) -> list[Change]:
         grants = (
             grant.urn for grant in context.steps(GRANT) if grant.op == "delete" and grant.old.live("role") == name
         )
-        return [Change(Risk.ACCESS_REVOKED, STORE, group, what, name, origin, (step.urn, *grants, *context.inventory))]
+        return [
+            RatedChange(Risk.ACCESS_REVOKED, STORE, group, what, name, origin, (step.urn, *grants, *context.inventory))
+        ]
     if step.op == "replace":
         old = str(step.old.live("name", name))
         risk = Risk.DATA_LOSS if is_owner(context.roles.get(old)) else Risk.ACCESS_REVOKED
         return [change(risk, f"{noun} {code(old)} is dropped and {code(name)} created instead")]
     found = _memberships(context, step, name, group)
     for key, meaning in POWERS.items():
-        before, after = bool(step.old.live(key)), bool(step.new.asked(key))
+        before, after = bool(step.old.live(key)), bool(step.new.declared(key))
         if before != after:
             risk, verb = (Risk.ACCESS_WIDENED, "from now on") if after else (Risk.ACCESS_REVOKED, "no longer")
             found.append(change(risk, f"{code(name)} {verb} {meaning}"))
@@ -129,13 +133,13 @@ _LIMITS = {
 }
 
 
-def _renewed(context: Context) -> set[str]:
+def _renewed(context: ReviewContext) -> set[str]:
     return {step.name for step in context.steps(CREDENTIAL) if step.op in ("create", "replace")}
 
 
-def _memberships(context: Context, step: Step, name: str, group: str) -> list[Change]:
+def _memberships(context: ReviewContext, step: PreviewStep, name: str, group: str) -> list[RatedChange]:
     before = {str(role) for role in step.old.live("roles") or ()}
-    after = {str(role) for role in step.new.asked("roles") or ()}
+    after = {str(role) for role in step.new.declared("roles") or ()}
     result = []
     for role in sorted((after - before) | (before - after)):
         schema, gains = _group(context, role), role in after
@@ -154,14 +158,14 @@ def _memberships(context: Context, step: Step, name: str, group: str) -> list[Ch
         told = f"{code(name)} {'gains' if gains else 'loses'} {what}"
         if shared is not None:
             told += f" ({'as a member of' if gains else 'no longer in'} {code(role)})"
-        widened = Risk.ADDITIVE if schema in context.made_schemas else Risk.ACCESS_WIDENED
+        widened = Risk.ADDITIVE if schema in context.created_schemas else Risk.ACCESS_WIDENED
         origin = context.origins.access(name, "postgres", schema) if gains else ("modules", name, "postgres", verb)
         risk = widened if gains else Risk.ACCESS_REVOKED
-        result.append(Change(risk, STORE, group, told, name, origin, (step.urn,)))
+        result.append(RatedChange(risk, STORE, group, told, name, origin, (step.urn,)))
     return result
 
 
-def _grants(context: Context) -> list[Change]:
+def _grants(context: ReviewContext) -> list[RatedChange]:
     """The difference of all grants together: a privilege that moves from one grant to another is no change."""
     old, new = _all(step.old for step in context.steps(GRANT)), _all(step.new for step in context.steps(GRANT))
     steps = [step for step in context.steps(GRANT) if step.op != "same"]
@@ -170,8 +174,8 @@ def _grants(context: Context) -> list[Change]:
     dropped = context.dropped_schemas
     readable = {target.schema for role, target in old if role == reader(target.schema) and target.object}
     touched = {(target.schema, target.object) for _, target in old}
-    gained: dict[tuple[str, str, bool], dict[Target, frozenset[str]]] = defaultdict(dict)
-    lost: dict[tuple[str, str], dict[Target, frozenset[str]]] = defaultdict(dict)
+    gained: dict[tuple[str, str, bool], dict[PrivilegeTarget, frozenset[str]]] = defaultdict(dict)
+    lost: dict[tuple[str, str], dict[PrivilegeTarget, frozenset[str]]] = defaultdict(dict)
     for role, target in sorted(old.keys() | new.keys(), key=str):
         before, after = old.get((role, target), set()), new.get((role, target), set())
         if after - before:
@@ -181,41 +185,41 @@ def _grants(context: Context) -> list[Change]:
             lost[role, target.schema][target] = frozenset(before - after)
     urns_of: dict[tuple[str, str], list[str]] = defaultdict(list)
     for step in steps:
-        for who in {str(step.old.live("role")), str(step.new.asked("role"))}:
+        for who in {str(step.old.live("role")), str(step.new.declared("role"))}:
             urns_of[who, _schema(step)].append(step.urn)
     result = []
     for (role, schema, fresh), targets in gained.items():
         result += _changes_of(context, urns_of, role, schema, targets, "gains", fresh=fresh)
     for (role, schema), targets in lost.items():
         result += _changes_of(context, urns_of, role, schema, targets, "loses")
-    return result + _silent(context, steps, result, gone)
+    return result + _grants_without_effect(context, steps, result, gone)
 
 
-def _all(states: Iterable[State]) -> Privileges:
+def _all(states: Iterable[ResourceState]) -> Privileges:
     result: Privileges = defaultdict(set)
     for state in states:
         role, kind = str(state.live("role", "")), str(state.live("objectType", ""))
         schema = str(state.live("schema") or "")
         privileges = {str(item) for item in state.live("privileges") or ()}
         if kind == "database":
-            targets = [Target(kind, str(state.live("database", "")))]
+            targets = [PrivilegeTarget(kind, str(state.live("database", "")))]
         elif kind == "schema":
-            targets = [Target(kind, schema)]
+            targets = [PrivilegeTarget(kind, schema)]
         else:
             objects = [str(item) for item in state.live("objects") or ()] or ["(all)"]
             columns = [str(item) for item in state.live("columns") or ()] or [""]
             kind = "table" if kind == "column" else kind
-            targets = [Target(kind, schema, item, column) for item in objects for column in columns]
+            targets = [PrivilegeTarget(kind, schema, item, column) for item in objects for column in columns]
         for target in targets:
             result[role, target] |= privileges
     return result
 
 
-def _is_new(context: Context, readable: set[str], touched: set[tuple[str, str]], target: Target) -> bool:
+def _is_new(context: ReviewContext, readable: set[str], touched: set[tuple[str, str]], target: PrivilegeTarget) -> bool:
     """Whether nobody has had anything there: with a new table nothing that exists is opened."""
     if target.kind == "database":
         return any(step.op == "create" for step in context.steps(DATABASE))
-    if target.schema in context.made_schemas:
+    if target.schema in context.created_schemas:
         return True
     # The schema's reader is granted every table by name. One that it does not have has not been there.
     known = target.kind == "table" and target.schema in readable
@@ -223,24 +227,24 @@ def _is_new(context: Context, readable: set[str], touched: set[tuple[str, str]],
 
 
 def _changes_of(
-    context: Context,
+    context: ReviewContext,
     urns_of: dict[tuple[str, str], list[str]],
     role: str,
     schema: str,
-    targets: dict[Target, frozenset[str]],
+    targets: dict[PrivilegeTarget, frozenset[str]],
     verb: str,
     *,
     fresh: bool = False,
-) -> list[Change]:
+) -> list[RatedChange]:
     """One sentence for each set of privileges. USAGE of the schema is implied by something in it."""
     inside = {target: privileges for target, privileges in targets.items() if target.object}
-    by_privileges: dict[tuple[str, ...], list[Target]] = defaultdict(list)
+    by_privileges: dict[tuple[str, ...], list[PrivilegeTarget]] = defaultdict(list)
     for target, privileges in (inside or targets).items():
         by_privileges[tuple(sorted(privileges))].append(target)
     result = []
     for held, found in by_privileges.items():
         told = plain(", ".join(held))
-        who, group, several = _who(context, role)
+        who, group, several = _role_title(context, role)
         objects = sorted({item.object for item in found if item.object})
         if fresh and objects == [VERSION_TABLE] and len(by_privileges) > 1:
             # Every schema has it, for everybody who sees the schema.
@@ -255,11 +259,11 @@ def _changes_of(
         widened = Risk.ADDITIVE if fresh else Risk.ACCESS_WIDENED
         risk = Risk.ACCESS_REVOKED if verb == "loses" else widened
         urns = tuple(urns_of.get((role, schema), ()))
-        result.append(Change(risk, STORE, group, sentence, role, origin, urns))
+        result.append(RatedChange(risk, STORE, group, sentence, role, origin, urns))
     return result
 
 
-def _joined(targets: list[Target]) -> list[str]:
+def _joined(targets: list[PrivilegeTarget]) -> list[str]:
     """Columns of one table together."""
     columns: dict[str, list[str]] = defaultdict(list)
     whole = []
@@ -271,12 +275,12 @@ def _joined(targets: list[Target]) -> list[str]:
     return sorted([*whole, *(f"{table}({', '.join(sorted(names))})" for table, names in columns.items())])
 
 
-def _schema(step: Step) -> str:
+def _schema(step: PreviewStep) -> str:
     state = step.state
     return str(state.live("database") if state.live("objectType") == "database" else state.live("schema") or "")
 
 
-def _who(context: Context, role: str) -> tuple[str, str, bool]:
+def _role_title(context: ReviewContext, role: str) -> tuple[str, str, bool]:
     """How a role is called, under which name it is shown, and whether it is several. A group role is told by its
     members."""
     if _shared(context, role) is None:
@@ -284,25 +288,25 @@ def _who(context: Context, role: str) -> tuple[str, str, bool]:
     members = {name for name, use in context.modules[0].items() if role in use.member_of}
     for step in context.steps(ROLE):
         if step.op != "same" or step.new.inputs:
-            (members.add if role in (step.new.asked("roles") or ()) else members.discard)(step.name)
+            (members.add if role in (step.new.declared("roles") or ()) else members.discard)(step.name)
     told = f"{codes(sorted(members))} (through {code(role)})" if members else code(role)
     return told, _group(context, role), len(members) > 1
 
 
-def _origin(context: Context, role: str, schema: str, objects: list[str]) -> Path_:
+def _origin(context: ReviewContext, role: str, schema: str, objects: list[str]) -> MappingPath:
     if _shared(context, role) is not None:
         table = objects[0] if len(objects) == 1 else ""
         return ("postgres", "schemas", schema, "tables", table) if table else ("postgres", "schemas", schema)
     return context.origins.access(role, "postgres", *(f"{schema}.{item}" for item in objects), schema)
 
 
-def _shared(context: Context, name: str) -> GroupRole | None:
+def _shared(context: ReviewContext, name: str) -> GroupRole | None:
     """The group role of that name, if it is one that modules are members of: a writer or a reader."""
     role = context.roles.get(name)
     return role if isinstance(role, GroupRole) and not is_owner(role) else None
 
 
-def _group(context: Context, name: str) -> str:
+def _group(context: ReviewContext, name: str) -> str:
     """What a role is shown under: its schema, its database, or its own name."""
     role = context.roles.get(name)
     if isinstance(role, GroupRole):
@@ -310,7 +314,9 @@ def _group(context: Context, name: str) -> str:
     return role.database if isinstance(role, ConnectRole) else name
 
 
-def _silent(context: Context, steps: list[Step], told: list[Change], gone: set[str]) -> list[Change]:
+def _grants_without_effect(
+    context: ReviewContext, steps: list[PreviewStep], told: list[RatedChange], gone: set[str]
+) -> list[RatedChange]:
     """Grants that change without anybody gaining or losing anything, so that no step goes unmentioned."""
     known = {urn for change in told for urn in change.urns}
     result = []
@@ -320,10 +326,10 @@ def _silent(context: Context, steps: list[Step], told: list[Change], gone: set[s
             continue
         if role == PUBLIC and step.op == "delete":
             what = f"the rule that PUBLIC may do nothing on {code(_schema(step))} is no longer managed"
-            result.append(Change(Risk.ACCESS_WIDENED, STORE, PUBLIC, what, PUBLIC, (), (step.urn,)))
+            result.append(RatedChange(Risk.ACCESS_WIDENED, STORE, PUBLIC, what, PUBLIC, (), (step.urn,)))
             continue
         verb = {"create": "created", "delete": "revoked", "replace": "recreated"}.get(step.op, "rewritten")
-        group = _who(context, role)[1] or step.name
+        group = _role_title(context, role)[1] or step.name
         sentence = f"grant {code(step.name)} is {verb}"
-        result.append(Change(Risk.NONE, STORE, group, sentence, role or step.name, (), (step.urn,)))
+        result.append(RatedChange(Risk.NONE, STORE, group, sentence, role or step.name, (), (step.urn,)))
     return result

@@ -1,11 +1,11 @@
 """The database, its schemas and their default privileges."""
 
 from components.mapping.roles import groups_of
-from tools.review.change import Change
-from tools.review.context import Context
+from tools.review.change import RatedChange
+from tools.review.context import ReviewContext
 from tools.review.escape import code, codes, plain
 from tools.review.kinds import generic
-from tools.review.preview import Step
+from tools.review.preview import PreviewStep
 from tools.review.risk import Risk
 from tools.review.tokens import DATABASE, DEFAULT_PRIVILEGES, GRANT, INVENTORY, MIGRATIONS, PRIVILEGES, ROLE, SCHEMA
 
@@ -13,11 +13,11 @@ TYPES = (DATABASE, SCHEMA, DEFAULT_PRIVILEGES, INVENTORY)
 STORE = "PostgreSQL"
 
 
-def changes(context: Context, steps: list[Step]) -> list[Change]:
+def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
     return [change for step in steps if step.op != "same" for change in _changes_of(context, step)]
 
 
-def _parts(context: Context, schema: str, op: str) -> tuple[str, ...]:
+def _parts_of_schema(context: ReviewContext, schema: str, op: str) -> tuple[str, ...]:
     """What comes and goes with a schema and needs no sentence: its group roles, defaults, grants and migrations."""
     roles = {role.name for role in groups_of(schema)}
     found = []
@@ -34,28 +34,28 @@ def _parts(context: Context, schema: str, op: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _of(step: Step) -> str:
+def _of(step: PreviewStep) -> str:
     return step.name.partition("-")[0]
 
 
-def _changes_of(context: Context, step: Step) -> list[Change]:
+def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     if step.type == DEFAULT_PRIVILEGES:
         group, op = _of(step), step.op
-        told = (op == "create" and group in context.made_schemas) or (
+        told = (op == "create" and group in context.created_schemas) or (
             op == "delete" and group in context.dropped_schemas
         )
         return [] if told else [_defaults(step)]
     if step.type == INVENTORY:
         return _inventory(context, step)
     fates = _fates(context)
-    name = str(step.state.asked("name", step.name))
+    name = str(step.state.declared("name", step.name))
     noun = "schema" if step.type == SCHEMA else "database"
     origin = ("postgres", "schemas", name) if step.type == SCHEMA else ()
 
-    def change(risk: Risk, sentence: str) -> Change:
-        return Change(risk, STORE, name, sentence, name, origin, urns)
+    def change(risk: Risk, sentence: str) -> RatedChange:
+        return RatedChange(risk, STORE, name, sentence, name, origin, urns)
 
-    urns = (step.urn, *(_parts(context, name, step.op) if step.type == SCHEMA else ()))
+    urns = (step.urn, *(_parts_of_schema(context, name, step.op) if step.type == SCHEMA else ()))
     if step.op in ("create", "delete"):
         urns += context.inventory
     if step.op == "create":
@@ -67,17 +67,17 @@ def _changes_of(context: Context, step: Step) -> list[Change]:
         if step.old.retained:
             kept = "with its tables, as the admin's" if step.type == SCHEMA else "with all that is in it"
             what = f"{noun} {code(old)} leaves the stack and is kept {kept}: modules lose it{instead}"
-            return [Change(Risk.ACCESS_REVOKED, STORE, old, what, old, origin, urns)]
+            return [RatedChange(Risk.ACCESS_REVOKED, STORE, old, what, old, origin, urns)]
         verb = "is dropped" if step.op == "delete" else "is dropped and recreated"
         how = "with all its tables"
         if step.type == SCHEMA and not step.old.live("dropCascade"):
             how += " (refused while it has any: dropSchemas does not name it)"
-        return [Change(Risk.DATA_LOSS, STORE, old, f"{noun} {code(old)} {verb} {how}", old, origin, urns)]
+        return [RatedChange(Risk.DATA_LOSS, STORE, old, f"{noun} {code(old)} {verb} {how}", old, origin, urns)]
     keys = generic.changed_keys(step)
     result = []
     if name in fates:
         keys.discard("dropCascade")
-    if "dropCascade" in keys and step.new.asked("dropCascade"):
+    if "dropCascade" in keys and step.new.declared("dropCascade"):
         keys.discard("dropCascade")
         result.append(change(Risk.ACCESS_WIDENED, f"{noun} {code(name)} may from now on be dropped with its tables"))
     elif "dropCascade" in keys:
@@ -85,7 +85,7 @@ def _changes_of(context: Context, step: Step) -> list[Change]:
         result.append(change(Risk.NONE, f"{noun} {code(name)} can no longer be dropped with its tables"))
     if "owner" in keys:
         keys.discard("owner")
-        owner, new = step.old.live("owner"), step.new.asked("owner")
+        owner, new = step.old.live("owner"), step.new.declared("owner")
         result.append(
             change(Risk.ACCESS_WIDENED, f"{noun} {code(name)} belongs to {code(new)} instead of {code(owner)}")
         )
@@ -94,11 +94,11 @@ def _changes_of(context: Context, step: Step) -> list[Change]:
     return result
 
 
-def _fates(context: Context) -> dict[str, tuple[str, ...]]:
+def _fates(context: ReviewContext) -> dict[str, tuple[str, ...]]:
     """Schema whose fate changes -> what says so, and its own step."""
     found = {}
     for step in context.steps(INVENTORY):
-        before, after = (dict(state.asked("schemas") or {}) for state in (step.old, step.new))
+        before, after = (dict(state.declared("schemas") or {}) for state in (step.old, step.new))
         for schema in before.keys() & after.keys():
             if before[schema] != after[schema] and step.op == "update":
                 own = (item.urn for item in context.steps(SCHEMA) if item.name == schema and item.op == "update")
@@ -106,10 +106,10 @@ def _fates(context: Context) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _inventory(context: Context, step: Step) -> list[Change]:
+def _inventory(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     """What becomes of schemas that leave the mapping. Logins and schemas that come and go are told where they do."""
     fates = _fates(context)
-    dropped = [name for name in sorted(fates) if "dropped" in str((step.new.asked("schemas") or {}).get(name))]
+    dropped = [name for name in sorted(fates) if "dropped" in str((step.new.declared("schemas") or {}).get(name))]
     result = []
     for names, does, risk in (
         (dropped, "dropped", Risk.ACCESS_WIDENED),
@@ -123,15 +123,15 @@ def _inventory(context: Context, step: Step) -> list[Change]:
             )
             group = resource = "dropSchemas" if many else names[0]
             urns = tuple(dict.fromkeys(urn for name in names for urn in fates[name]))
-            result.append(Change(risk, STORE, group, what, resource, (), urns))
-    same = all(set(step.old.asked(key) or ()) == set(step.new.asked(key) or ()) for key in ("logins", "schemas"))
+            result.append(RatedChange(risk, STORE, group, what, resource, (), urns))
+    same = all(set(step.old.declared(key) or ()) == set(step.new.declared(key) or ()) for key in ("logins", "schemas"))
     if not result and (step.op == "delete" or same):
         what = "the list of logins and schemas is brought up to date"
-        result.append(Change(Risk.NONE, STORE, "inventory", what, step.name, (), (step.urn,)))
+        result.append(RatedChange(Risk.NONE, STORE, "inventory", what, step.name, (), (step.urn,)))
     return result
 
 
-def _defaults(step: Step) -> Change:
+def _defaults(step: PreviewStep) -> RatedChange:
     """Ours take PUBLIC's EXECUTE on new functions away; deleting one gives it back."""
     role, kind = str(step.state.live("role", "")), plain(str(step.state.live("objectType", "object")))
     group = _of(step)
@@ -150,4 +150,4 @@ def _defaults(step: Step) -> Change:
     else:
         risk = Risk.ADDITIVE if step.op == "create" else Risk.NONE
         sentence = f"{who} has nothing on new {kind}s of {code(group)} by default"
-    return Change(risk, STORE, group, sentence, group, (), (step.urn,))
+    return RatedChange(risk, STORE, group, sentence, group, (), (step.urn,))

@@ -1,9 +1,9 @@
 """What is put right on a schema's tables after its grants. Who gains and loses what is told with the grants."""
 
-from tools.review.change import Change
-from tools.review.context import Context
+from tools.review.change import RatedChange
+from tools.review.context import ReviewContext
 from tools.review.escape import code, plain
-from tools.review.preview import Step
+from tools.review.preview import PreviewStep
 from tools.review.risk import Risk
 from tools.review.tokens import ACCESS_REVISIONS, GRANT, PRIVILEGES
 
@@ -13,18 +13,18 @@ STORE = "PostgreSQL"
 MISSING = ": missing"
 
 
-def changes(context: Context, steps: list[Step]) -> list[Change]:
+def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
     return [change for step in steps if step.op != "same" for change in _changes_of(context, step)]
 
 
-def _changes_of(context: Context, step: Step) -> list[Change]:
+def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     if step.type == ACCESS_REVISIONS:
         what = "the list of schemas whose grants change is brought up to date"
-        return [Change(Risk.NONE, STORE, "grants", what, step.name, (), (step.urn,))]
+        return [RatedChange(Risk.NONE, STORE, "grants", what, step.name, (), (step.urn,))]
     schema = str(step.state.live("schema", step.name))
 
-    def change(risk: Risk, sentence: str) -> Change:
-        return Change(risk, STORE, schema, sentence, step.name, ("postgres", "schemas", schema), (step.urn,))
+    def change(risk: Risk, sentence: str) -> RatedChange:
+        return RatedChange(risk, STORE, schema, sentence, step.name, ("postgres", "schemas", schema), (step.urn,))
 
     found = [] if step.op == "create" else [str(item) for item in step.old.live("drift") or ()]
     if found:
@@ -33,7 +33,7 @@ def _changes_of(context: Context, step: Step) -> list[Change]:
         return [
             change(risk, f"privileges on tables of {code(schema)} that were changed by hand are put right: {listed}")
         ]
-    told = {"create": context.made_schemas, "delete": context.dropped_schemas}.get(step.op, frozenset())
+    told = {"create": context.created_schemas, "delete": context.dropped_schemas}.get(step.op, frozenset())
     if schema in told:
         return []
     if step.op == "delete":

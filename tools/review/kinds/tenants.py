@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 
-from tools.review.change import Change
-from tools.review.context import Context
+from tools.review.change import RatedChange
+from tools.review.context import ReviewContext
 from tools.review.escape import code, codes
-from tools.review.preview import State, Step
+from tools.review.preview import PreviewStep, ResourceState
 from tools.review.risk import Risk
 from tools.review.tokens import MIGRATIONS
 
@@ -14,7 +14,7 @@ GROUP = "tenants"
 SETTING = "postgres:tenantIsolation"
 
 
-def changes(context: Context) -> list[Change]:
+def changes(context: ReviewContext) -> list[RatedChange]:
     """One sentence where it is switched on or off altogether; else one for each schema, and for each role."""
     updates = [step for step in context.steps(MIGRATIONS) if step.op == "update"]
     changed = [
@@ -27,11 +27,11 @@ def changes(context: Context) -> list[Change]:
         any(_tables(state) for state in side) for side in zip(*((s.old, s.new) for s in everything), strict=True)
     )
     if was != will:
-        return [_switched(changed, on=will)]
+        return [_isolation_switched(changed, on=will)]
     return [*(change for step in changed for change in _schema(context, step)), *_roles(changed)]
 
 
-def _switched(steps: list[Step], *, on: bool) -> Change:
+def _isolation_switched(steps: list[PreviewStep], *, on: bool) -> RatedChange:
     sides = [step.new if on else step.old for step in steps]
     tables, schemas = sum(len(_tables(side)) for side in sides), sum(bool(_tables(side)) for side in sides)
     exempt = sorted({role for side in sides for role in _bypass(side)})
@@ -43,10 +43,10 @@ def _switched(steps: list[Step], *, on: bool) -> Change:
     else:
         risk = Risk.ACCESS_WIDENED
         what = f"tenants are **no longer kept apart** {where}: who may read a table reads the rows of every tenant"
-    return Change(risk, STORE, GROUP, what, GROUP, (), tuple(step.urn for step in steps))
+    return RatedChange(risk, STORE, GROUP, what, GROUP, (), tuple(step.urn for step in steps))
 
 
-def _schema(context: Context, step: Step) -> list[Change]:
+def _schema(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     schema = str(step.state.live("schema", step.name))
     before, after = _tables(step.old), _tables(step.new)
     gained = after.keys() - before.keys()
@@ -62,12 +62,12 @@ def _schema(context: Context, step: Step) -> list[Change]:
         if tables:
             names = codes(f"{schema}.{table}" for table in sorted(tables))
             origin = ("postgres", "schemas", schema, "tables", *sorted(tables)[:1])
-            result.append(Change(risk, STORE, schema, f"{what} {names}", schema, origin, (step.urn,)))
+            result.append(RatedChange(risk, STORE, schema, f"{what} {names}", schema, origin, (step.urn,)))
     return result
 
 
-def _roles(steps: list[Step]) -> list[Change]:
-    schemas: dict[tuple[str, bool], list[Step]] = defaultdict(list)
+def _roles(steps: list[PreviewStep]) -> list[RatedChange]:
+    schemas: dict[tuple[str, bool], list[PreviewStep]] = defaultdict(list)
     for step in steps:
         had, has = _bypass(step.old), _bypass(step.new)
         for role in had ^ has:
@@ -78,14 +78,14 @@ def _roles(steps: list[Step]) -> list[Change]:
         what = f"{code(role)} {'sees' if sees else 'no longer sees'} the rows of every tenant in {where}"
         risk = Risk.ACCESS_WIDENED if sees else Risk.ACCESS_REVOKED
         origin = ("modules", role, "postgres", "bypass_tenant_isolation")
-        result.append(Change(risk, STORE, role, what, role, origin, tuple(step.urn for step in found)))
+        result.append(RatedChange(risk, STORE, role, what, role, origin, tuple(step.urn for step in found)))
     return result
 
 
-def _tables(state: State) -> dict[str, object]:
-    value = state.asked("tenantTables")
+def _tables(state: ResourceState) -> dict[str, object]:
+    value = state.declared("tenantTables")
     return {str(key): item for key, item in value.items()} if isinstance(value, dict) else {}
 
 
-def _bypass(state: State) -> set[str]:
-    return set(map(str, state.asked("tenantBypass") or ()))
+def _bypass(state: ResourceState) -> set[str]:
+    return set(map(str, state.declared("tenantBypass") or ()))

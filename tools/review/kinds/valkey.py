@@ -4,10 +4,10 @@ from collections import defaultdict
 from typing import Any
 
 from components.mapping.values import KeyPattern
-from tools.review.change import Change, Path_
-from tools.review.context import Context
+from tools.review.change import MappingPath, RatedChange
+from tools.review.context import ReviewContext
 from tools.review.escape import code, codes
-from tools.review.preview import Step
+from tools.review.preview import PreviewStep
 from tools.review.risk import Risk
 from tools.review.tokens import CREDENTIAL, VALKEY_STREAMS, VALKEY_USERS
 
@@ -18,8 +18,8 @@ _PERMISSIONS = {"~": "reading and writing", "%RW~": "reading and writing", "%R~"
 _ANYWHERE = ("", "commands without a key")
 
 
-def changes(context: Context, steps: list[Step]) -> list[Change]:
-    result: list[Change] = []
+def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
+    result: list[RatedChange] = []
     for step in steps:
         if step.op != "same":
             result += _users(context, step) if step.type == VALKEY_USERS else _streams(step)
@@ -58,18 +58,18 @@ def _add(found: dict[tuple[str, str], set[str]], words: list[str]) -> None:
         found[place] |= commands
 
 
-def _users(context: Context, step: Step) -> list[Change]:
-    before, after = step.old.live("users") or {}, step.new.asked("users") or {}
+def _users(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
+    before, after = step.old.live("users") or {}, step.new.declared("users") or {}
     if step.op == "delete":
         after = {}
     result = []
     if step.op == "create":
         what = f"{len(after)} users are created, each on its own keys"
-        return [Change(Risk.ADDITIVE, STORE, "users", what, step.name, (), (step.urn,))]
+        return [RatedChange(Risk.ADDITIVE, STORE, "users", what, step.name, (), (step.urn,))]
     for user in sorted(before.keys() | after.keys()):
         if user not in after:
             what = f"user {code(user)} is removed with all that it may do"
-            result.append(Change(Risk.ACCESS_REVOKED, STORE, user, what, user, (), (step.urn,)))
+            result.append(RatedChange(Risk.ACCESS_REVOKED, STORE, user, what, user, (), (step.urn,)))
         elif user not in before:
             places = [pattern for pattern, _ in parsed(after[user]) if pattern]
             what = (
@@ -77,21 +77,25 @@ def _users(context: Context, step: Step) -> list[Change]:
                 if places
                 else f"user {code(user)} is created"
             )
-            result.append(Change(Risk.ADDITIVE, STORE, user, what, user, _user(context, user), (step.urn,)))
+            result.append(RatedChange(Risk.ADDITIVE, STORE, user, what, user, _user(context, user), (step.urn,)))
         elif before[user] != after[user]:
             result += _differences(context, step, user, parsed(before[user]), parsed(after[user]))
     if not result:
         renewed = sorted(item.name for item in context.steps(CREDENTIAL) if item.op == "replace")
         what = f"the users get the renewed passwords of {codes(renewed)}" if renewed else "the users are set again"
-        result.append(Change(Risk.RESTART if renewed else Risk.NONE, STORE, "users", what, step.name, (), (step.urn,)))
+        result.append(
+            RatedChange(Risk.RESTART if renewed else Risk.NONE, STORE, "users", what, step.name, (), (step.urn,))
+        )
     return result
 
 
-def _user(context: Context, user: str) -> Path_:
+def _user(context: ReviewContext, user: str) -> MappingPath:
     return (("modules" if ("modules", user) in context.origins.lines else "services"), user)
 
 
-def _differences(context: Context, step: Step, user: str, before: Rules, after: Rules) -> list[Change]:
+def _differences(
+    context: ReviewContext, step: PreviewStep, user: str, before: Rules, after: Rules
+) -> list[RatedChange]:
     result = []
     for verb, risk, one, other in (
         ("gains", Risk.ACCESS_WIDENED, after, before),
@@ -115,11 +119,11 @@ def _differences(context: Context, step: Step, user: str, before: Rules, after: 
             else:
                 told = f"{code(user)} {verb} {named} on {codes(sorted(patterns))}"
             origin = key_origin(context, user, patterns[0])
-            result.append(Change(risk, STORE, user, told, user, origin, (step.urn,)))
+            result.append(RatedChange(risk, STORE, user, told, user, origin, (step.urn,)))
     return result
 
 
-def key_origin(context: Context, user: str, pattern: str) -> Path_:
+def key_origin(context: ReviewContext, user: str, pattern: str) -> MappingPath:
     """Where the mapping gives ``user`` the keys that ``pattern`` covers: its own entry, or the stream's."""
     valkey = context.origins.data.get("valkey")
     valkey = valkey if isinstance(valkey, dict) else {}
@@ -131,17 +135,17 @@ def key_origin(context: Context, user: str, pattern: str) -> Path_:
     return context.origins.access(user, "valkey", pattern)
 
 
-def _streams(step: Step) -> list[Change]:
-    before, after = step.old.live("streams") or {}, step.new.asked("streams") or {}
+def _streams(step: PreviewStep) -> list[RatedChange]:
+    before, after = step.old.live("streams") or {}, step.new.declared("streams") or {}
     if step.op == "delete":
         after = {}
-    deletes = bool(step.state.asked("allowDataLoss"))
+    deletes = bool(step.state.declared("allowDataLoss"))
     result = []
     for stream in sorted(before.keys() | after.keys()):
         origin = ("valkey", "streams", stream)
 
-        def change(risk: Risk, sentence: str, name: str = stream, where: Path_ = origin) -> Change:
-            return Change(risk, STORE, "streams", sentence, name, where, (step.urn,))
+        def change(risk: Risk, sentence: str, name: str = stream, where: MappingPath = origin) -> RatedChange:
+            return RatedChange(risk, STORE, "streams", sentence, name, where, (step.urn,))
 
         if stream not in after:
             how = "with its entries" if deletes else "(refused while it holds entries: allowDataLoss is off)"
@@ -156,14 +160,18 @@ def _streams(step: Step) -> list[Change]:
                 how = "and pending entries" if deletes else "(refused while any is pending: allowDataLoss is off)"
                 told = f"group {code(group)} of stream {code(stream)} is deleted with its position {how}"
                 result.append(change(Risk.DATA_LOSS if deletes else Risk.ACCESS_REVOKED, told, f"{stream}/{group}"))
-    if step.old.asked("allowDataLoss") != step.new.asked("allowDataLoss") and step.op == "update":
-        opened = bool(step.new.asked("allowDataLoss"))
+    if step.old.declared("allowDataLoss") != step.new.declared("allowDataLoss") and step.op == "update":
+        opened = bool(step.new.declared("allowDataLoss"))
         told = (
             "streams may from now on be deleted with their entries"
             if opened
             else "streams that hold entries can no longer be deleted"
         )
         result.append(
-            Change(Risk.ACCESS_WIDENED if opened else Risk.NONE, STORE, "streams", told, step.name, (), (step.urn,))
+            RatedChange(
+                Risk.ACCESS_WIDENED if opened else Risk.NONE, STORE, "streams", told, step.name, (), (step.urn,)
+            )
         )
-    return result or [Change(Risk.NONE, STORE, "streams", "the streams are checked again", step.name, (), (step.urn,))]
+    return result or [
+        RatedChange(Risk.NONE, STORE, "streams", "the streams are checked again", step.name, (), (step.urn,))
+    ]

@@ -1,14 +1,14 @@
 """``valkey.conf``: which directives change, and what a change of them costs."""
 
 from components.mapping.values import MemorySize
-from tools.review.change import Change, Path_
+from tools.review.change import MappingPath, RatedChange
 from tools.review.escape import code
-from tools.review.preview import Step
+from tools.review.preview import PreviewStep
 from tools.review.risk import Risk
 
 CONF = "valkey.conf"
 
-ORIGINS: dict[str, Path_] = {
+ORIGINS: dict[str, MappingPath] = {
     "maxmemory": ("valkey", "memory", "maxmemory"),
     "maxmemory-policy": ("valkey", "memory", "maxmemory_policy"),
     "stream-node-max-bytes": ("valkey", "memory", "stream_node_max_bytes"),
@@ -29,7 +29,7 @@ def differences(old: str, new: str) -> list[tuple[str, str, str]]:
     ]
 
 
-def cost(step: Step, name: str, old: str, new: str) -> list[Change]:
+def directive_risks(step: PreviewStep, name: str, old: str, new: str) -> list[RatedChange]:
     """Directives that keep less than before."""
     found: tuple[Risk, str] | None = None
     if name == "maxmemory" and _bytes(new) < _bytes(old):
@@ -46,7 +46,7 @@ def cost(step: Step, name: str, old: str, new: str) -> list[Change]:
     if found is None:
         return []
     risk, sentence = found
-    return [Change(risk, "Valkey", "deployment", sentence, f"valkey {name}", ORIGINS.get(name, ()), (step.urn,))]
+    return [RatedChange(risk, "Valkey", "deployment", sentence, f"valkey {name}", ORIGINS.get(name, ()), (step.urn,))]
 
 
 def directives(text: str) -> Directives:

@@ -6,12 +6,12 @@ Its objects are one thing to a reviewer: a change of the mapping shows in severa
 from typing import Any
 
 from components.valkey.deployment import names
-from tools.review.change import Change, Path_
-from tools.review.context import Context
+from tools.review.change import MappingPath, RatedChange
+from tools.review.context import ReviewContext
 from tools.review.escape import code, codes
 from tools.review.kinds import valkey_pod
-from tools.review.kinds.valkey_conf import CONF, ORIGINS, cost, differences
-from tools.review.preview import State, Step
+from tools.review.kinds.valkey_conf import CONF, ORIGINS, differences, directive_risks
+from tools.review.preview import PreviewStep, ResourceState
 from tools.review.risk import Risk
 from tools.review.tokens import CONFIG_MAP, CREDENTIAL, CRON_JOB, JOB, SECRET, SERVICE, STATEFUL_SET, VALKEY
 
@@ -22,16 +22,16 @@ _NAMES = frozenset(
 )
 
 
-def is_part(step: Step) -> bool:
+def is_valkey_object(step: PreviewStep) -> bool:
     return step.component == VALKEY or (not step.component and step.name in _NAMES)
 
 
-def changes(context: Context, steps: list[Step]) -> tuple[list[Change], list[Step]]:
+def changes(context: ReviewContext, steps: list[PreviewStep]) -> tuple[list[RatedChange], list[PreviewStep]]:
     """What is told of the deployment, and the steps that need no other word."""
     workload = next((step for step in steps if step.type == STATEFUL_SET), None)
     if workload is not None and workload.op in ("create", "delete"):
         found = [step for step in steps if step.op == workload.op]
-        return [_whole(workload, found)], found
+        return [_created_or_deleted(workload, found)], found
     # A disruption budget, a network policy, a timetable speak for themselves.
     parts = [step for step in steps if step.type in (CONFIG_MAP, SECRET, SERVICE, JOB, STATEFUL_SET)]
     if workload is not None and _restarts(workload):
@@ -40,11 +40,13 @@ def changes(context: Context, steps: list[Step]) -> tuple[list[Change], list[Ste
     return (_changes_of(workload, parts, renewed=renewed), parts) if parts else ([], [])
 
 
-def _change(risk: Risk, sentence: str, steps: list[Step], origin: Path_ = (), resource: str = "valkey") -> Change:
-    return Change(risk, STORE, GROUP, sentence, resource, origin, tuple(step.urn for step in steps))
+def _change(
+    risk: Risk, sentence: str, steps: list[PreviewStep], origin: MappingPath = (), resource: str = "valkey"
+) -> RatedChange:
+    return RatedChange(risk, STORE, GROUP, sentence, resource, origin, tuple(step.urn for step in steps))
 
 
-def _whole(workload: Step, steps: list[Step]) -> Change:
+def _created_or_deleted(workload: PreviewStep, steps: list[PreviewStep]) -> RatedChange:
     if workload.op == "create":
         count = int(_spec(workload.new).get("replicas") or 1)
         servers = "one server" if count == 1 else f"{count} servers"
@@ -54,12 +56,12 @@ def _whole(workload: Step, steps: list[Step]) -> Change:
     return _change(Risk.ACCESS_REVOKED, "Valkey is taken off Kubernetes; its volumes stay", steps)
 
 
-def _changes_of(workload: Step | None, parts: list[Step], *, renewed: bool) -> list[Change]:
+def _changes_of(workload: PreviewStep | None, parts: list[PreviewStep], *, renewed: bool) -> list[RatedChange]:
     reasons: list[str] = []
-    result: list[Change] = []
+    result: list[RatedChange] = []
     # What the stack's config asks for stands in no line of the mapping.
-    origin: Path_ = ()
-    pod = valkey_pod.differences(workload) if workload is not None else valkey_pod.Differences()
+    origin: MappingPath = ()
+    pod = valkey_pod.differences(workload) if workload is not None else valkey_pod.PodDifferences()
     reasons += pod.reasons
     for step in parts:
         if step.type == CONFIG_MAP and CONF in _data(step.state):
@@ -70,7 +72,7 @@ def _changes_of(workload: Step | None, parts: list[Step], *, renewed: bool) -> l
                 if not pod.switched or name in ORIGINS:
                     reasons.append(f"{code(name)} {code(before or 'unset')} to {code(after or 'unset')}")
                 origin = ORIGINS.get(name, origin)
-                result += cost(step, name, before, after)
+                result += directive_risks(step, name, before, after)
         elif step.type == SECRET and step.name == names.PASSWORDS and renewed:
             reasons.append("the passwords of its own users are renewed")
     why = _joined([*reasons, *pod.limits, *pod.rest])
@@ -97,7 +99,7 @@ def _changes_of(workload: Step | None, parts: list[Step], *, renewed: bool) -> l
     return result
 
 
-def _without_restart(parts: list[Step], why: str, origin: Path_) -> list[Change]:
+def _without_restart(parts: list[PreviewStep], why: str, origin: MappingPath) -> list[RatedChange]:
     if any(step.type == CONFIG_MAP and CONF in _data(step.state) for step in parts) or why:
         return [_change(Risk.RESTART, f"Valkey's configuration changes{why}", parts, origin)]
     if any(step.name == names.ACL for step in parts):
@@ -109,7 +111,7 @@ def _without_restart(parts: list[Step], why: str, origin: Path_) -> list[Change]
     return [_change(Risk.NONE, "the jobs that look after Valkey change", parts)]
 
 
-def _replaced(workload: Step, parts: list[Step], why: str, origin: Path_) -> Change:
+def _replaced(workload: PreviewStep, parts: list[PreviewStep], why: str, origin: MappingPath) -> RatedChange:
     fixed = ("volumeClaimTemplates", "selector", "serviceName")
     keys = codes(name for name in fixed if any(name in path for path in workload.changed))
     reason = f"; {keys} cannot change in place" if keys else ""
@@ -124,7 +126,7 @@ def _replaced(workload: Step, parts: list[Step], why: str, origin: Path_) -> Cha
     )
 
 
-def _volumes(workload: Step) -> Change:
+def _volumes(workload: PreviewStep) -> RatedChange:
     if _deletes_volumes(workload.new):
         what = "Valkey's volumes may from now on be deleted with it (allowDataLoss)"
         return _change(Risk.ACCESS_WIDENED, what, [workload], resource="valkey volumes")
@@ -133,27 +135,27 @@ def _volumes(workload: Step) -> Change:
     )
 
 
-def _restarts(workload: Step) -> bool:
+def _restarts(workload: PreviewStep) -> bool:
     changed = workload.changed
     return workload.op == "update" and (not changed or any(path.startswith("spec.template") for path in changed))
 
 
-def _reschedules(step: Step) -> bool:
+def _reschedules(step: PreviewStep) -> bool:
     return bool(_spec(step.old).get("schedule") != _spec(step.new).get("schedule"))
 
 
-def _deletes_volumes(state: State) -> bool:
+def _deletes_volumes(state: ResourceState) -> bool:
     policy = _spec(state).get("persistentVolumeClaimRetentionPolicy")
     return isinstance(policy, dict) and policy.get("whenDeleted") == "Delete"
 
 
-def _spec(state: State) -> dict[str, Any]:
-    spec = state.asked("spec")
+def _spec(state: ResourceState) -> dict[str, Any]:
+    spec = state.declared("spec")
     return spec if isinstance(spec, dict) else {}
 
 
-def _data(state: State) -> dict[str, Any]:
-    data = state.asked("data")
+def _data(state: ResourceState) -> dict[str, Any]:
+    data = state.declared("data")
     return data if isinstance(data, dict) else {}
 
 

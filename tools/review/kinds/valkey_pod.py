@@ -5,7 +5,7 @@ from typing import Any
 
 from tools.review.escape import code, codes
 from tools.review.kinds import generic
-from tools.review.preview import State, Step
+from tools.review.preview import PreviewStep, ResourceState
 
 _BESIDE = {
     "sentinel": "Sentinel {} beside each server, and says who the primary is",
@@ -15,7 +15,7 @@ _BESIDE = {
 
 
 @dataclass
-class Differences:
+class PodDifferences:
     """``reasons`` somebody asked for; ``limits`` may follow from the configuration, as may ``rest``.
 
     ``switched``: whether TLS, Sentinel or another container comes or goes, from which much else follows. ``clear``:
@@ -29,8 +29,8 @@ class Differences:
     clear: bool = False
 
 
-def differences(workload: Step) -> Differences:
-    found = Differences()
+def differences(workload: PreviewStep) -> PodDifferences:
+    found = PodDifferences()
     if workload.op not in ("update", "replace"):
         return found
     old, new = (_pod(state) for state in (workload.old, workload.new))
@@ -55,13 +55,13 @@ def differences(workload: Step) -> Differences:
     return found
 
 
-def _servers(found: Differences, workload: Step) -> None:
+def _servers(found: PodDifferences, workload: PreviewStep) -> None:
     was, will = (int(_spec(state).get("replicas") or 1) for state in (workload.old, workload.new))
     if was != will:
         found.reasons.append(f"{will} server{'' if will == 1 else 's'} instead of {was}")
 
 
-def _limits(found: Differences, name: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+def _limits(found: PodDifferences, name: str, before: dict[str, Any], after: dict[str, Any]) -> None:
     one, other = ((item.get("resources") or {}).get("limits") or {} for item in (before, after))
     for key in sorted(one.keys() | other.keys()):
         if one.get(key) != other.get(key):
@@ -71,7 +71,7 @@ def _limits(found: Differences, name: str, before: dict[str, Any], after: dict[s
             )
 
 
-def _rest(found: Differences, old: dict[str, Any], new: dict[str, Any], before: Any, after: Any) -> None:
+def _rest(found: PodDifferences, old: dict[str, Any], new: dict[str, Any], before: Any, after: Any) -> None:
     for key in sorted((old.keys() | new.keys()) - {"containers", "volumes"}):
         if old.get(key) != new.get(key):
             one, other = (generic.shown(pod.get(key)) for pod in (old, new))
@@ -88,12 +88,12 @@ def _rest(found: Differences, old: dict[str, Any], new: dict[str, Any], before: 
         found.rest.append("its volumes change")
 
 
-def _spec(state: State) -> dict[str, Any]:
-    spec = state.asked("spec")
+def _spec(state: ResourceState) -> dict[str, Any]:
+    spec = state.declared("spec")
     return spec if isinstance(spec, dict) else {}
 
 
-def _pod(state: State) -> dict[str, Any]:
+def _pod(state: ResourceState) -> dict[str, Any]:
     template = _spec(state).get("template")
     pod = template.get("spec") if isinstance(template, dict) else None
     return pod if isinstance(pod, dict) else {}

@@ -12,7 +12,7 @@ FIXED, SENTENCES, DETAILS = 2, 1, 0
 
 
 @dataclass
-class Block:
+class CommentBlock:
     """Part of the comment. ``kind`` and ``risk`` say what is left out first; ``short`` replaces a fixed one that is
     too long for the whole comment."""
 
@@ -22,7 +22,7 @@ class Block:
     short: str = ""
 
 
-def fitted(blocks: list[Block], ending: str, report: str, limit: int) -> str:
+def fit_to_limit(blocks: list[CommentBlock], ending: str, report: str, limit: int) -> str:
     """Blocks joined, whole ones left out until everything fits."""
     left_out = 0
 
@@ -51,7 +51,7 @@ def fitted(blocks: list[Block], ending: str, report: str, limit: int) -> str:
     return joined()
 
 
-def _shorten(blocks: list[Block], excess: Callable[[], int]) -> None:
+def _shorten(blocks: list[CommentBlock], excess: Callable[[], int]) -> None:
     """Only what must be said is left, and is too long: names instead of sentences, then the other fixed blocks by
     their first lines. Names of what is destroyed are kept to the last line that fits."""
     for item in blocks:

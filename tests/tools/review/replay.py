@@ -11,10 +11,10 @@ import yaml
 
 from tests.tools.review import recording
 from tests.tools.review.cases import CASES
-from tests.tools.review.made import ROOT
+from tests.tools.review.synthetic import ROOT
 from tools.review.approval import Approvals
-from tools.review.context import Context
-from tools.review.origin import Origins
+from tools.review.context import ReviewContext
+from tools.review.origin import MappingOrigins
 from tools.review.preview import parse
 from tools.review.risk import Risk
 from tools.review.verdict import Verdict
@@ -39,14 +39,14 @@ def mapping_text() -> str:
 
 
 @cache
-def _context(name: str) -> Context:
+def _context(name: str) -> ReviewContext:
     case, directory = CASES[name], _files() / name
     shutil.copytree(ROOT / "sql", directory / "sql")
     case.files(directory)
     mapping = _mapping()
     case.mapping(mapping)
     (directory / MAPPING).write_text(yaml.dump(mapping, Dumper=DUMPER, sort_keys=False, width=200))
-    return Context(parse(recording.text(name), name), Origins.read(directory / MAPPING), directory)
+    return ReviewContext(parse(recording.text(name), name), MappingOrigins.read(directory / MAPPING), directory)
 
 
 def _mapping() -> dict[str, Any]:

@@ -24,7 +24,7 @@ def preview(stack: str) -> str:
 def secrets(stack: str) -> tuple[str, ...]:
     """The values of the stack's secret settings, to be masked in all output.
 
-    Empty when they can't be read: then nothing decrypts them, and they can't be printed either.
+    Empty when they can't be read: then nothing decrypts them, and they can't be engine_output either.
     """
     try:
         cli = PulumiCli.on_path()

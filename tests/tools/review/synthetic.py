@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from tools.review.approval import Approvals
-from tools.review.context import Context
-from tools.review.origin import Origins
+from tools.review.context import ReviewContext
+from tools.review.origin import MappingOrigins
 from tools.review.preview import STACK_TYPE, Preview, parse
 from tools.review.risk import Risk
 from tools.review.verdict import Verdict
 
 ROOT = Path(__file__).parents[3]
-ORIGINS = Origins.read(ROOT / "schema-mapping.yaml")
+ORIGINS = MappingOrigins.read(ROOT / "schema-mapping.yaml")
 
 
 def event(
@@ -37,7 +37,7 @@ def event(
     return {"resourcePreEvent": {"metadata": data}}
 
 
-def printed(
+def engine_output(
     *events: dict[str, Any],
     config: dict[str, str] | None = None,
     errors: Iterable[str] = (),
@@ -64,7 +64,7 @@ def _stack(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 
 def preview(*events: dict[str, Any], **more: Any) -> Preview:
-    return parse(printed(*events, **more), "dev")
+    return parse(engine_output(*events, **more), "dev")
 
 
 def verdict(
@@ -74,7 +74,7 @@ def verdict(
     root: Path = ROOT,
     **more: Any,
 ) -> Verdict:
-    return Verdict(Context(preview(*events, **more), ORIGINS, root), threshold, Approvals.read(labels))
+    return Verdict(ReviewContext(preview(*events, **more), ORIGINS, root), threshold, Approvals.read(labels))
 
 
 def only(*events: dict[str, Any], root: Path = ROOT) -> tuple[Risk, str]:
