@@ -1,5 +1,5 @@
-"""Previews for reviewers: ``python3 -m tools review`` turns ``pulumi preview --json`` into one Markdown comment and a verdict.
+"""Review of previews: turn the output of ``pulumi preview --json`` into one Markdown comment and a verdict.
 
-``preview`` reads what the engine wrote, ``kinds`` says what a change of each resource type means, ``verdict`` weighs
-it, ``comment`` writes it. It may import ``components``; nothing imports it.
+``preview`` parses the engine's output, ``kinds`` describes the changes of each resource type, ``verdict`` decides whether
+the check fails, and ``comment`` writes the Markdown. Only ``tools/cli`` and ``tools/bench`` import this package.
 """

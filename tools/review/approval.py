@@ -1,7 +1,7 @@
-"""Labels of a pull request that approve one thing each: ``approve-data-loss: vex.vex_raw``.
+"""Labels of a pull request that approve changes: ``approve-data-loss: vex.vex_raw``.
 
-``approve-<risk>: NAME`` approves what has that risk on the resource of that name, ``approve: NAME`` whatever happens
-to it. There is no label that approves everything.
+``approve-<risk>: NAME`` approves changes of the named resource with that risk; ``approve: NAME`` approves all its
+changes. No label approves the changes of several resources.
 """
 
 import json
@@ -20,7 +20,7 @@ class Approvals:
 
     @staticmethod
     def read(texts: Iterable[str]) -> "Approvals":
-        """``texts`` are labels, or JSON arrays of labels as a workflow has them."""
+        """Parse labels. Each of ``texts`` is a label or a JSON array of labels, as ``toJSON`` in a workflow returns."""
         labels: set[str] = set()
         for text in texts:
             try:
@@ -34,24 +34,24 @@ class Approvals:
 
     def covers(self, change: RatedChange) -> bool:
         """Whether a label names the change's resource."""
-        return bool(self.labels & {_normal(label(change)), _normal(_any(change.resource))})
+        return bool(self.labels & {_normal(label(change)), _normal(_label_for_any_risk(change.resource))})
 
 
 def label(change: RatedChange) -> str:
-    """The label that approves ``change``; without the risk where GitHub would not take so long a name."""
+    """The label that approves ``change``; without the risk if the name would exceed GitHub's limit."""
     text = f"approve-{change.risk.slug}: {change.resource}"
-    return text if len(text) <= LONGEST_LABEL else _any(change.resource)
+    return text if len(text) <= LONGEST_LABEL else _label_for_any_risk(change.resource)
 
 
-def _any(resource: str) -> str:
+def _label_for_any_risk(resource: str) -> str:
     return f"approve: {resource}"
 
 
 def _normal(text: str) -> str:
-    """Case and spaces do not matter."""
+    """``text`` in lower case with single spaces."""
     return " ".join(text.replace(":", ": ", 1).lower().split())
 
 
 def unapproved(changes: Iterable[RatedChange], threshold: Risk, approvals: Approvals) -> list[RatedChange]:
-    """What is as bad as ``threshold`` or worse and that no label covers."""
+    """The changes with a risk of ``threshold`` or higher that no label approves."""
     return [change for change in changes if change.risk >= threshold and not approvals.covers(change)]

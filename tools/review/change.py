@@ -1,4 +1,4 @@
-"""What a reviewer reads: one ``Change`` for each thing that will be different."""
+"""A change that the comment describes: one sentence, with its risk and its origin."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,12 @@ MappingPath = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class RatedChange:
-    """``sentence`` is Markdown whose values are escaped already. ``resource`` is the name that an approval gives,
-    ``group`` the module, schema or bucket under which it is shown, ``origin`` the place in the mapping (or a file)
-    that asks for it, and ``urns`` the resources whose properties are its details."""
+    """One change with its risk.
+
+    ``sentence`` is Markdown with escaped values. ``resource`` is the name in an approving label, ``group`` the module,
+    schema or bucket under which the comment shows the change. ``origin`` is the path in the mapping, or the file, that
+    causes it. ``urns`` are the resources whose properties are its details, and ``extra`` is more folded Markdown.
+    """
 
     risk: Risk
     store: str

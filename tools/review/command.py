@@ -1,7 +1,7 @@
-"""``review``: previews in, one Markdown comment out.
+"""``review``: turn previews into one Markdown comment.
 
-Exit code 0 when nothing reaches the threshold or labels approve it, 2 when the check fails, 1 when a preview failed or
-the comment could not be written.
+Exit code 0: no change reaches the threshold, or labels approve those that do. 2: the check fails. 1: a preview failed,
+or the comment could not be written.
 """
 
 import argparse
@@ -23,7 +23,7 @@ FAILED, BLOCKED = 1, 2
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write comment and report; the exit code. Raises ``ReviewError``."""
+    """Write the comment and the report; return the exit code. Raises ``ReviewError``."""
     origins = MappingOrigins.read(options.mapping, options.source_url)
     drift = _drift(options.drift)
     secrets: list[str] = []
@@ -36,10 +36,10 @@ def run(options: argparse.Namespace) -> int:
             raise ReviewError(f"config reviewThreshold of stack {found.stack}: {error}") from None
         context = ReviewContext(found, origins, Path())
         verdicts.append(Verdict(context, least, Approvals.read(options.approve), tuple(drift.get(found.stack, ()))))
-    # The worst one first.
+    # The highest risk first.
     verdicts.sort(key=lambda item: (not item.failed, not item.blocked, -item.risk, item.preview.stack))
     report = (
-        f"[the report]({options.report_url})"
+        f"[the full report]({options.report_url})"
         if options.report_url
         else (f"`{options.json.name}`" if options.json else "")
     )
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _masked(value: Any, secrets: Sequence[str], keep: Sequence[str]) -> Any:
-    """Every text in a document by itself, so that it stays a document."""
+    """Mask each string of a JSON document on its own, so that the document stays valid."""
     if isinstance(value, str):
         return mask(value, secrets, keep)
     if isinstance(value, dict):
@@ -73,11 +73,11 @@ def _previews(options: argparse.Namespace, secrets: list[str]) -> list[preview.P
         print(f"preview of {stack} ...", file=sys.stderr, flush=True)
         secrets += engine.secrets(stack)
         found.append(preview.parse(engine.preview(stack), stack))
-    twice = {
+    duplicated = {
         item.stack for item in found if sum((one.project, one.stack) == (item.project, item.stack) for one in found) > 1
     }
-    if twice:
-        raise ReviewError(f"two previews of stack {', '.join(sorted(twice))}; give one of each stack")
+    if duplicated:
+        raise ReviewError(f"two previews of stack {', '.join(sorted(duplicated))}; pass one of each stack")
     return found
 
 
@@ -97,7 +97,7 @@ def _read(name: str) -> str:
 
 
 def _drift(files: list[Path]) -> dict[str, list[str]]:
-    """Stack -> sentences, from the documents of the day-two command."""
+    """Stack -> sentences, from documents of ``drift --json``."""
     found: dict[str, list[str]] = {}
     for file in files:
         try:
@@ -106,7 +106,7 @@ def _drift(files: list[Path]) -> dict[str, list[str]]:
             lines += [f"could not be compared: {error}" for error in document.get("errors", ())]
             found.setdefault(str(document["stack"]), []).extend(lines)
         except (ValueError, KeyError, TypeError):
-            raise ReviewError(f"{file} is not what `python -m tools drift --json` writes") from None
+            raise ReviewError(f"{file} is not the output of `python3 -m tools drift --json`") from None
     return found
 
 

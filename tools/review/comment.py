@@ -1,7 +1,7 @@
-"""The comment: verdicts first, then what destroys data, then what changes, each with its details folded under it.
+"""The comment: verdicts, then data loss, then the other changes, each with its details folded below.
 
-GitHub takes 65,536 characters. When there is more, whole blocks are left out: folded details first and the least
-risky first of all, then sentences in the same order. What destroys data is never left out.
+GitHub accepts 65,536 characters. A longer comment omits whole blocks: first folded details, then sentences, the lowest
+risk first. Data loss is never omitted.
 """
 
 from collections.abc import Iterable
@@ -24,8 +24,8 @@ MOST_LINES = 40
 
 @dataclass(frozen=True)
 class CommentOptions:
-    """``report`` says in Markdown where the full report is; ``secrets`` are values that must not appear; ``keep``
-    are addresses that are no secrets, however they look."""
+    """``report`` is a Markdown reference to the full report; ``secrets`` are masked; ``keep`` are URLs that are never
+    masked."""
 
     report: str = ""
     secrets: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ class CommentOptions:
 
 
 def marker(project: str, stack: str) -> str:
-    """Hidden, exact, one for each project and stack: by it the comment is found again."""
+    """The hidden line by which ``review publish`` finds the comment of a project and stack."""
     name = f"{project}/{stack}".replace("--", "-%2D").replace(">", "%3E")
     return f"<!-- stellaops-storage review: {name} -->"
 
@@ -49,9 +49,9 @@ def write(verdicts: list[Verdict], options: CommentOptions) -> str:
     unchanged = [code(verdict.preview.stack) for verdict in verdicts if verdict.unchanged]
     if unchanged:
         blocks.append(CommentBlock(f"\N{WHITE HEAVY CHECK MARK} no changes: {', '.join(unchanged)}"))
-    told = [verdict for verdict in verdicts if not verdict.unchanged]
-    for verdict in told:
-        if len(told) > 1:
+    changed = [verdict for verdict in verdicts if not verdict.unchanged]
+    for verdict in changed:
+        if len(changed) > 1:
             blocks.append(CommentBlock(f"## {code(verdict.preview.stack)}"))
         blocks += _stack(verdict)
     blocks = [block for block in blocks if block.text]
@@ -62,7 +62,8 @@ def write(verdicts: list[Verdict], options: CommentOptions) -> str:
 
 
 def _headline(verdict: Verdict) -> str:
-    """The verdict: how bad, what fails the check, and how much changes. Replacements are counted apart."""
+    """One line: the highest risk, what fails the check, and the number of changed resources. Replacements are counted
+    separately."""
     name = f"**{code(verdict.preview.stack)}**"
     if verdict.failed:
         return f"\N{CROSS MARK} {name}: **the preview failed**  "
@@ -75,18 +76,18 @@ def _headline(verdict: Verdict) -> str:
     if not verdict.blocked and verdict.risk > Risk.ADDITIVE:
         sign = "\N{WARNING SIGN}\N{VARIATION SELECTOR-16}"
     risk = f"**{verdict.risk.words}**" if verdict.risk else "no risk"
-    return f"{sign} {name}: {risk}{_state(verdict)} \N{MIDDLE DOT} {', '.join(counted) or 'no resources'}  "
+    return f"{sign} {name}: {risk}{_check_state(verdict)} \N{MIDDLE DOT} {', '.join(counted) or 'no resources'}  "
 
 
-def _state(verdict: Verdict) -> str:
-    broken = sum(violation.mandatory for violation in verdict.violations)
+def _check_state(verdict: Verdict) -> str:
+    violated = sum(violation.mandatory for violation in verdict.violations)
     parts = []
     if verdict.unapproved:
         parts.append(f"{len(verdict.unapproved)} to approve")
     elif verdict.risk >= verdict.threshold:
         parts.append("approved")
-    if broken:
-        parts.append(f"{broken} rule{'s' if broken > 1 else ''} broken")
+    if violated:
+        parts.append(f"{violated} rule{'s' if violated > 1 else ''} violated")
     return f", {', '.join(parts)}" if parts else ""
 
 
@@ -125,21 +126,21 @@ def _errors(verdict: Verdict) -> str:
     texts = []
     for error in verdict.preview.errors:
         cut = (
-            f"\n... ({len(error) - LONGEST_ERROR} characters more in the report)" if len(error) > LONGEST_ERROR else ""
+            f"\n... ({len(error) - LONGEST_ERROR} more characters in the report)" if len(error) > LONGEST_ERROR else ""
         )
         texts.append(error[:LONGEST_ERROR] + cut)
     text = "\n".join(texts[:MOST_LINES])
-    return f"What the engine said, nothing was changed:\n\n{block(text[: LONGEST_ERROR * 2])}"
+    return f"Pulumi reported these errors; nothing was changed:\n\n{block(text[: LONGEST_ERROR * 2])}"
 
 
 def _destructive(verdict: Verdict, changes: list[RatedChange]) -> CommentBlock:
     lines, names = [], []
     for change in changes:
         covered = verdict.approvals.covers(change)
-        how = "**approved**" if covered else f"to approve it: label {code(label(change))}"
+        how = "**approved**" if covered else f"to approve, add the label {code(label(change))}"
         lines.append(f"> - {_sentence(verdict, change)}; {how}")
         names.append(f"> - {code(change.resource)}{' (approved)' if covered else ''}")
-    head = "> [!CAUTION]\n> **This destroys data or lets it be destroyed**\n>\n"
+    head = "> [!CAUTION]\n> **These changes delete data or remove its protection**\n>\n"
     return CommentBlock(head + "\n".join(lines), risk=Risk.DATA_LOSS, short=head + "\n".join(names))
 
 
@@ -155,20 +156,22 @@ def _violations(verdict: Verdict) -> str:
         f"- **{code(violation.rule)}**{'' if violation.mandatory else ' (advisory)'}: {plain(violation.message)}"
         for violation in verdict.violations
     ]
-    return "#### Rules that are broken\n" + _capped(lines)
+    return "#### Violated rules\n" + _capped(lines)
 
 
 def _approvals(verdict: Verdict) -> str:
-    """What a stricter threshold asks for; data loss says it in its own block."""
-    asked = [change for change in verdict.unapproved if change.risk != Risk.DATA_LOSS]
-    if not asked:
+    """The labels that a threshold below data loss requires. Data loss has its labels in its own block."""
+    required = [change for change in verdict.unapproved if change.risk != Risk.DATA_LOSS]
+    if not required:
         return ""
-    lines = list(dict.fromkeys(f"- {code(label(change))}" for change in asked))
-    return f"This stack asks for a label from **{verdict.threshold.words}** on:\n" + _capped(lines)
+    lines = list(dict.fromkeys(f"- {code(label(change))}" for change in required))
+    return f"Changes with the risk **{verdict.threshold.words}** or higher need a label on this stack:\n" + _capped(
+        lines
+    )
 
 
 def _store(verdict: Verdict, store: str, changes: list[RatedChange], shown: set[str]) -> list[CommentBlock]:
-    """One block of sentences and one of details a group, under the store's heading."""
+    """For each group a block of sentences and one of details, under the store's heading."""
     blocks = []
     groups = dict.fromkeys(change.group for change in changes)
     for index, group in enumerate(groups):
@@ -182,7 +185,7 @@ def _store(verdict: Verdict, store: str, changes: list[RatedChange], shown: set[
 
 
 def _details(verdict: Verdict, changes: list[RatedChange], shown: set[str]) -> list[CommentBlock]:
-    """The text of migrations, and properties of each resource once: where it is told first."""
+    """The SQL of migrations, and the properties of each resource below the first change that mentions it."""
     blocks = [CommentBlock(change.extra, DETAILS, change.risk) for change in changes if change.extra]
     urns = {urn for change in changes for urn in change.urns} - shown
     shown |= urns
@@ -196,7 +199,7 @@ def _details(verdict: Verdict, changes: list[RatedChange], shown: set[str]) -> l
 def _folded_steps(steps: list[PreviewStep], what: str) -> str:
     text = "\n".join(generic.properties(step) for step in steps)
     if len(text) > LONGEST_DETAIL:
-        text = f"{text[:LONGEST_DETAIL]}\n... ({len(text) - LONGEST_DETAIL} characters more in the report)"
+        text = f"{text[:LONGEST_DETAIL]}\n... ({len(text) - LONGEST_DETAIL} more characters in the report)"
     count = f"{len(steps)} {what or 'resource' + ('' if len(steps) == 1 else 's')}"
     return folded(f"{count}, property by property", block(text, "diff"))
 
@@ -207,7 +210,9 @@ def _contract(verdict: Verdict) -> list[CommentBlock]:
         hint = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true"
         return [
             CommentBlock(
-                f"#### Contract\nnot in this form of the preview (run it with {code(hint)})", SENTENCES, Risk.ADDITIVE
+                f"#### Contract\nnot compared: the preview has no new outputs (run it with {code(hint)})",
+                SENTENCES,
+                Risk.ADDITIVE,
             )
         ]
     if not difference:
@@ -250,14 +255,15 @@ def _drift(verdict: Verdict) -> str:
     if not verdict.drifted:
         return ""
     lines = [f"- {code(line)}" for line in verdict.drifted]
-    return "#### Drift: the stores are not as they were left\n" + _capped(lines)
+    return "#### Drift: changes made outside Pulumi\n" + _capped(lines)
 
 
 def _warnings(verdict: Verdict) -> str:
     if not verdict.preview.warnings:
         return ""
     text = "\n".join(verdict.preview.warnings)
-    return folded(f"{len(verdict.preview.warnings)} warnings of the engine", block(text[:LONGEST_DETAIL]))
+    count = len(verdict.preview.warnings)
+    return folded(f"{count} warning{'' if count == 1 else 's'} from Pulumi", block(text[:LONGEST_DETAIL]))
 
 
 def _capped(lines: list[str], most: int = MOST_LINES) -> str:

@@ -1,4 +1,4 @@
-"""What the kinds of change are told from: the preview, the mapping's places, the contract before and after."""
+"""Input of the modules in ``kinds``: the preview, lines of the mapping, and the contract before and after."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from tools.review.tokens import AWS_BUCKET, BUCKET, DATABASE, GRANT, INVENTORY, 
 
 @dataclass(frozen=True)
 class ReviewContext:
-    """``root`` is the project's directory, where the text of migrations is read."""
+    """``root`` is the project's directory, which contains the migrations."""
 
     preview: Preview
     origins: MappingOrigins = field(default_factory=MappingOrigins)
@@ -27,19 +27,19 @@ class ReviewContext:
 
     @cached_property
     def contracts(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """The contract as it is, and as it will be where the preview tells."""
+        """The contract now, and as planned; None if the preview does not contain the planned outputs."""
         old, new = self.preview.outputs()
         return _document(old.get("contract")) or {}, None if new is None else _document(new.get("contract"))
 
     @cached_property
     def modules(self) -> tuple[dict[str, ModuleUse], dict[str, ModuleUse]]:
-        """Module -> what the contract gives it, as it is, and as it will be where the preview tells."""
+        """Module -> its access in the contract, now and as planned; empty where there is no contract."""
         old, new = self.contracts
         return modules(old), modules(new or {})
 
     @cached_property
     def created_schemas(self) -> frozenset[str]:
-        """Schemas that the run creates: what is told of them is told in one sentence."""
+        """Schemas that the run creates. One sentence covers a schema with its roles."""
         return frozenset(step.name for step in self.steps(SCHEMA) if step.op == "create")
 
     @cached_property
@@ -48,9 +48,9 @@ class ReviewContext:
 
     @cached_property
     def roles(self) -> RoleNames:
-        """What each PostgreSQL role is, by every schema, login and database that preview, contract and mapping name.
+        """Role name -> kind of role, from the schemas, logins and databases in the preview and the mapping.
 
-        The names alone do not tell: ``log_reader`` is a group role where there is a schema ``log``, else a module.
+        A name alone is ambiguous: ``log_reader`` is a group role if a schema ``log`` exists, else a module.
         """
         databases = self._values("name", DATABASE) | self._values("database", GRANT, SCHEMA)
         logins = {
@@ -64,23 +64,23 @@ class ReviewContext:
         return RoleNames(schemas, logins - {BackupRole(database).name for database in databases}, databases)
 
     def _values(self, key: str, *types: str) -> set[str]:
-        """A property of every resource of these types, before and after."""
+        """The values of a property in all resources of these types, before and after."""
         found = {state.live(key) for step in self.steps(*types) for state in (step.old, step.new)}
         return {value for value in found if isinstance(value, str) and value}
 
     def _keys(self, key: str) -> set[str]:
-        """The names in a property of the inventory, before and after."""
+        """The keys of a property of the inventory, before and after."""
         found = (state.live(key) for step in self.steps(INVENTORY) for state in (step.old, step.new))
         return {str(name) for names in found if isinstance(names, dict) for name in names}
 
     @cached_property
     def inventory(self) -> tuple[str, ...]:
-        """The list of logins and schemas, where it changes: it follows from those that come and go."""
+        """URNs of changed inventories. They follow from created and deleted logins and schemas."""
         return tuple(step.urn for step in self.steps(INVENTORY) if step.op != "same")
 
     @cached_property
     def granted(self) -> frozenset[tuple[str, str]]:
-        """(schema, table) on which somebody has something: the tables that are there."""
+        """(schema, table) with a grant before the run, which are the existing tables."""
         return frozenset(
             (str(step.old.live("schema", "")), str(table))
             for step in self.steps(GRANT)
@@ -89,12 +89,12 @@ class ReviewContext:
 
     @cached_property
     def buckets(self) -> dict[str, str]:
-        """Physical name -> the mapping's."""
+        """Bucket name in the store -> name in the mapping."""
         return {str(step.state.live("bucket", step.name)): step.name for step in self.steps(BUCKET, AWS_BUCKET)}
 
     @cached_property
     def created_buckets(self) -> frozenset[str]:
-        """The mapping's names of buckets that the run creates."""
+        """Names in the mapping of buckets that the run creates."""
         return frozenset(step.name for step in self.steps(BUCKET, AWS_BUCKET) if step.op == "create")
 
 

@@ -1,6 +1,6 @@
-"""What one version of the contract gives each module, read once from the stack's outputs.
+"""Each module's access in one version of the contract, read from the stack's outputs.
 
-Contracts of other versions are read as well: what is missing or has another form is left out.
+Contracts of other versions are accepted: fields that are missing or have another type are skipped.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,15 +12,15 @@ from tools.review.escape import code
 
 FOREVER = 1 << 62
 _WORDS = {
-    TtlWord.INFINITE: "without end",
-    TtlWord.NONE: "until they are worked off",
-    TtlWord.UNTIL_UTC_MIDNIGHT: "until midnight",
+    TtlWord.INFINITE: "forever",
+    TtlWord.NONE: "until they are acknowledged",
+    TtlWord.UNTIL_UTC_MIDNIGHT: "until midnight UTC",
 }
 
 
 @dataclass(frozen=True)
 class Retention:
-    """A TTL: in words, and in milliseconds for comparison (0 for text that is not a TTL)."""
+    """A TTL as words, ``for 7d``, and in milliseconds for comparison (0 for text that is not a TTL)."""
 
     words: str
     milliseconds: int
@@ -30,9 +30,9 @@ class Retention:
         try:
             ttl = parse_ttl(text)
         except ValueError:
-            return Retention(code(text), 0)
+            return Retention(f"for {code(text)}", 0)
         if isinstance(ttl, Duration):
-            return Retention(code(text), ttl.milliseconds)
+            return Retention(f"for {code(text)}", ttl.milliseconds)
         return Retention(_WORDS[ttl], DAY_MS if ttl is TtlWord.UNTIL_UTC_MIDNIGHT else FOREVER)
 
 
@@ -61,12 +61,12 @@ class ModuleUse:
 
 
 def modules(contract: Mapping[str, Any]) -> dict[str, ModuleUse]:
-    """Module -> what the contract gives it."""
+    """Module -> its access in ``contract``."""
     return {str(name): _module(item) for name, item in _mapping(contract.get("modules")).items()}
 
 
 def ages(used: Mapping[str, ModuleUse]) -> dict[tuple[bool, str], Retention]:
-    """(whether it is a stream, name) -> how long keys or entries are kept."""
+    """(whether it is a stream, name) -> retention of its keys or entries."""
     return {(use.is_stream, use.name): use.age for module in used.values() for use in module.keys if use.age}
 
 

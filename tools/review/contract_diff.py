@@ -1,22 +1,22 @@
-"""What services will notice: fields of the contract that are added, removed or get another type.
+"""Differences between two versions of the contract: fields that are added, removed, retyped or changed.
 
-``compare`` works on two contracts as they stand in the stack's outputs. Lists are compared by what their members are
-about (a key's pattern, a bucket's prefix), not by position.
+``compare`` takes two contracts from the stack's outputs. It matches list members by their names (a key's pattern, a
+bucket's prefix), not by position.
 """
 
 import json
 from dataclasses import dataclass
 from typing import Any
 
-# What tells the members of a list apart, in this order.
+# Fields that identify a member of a list, in this order.
 _NAMES = ("name", "pattern", "bucket", "prefix", "verb")
-# Their keys are names from the mapping, not fields of the contract.
+# Objects whose keys are names from the mapping, not fields of the contract.
 _BY_NAME = ("modules", "schemas", "schemas.*", "columns", "groups", "secrets", "layout", "content_types")
 
 
 @dataclass(frozen=True)
 class ContractDifference:
-    """Paths like ``modules.scanner.postgres.role``. ``retyped`` and ``changed`` say from what to what."""
+    """Paths like ``modules.scanner.postgres.role``. ``retyped`` and ``changed`` include the old and the new type or value."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class ContractDifference:
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> ContractDifference:
-    """The difference of two contracts. ``problem`` says when the version does not tell services what happens."""
+    """Compare two contracts. ``problem`` is set if the version does not reflect the changed fields."""
     found: dict[str, list[str]] = {"added": [], "removed": [], "retyped": [], "changed": []}
     _walk(_keyed(old), _keyed(new), "", found)
     versions = str(old.get("version", "")), str(new.get("version", ""))
@@ -88,7 +88,7 @@ Shape = dict[str, frozenset[str]]
 
 
 def _shape(document: dict[str, Any]) -> Shape:
-    """Field -> its types, with ``*`` for every name that comes from the mapping and every member of a list."""
+    """Field -> its types, with ``*`` for names from the mapping and for list members."""
     found: dict[str, set[str]] = {}
 
     def visit(value: Any, path: str) -> None:
@@ -106,9 +106,10 @@ def _shape(document: dict[str, Any]) -> Shape:
 
 
 def version_problem(versions: tuple[str, str], old: Shape, new: Shape) -> str:
-    """Empty, or what the version should be: removing or retyping a field raises its first number, adding the second.
+    """Why the version is wrong, or an empty string. Removing or retyping a field requires a higher major version, adding
+    a field a higher minor version.
 
-    A field that no module happens to use any more does not count: its parent must still be there without it.
+    A removed field counts only if its parent still exists: a field that no module uses any longer is not removed.
     """
     removed = [path for path in old if path not in new and _field(path) and "object" in new.get(_parent(path), ())]
     added = [path for path in new if path not in old and _field(path) and "object" in old.get(_parent(path), ())]

@@ -1,30 +1,30 @@
-"""Run a stack's preview with the engine on the PATH. Nothing is written or changed."""
+"""Run a stack's preview with the engine on the PATH. The stack is not changed."""
 
 from tools.pulumi_cli import PulumiCli, PulumiError
 from tools.review.errors import ReviewError
 
-# Adds policy violations, unchanged resources and the new outputs to the preview.
+# Adds policy violations, unchanged resources and the planned outputs to the preview.
 STREAMING = {"PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"}
 CONFIG_TIMEOUT_SECONDS = 120
 
 
 def preview(stack: str) -> str:
-    """What the engine printed, also when the preview failed. Raises ``ReviewError`` without an engine."""
+    """The output of the preview, failed or not. Raises ``ReviewError`` if there is no engine."""
     try:
         result = PulumiCli.on_path().run("preview", "--json", "--stack", stack, settings=STREAMING)
     except PulumiError as error:
-        raise ReviewError(f"{error}; install it, or pass files that `pulumi preview --json` wrote") from None
+        raise ReviewError(f"{error}; install it, or pass files with the output of `pulumi preview --json`") from None
     if "{" in result.stdout:
         return result.stdout
     if "error: " in result.stderr:
         return result.stderr
-    return f"error: the engine said nothing (exit code {result.exit_code})"
+    return f"error: the engine printed nothing (exit code {result.exit_code})"
 
 
 def secrets(stack: str) -> tuple[str, ...]:
-    """The values of the stack's secret settings, to be masked in all output.
+    """The values of the stack's secret config, to be masked in all output.
 
-    Empty when they can't be read: then nothing decrypts them, and they can't be engine_output either.
+    Empty if the config cannot be decrypted, because then the preview cannot print them either.
     """
     try:
         cli = PulumiCli.on_path()

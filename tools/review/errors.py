@@ -1,5 +1,5 @@
-"""The one error that a user sees."""
+"""The error of the review commands."""
 
 
 class ReviewError(Exception):
-    """The comment could not be made: what is wrong and what to do, in one line."""
+    """The review cannot continue. The message states the problem and the remedy in one line."""

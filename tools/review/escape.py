@@ -1,7 +1,7 @@
-"""Values in Markdown: whatever stands in them, they stay text.
+"""Escape values for Markdown.
 
-Everything that comes from a preview, a mapping or a file goes through here. In code, Markdown, HTML, mentions and
-links mean nothing; so values are shown as code.
+All text from a preview, a mapping or a file passes through this module. Values are shown as code, where Markdown, HTML,
+mentions and links have no effect.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 LONGEST_VALUE = 200
 
-# Control characters, and those that turn the direction of writing round or are not to be seen.
+# Control characters, and characters that are invisible or change the direction of text.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
 )
@@ -17,7 +17,7 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>@:/=$^'\"])")
 
 
 def visible(text: str) -> str:
-    """``text`` with invisible characters by their code point and unpaired surrogates replaced."""
+    """``text`` with invisible characters shown as code points and unpaired surrogates replaced."""
     text = text.encode("utf-8", "replace").decode("utf-8")
     return _INVISIBLE.sub(lambda match: f"<U+{ord(match[0]):04X}>", text.replace("\r\n", "\n").replace("\r", "\n"))
 
@@ -25,11 +25,11 @@ def visible(text: str) -> str:
 def shortened(text: str, longest: int = LONGEST_VALUE) -> str:
     if len(text) <= longest:
         return text
-    return f"{text[:longest]}... ({len(text) - longest} characters more)"
+    return f"{text[:longest]}... ({len(text) - longest} more characters)"
 
 
 def code(value: object) -> str:
-    """``value`` as inline code in one line."""
+    """``value`` as inline code on one line."""
     text = shortened(" ".join(visible(str(value)).replace("\t", " ").split("\n"))) or " "
     ticks = "`" * (_longest_run(text, "`") + 1)
     space = " " if text[0] in "` " or text[-1] in "` " else ""
@@ -37,7 +37,7 @@ def code(value: object) -> str:
 
 
 def codes(values: Iterable[object], most: int = 6) -> str:
-    """Several values; of many, the first ones and how many there are besides."""
+    """Values as inline code, joined with commas and ``and``; of many, the first ones and the number of the others."""
     items = [code(value) for value in values]
     if len(items) <= most:
         return ", ".join(items[:-1]) + f" and {items[-1]}" if len(items) > 1 else "".join(items)
@@ -52,16 +52,16 @@ def block(text: str, language: str = "") -> str:
 
 
 def plain(text: str) -> str:
-    """A sentence of somebody else outside of code: every character that could mean something is escaped."""
+    """Text of foreign origin outside code, with every character escaped that Markdown or HTML interprets."""
     text = " ".join(visible(text).split())
     text = text.replace("&", "&amp;").replace("<", "&lt;")
-    # A mention or an issue number is recognised through a backslash; not through an entity.
+    # GitHub recognises a mention or an issue number despite a backslash, but not as an entity.
     text = _MARKDOWN.sub(r"\\\1", text)
     return text.replace(r"\@", "&#64;&#8203;").replace(r"\#", "&#35;&#8203;")
 
 
 def folded(summary: str, body: str) -> str:
-    """A section that opens on a click. ``summary`` is HTML-safe text of our own."""
+    """A collapsed section. ``summary`` must be safe HTML."""
     return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
 
 

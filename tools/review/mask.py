@@ -1,10 +1,10 @@
-"""The last look at everything that leaves: nothing that is or looks like a secret passes."""
+"""Mask secrets, and text that looks like a secret, in all output of the review."""
 
 import re
 from collections.abc import Iterable
 
 MASKED = "[masked]"
-SHORTEST_SECRET = 6  # shorter values of config are words that stand in every sentence
+SHORTEST_SECRET = 6  # characters; shorter config values could be ordinary words
 
 _PATTERNS = (
     re.compile(r"SCRAM-SHA-256\$[^\s`\"',]+"),
@@ -13,22 +13,22 @@ _PATTERNS = (
     re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),  # a JSON Web Token
     re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
     re.compile(r"\bgh[oprsu]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bpul-[0-9a-f]{40}\b"),
-    re.compile(r"(?<=://)[^\s/@`:]+:[^\s/@`]+(?=@)"),  # user:password in an address
-    # A password's SHA-256, as Valkey keeps it. Checksums of files say what they are.
+    re.compile(r"(?<=://)[^\s/@`:]+:[^\s/@`]+(?=@)"),  # user:password in a URL
+    # A SHA-256 password hash, as in Valkey's ACL. Checksums of files have the prefix sha256:.
     re.compile(r"(?<!sha256:)(?<![0-9A-Za-z])[0-9a-f]{64}(?![0-9A-Za-z])"),
 )
 _ASSIGNED = re.compile(
     r"(?i)((?:password|passwd|passphrase|secret[_-]?key|access[_-]?key|api[_-]?key|token)[\"']?\s*[=:]\s*[\"']?)"
     r"(?!\[secret\]|\[masked\]|null\b|None\b)([^\s\"'`,;]{6,})"
 )
-# Long and without a pattern that a name would have: what `secrets` and base64 make.
+# Long random text, as base64 and the module `secrets` produce.
 _RANDOM = re.compile(
     r"(?<![A-Za-z0-9+/_=-])(?=[A-Za-z0-9+/_-]*[a-z])(?=[A-Za-z0-9+/_-]*[A-Z])(?=[A-Za-z0-9+/_-]*[0-9])[A-Za-z0-9+_-][A-Za-z0-9+/_-]{30,}={0,2}"
 )
 
 
 def mask(text: str, secrets: Iterable[str] = (), keep: Iterable[str] = ()) -> str:
-    """``text`` without any of ``secrets``, and without what looks like one. ``keep`` are addresses of our own."""
+    """Mask ``secrets`` and text that looks like a secret. URLs in ``keep`` are left as they are."""
     kept = {f"\0{index}\0": address for index, address in enumerate(keep) if address}
     for place, address in kept.items():
         text = text.replace(address, place)
@@ -48,7 +48,7 @@ def _masked(text: str, secrets: Iterable[str]) -> str:
 
 
 def _is_path(text: str) -> bool:
-    """``docs/How-To/0001`` and the like: base64 has a slash, too, but not words divided by several."""
+    """Whether ``text`` is a path such as ``docs/How-To/0001``; base64 has slashes too, but not between words."""
     return "/" in text and all(
         re.fullmatch(r"[A-Za-z]*[a-z]{2,}[A-Za-z]*|[0-9]{1,8}|", part) for part in re.split(r"[/_+-]", text)
     )

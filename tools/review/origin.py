@@ -1,4 +1,4 @@
-"""Where in ``schema-mapping.yaml`` a change comes from: a path becomes a line, and where possible a link to it."""
+"""The place in ``schema-mapping.yaml`` that causes a change: its line, and a link to it."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ _COLLECTIONS = frozenset({"modules", "services", "schemas", "tables", "runtime_t
 
 @dataclass(frozen=True)
 class MappingOrigins:
-    """The mapping's data with the line of each path; empty where it could not be read."""
+    """The mapping's data and the line of each path; empty if the mapping cannot be read."""
 
     data: dict[str, Any] = field(default_factory=dict)
     lines: dict[MappingPath, int] = field(default_factory=dict)
@@ -23,9 +23,9 @@ class MappingOrigins:
 
     @staticmethod
     def read(path: Path, source_url: str = "") -> "MappingOrigins":
-        """``source_url`` is the repository at the commit, like ``https://host/owner/name/blob/SHA``.
+        """Read the mapping at ``path``. ``source_url`` is the repository at a commit: ``https://host/owner/name/blob/SHA``.
 
-        A mapping that cannot be read gives no places; what is wrong with it the preview itself says.
+        An unreadable mapping raises nothing, because the preview reports its errors.
         """
         try:
             raw = path.read_bytes()
@@ -36,7 +36,7 @@ class MappingOrigins:
         return MappingOrigins(data if isinstance(data, dict) else {}, known, path.name, source_url)
 
     def access(self, module: str, store: str, *targets: str) -> MappingPath:
-        """The entry under a module's verbs that speaks of one of ``targets``, else the module's part for the store.
+        """The path of the entry that gives ``module`` access to one of ``targets``, else of its section for the store.
 
         Earlier targets are preferred: the table itself before its schema.
         """
@@ -51,7 +51,7 @@ class MappingOrigins:
         return base
 
     def names(self, *path: str) -> set[str]:
-        """The names that the mapping has at ``path``; none where it could not be read."""
+        """The keys in the mapping at ``path``."""
         return {str(name) for name in self._get(*path)}
 
     def _get(self, *path: str | int) -> dict[str, Any]:
@@ -61,8 +61,7 @@ class MappingOrigins:
         return value if isinstance(value, dict) else {}
 
     def line(self, path: MappingPath) -> int | None:
-        """The line of ``path``, or of the nearest thing that encloses it. None when there is nothing of it: what is
-        gone has no line among those that stay."""
+        """The line of ``path`` or of the nearest enclosing entry; None for an entry that was removed."""
         while path and path not in self.lines:
             path = path[:-1]
             if len(path) < 2 or path[-1] in _COLLECTIONS:
@@ -70,7 +69,7 @@ class MappingOrigins:
         return self.lines[path] if path else None
 
     def link(self, origin: MappingPath | str) -> str:
-        """Markdown that names the place; empty when there is none. A string is a file of the repository."""
+        """Markdown with file and line, linked if possible; empty if there is no place. A string is a file's path."""
         if isinstance(origin, str):
             return self._linked(origin, origin) if origin else ""
         line = self.line(origin)

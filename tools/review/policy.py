@@ -1,7 +1,7 @@
-"""Rules that every planned state must keep, whatever the change is about.
+"""Rules for the planned state of every stack.
 
-They are checked on the preview itself: Pulumi's own packs for Python (``pulumi_policy`` 1.21) pin protobuf 5, which the
-SDK of this stack does not have. Violations that another pack reported are shown beside these.
+They are checked on the preview, because Pulumi's policy packs for Python (``pulumi_policy`` 1.21) require protobuf 5 and
+the pinned SDK requires 6. Violations from other policy packs in the preview are shown as well.
 """
 
 import re
@@ -22,11 +22,11 @@ from tools.review.tokens import (
     VERSIONING,
 )
 
-# What a platform may not change once it is written, by the names that such tables have.
+# Names of tables with evidence, whose rows must not change once they are written.
 EVIDENCE = re.compile(r"(?:.+_)?(?:raw|audit|audit_trail|audit_log|history)|audit_.+|effective_finding_.+_history")
 PRODUCTION = re.compile(r"prod(?:uction)?(?:[-_.].*)?")
 SECRET_KEY = re.compile(r"(?i)password|passphrase|secret|token|accesskey|privatekey|apikey|credential")
-# Settings whose name has such a word in it and whose value is none.
+# Config keys that match SECRET_KEY and are not secret.
 PLAIN_KEYS = frozenset({"pulumi:disable-default-providers", "stellaops-storage:valkeyTlsSecret"})
 CHANGING = frozenset({"UPDATE", "DELETE", "TRUNCATE"})
 
@@ -34,43 +34,43 @@ Rule = Callable[[ReviewContext], Iterator[str]]
 
 
 def violations(context: ReviewContext) -> list[Violation]:
-    """What breaks a rule, sorted; then what the engine's own policy packs said."""
-    # Half a state breaks rules that the whole one keeps.
+    """Violations of these rules, then those that policy packs reported."""
+    # The incomplete state of a failed preview would violate rules that the complete state keeps.
     rules = {"no-plain-secret": RULES["no-plain-secret"]} if context.preview.errors else RULES
     found = [Violation(name, message) for name, rule in rules.items() for message in sorted(set(rule(context)))]
     return found + context.preview.violations
 
 
-def _staying(context: ReviewContext, *types: str) -> Iterator[PreviewStep]:
+def _remaining(context: ReviewContext, *types: str) -> Iterator[PreviewStep]:
     return (step for step in context.steps(*types) if step.op != "delete")
 
 
 def _no_public_grant(context: ReviewContext) -> Iterator[str]:
-    for step in _staying(context, GRANT, DEFAULT_PRIVILEGES):
+    for step in _remaining(context, GRANT, DEFAULT_PRIVILEGES):
         privileges = step.new.declared("privileges") or []
         if step.new.declared("role") == "public" and privileges:
             where = step.new.declared("schema") or step.new.declared("database")
             yield f"{step.name} grants {', '.join(map(str, privileges))} on {where} to everyone (PUBLIC)"
-    for step in _staying(context, BUCKET_POLICY):
+    for step in _remaining(context, BUCKET_POLICY):
         yield from bucket_rights.grants_to_everyone(step)
 
 
 def _buckets_have_versioning(context: ReviewContext) -> Iterator[str]:
     versioned = {}
-    for step in _staying(context, VERSIONING):
+    for step in _remaining(context, VERSIONING):
         configuration = step.new.declared("versioningConfiguration")
         versioned[step.name] = isinstance(configuration, dict) and configuration.get("status") == "Enabled"
-    for step in _staying(context, BUCKET, AWS_BUCKET):
+    for step in _remaining(context, BUCKET, AWS_BUCKET):
         # Unchanged resources are not in every preview; what is created or changed is.
         known = context.preview.complete or step.op == "create"
         if not versioned.get(step.name, not known):
-            yield f"bucket {step.new.declared('bucket', step.name)} has no versioning: what is deleted there is gone"
+            yield f"bucket {step.new.declared('bucket', step.name)} has no versioning: deleted objects are lost"
 
 
 def _evidence_has_triggers(context: ReviewContext) -> Iterator[str]:
     guarded: dict[str, set[str]] = {}
-    told: set[str] = set()
-    for step in _staying(context, MIGRATIONS):
+    reported: set[str] = set()
+    for step in _remaining(context, MIGRATIONS):
         schema = str(step.new.declared("schema", step.name))
         guarded[schema] = {str(table) for table in step.new.declared("appendOnly") or ()}
         lost = [line for line in step.old.live("drift") or () if "trigger" in str(line) and step.op == "same"]
@@ -78,17 +78,17 @@ def _evidence_has_triggers(context: ReviewContext) -> Iterator[str]:
         before = {str(table) for table in step.old.declared("appendOnly") or ()}
         for table in before - guarded[schema]:
             if EVIDENCE.fullmatch(table):
-                told.add(f"{schema}.{table}")
-                yield f"{schema}.{table} is evidence and loses the triggers that keep its rows"
-    for step in _staying(context, GRANT):
+                reported.add(f"{schema}.{table}")
+                yield f"{schema}.{table} is evidence and loses its append-only triggers"
+    for step in _remaining(context, GRANT):
         schema = str(step.new.declared("schema") or "")
         if schema not in guarded or step.new.declared("objectType") != "table":
             continue
         changing = CHANGING & {str(item) for item in step.new.declared("privileges") or ()}
         for table in map(str, step.new.declared("objects") or ()):
-            unguarded = table not in guarded[schema] and f"{schema}.{table}" not in told
+            unguarded = table not in guarded[schema] and f"{schema}.{table}" not in reported
             if EVIDENCE.fullmatch(table) and unguarded:
-                yield f"{schema}.{table} is evidence by its name and has no triggers: mark it append_only"
+                yield f"{schema}.{table} is evidence by its name and has no append-only triggers: mark it append_only"
             elif table in guarded[schema] and changing:
                 yield f"{step.name} grants {', '.join(sorted(changing))} on {schema}.{table}, which is append-only"
 
@@ -96,15 +96,17 @@ def _evidence_has_triggers(context: ReviewContext) -> Iterator[str]:
 def _owners_are_protected(context: ReviewContext) -> Iterator[str]:
     if not PRODUCTION.fullmatch(context.preview.stack):
         return
-    open_ = sorted(
-        step.name for step in _staying(context, ROLE) if is_owner(context.roles.get(step.name)) and not step.new.protect
+    unprotected = sorted(
+        step.name
+        for step in _remaining(context, ROLE)
+        if is_owner(context.roles.get(step.name)) and not step.new.protect
     )
-    if open_:
-        yield f"not protected against deletion: {', '.join(open_)}; set stellaops-storage:protect to true"
+    if unprotected:
+        yield f"not protected against deletion: {', '.join(unprotected)}; set stellaops-storage:protect to true"
 
 
 def plain_secrets(config: dict[str, str]) -> dict[str, str]:
-    """Settings that should be encrypted and are not. Their values must not be shown."""
+    """Config keys with plain-text values that should be secret. The values must not be shown."""
     return {
         key: value
         for key, value in config.items()
@@ -114,7 +116,7 @@ def plain_secrets(config: dict[str, str]) -> dict[str, str]:
 
 def _no_secret_in_plain_config(context: ReviewContext) -> Iterator[str]:
     for key in plain_secrets(context.preview.config):
-        yield f"config {key} is in clear text: run pulumi config set --secret {key}, and renew it: it is in the history"
+        yield f"config {key} is plain text: rotate the value, which is in the Git history, and run pulumi config set --secret {key}"
 
 
 RULES: dict[str, Rule] = {

@@ -1,8 +1,8 @@
-"""A preview as the engine wrote it, in either of its two forms, as plain values.
+"""Parse the JSON output of a preview, in either of its two forms.
 
 ``parse`` takes the document of ``pulumi preview --json`` or the events of the streaming form
-(``PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true``). Only the latter has unchanged resources, the outputs as they will be,
-and policy violations.
+(``PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true``). Only the latter contains unchanged resources, the planned outputs and
+policy violations.
 """
 
 import json
@@ -25,7 +25,7 @@ UNKNOWN_VALUES = frozenset(
 UNKNOWN = "(known after the run)"
 
 STACK_TYPE = "pulumi:pulumi:Stack"
-# The engine's operations, as a reviewer counts them; everything else it does is of no interest.
+# The engine's operations -> those that the comment counts. Other operations are ignored.
 _OPERATIONS = {
     "same": "same",
     "create": "create",
@@ -42,8 +42,10 @@ _OPERATIONS = {
 
 @dataclass(frozen=True)
 class ResourceState:
-    """One side of a change. ``inputs`` are what the program asks for, ``outputs`` what there is. What is ``retained``
-    stays in the store when the stack lets go of it."""
+    """A resource before or after the change, with the program's ``inputs`` and the provider's ``outputs``.
+
+    ``retained``: the store keeps it when the stack deletes the resource (``retainOnDelete``).
+    """
 
     inputs: dict[str, Any]
     outputs: dict[str, Any]
@@ -51,7 +53,7 @@ class ResourceState:
     retained: bool = False
 
     def live(self, key: str, default: Any = None) -> Any:
-        """The value as it was last seen in the store, else as it was asked for."""
+        """The output of that name, else the input."""
         return self.outputs.get(key, self.inputs.get(key, default))
 
     def declared(self, key: str, default: Any = None) -> Any:
@@ -63,9 +65,9 @@ NO_STATE = ResourceState({}, {})
 
 @dataclass(frozen=True)
 class PreviewStep:
-    """What happens to one resource: ``op`` is same, create, update, replace or delete (or refresh, among the drifted).
+    """The planned operation on one resource: ``op`` is same, create, update, replace, delete or, for drift, refresh.
 
-    ``changed`` holds the property paths that the provider named.
+    ``changed`` are the property paths in the provider's diff.
     """
 
     op: str
@@ -84,19 +86,19 @@ class PreviewStep:
 
     @property
     def component(self) -> str:
-        """The type of the component that it is a part of; empty where there is none."""
+        """The type of the parent component; empty without one."""
         types = self.urn.split("::")[2].split("$") if self.urn.count("::") > 2 else []
         return types[-2] if len(types) > 1 else ""
 
     @property
     def state(self) -> ResourceState:
-        """How it will be, or how it was when it goes."""
+        """The new state, or the old state of a deleted resource."""
         return self.old if self.op == "delete" else self.new
 
 
 @dataclass(frozen=True)
 class Violation:
-    """A rule that the planned state breaks. ``mandatory`` ones fail the check."""
+    """A violated rule. Mandatory violations fail the check."""
 
     rule: str
     message: str
@@ -105,8 +107,8 @@ class Violation:
 
 @dataclass
 class Preview:
-    """One stack's preview. ``errors`` is empty when it succeeded; ``complete`` is whether unchanged resources and the
-    outputs as they will be are in it."""
+    """One stack's preview. ``errors`` is empty if it succeeded; ``complete``: it has unchanged resources and the planned
+    outputs."""
 
     project: str = ""
     stack: str = ""
@@ -125,7 +127,7 @@ class Preview:
         return [step for step in self.steps if step.op != "same"]
 
     def step(self, urn: str) -> PreviewStep | None:
-        """The change of one resource."""
+        """The step of a changed resource; None if it is unchanged or absent."""
         if len(self._by_urn) != len(self.steps):
             self._by_urn.update({step.urn: step for step in self.steps})
         found = self._by_urn.get(urn)
@@ -133,13 +135,13 @@ class Preview:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Operation -> how many resources, in the order in which people read them."""
+        """Operation -> number of resources, in display order."""
         order = ("create", "update", "replace", "delete")
         found = {op: sum(step.op == op for step in self.steps) for op in order}
         return {op: count for op, count in found.items() if count}
 
     def outputs(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """The stack's outputs as they are and, where the preview tells, as they will be."""
+        """The stack's outputs now, and as planned; None if the preview does not contain them."""
         stack = next((step for step in self.steps if step.type == STACK_TYPE), None)
         if stack is None:
             return {}, None
@@ -147,23 +149,25 @@ class Preview:
 
 
 def parse(text: str, name: str = "") -> Preview:
-    """The preview in ``text``; ``name`` stands for the stack where nothing in it says which one it is.
+    """Parse a preview. ``name`` is the stack's name if ``text`` does not contain it.
 
-    Raises ``ReviewError`` when it is no preview.
+    Raises ``ReviewError`` if ``text`` is not a preview.
     """
     events = list(_events(text, name))
     if not events:
-        said = next((line for line in text.splitlines() if line.startswith("error: ")), "")
-        if not said:
-            raise ReviewError(f"{name or 'the preview'} holds no JSON; give what `pulumi preview --json` wrote")
-        # The engine did not even begin: its config or its backend is at fault.
-        return Preview(stack=name or "unknown", errors=[text[text.index(said) :].removeprefix("error: ").strip()])
+        error = next((line for line in text.splitlines() if line.startswith("error: ")), "")
+        if not error:
+            raise ReviewError(f"{name or 'the preview'} contains no JSON; pass the output of `pulumi preview --json`")
+        # The engine did not start: an error of its config or its backend.
+        return Preview(stack=name or "unknown", errors=[text[text.index(error) :].removeprefix("error: ").strip()])
     if len(events) == 1 and ("steps" in events[0] or "diagnostics" in events[0] or "changeSummary" in events[0]):
         preview = _from_document(events[0])
     elif any(key.endswith("Event") for event in events for key in event):
         preview = _from_events(events)
     else:
-        raise ReviewError(f"{name or 'the preview'} is JSON but no preview; give what `pulumi preview --json` wrote")
+        raise ReviewError(
+            f"{name or 'the preview'} is JSON but not a preview; pass the output of `pulumi preview --json`"
+        )
     if preview.steps:
         where, preview.project, _ = preview.steps[0].urn.split("::", 2)
         preview.stack = where.rpartition(":")[2]
@@ -172,8 +176,10 @@ def parse(text: str, name: str = "") -> Preview:
 
 
 def _events(text: str, name: str) -> Iterator[dict[str, Any]]:
-    """Every object at the top of ``text``, each at the beginning of a line. Other lines, a program's own words, are
-    passed over; an object that cannot be read is not, since it may be the one that matters."""
+    """Yield each top-level JSON object that begins a line; skip other lines, which the program printed.
+
+    Raises ``ReviewError`` for an unreadable object, because it could be a change.
+    """
     decoder, at = json.JSONDecoder(), 0
     while at < len(text):
         if text[at] == "{":
@@ -181,7 +187,7 @@ def _events(text: str, name: str) -> Iterator[dict[str, Any]]:
                 value, at = decoder.raw_decode(text, at)
             except (ValueError, RecursionError):
                 line = text.count("\n", 0, at) + 1
-                raise ReviewError(f"{name or 'the preview'} is damaged in line {line}; run the preview again") from None
+                raise ReviewError(f"{name or 'the preview'} is damaged at line {line}; run the preview again") from None
             yield value
         newline = text.find("\n", at)
         at = newline + 1 if newline != -1 else len(text)
@@ -226,7 +232,7 @@ def _from_events(events: list[dict[str, Any]]) -> Preview:
             finished = True
             preview.same_count = int((item.get("resourceChanges") or {}).get("same", 0))
             if item.get("result") not in (None, "succeeded") and not preview.errors:
-                preview.errors.append(f"the engine says: {item['result']}")
+                preview.errors.append(f"the preview ended with the result {item['result']}")
     _collect(preview, steps)
     preview.complete = finished
     if not finished and not preview.errors:
@@ -252,7 +258,7 @@ def _state(value: Any) -> ResourceState:
 
 
 def _collect(preview: Preview, steps: dict[str, list[PreviewStep]]) -> None:
-    """What a refresh found is kept apart from what the run will do."""
+    """Add the steps to ``preview``, with the results of a refresh in ``drifted``."""
     for group in steps.values():
         refreshed = [step for step in group if step.op == "refresh"]
         preview.drifted += [step for step in refreshed[-1:] if step.old.outputs != step.new.outputs]
@@ -262,9 +268,9 @@ def _collect(preview: Preview, steps: dict[str, list[PreviewStep]]) -> None:
 
 
 def _merged(group: list[PreviewStep]) -> PreviewStep:
-    """One step of the several that the engine takes for a resource. The last one knows the outputs."""
+    """Merge the steps of one resource, such as those of a replacement. The last one has the outputs."""
     if len({step.op for step in group}) > 1:
-        # A deletion beside something else clears away what an earlier run left.
+        # A deletion beside another operation removes a leftover of an earlier run.
         group = [step for step in group if step.op != "delete"] or group
     ops = [step.op for step in group]
     op = "replace" if "replace" in ops else next((op for op in ops if op != "same"), "same")
@@ -275,13 +281,13 @@ def _merged(group: list[PreviewStep]) -> PreviewStep:
 
 
 def _diagnose(preview: Preview, item: dict[str, Any]) -> None:
-    message = _uncoloured(str(item.get("message", ""))).strip()
+    message = _without_colours(str(item.get("message", ""))).strip()
     severity = item.get("severity")
     if not message:
         return
     if severity == "error":
         message = message.removeprefix("error: ")
-        # Every failed program ends with it; it says nothing.
+        # Every failed program ends with this message, which has no information.
         if not message.startswith("an unhandled error occurred: program exited with non-zero exit code"):
             preview.errors.append(message)
         elif not preview.errors:
@@ -290,15 +296,15 @@ def _diagnose(preview: Preview, item: dict[str, Any]) -> None:
         preview.warnings.append(message.removeprefix("warning: "))
 
 
-def _uncoloured(text: str) -> str:
-    """Without the engine's own colour tags, like ``<{%reset%}>``."""
+def _without_colours(text: str) -> str:
+    """``text`` without the engine's colour tags, such as ``<{%reset%}>``."""
     while (begin := text.find("<{%")) != -1 and (end := text.find("%}>", begin)) != -1:
         text = text[:begin] + text[end + 3 :]
     return text
 
 
 def _plain(value: Any) -> Any:
-    """Without the SDK's own properties; secrets, assets and unknown values as words."""
+    """``value`` without the SDK's internal properties, and with words for secrets, assets and unknown values."""
     if isinstance(value, dict):
         if _SECRET_SIGNATURE in value:
             return SECRET

@@ -1,6 +1,6 @@
-"""``review publish``: post a comment on a pull request, or update the one that is there.
+"""``review publish``: post a comment on a pull request, or update the existing one.
 
-The comment is found by its hidden markers: one that carries a marker of ours, written by the same account. GitHub's
+The existing comment is the oldest one that has one of the hidden markers and that the same account wrote. GitHub's
 settings come from ``GITHUB_TOKEN``, ``GITHUB_REPOSITORY`` and ``GITHUB_API_URL``; GitLab's from ``REVIEW_TOKEN``,
 ``CI_PROJECT_ID`` and ``CI_API_V4_URL``.
 """
@@ -20,19 +20,23 @@ from tools.review.errors import ReviewError
 
 PER_PAGE = 100
 TIMEOUT_SECONDS = 30
-# Where the token cannot ask who it is: a workflow's own token.
+# The author of comments by a workflow's own token, which cannot query its user.
 WORKFLOW_ACCOUNT = "github-actions[bot]"
 _MARKER = re.compile(r"^<!-- stellaops-storage review: \S+ -->$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Forge:
-    """How one forge keeps comments. ``comments`` lists them and takes new ones, ``one`` is the address of one."""
+    """The comment API of one forge.
+
+    ``comments`` is the URL that lists and creates comments, ``comment`` that of a single one without its ID, and
+    ``update_method`` the HTTP method that updates it.
+    """
 
     headers: dict[str, str]
     comments: str
-    one: str
-    renew: str
+    comment: str
+    update_method: str
     author: str
 
     @staticmethod
@@ -51,7 +55,7 @@ class Forge:
         return Forge(headers, notes, notes, "PUT", str(user.get("username", "")))
 
     def existing(self, markers: set[str]) -> dict[str, Any] | None:
-        """The oldest comment of ours with one of ``markers``."""
+        """The oldest comment of this account with one of ``markers``."""
         for comment in self._all():
             author = comment.get("user") or comment.get("author") or {}
             if (author.get("login") or author.get("username")) != self.author:
@@ -69,38 +73,38 @@ class Forge:
                 self.headers,
             )
             if not isinstance(found, list):
-                raise ReviewError(f"{self.comments} did not answer with a list of comments")
+                raise ReviewError(f"{self.comments} did not return a list of comments")
             yield from found
             if len(found) < PER_PAGE:
                 return
             page += 1
 
     def publish(self, body: str) -> str:
-        """Create the comment or renew it in place; what was done, in a word."""
+        """Create or update the comment; return ``created``, ``updated`` or ``unchanged``."""
         markers = set(_MARKER.findall(body))
         if not markers:
-            raise ReviewError("the comment has no marker; give one that `python -m tools review` wrote")
+            raise ReviewError("the comment has no marker; pass a file that `python3 -m tools review --output` wrote")
         found = self.existing(markers)
         if found is None:
             _call("POST", self.comments, self.headers, {"body": body})
-            return "made"
+            return "created"
         if str(found.get("body", "")).replace("\r\n", "\n").strip() == body.strip():
-            return "already there"
-        _call(self.renew, f"{self.one}/{found['id']}", self.headers, {"body": body})
-        return "renewed"
+            return "unchanged"
+        _call(self.update_method, f"{self.comment}/{found['id']}", self.headers, {"body": body})
+        return "updated"
 
 
 def _variable(name: str) -> str:
     value = os.environ.get(name, "")
     if not value:
-        raise ReviewError(f"{name} is not set; the workflow gives it")
+        raise ReviewError(f"{name} is not set; set it as docs/review.md describes")
     return value
 
 
 def _call(method: str, url: str, headers: dict[str, str], body: dict[str, str] | None = None) -> Any:
-    """The answer's JSON. Raises ``ReviewError`` with the method, the address and what the server said."""
+    """Send a request; return the JSON of the response. Raises ``ReviewError`` with method, URL and the server's message."""
     if not url.startswith(("https://", "http://")):
-        raise ReviewError(f"{url} is no address of an API")
+        raise ReviewError(f"{url} is not the URL of an API: it must begin with https:// or http://")
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(  # noqa: S310 - checked above
         url,
@@ -113,9 +117,8 @@ def _call(method: str, url: str, headers: dict[str, str], body: dict[str, str] |
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
             return json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as error:
-        said = _message(error)
-        todo = "; give the job the permission pull-requests: write" if error.code in (401, 403) else ""
-        raise ReviewError(f"{method} {place} was answered with {error.code}: {said}{todo}") from None
+        remedy = "; give the job the permission pull-requests: write" if error.code in (401, 403) else ""
+        raise ReviewError(f"{method} {place} returned {error.code}: {_message(error)}{remedy}") from None
     except (OSError, ValueError) as error:
         raise ReviewError(f"{method} {place} failed: {getattr(error, 'reason', error)}") from None
 
@@ -129,7 +132,7 @@ def _message(error: urllib.error.HTTPError) -> str:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Post the comment or update it; exit code 0. Raises ``ReviewError``."""
+    """Create or update the comment; return exit code 0. Raises ``ReviewError``."""
     try:
         body = options.comment.read_text(encoding="utf-8")
     except OSError as error:

@@ -1,11 +1,11 @@
-"""Risk classes, from the harmless to the worst."""
+"""Risk classes, from the lowest to the highest."""
 
 import re
 from enum import IntEnum
 
 
 class Risk(IntEnum):
-    """What a change may cost. Later members are worse; a stack's verdict is its worst change."""
+    """Risk of a change, in ascending order. A stack's risk is the highest of its changes."""
 
     NONE = 0
     ADDITIVE = 1
@@ -17,12 +17,12 @@ class Risk(IntEnum):
 
     @property
     def words(self) -> str:
-        """As a sentence has it: ``data loss``."""
+        """The name in a sentence: ``data loss``."""
         return self.name.lower().replace("_", " ")
 
     @property
     def slug(self) -> str:
-        """As a label or an option has it: ``data-loss``."""
+        """The name in a label or an option: ``data-loss``."""
         return self.name.lower().replace("_", "-")
 
     @staticmethod
@@ -33,4 +33,4 @@ class Risk(IntEnum):
             return Risk[name]
         except KeyError:
             known = ", ".join(risk.slug for risk in sorted(Risk, reverse=True))
-            raise ValueError(f"{text!r} is no risk class; choose one of {known}") from None
+            raise ValueError(f"{text!r} is not a risk class; choose one of {known}") from None

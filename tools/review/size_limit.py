@@ -1,20 +1,20 @@
-"""Blocks of a comment put together so that they fit, whole ones left out where they do not."""
+"""Join the blocks of a comment within GitHub's size limit, omitting whole blocks if necessary."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tools.review.risk import Risk
 
-LIMIT = 65_536  # characters that GitHub takes
-NOTE_ROOM = 300  # for the line that says how much is left out, with an address in it
+LIMIT = 65_536  # characters that GitHub accepts
+NOTE_ROOM = 300  # characters for the line about omitted blocks, with a URL in it
 
 FIXED, SENTENCES, DETAILS = 2, 1, 0
 
 
 @dataclass
 class CommentBlock:
-    """Part of the comment. ``kind`` and ``risk`` say what is left out first; ``short`` replaces a fixed one that is
-    too long for the whole comment."""
+    """Part of the comment. Blocks with the lowest ``kind``, then the lowest ``risk``, are omitted first. ``short``
+    replaces the text of a ``FIXED`` block if the fixed blocks alone exceed the limit."""
 
     text: str
     kind: int = FIXED
@@ -23,14 +23,14 @@ class CommentBlock:
 
 
 def fit_to_limit(blocks: list[CommentBlock], ending: str, report: str, limit: int) -> str:
-    """Blocks joined, whole ones left out until everything fits."""
-    left_out = 0
+    """Join ``blocks`` and ``ending``, omitting whole blocks until the text has at most ``limit`` characters."""
+    omitted = 0
 
     def joined() -> str:
-        where = report or "the report"
-        note = f"_{left_out} blocks are left out here to stay within the limit; everything is in {where}._"
-        foot = [] if left_out or not report else [f"_Everything, for machines: {report}._"]
-        return "\n\n".join([*(item.text for item in blocks), *([note] if left_out else foot), ending]) + "\n"
+        where = report or "the full report"
+        note = f"_{omitted} section{'' if omitted == 1 else 's'} omitted because of the size limit; for all details, see {where}._"
+        foot = [] if omitted or not report else [f"_For all details, see {report}._"]
+        return "\n\n".join([*(item.text for item in blocks), *([note] if omitted else foot), ending]) + "\n"
 
     candidates = sorted(
         (item for item in blocks if item.kind != FIXED), key=lambda item: (item.kind, item.risk, -len(item.text))
@@ -44,16 +44,18 @@ def fit_to_limit(blocks: list[CommentBlock], ending: str, report: str, limit: in
             excess += NOTE_ROOM
         gone.add(id(item))
         excess -= size(item.text) + len("\n\n")
-    blocks, left_out = [item for item in blocks if id(item) not in gone], len(gone)
+    blocks, omitted = [item for item in blocks if id(item) not in gone], len(gone)
     if size(joined()) > limit:
-        left_out += 1
+        omitted += 1
         _shorten(blocks, lambda: size(joined()) - limit)
     return joined()
 
 
 def _shorten(blocks: list[CommentBlock], excess: Callable[[], int]) -> None:
-    """Only what must be said is left, and is too long: names instead of sentences, then the other fixed blocks by
-    their first lines. Names of what is destroyed are kept to the last line that fits."""
+    """Shorten fixed blocks that alone exceed the limit: names replace sentences, then blocks lose their last lines.
+
+    The names of changes with data loss are kept as far as they fit.
+    """
     for item in blocks:
         if item.short:
             item.text = item.short
@@ -85,5 +87,5 @@ def _open_fence(lines: list[str]) -> str:
 
 
 def size(text: str) -> int:
-    """Length as GitHub may count it: characters beyond the first plane as two."""
+    """Length in UTF-16 code units: GitHub may count characters outside the Basic Multilingual Plane as two."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2

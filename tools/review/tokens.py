@@ -1,4 +1,4 @@
-"""Type tokens as they stand in a preview."""
+"""Type tokens in a preview."""
 
 DATABASE = "postgresql:index/database:Database"
 SCHEMA = "postgresql:index/schema:Schema"
@@ -32,7 +32,7 @@ JOB = "kubernetes:batch/v1:Job"
 CRON_JOB = "kubernetes:batch/v1:CronJob"
 DISRUPTION_BUDGET = "kubernetes:policy/v1:PodDisruptionBudget"
 
-# Components, as they stand in the URN of their parts.
+# Components, as in the URNs of their children.
 VALKEY = "stellaops:valkey:Valkey"
 CONTRACT_OBJECTS = "stellaops:contract:ContractObjects"
 COMPONENTS = frozenset(

@@ -1,4 +1,4 @@
-"""One stack weighed: what changes, which rules it breaks, and whether the check fails."""
+"""The verdict on one stack: its changes, violated rules, and whether the check fails."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,8 +20,8 @@ THRESHOLD_KEY = "reviewThreshold"
 
 @dataclass
 class Verdict:
-    """What the comment and the report say of one stack. ``threshold`` is the least risk that fails the check; it can
-    be stricter than data loss and never milder."""
+    """One stack's part of the comment and the report. ``threshold`` is the lowest risk that fails the check: data loss
+    or lower."""
 
     context: ReviewContext
     threshold: Risk = Risk.DATA_LOSS
@@ -49,17 +49,17 @@ class Verdict:
 
     @cached_property
     def drifted(self) -> list[str]:
-        """What was changed by hand: as the day-two command found it, a refresh, or the last read of migrations."""
+        """Manual changes, from ``drift --json``, from a refresh, and from the last read of migrations."""
         found = list(self.drift)
         for step in self.preview.drifted:
-            found.append(f"{step.type.rpartition(':')[2]} {step.name} is not as it was left")
+            found.append(f"{step.type.rpartition(':')[2]} {step.name} differs from its last recorded state")
         for step in self.context.steps(MIGRATIONS):
             found += [str(line) for line in step.old.live("drift") or ()]
         return list(dict.fromkeys(found))
 
     @property
     def failed(self) -> bool:
-        """Whether there is no preview to judge."""
+        """Whether the preview failed."""
         return bool(self.preview.errors)
 
     @property
@@ -78,11 +78,11 @@ class Verdict:
 
     @property
     def blocked(self) -> bool:
-        """Whether the check fails: something unapproved, or a mandatory rule broken."""
+        """Whether the check fails: a change lacks approval, or a mandatory rule is violated."""
         return bool(self.unapproved) or any(violation.mandatory for violation in self.violations)
 
     def report(self) -> dict[str, Any]:
-        """Everything, for machines."""
+        """The full report as JSON data."""
         return {
             "project": self.preview.project,
             "stack": self.preview.stack,
@@ -121,7 +121,7 @@ class Verdict:
 
 
 def threshold(preview: Preview, chosen: Risk | None) -> Risk:
-    """``chosen``, else the one of the stack's config, else its default. Raises ``ValueError`` for an unknown class."""
+    """``chosen``, else the threshold in the stack's config, else the default. Raises ``ValueError`` for an unknown class."""
     if chosen is not None:
         return chosen
     text = preview.config.get(f"{preview.project or NAMESPACE}:{THRESHOLD_KEY}", "")

@@ -93,9 +93,9 @@ def test_drift_of_the_day_two_command_is_shown_with_its_stack(
     ("arguments", "message"),
     [
         (["no-such-file.json"], "cannot read no-such-file.json: No such file or directory"),
-        (["README.md"], "README.md: README holds no JSON"),
-        (["DROP", "DROP"], "two previews of stack dev; give one of each stack"),
-        (["DROP", "--drift", "README.md"], "README.md is not what `python -m tools drift --json` writes"),
+        (["README.md"], "README.md: README contains no JSON"),
+        (["DROP", "DROP"], "two previews of stack dev; pass one of each stack"),
+        (["DROP", "--drift", "README.md"], "README.md is not the output of `python3 -m tools drift --json`"),
         (["DROP", "--output", "/no/such/directory/x"], "/no/such/directory/x cannot be written"),
         (["--stack", "dev"], "pulumi is not on the PATH"),
     ],
@@ -145,7 +145,7 @@ def test_an_engine_that_says_nothing_is_told_with_its_words(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main(["--stack", "dev"]) == 1
     said = capsys.readouterr().out
-    assert "**`dev`**: **the preview failed**" in said and "the engine said nothing (exit code 255)" in said
+    assert "**`dev`**: **the preview failed**" in said and "the engine printed nothing (exit code 255)" in said
 
 
 def test_help_names_every_option_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,8 +50,8 @@ def test_the_first_line_is_the_verdict_with_replacements_apart() -> None:
 
 def test_the_destructive_block_comes_before_everything_else_and_names_the_label() -> None:
     text = write([verdict(granted(1), dropped())], CommentOptions())
-    assert text.index("This destroys data") < text.index("#### PostgreSQL")
-    assert "to approve it: label `approve-data-loss: vex`" in text
+    assert text.index("delete data or remove") < text.index("#### PostgreSQL")
+    assert "to approve, add the label `approve-data-loss: vex`" in text
 
 
 def test_unchanged_stacks_take_one_line() -> None:
@@ -90,7 +90,7 @@ def test_the_limit_is_kept_and_only_whole_blocks_are_left_out(details: int) -> N
     assert text.count("<details>") == text.count("</details>") and text.count("```") % 2 == 0, "no block is cut"
     assert marker("stellaops-storage", "dev") in text
     if details > 100:
-        assert re.search(r"_\d+ blocks are left out here .* `report\.json`\._", text)
+        assert re.search(r"_\d+ sections omitted .* `report\.json`\._", text)
 
 
 def test_the_least_risky_details_go_first() -> None:
@@ -98,7 +98,7 @@ def test_the_least_risky_details_go_first() -> None:
     found = verdict(granted(1, "here"), *additive)
     text = write([found], CommentOptions(limit=20_000))
     assert "+ note: here" in text, "details of widened access stay while additive ones go"
-    assert "left out" in text
+    assert "omitted" in text
 
 
 def test_destructive_changes_that_alone_pass_the_limit_are_kept_by_name() -> None:
@@ -120,7 +120,7 @@ def test_even_names_that_pass_the_limit_leave_a_comment_that_github_takes() -> N
 
 def test_an_endless_error_is_cut_at_the_report() -> None:
     text = write([verdict(errors=["x y " * 50_000], result="failed")], CommentOptions())
-    assert size(text) <= LIMIT and "characters more in the report" in text
+    assert size(text) <= LIMIT and "more characters in the report" in text
 
 
 def test_characters_outside_the_first_plane_count_twice() -> None:

@@ -60,7 +60,7 @@ def test_default_privileges_for_everyone_break_the_same_rule() -> None:
 )
 def test_a_login_that_becomes_powerful_widens_access(power: str) -> None:
     risk, sentence = only(event("update", ROLE, "scanner", {"login": True, power: False}, {"login": True, power: True}))
-    assert risk == Risk.ACCESS_WIDENED and sentence.startswith("`scanner` from now on ")
+    assert risk == Risk.ACCESS_WIDENED and sentence.startswith("`scanner` gains ")
 
 
 def test_dropping_an_owner_role_loses_what_it_owns() -> None:
@@ -116,7 +116,7 @@ def test_migrations_are_read_for_what_they_take_away(tmp_path: Path, sql: str, d
 
 
 @pytest.mark.parametrize(
-    ("text", "why"), [(None, "its text is not here"), ("SELECT 2;", "its text here is another one")]
+    ("text", "why"), [(None, "its file is missing here"), ("SELECT 2;", "its file here differs from the previewed one")]
 )
 def test_a_migration_that_nobody_can_read_may_destroy_data(tmp_path: Path, text: str | None, why: str) -> None:
     (tmp_path / "sql" / "vex").mkdir(parents=True)
@@ -139,7 +139,7 @@ def test_valkey_users_are_told_by_pattern_and_command() -> None:
     }
     told = sentences(verdict(event("update", VALKEY_USERS, "valkey-users", before, after)))
     assert (Risk.ACCESS_WIDENED, "`scanner` gains `DEL` on `scan:*`") in told
-    assert (Risk.ACCESS_WIDENED, "`scanner` gains reading of `policy:*` (1 command)") in told
+    assert (Risk.ACCESS_WIDENED, "`scanner` gains read access to `policy:*` (1 command)") in told
     assert (Risk.ACCESS_WIDENED, "`scanner` gains `FLUSHALL`") in told
 
 
@@ -149,7 +149,7 @@ def test_a_stream_without_leave_to_lose_data_is_told_as_refused() -> None:
         {"streams": {"a": []}, "allowDataLoss": False},
     )
     told = sentences(verdict(event("update", VALKEY_STREAMS, "valkey-streams", old, new)))
-    assert told[0] == (Risk.DATA_LOSS, "stream `b` is deleted (refused while it holds entries: allowDataLoss is off)")
+    assert told[0] == (Risk.DATA_LOSS, "stream `b` is deleted (refused while it has entries: allowDataLoss is false)")
     assert told[1][0] == Risk.ACCESS_REVOKED and "group `g`" in told[1][1]
 
 
@@ -175,7 +175,7 @@ def test_a_provider_that_points_to_another_server_is_told_with_both() -> None:
     risk, sentence = only(
         event("update", type_, "postgres-inside", {"host": "a", "version": "1"}, {"host": "b", "version": "2"})
     )
-    assert risk == Risk.RESTART and "`host` `b` instead of `a`" in sentence
+    assert risk == Risk.RESTART and "`host` from `a` to `b`" in sentence
 
 
 TENANTS: dict[str, Any] = {
@@ -194,14 +194,14 @@ def _migrations(old: dict[str, Any], **more: object) -> dict[str, Any]:
 def test_tenants_that_are_no_longer_kept_apart_widen_access() -> None:
     """On one schema of two; switched off altogether it is one sentence."""
     found = verdict(_migrations(TENANTS, tenantTables={}), event("same", MIGRATIONS, "notify", OTHER, OTHER))
-    assert sentences(found) == [(Risk.ACCESS_WIDENED, "tenants are **no longer kept apart** on `policy.policies`")]
+    assert sentences(found) == [(Risk.ACCESS_WIDENED, "tenant isolation **no longer covers** `policy.policies`")]
     risk, sentence = only(_migrations(TENANTS, tenantTables={}), _migrations(OTHER, tenantTables={}))
-    assert risk == Risk.ACCESS_WIDENED and "on 2 tables of 2 schemas" in sentence
+    assert risk == Risk.ACCESS_WIDENED and "for 2 tables in 2 schemas" in sentence
 
 
 def test_a_role_that_sees_every_tenant_is_told_once_with_all_schemas() -> None:
     told = only(_migrations(TENANTS, tenantBypass=["scanner"]), _migrations(OTHER, tenantBypass=["scanner"]))
-    assert told == (Risk.ACCESS_WIDENED, "`scanner` sees the rows of every tenant in `notify` and `policy`")
+    assert told == (Risk.ACCESS_WIDENED, "`scanner` is exempt from tenant isolation in `notify` and `policy`")
     back = {**TENANTS, "tenantBypass": ["scanner"]}
     assert only(_migrations(back, tenantBypass=[]))[0] == Risk.ACCESS_REVOKED
 
@@ -209,7 +209,7 @@ def test_a_role_that_sees_every_tenant_is_told_once_with_all_schemas() -> None:
 def test_a_new_table_that_is_kept_apart_takes_nothing_from_anybody() -> None:
     more = {**TENANTS["tenantTables"], "drafts": {"column": "tenant_id"}}
     assert only(_migrations(TENANTS, tenantTables=more)) == (
-        Risk.ADDITIVE, "tenants are kept apart on the new `policy.drafts`",
+        Risk.ADDITIVE, "tenant isolation covers the new `policy.drafts`",
     )  # fmt: skip
     known = event("same", GRANT, "g", *[{**GRANTED, "schema": "policy", "objects": ["drafts"]}] * 2)
     assert only(known, _migrations(TENANTS, tenantTables=more))[0] == Risk.ACCESS_REVOKED
@@ -219,9 +219,12 @@ def test_a_schema_that_is_retained_is_kept_and_lost_to_its_modules() -> None:
     old = {"name": "symbols", "dropCascade": False}
     risk, sentence = only(event("delete", SCHEMA, "symbols", old, retained=True))
     assert risk == Risk.ACCESS_REVOKED
-    assert sentence == "schema `symbols` leaves the stack and is kept with its tables, as the admin's: modules lose it"
+    assert (
+        sentence
+        == "schema `symbols` leaves the stack and is kept with its tables, owned by the admin; modules lose access to it"
+    )
     risk, sentence = only(event("delete", SCHEMA, "symbols", old))
-    assert risk == Risk.DATA_LOSS and sentence.endswith("(refused while it has any: dropSchemas does not name it)")
+    assert risk == Risk.DATA_LOSS and sentence.endswith("(refused while it has tables: dropSchemas does not list it)")
 
 
 def test_the_database_that_is_retained_is_no_data_loss() -> None:
@@ -235,9 +238,7 @@ def test_a_schema_that_the_config_lets_go_is_told_once() -> None:
     schema = event("update", SCHEMA, "symbols", *cascades)
     risk, sentence = only(event("update", INVENTORY, "postgres", old, new), schema)
     assert risk == Risk.ACCESS_WIDENED
-    assert (
-        sentence == "schema `symbols` is from now on dropped with its tables when it leaves the mapping (dropSchemas)"
-    )
+    assert sentence == "schema `symbols` will be dropped with its tables when it leaves the mapping (dropSchemas)"
     assert only(event("update", INVENTORY, "postgres", new, old))[0] == Risk.NONE
     assert only(event("delete", INVENTORY, "postgres", old))[0] == Risk.NONE
 
@@ -251,26 +252,26 @@ def _contract(**ttls: str) -> dict[str, Any]:
 def test_keys_and_streams_that_are_kept_for_less_are_shorter_retention() -> None:
     found = verdict(outputs=(_contract(key="30d", stream="7d"), _contract(key="7d", stream="none")))
     assert sentences(found) == [
-        (Risk.RETENTION_SHORTENED, "`locator:{imageDigest}` is kept `7d` instead of `30d`"),
-        (Risk.ADDITIVE, "entries of `notify:delivery` are kept until they are worked off instead of `7d`"),
+        (Risk.RETENTION_SHORTENED, "keys of `locator:{imageDigest}` are kept for `7d` instead of `30d`"),
+        (Risk.ADDITIVE, "entries of `notify:delivery` are kept until they are acknowledged instead of `7d`"),
     ]
 
 
 def test_many_passwords_are_told_in_one_line() -> None:
     found = verdict(*(event("create", CREDENTIAL, f"m{n}", None, {"user": f"m{n}"}) for n in range(9)))
-    assert sentences(found) == [(Risk.ADDITIVE, "`m0`, `m1`, `m2`, `m3`, `m4` and 4 more get passwords of their own")]
+    assert sentences(found) == [(Risk.ADDITIVE, "passwords of `m0`, `m1`, `m2`, `m3`, `m4` and 4 more are created")]
 
 
 def test_privileges_after_their_grants_need_no_sentence_of_weight() -> None:
     step = event("update", PRIVILEGES, "vuln", {"schema": "vuln"}, {"schema": "vuln"})
     found = sentences(verdict(event("create", GRANT, "scanner-vuln.linksets", None, GRANTED), step))
-    told = "privileges on tables of `vuln` are compared with the mapping after its grants"
+    told = "privileges on tables of `vuln` are checked against the mapping after its grants"
     assert (Risk.NONE, told) in found and len(found) == 2
 
 
 def test_privileges_that_are_managed_from_now_on_may_revoke_what_nobody_declared() -> None:
     told = only(event("create", PRIVILEGES, "vuln", None, {"schema": "vuln"}))
-    what = "privileges on tables of `vuln` are from now on exactly the mapping's; others are revoked"
+    what = "privileges on tables of `vuln` that are not in the mapping are revoked"
     assert told == (Risk.ACCESS_REVOKED, what)
 
 
@@ -283,5 +284,5 @@ def test_privileges_that_a_refresh_found_changed_are_told_one_by_one() -> None:
         step = event("update", PRIVILEGES, "vuln", {"schema": "vuln"}, {"schema": "vuln"}, outputs=outputs)
         assert only(step) == (
             risk,
-            f"privileges on tables of `vuln` that were changed by hand are put right: {plain(sentence)}",
+            f"manual changes of privileges on tables of `vuln` are corrected: {plain(sentence)}",
         )

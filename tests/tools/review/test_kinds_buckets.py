@@ -38,7 +38,7 @@ def _rules(**days: int) -> dict[str, Any]:
 
 def test_a_rule_that_deletes_current_objects_is_data_loss() -> None:
     told = only(event("update", BUCKET, "blobs", _rules(noncurrent=90), _rules(noncurrent=90, current=30)))
-    assert told == (Risk.DATA_LOSS, "`blobs`: **current objects** deleted after 30 days instead of without end")
+    assert told == (Risk.DATA_LOSS, "`blobs` deletes **current objects** after 30 days instead of never")
 
 
 def test_lifecycle_of_the_official_resource_is_read_the_same() -> None:
@@ -49,7 +49,7 @@ def test_lifecycle_of_the_official_resource_is_read_the_same() -> None:
         }
 
     told = only(event("update", LIFECYCLE, "blobs", rules(90), rules(30)))
-    assert told == (Risk.RETENTION_SHORTENED, "`blobs`: noncurrent versions kept 30 days instead of 90")
+    assert told == (Risk.RETENTION_SHORTENED, "`blobs` keeps noncurrent versions for 30 days instead of 90 days")
 
 
 def test_a_shorter_object_lock_is_shorter_retention() -> None:
@@ -85,7 +85,7 @@ OPEN = {"Effect": "Allow", "Principal": {"AWS": ["*"]}, "Action": "s3:GetObject"
 
 def test_a_guard_that_is_lifted_lets_data_be_destroyed() -> None:
     told = only(event("update", BUCKET_POLICY, "evidence", _policy(GUARD), _policy()))
-    assert told == (Risk.DATA_LOSS, "`evidence`: objects there **may be deleted** again")
+    assert told == (Risk.DATA_LOSS, "`evidence`: objects **can be deleted** again")
     assert only(event("delete", BUCKET_POLICY, "evidence", _policy(GUARD)))[0] == Risk.DATA_LOSS
     assert only(event("create", BUCKET_POLICY, "evidence", None, _policy(GUARD)))[0] == Risk.ACCESS_REVOKED
 
@@ -124,14 +124,14 @@ def _user(policy: dict[str, Any], **more: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("before", "after", "risk", "sentence"),
     [
-        (READS, WRITES, Risk.ACCESS_WIDENED, "`airgap` gains writing and deleting of `offline-kits/`"),
-        (WRITES, READS, Risk.ACCESS_REVOKED, "`airgap` loses writing and deleting of `offline-kits/`"),
-        (DENIED, READS, Risk.ACCESS_WIDENED, "`airgap` gains reading of `offline-kits/`"),
-        (LISTING, {}, Risk.ACCESS_REVOKED, "`airgap` loses listing of `offline-kits`"),
+        (READS, WRITES, Risk.ACCESS_WIDENED, "`airgap` gains write and delete access to `offline-kits/`"),
+        (WRITES, READS, Risk.ACCESS_REVOKED, "`airgap` loses write and delete access to `offline-kits/`"),
+        (DENIED, READS, Risk.ACCESS_WIDENED, "`airgap` gains read access to `offline-kits/`"),
+        (LISTING, {}, Risk.ACCESS_REVOKED, "`airgap` loses list access to `offline-kits`"),
         ({**READS}, {**READS, "Deny *": _statement(effect="Deny")}, Risk.ACCESS_WIDENED,
-         "`airgap` is no longer denied `s3:DeleteObjectVersion` in `*`"),
+         "`airgap` is no longer denied `s3:DeleteObjectVersion` on `*`"),
         ({**READS, "policy root": "attached"}, READS, Risk.ACCESS_REVOKED,
-         "`airgap` loses `policy root`, attached by hand"),
+         "`airgap` loses `policy root`, which was attached manually"),
     ],
 )  # fmt: skip
 def test_access_keys_are_told_by_what_they_may_do(
@@ -143,22 +143,22 @@ def test_access_keys_are_told_by_what_they_may_do(
 def test_access_keys_come_go_and_are_renewed() -> None:
     made = sentences(verdict(event("create", OBJECT_STORE_USER, "airgap", None, _user(READS))))
     assert made == [
-        (Risk.ACCESS_WIDENED, "`airgap` gains reading of `offline-kits/`"),
+        (Risk.ACCESS_WIDENED, "`airgap` gains read access to `offline-kits/`"),
         (Risk.ADDITIVE, "access key of `airgap` is created"),
     ]
     gone = sentences(verdict(event("delete", OBJECT_STORE_USER, "airgap", _user(READS))))
     assert gone == [
-        (Risk.ACCESS_REVOKED, "`airgap` loses reading of `offline-kits/`"),
+        (Risk.ACCESS_REVOKED, "`airgap` loses read access to `offline-kits/`"),
         (Risk.ACCESS_REVOKED, "access key of `airgap` is deleted"),
     ]
     renewed = only(event("update", OBJECT_STORE_USER, "airgap", _user(READS), _user(READS, rotate=2)))
-    assert renewed == (Risk.RESTART, "the secret key of `airgap` is renewed: it must be restarted with the new one")
+    assert renewed == (Risk.RESTART, "the secret key of `airgap` is rotated: it must restart to use the new one")
     mended = only(event("update", OBJECT_STORE_USER, "airgap", _user(READS, state="disabled"), _user(READS)))
-    assert mended == (Risk.RESTART, "access key of `airgap` is put right: it is `disabled`")
+    assert mended == (Risk.RESTART, "access key of `airgap` is corrected: its state is `disabled`")
 
 
 def test_a_prefix_before_bucket_names_is_left_away() -> None:
     bucket = event("same", BUCKET, "blobs", {"bucket": "prod-blobs"}, {"bucket": "prod-blobs"})
     policy = {"Allow prod-blobs/*": _statement("s3:GetObject")}
     changed = event("update", OBJECT_STORE_USER, "airgap", _user({}), _user(policy))
-    assert sentences(verdict(bucket, changed)) == [(Risk.ACCESS_WIDENED, "`airgap` gains reading of `blobs/`")]
+    assert sentences(verdict(bucket, changed)) == [(Risk.ACCESS_WIDENED, "`airgap` gains read access to `blobs/`")]

@@ -45,7 +45,7 @@ def test_what_a_directive_costs(before: str, after: str, risk: Risk) -> None:
     assert found.risk == risk
     name, old = before.split()
     assert any(
-        text == f"Valkey restarts once: `{name}` `{old}` to `{after.split()[1]}`" for _, text in sentences(found)
+        text == f"Valkey restarts once: `{name}` from `{old}` to `{after.split()[1]}`" for _, text in sentences(found)
     )
 
 
@@ -85,7 +85,7 @@ def test_what_becomes_of_volumes_restarts_nothing() -> None:
 def test_another_image_restarts_servers_one_after_the_other() -> None:
     new = _set(replicas=3, containers=[{"name": "valkey", "image": "valkey:2"}])
     told = only(_updated(_set(replicas=3), new))
-    assert told == (Risk.RESTART, "Valkey's servers restart one after the other: image `valkey:1` to `valkey:2`")
+    assert told == (Risk.RESTART, "Valkey's servers restart one after the other: image from `valkey:1` to `valkey:2`")
 
 
 def test_encryption_that_is_switched_off_widens_access() -> None:
@@ -97,7 +97,7 @@ def test_encryption_that_is_switched_off_widens_access() -> None:
 def test_users_alone_restart_nothing() -> None:
     acl = event("update", SECRET, "valkey-acl", {"data": {"users.acl": "a"}}, {"data": {"users.acl": "b"}})
     job = event("replace", JOB, "valkey-apply", {"spec": {"a": 1}}, {"spec": {"a": 2}})
-    assert only(acl, job) == (Risk.NONE, "Valkey's servers reload their users, without a restart")
+    assert only(acl, job) == (Risk.NONE, "Valkey's servers reload their users without a restart")
 
 
 def test_a_password_that_is_added_renews_none() -> None:
@@ -109,7 +109,7 @@ def test_a_password_that_is_added_renews_none() -> None:
     )  # fmt: skip
     own = event("replace", f"{VALKEY}${CREDENTIAL}", "valkey-node", {"user": "valkey-node"}, {"user": "valkey-node"})
     told = sentences(verdict(secret, own, _updated(_set(), _set())))
-    assert (Risk.RESTART, "Valkey restarts once: the passwords of its own users are renewed") in told
+    assert (Risk.RESTART, "Valkey restarts once: the passwords of its internal users are rotated") in told
 
 
 def test_network_policies_are_told_by_port() -> None:
@@ -118,7 +118,10 @@ def test_network_policies_are_told_by_port() -> None:
         return {"spec": {"ingress": [{"from": peers, "ports": [{"port": port} for port in ports]}]}}
 
     told = only(event("update", NETWORK_POLICY, "valkey", policy(6379), policy(6379, 26379)))
-    assert told == (Risk.ADDITIVE, "network policy `valkey` lets in `namespace scanner` on port `26379`")
+    assert told == (
+        Risk.ADDITIVE,
+        "network policy `valkey` allows connections from `namespace scanner` on port `26379`",
+    )
 
 
 def test_timetables_are_told_with_both_times() -> None:
@@ -132,14 +135,14 @@ def test_timetables_are_told_with_both_times() -> None:
         == Risk.RESTART
     )
     assert only(event("delete", CRON_JOB, "valkey-trim", at("1 * * * *"))) == (
-        Risk.RESTART, "`valkey-trim` no longer runs (so far at `1 * * * *`)",
+        Risk.RESTART, "`valkey-trim` no longer runs (previously at `1 * * * *`)",
     )  # fmt: skip
 
 
 def test_a_disruption_budget_is_told_by_how_many_may_go() -> None:
     old, new = ({"spec": {"maxUnavailable": count}} for count in (1, 2))
     told = only(event("update", DISRUPTION_BUDGET, "valkey", old, new))
-    assert told == (Risk.RESTART, "`2` server(s) of `valkey` may be evicted at a time instead of `1`")
+    assert told == (Risk.RESTART, "up to `2` server(s) of `valkey` can be evicted at the same time instead of `1`")
 
 
 def _module(op: str, kind: str, module: str, old: object = None, new: object = None) -> dict[str, Any]:
@@ -154,7 +157,7 @@ def test_objects_of_all_modules_are_one_line() -> None:
     ]
     assert only(*text) == (
         Risk.NONE,
-        "ConfigMaps of `m_0`, `m_1`, `m_10`, `m_11`, `m_12` and 25 more are brought up to date",
+        "ConfigMaps of `m_0`, `m_1`, `m_10`, `m_11`, `m_12` and 25 more are updated",
     )
 
 
@@ -162,7 +165,7 @@ def test_another_address_asks_services_to_restart() -> None:
     told = only(
         _module("update", CONFIG_MAP, "scanner", {"PGHOST": "a", "X": "1"}, {"PGHOST": "b", "X": "1", "Y": "2"})
     )
-    assert told == (Risk.RESTART, "ConfigMap of `scanner` is changed: `PGHOST`; services must be restarted to take it")
+    assert told == (Risk.RESTART, "ConfigMap of `scanner` is changed: `PGHOST`; services must restart to use it")
 
 
 def test_objects_that_go_alone_are_missed_and_with_their_module_are_not() -> None:
@@ -188,5 +191,5 @@ def test_queues_that_are_trimmed_earlier_are_shorter_retention() -> None:
         return {"data": {"plan.json": json.dumps({"trimming": rules})}}
 
     found = sentences(verdict(event("update", CONFIG_MAP, "valkey-maintenance", plan(7), plan(1))))
-    what = "entries of `queue:*` that are worked off stay 1 day instead of 7 days"
+    what = "acknowledged entries of `queue:*` are kept for 1 day instead of 7 days"
     assert (Risk.RETENTION_SHORTENED, what) in found

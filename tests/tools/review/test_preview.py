@@ -74,7 +74,7 @@ def test_a_failure_without_a_message_is_still_a_failure() -> None:
 
 @pytest.mark.parametrize("text", ["", "no JSON", "[]", "{}", '{"some": "document"}'])
 def test_what_is_no_preview_is_refused(text: str) -> None:
-    with pytest.raises(ReviewError, match=r"dev (holds no JSON|is JSON but no preview)"):
+    with pytest.raises(ReviewError, match=r"dev (contains no JSON|is JSON but not a preview)"):
         parse(text, "dev")
 
 
@@ -82,7 +82,7 @@ def test_what_is_no_preview_is_refused(text: str) -> None:
 def test_a_damaged_event_is_never_passed_over(cut: int) -> None:
     lines = synthetic.engine_output(synthetic.event("delete", BUCKET, "blobs", {"bucket": "blobs"})).splitlines()
     lines[1] = lines[1][:cut]
-    with pytest.raises(ReviewError, match="damaged in line 2"):
+    with pytest.raises(ReviewError, match="damaged at line 2"):
         parse("\n".join(lines), "dev")
 
 

@@ -36,28 +36,28 @@ EXPECTED = {
         Risk.ACCESS_WIDENED,
         (
             "access-widened: `vexlens` gains SELECT on `vuln.linksets`",
-            "restart: search_path of `vexlens`: `vex, vuln` instead of `vex`, for new connections",
+            "restart: search_path of `vexlens` changes from `vex` to `vex, vuln` for new connections",
         ),
     ),
     "read-added-plain": Expected(
         Risk.ACCESS_WIDENED,
         (
             "access-widened: `vexlens` gains SELECT on `vuln.linksets`",
-            "restart: search_path of `vexlens`: `vex, vuln` instead of `vex`, for new connections",
+            "restart: search_path of `vexlens` changes from `vex` to `vex, vuln` for new connections",
         ),
     ),
     "read-removed": Expected(
         Risk.ACCESS_REVOKED,
         (
-            "access-revoked: `risk_engine` loses SELECT on all of `policy` (no longer in `policy_reader`)",
-            "restart: search_path of `risk_engine`: `pg_catalog` instead of `policy`, for new connections",
+            "access-revoked: `risk_engine` loses SELECT on all tables of `policy` (no longer a member of `policy_reader`)",
+            "restart: search_path of `risk_engine` changes from `policy` to `pg_catalog` for new connections",
         ),
     ),
     "read-of-schema-added": Expected(
         Risk.ACCESS_WIDENED,
         (
-            "access-widened: `airgap` gains SELECT on all of `scanner` (as a member of `scanner_reader`)",
-            "restart: search_path of `airgap`: `scanner` instead of `pg_catalog`, for new connections",
+            "access-widened: `airgap` gains SELECT on all tables of `scanner` (as a member of `scanner_reader`)",
+            "restart: search_path of `airgap` changes from `pg_catalog` to `scanner` for new connections",
         ),
     ),
     "column-read-widened": Expected(
@@ -71,61 +71,59 @@ EXPECTED = {
     "module-added": Expected(
         Risk.ACCESS_WIDENED,
         (
-            "access-widened: `reporter` gains SELECT on all of `policy` (as a member of `policy_reader`)",
+            "access-widened: `reporter` gains SELECT on all tables of `policy` (as a member of `policy_reader`)",
             "additive: login `reporter` is created",
-            "additive: user `reporter` is created, on `events:*` and `queue:*`",
-            "access-widened: `reporter` gains reading of `evidence/`",
+            "additive: user `reporter` is created with access to `events:*` and `queue:*`",
+            "access-widened: `reporter` gains read access to `evidence/`",
             "additive: access key of `reporter` is created",
             "additive: ConfigMap and Secret of `reporter` are created",
-            "additive: `reporter` gets passwords of its own",
+            "additive: passwords of `reporter` are created",
         ),
     ),
     "module-removed": Expected(
         Risk.ACCESS_REVOKED,
         (
-            "access-revoked: login `vexlens` is dropped with all that it may do; its sessions are ended first",
-            "access-revoked: user `vexlens` is removed with all that it may do",
+            "access-revoked: login `vexlens` is dropped with all its privileges; its sessions are terminated first",
+            "access-revoked: user `vexlens` is deleted with all its permissions",
         ),
     ),
     "schema-added": Expected(
         Risk.ADDITIVE,
         (
-            "additive: `reporter` gains write access to all of `reports` (as a member of `reports_writer`)",
+            "additive: `reporter` gains write access to schema `reports` (as a member of `reports_writer`)",
             "additive: login `reporter` is created",
             "additive: `reporter` (through `reports_writer`) gains DELETE, INSERT, SELECT, UPDATE on `reports.reports`, which is new",
             "additive: `reports_reader` gains SELECT on `reports.reports` and `reports.schema_migrations`, which are new",
-            "additive: migration `reports 0001` will run (5 lines, shown)",
+            "additive: migration `reports 0001` will run (5 lines, shown below)",
             "additive: schema `reports` is created with its roles",
-            "additive: user `reporter` is created, on `events:*` and `queue:*`",
+            "additive: user `reporter` is created with access to `events:*` and `queue:*`",
             "additive: ConfigMap and Secret of `reporter` are created",
-            "additive: `reporter` gets passwords of its own",
+            "additive: passwords of `reporter` are created",
         ),
     ),
     "schema-removed": Expected(
         Risk.DATA_LOSS,
         (
             "data-loss: schema `symbols` is dropped with all its tables",
-            "access-revoked: login `symbols` is dropped with all that it may do; its sessions are ended first",
-            "access-revoked: user `symbols` is removed with all that it may do",
+            "access-revoked: login `symbols` is dropped with all its privileges; its sessions are terminated first",
+            "access-revoked: user `symbols` is deleted with all its permissions",
         ),
     ),
     "schema-kept": Expected(
         Risk.ACCESS_REVOKED,
         (
-            "access-revoked: login `symbols` is dropped with all that it may do; its sessions are ended first",
-            "access-revoked: schema `symbols` leaves the stack and is kept with its tables, as the admin's: modules lose it",
-            "access-revoked: user `symbols` is removed with all that it may do",
+            "access-revoked: login `symbols` is dropped with all its privileges; its sessions are terminated first",
+            "access-revoked: schema `symbols` leaves the stack and is kept with its tables, owned by the admin; modules lose access to it",
+            "access-revoked: user `symbols` is deleted with all its permissions",
         ),
     ),
     "schema-named": Expected(
         Risk.ACCESS_WIDENED,
-        (
-            "access-widened: schema `symbols` is from now on dropped with its tables when it leaves the mapping (dropSchemas)",
-        ),
+        ("access-widened: schema `symbols` will be dropped with its tables when it leaves the mapping (dropSchemas)",),
     ),
     "schema-named-too-late": Expected(
         Risk.ACCESS_REVOKED,
-        ("access-revoked: user `symbols` is removed with all that it may do",),
+        ("access-revoked: user `symbols` is deleted with all its permissions",),
         error="stellaops:postgres:Inventory resource 'postgres': property dr",
     ),
     "schemas-no-longer-named": Expected(
@@ -134,24 +132,24 @@ EXPECTED = {
     "tenants-kept-apart": Expected(
         Risk.ACCESS_REVOKED,
         (
-            "access-revoked: tenants are kept apart on 26 tables of 8 schemas (`postgres:tenantIsolation`): sessions that do not set `app.tenant_id` see no rows there; `timeline_indexer` still sees the rows of all",
+            "access-revoked: tenant isolation is switched on for 26 tables in 8 schemas (`postgres:tenantIsolation`): sessions that do not set `app.tenant_id` see no rows there; `timeline_indexer` is exempt",
         ),
     ),
     "tenants-no-longer-kept-apart": Expected(
         Risk.ACCESS_WIDENED,
         (
-            "access-widened: tenants are **no longer kept apart** on 26 tables of 8 schemas (`postgres:tenantIsolation`): who may read a table reads the rows of every tenant",
+            "access-widened: tenant isolation is **switched off** for 26 tables in 8 schemas (`postgres:tenantIsolation`): a role that can read a table sees the rows of every tenant",
         ),
     ),
     "bypass-added": Expected(
         Risk.ACCESS_WIDENED,
-        ("access-widened: `notifier` sees the rows of every tenant in `notify`",),
+        ("access-widened: `notifier` is exempt from tenant isolation in `notify`",),
     ),
     "bypass-removed": Expected(
         Risk.ACCESS_WIDENED,
         (
             "access-widened: `timeline_indexer` gains SELECT on `notify.rules(rule_id, tenant_id)`",
-            "access-revoked: `timeline_indexer` no longer sees the rows of every tenant in `notify` and `scanner`",
+            "access-revoked: `timeline_indexer` is no longer exempt from tenant isolation in `notify` and `scanner`",
         ),
     ),
     "table-added": Expected(
@@ -159,23 +157,23 @@ EXPECTED = {
         (
             "additive: `scheduler_reader` gains SELECT on `scheduler.locks`, which is new",
             "additive: `scheduler` (through `scheduler_writer`) gains DELETE, INSERT, SELECT, UPDATE on `scheduler.locks`, which is new",
-            "additive: migration `scheduler 0003` will run (5 lines, shown)",
+            "additive: migration `scheduler 0003` will run (5 lines, shown below)",
         ),
     ),
     "migration-added": Expected(
         Risk.ADDITIVE,
-        ("additive: migration `scheduler 0003` will run (1 line, shown)",),
+        ("additive: migration `scheduler 0003` will run (1 line, shown below)",),
     ),
     "migration-drops-column": Expected(
         Risk.DATA_LOSS,
         (
-            "data-loss: migration `scheduler 0003` **destroys data**: `ALTER TABLE runs DROP COLUMN error` (3 lines, shown)",
+            "data-loss: migration `scheduler 0003` **destroys data**: `ALTER TABLE runs DROP COLUMN error` (3 lines, shown below)",
         ),
     ),
     "append-only-removed": Expected(
         Risk.DATA_LOSS,
         (
-            "data-loss: `vex.vex_raw` is **no longer append-only**: its rows can be changed and deleted from now on",
+            "data-loss: `vex.vex_raw` is **no longer append-only**: its rows can be updated and deleted from now on",
             "access-widened: `excititor` (through `vex_writer`) gains DELETE, UPDATE on `vex.vex_raw`",
             "access-widened: `vexhub` gains DELETE, UPDATE on `vex.vex_raw`",
         ),
@@ -185,161 +183,161 @@ EXPECTED = {
         Risk.ACCESS_REVOKED,
         (
             "access-revoked: `concelier` (through `vuln_writer`) loses DELETE, UPDATE on `vuln.linksets`",
-            "access-revoked: `vuln.linksets` becomes append-only: rows can no longer be changed or deleted",
+            "access-revoked: `vuln.linksets` becomes append-only: rows can no longer be updated or deleted",
         ),
     ),
     "limits-lowered": Expected(
         Risk.RESTART,
-        ("restart: connection limit of `scanner`: `5` instead of `40`, for new connections",),
+        ("restart: connection limit of `scanner` changes from `40` to `5` for new connections",),
     ),
     "retention-shortened": Expected(
         Risk.RETENTION_SHORTENED,
         (
-            "retention-shortened: `blobs`: noncurrent versions kept 30 days instead of 90",
-            "retention-shortened: `evidence`: noncurrent versions kept 30 days instead of 90",
-            "retention-shortened: `images`: noncurrent versions kept 30 days instead of 90",
-            "retention-shortened: `offline-kits`: noncurrent versions kept 30 days instead of 90",
+            "retention-shortened: `blobs` keeps noncurrent versions for 30 days instead of 90 days",
+            "retention-shortened: `evidence` keeps noncurrent versions for 30 days instead of 90 days",
+            "retention-shortened: `images` keeps noncurrent versions for 30 days instead of 90 days",
+            "retention-shortened: `offline-kits` keeps noncurrent versions for 30 days instead of 90 days",
         ),
     ),
     "retention-lengthened": Expected(
         Risk.ADDITIVE,
         (
-            "additive: `blobs`: noncurrent versions kept 180 days instead of 90",
-            "additive: `evidence`: noncurrent versions kept 180 days instead of 90",
-            "additive: `images`: noncurrent versions kept 180 days instead of 90",
-            "additive: `offline-kits`: noncurrent versions kept 180 days instead of 90",
+            "additive: `blobs` keeps noncurrent versions for 180 days instead of 90 days",
+            "additive: `evidence` keeps noncurrent versions for 180 days instead of 90 days",
+            "additive: `images` keeps noncurrent versions for 180 days instead of 90 days",
+            "additive: `offline-kits` keeps noncurrent versions for 180 days instead of 90 days",
         ),
     ),
     "uploads-kept-longer": Expected(
         Risk.ADDITIVE,
         (
-            "additive: `blobs`: unfinished uploads kept 3 days instead of 1 day",
-            "additive: `evidence`: unfinished uploads kept 3 days instead of 1 day",
-            "additive: `images`: unfinished uploads kept 3 days instead of 1 day",
-            "additive: `offline-kits`: unfinished uploads kept 3 days instead of 1 day",
+            "additive: `blobs` aborts incomplete uploads after 3 days instead of 1 day",
+            "additive: `evidence` aborts incomplete uploads after 3 days instead of 1 day",
+            "additive: `images` aborts incomplete uploads after 3 days instead of 1 day",
+            "additive: `offline-kits` aborts incomplete uploads after 3 days instead of 1 day",
         ),
     ),
     "memory-raised": Expected(
         Risk.RESTART,
-        ("restart: Valkey restarts once: `maxmemory` `2gb` to `4gb`; memory limit `4480Mi` to `8768Mi`",),
+        ("restart: Valkey restarts once: `maxmemory` from `2gb` to `4gb`; memory limit from `4480Mi` to `8768Mi`",),
     ),
     "memory-lowered": Expected(
         Risk.RETENTION_SHORTENED,
         (
-            "retention-shortened: less memory (`1gb` instead of `2gb`): keys with a TTL are evicted earlier",
-            "restart: Valkey restarts once: `maxmemory` `2gb` to `1gb`; memory limit `4480Mi` to `2304Mi`",
+            "retention-shortened: `maxmemory` decreases from `2gb` to `1gb`: keys with a TTL are evicted earlier",
+            "restart: Valkey restarts once: `maxmemory` from `2gb` to `1gb`; memory limit from `4480Mi` to `2304Mi`",
         ),
     ),
     "stream-nodes-larger": Expected(
         Risk.RESTART,
-        ("restart: Valkey restarts once: `stream-node-max-entries` `100` to `200`",),
+        ("restart: Valkey restarts once: `stream-node-max-entries` from `100` to `200`",),
     ),
     "no-append-only-file": Expected(
         Risk.DATA_LOSS,
         (
             "data-loss: without the append-only file a crash **loses every write** since the last snapshot",
-            "restart: Valkey restarts once: `aof-use-rdb-preamble` `yes` to `unset`; `appendfsync` `everysec` to `unset`; `appendonly` `yes` to `no`",
+            "restart: Valkey restarts once: `aof-use-rdb-preamble` from `yes` to `unset`; `appendfsync` from `everysec` to `unset`; `appendonly` from `yes` to `no`",
         ),
     ),
     "replicas-added": Expected(
         Risk.RESTART,
         (
-            "restart: Valkey restarts once: 3 servers instead of 1; Sentinel runs beside each server, and says who the primary is; memory limit `4480Mi` to `5056Mi`",
-            "additive: network policy `valkey` lets in `namespace stellaops`, `pods valkey` and `pods valkey-maintenance` on port `26379`",
+            "restart: Valkey restarts once: 3 servers instead of 1; Sentinel runs beside each server; memory limit from `4480Mi` to `5056Mi`",
+            "additive: network policy `valkey` allows connections from `namespace stellaops`, `pods valkey` and `pods valkey-maintenance` on port `26379`",
         ),
     ),
     "tls-on": Expected(
         Risk.RESTART,
         (
-            "restart: Valkey restarts once: TLS is switched on: services connect with it or not at all",
-            "restart: ConfigMaps of `airgap`, `attestor`, `audit`, `authority`, `concelier` and 22 more are changed: `VALKEY_TLS`; services must be restarted to take it",
+            "restart: Valkey restarts once: TLS is switched on: clients must connect with TLS",
+            "restart: ConfigMaps of `airgap`, `attestor`, `audit`, `authority`, `concelier` and 22 more are changed: `VALKEY_TLS`; services must restart to use it",
         ),
     ),
     "image-raised": Expected(
         Risk.RESTART,
-        ("restart: Valkey restarts once: image `valkey/valkey:8.1.8` to `valkey/valkey:8.1.9`",),
+        ("restart: Valkey restarts once: image from `valkey/valkey:8.1.8` to `valkey/valkey:8.1.9`",),
     ),
     "exporter-added": Expected(
         Risk.RESTART,
         (
             "restart: Valkey restarts once: the exporter runs beside each server",
             "additive: ServiceMonitor `valkey` is created",
-            "additive: network policy `valkey` lets in `namespace monitoring` on port `9121`",
-            "additive: passwords that Valkey's own servers and jobs use are created: `valkey-exporter`",
+            "additive: network policy `valkey` allows connections from `namespace monitoring` on port `9121`",
+            "additive: the passwords of Valkey's internal users are created: `valkey-exporter`",
         ),
     ),
     "namespaces-named": Expected(
         Risk.ACCESS_WIDENED,
         (
-            "access-widened: network policy `valkey` lets in `namespace policy` and `namespace scanner` on port `6379`",
-            "access-revoked: network policy `valkey` no longer lets in `namespace stellaops` on port `6379`",
+            "access-widened: network policy `valkey` allows connections from `namespace policy` and `namespace scanner` on port `6379`",
+            "access-revoked: network policy `valkey` no longer allows connections from `namespace stellaops` on port `6379`",
         ),
     ),
     "node-passwords-renewed": Expected(
         Risk.RESTART,
-        ("restart: Valkey restarts once: the passwords of its own users are renewed",),
+        ("restart: Valkey restarts once: the passwords of its internal users are rotated",),
     ),
     "trimmed-at-another-time": Expected(
         Risk.NONE,
     ),
     "ttl-shortened": Expected(
         Risk.RETENTION_SHORTENED,
-        ("retention-shortened: `locator:{imageDigest}` is kept `7d` instead of `30d`",),
+        ("retention-shortened: keys of `locator:{imageDigest}` are kept for `7d` instead of `30d`",),
     ),
     "stream-trimmed-earlier": Expected(
         Risk.RETENTION_SHORTENED,
-        ("retention-shortened: entries of `notify:delivery` are kept `1d` instead of `7d`",),
+        ("retention-shortened: entries of `notify:delivery` are kept for `1d` instead of `7d`",),
     ),
     "key-read-added": Expected(
         Risk.ACCESS_WIDENED,
-        ("access-widened: `policy` gains reading of `scan:*` (11 commands)",),
+        ("access-widened: `policy` gains read access to `scan:*` (11 commands)",),
     ),
     "key-write-removed": Expected(
         Risk.DATA_LOSS,
         (
-            "data-loss: group `scheduler` of stream `concelier:drift` is deleted with its position and pending entries",
-            "access-revoked: `scheduler` loses consuming of `concelier:drift` (21 commands)",
+            "data-loss: consumer group `scheduler` of stream `concelier:drift` is deleted with its position and pending entries",
+            "access-revoked: `scheduler` loses consumer access to `concelier:drift` (21 commands)",
         ),
     ),
     "consumer-added": Expected(
         Risk.ACCESS_WIDENED,
         (
-            "access-widened: `notifier` gains consuming of `scheduler:jobs` (21 commands)",
-            "additive: group `notifier` is created on stream `scheduler:jobs`",
+            "access-widened: `notifier` gains consumer access to `scheduler:jobs` (21 commands)",
+            "additive: consumer group `notifier` is created on stream `scheduler:jobs`",
         ),
     ),
     "stream-removed": Expected(
         Risk.DATA_LOSS,
         (
             "data-loss: stream `policy:evaluated` is deleted with its entries",
-            "access-revoked: `export_center` loses consuming of `policy:evaluated` (21 commands)",
-            "access-revoked: `findings` loses consuming of `policy:evaluated` (21 commands)",
-            "access-revoked: `notifier` loses consuming of `policy:evaluated` (21 commands)",
-            "access-revoked: `policy` loses adding to `policy:evaluated` (2 commands)",
+            "access-revoked: `export_center` loses consumer access to `policy:evaluated` (21 commands)",
+            "access-revoked: `findings` loses consumer access to `policy:evaluated` (21 commands)",
+            "access-revoked: `notifier` loses consumer access to `policy:evaluated` (21 commands)",
+            "access-revoked: `policy` loses producer access to `policy:evaluated` (2 commands)",
         ),
     ),
     "stream-removed-guarded": Expected(
         Risk.DATA_LOSS,
         (
-            "data-loss: stream `policy:evaluated` is deleted (refused while it holds entries: allowDataLoss is off)",
-            "access-revoked: `export_center` loses consuming of `policy:evaluated` (21 commands)",
-            "access-revoked: `findings` loses consuming of `policy:evaluated` (21 commands)",
-            "access-revoked: `notifier` loses consuming of `policy:evaluated` (21 commands)",
-            "access-revoked: `policy` loses adding to `policy:evaluated` (2 commands)",
+            "data-loss: stream `policy:evaluated` is deleted (refused while it has entries: allowDataLoss is false)",
+            "access-revoked: `export_center` loses consumer access to `policy:evaluated` (21 commands)",
+            "access-revoked: `findings` loses consumer access to `policy:evaluated` (21 commands)",
+            "access-revoked: `notifier` loses consumer access to `policy:evaluated` (21 commands)",
+            "access-revoked: `policy` loses producer access to `policy:evaluated` (2 commands)",
         ),
     ),
     "password-renewed": Expected(
         Risk.RESTART,
         (
-            "restart: the users get the renewed passwords of `concelier`",
-            "restart: the passwords of `concelier` are renewed: it must be restarted with the new ones",
+            "restart: Valkey users get the rotated passwords of `concelier`",
+            "restart: the passwords of `concelier` are rotated: it must restart to use the new ones",
         ),
     ),
     "bucket-added": Expected(
         Risk.ADDITIVE,
         (
-            "additive: `export_center` gains reading, writing and deleting of `reports/`",
-            "additive: `reports` keeps old versions of its objects",
+            "additive: `export_center` gains read, write and delete access to `reports/`",
+            "additive: versioning is enabled on `reports`",
             "additive: bucket `reports` is created",
         ),
     ),
@@ -347,65 +345,65 @@ EXPECTED = {
         Risk.DATA_LOSS,
         (
             "data-loss: bucket `offline-kits` is deleted with all its objects",
-            "access-revoked: `airgap` loses reading, writing and deleting of `offline-kits/`",
+            "access-revoked: `airgap` loses read, write and delete access to `offline-kits/`",
             "access-revoked: access key of `airgap` is deleted",
-            "access-revoked: `export_center` loses reading, writing and deleting of `offline-kits/`",
+            "access-revoked: `export_center` loses read, write and delete access to `offline-kits/`",
         ),
     ),
     "bucket-removed-guarded": Expected(
         Risk.DATA_LOSS,
         (
-            "data-loss: bucket `offline-kits` is deleted with all its objects (refused while it holds any: allowDataLoss is off)",
-            "access-revoked: `airgap` loses reading, writing and deleting of `offline-kits/`",
+            "data-loss: bucket `offline-kits` is deleted with all its objects (refused while it has objects: allowDataLoss is false)",
+            "access-revoked: `airgap` loses read, write and delete access to `offline-kits/`",
             "access-revoked: access key of `airgap` is deleted",
-            "access-revoked: `export_center` loses reading, writing and deleting of `offline-kits/`",
+            "access-revoked: `export_center` loses read, write and delete access to `offline-kits/`",
         ),
     ),
     "lock-shortened": Expected(
         Risk.RETENTION_SHORTENED,
-        ("retention-shortened: `evidence`: new objects are locked for 30 days instead of 90",),
+        ("retention-shortened: `evidence` locks new objects for 30 days instead of 90 days",),
     ),
     "lock-compliance": Expected(
         Risk.ACCESS_REVOKED,
         (
-            "access-revoked: `evidence`: new objects are locked so that **nobody can lift or shorten it**, the root key included (COMPLIANCE): this cannot be undone",
+            "access-revoked: `evidence`: in COMPLIANCE mode **nobody can lift or shorten the lock** of new objects, not even the root key; this cannot be undone",
         ),
     ),
     "object-lock-removed": Expected(
         Risk.DATA_LOSS,
         (
             "data-loss: bucket `evidence` is deleted with all its objects and recreated, without object lock",
-            "access-widened: `evidence_locker` gains deleting of `evidence/`",
+            "access-widened: `evidence_locker` gains delete access to `evidence/`",
         ),
     ),
     "objects-read-added": Expected(
         Risk.ACCESS_WIDENED,
-        ("access-widened: `export_center` gains reading of `blobs/`",),
+        ("access-widened: `export_center` gains read access to `blobs/`",),
     ),
     "objects-write-removed": Expected(
         Risk.ACCESS_REVOKED,
         (
-            "access-revoked: `airgap` loses reading, writing and deleting of `offline-kits/`",
+            "access-revoked: `airgap` loses read, write and delete access to `offline-kits/`",
             "access-revoked: access key of `airgap` is deleted",
         ),
     ),
     "objects-moved": Expected(
         Risk.ACCESS_WIDENED,
         (
-            "access-widened: `attestor` gains reading of `evidence/`",
-            "access-revoked: `attestor` loses reading and writing of `blobs/????/*/attestation.dsse`",
+            "access-widened: `attestor` gains read access to `evidence/`",
+            "access-revoked: `attestor` loses read and write access to `blobs/????/*/attestation.dsse`",
         ),
     ),
     "contract-objects-off": Expected(
         Risk.ACCESS_REVOKED,
         (
-            "access-revoked: ConfigMaps and Secrets of `airgap`, `attestor`, `audit`, `authority`, `concelier` and 22 more are deleted: pods that take them with envFrom no longer start",
+            "access-revoked: ConfigMaps and Secrets of `airgap`, `attestor`, `audit`, `authority`, `concelier` and 22 more are deleted: pods that load them with envFrom no longer start",
         ),
     ),
     "contract-objects-moved": Expected(
         Risk.ACCESS_REVOKED,
         (
-            "access-revoked: ConfigMaps and Secrets of `airgap`, `attestor`, `audit`, `authority`, `concelier` and 22 more are deleted and recreated in namespaces `stellaops-airgap`, `stellaops-attestor` and 25 more: where they were, pods that take them with envFrom no longer start",
+            "access-revoked: ConfigMaps and Secrets of `airgap`, `attestor`, `audit`, `authority`, `concelier` and 22 more are deleted and recreated in namespaces `stellaops-airgap`, `stellaops-attestor` and 25 more: pods in the old namespace that load them with envFrom no longer start",
         ),
     ),
     "data-loss-forbidden": Expected(
@@ -426,18 +424,18 @@ EXPECTED = {
     "schema-removed-protected": Expected(
         Risk.ACCESS_REVOKED,
         (
-            "access-revoked: login `symbols` is dropped with all that it may do; its sessions are ended first",
-            "access-revoked: schema `symbols` leaves the stack and is kept with its tables, as the admin's: modules lose it",
-            "access-revoked: user `symbols` is removed with all that it may do",
+            "access-revoked: login `symbols` is dropped with all its privileges; its sessions are terminated first",
+            "access-revoked: schema `symbols` leaves the stack and is kept with its tables, owned by the admin; modules lose access to it",
+            "access-revoked: user `symbols` is deleted with all its permissions",
         ),
         error='Preview failed: resource "urn:pulumi:local::stellaops-storage::stellaops:postgre',
     ),
     "server-moved": Expected(
         Risk.RESTART,
         (
-            "restart: ConfigMaps of `airgap`, `attestor`, `authority`, `concelier`, `evidence_locker` and 19 more are changed: `PGHOST`; services must be restarted to take it",
-            "restart: the postgresql providers `postgres-outside` and `postgres-inside` point elsewhere: `host` `localhost` instead of `127.0.0.1`; what is stored stays behind",
-            "restart: the stellaops provider `stellaops` points elsewhere: `postgresHost` `localhost` instead of `127.0.0.1`; what is stored stays behind",
+            "restart: ConfigMaps of `airgap`, `attestor`, `authority`, `concelier`, `evidence_locker` and 19 more are changed: `PGHOST`; services must restart to use it",
+            "restart: the postgresql providers `postgres-outside` and `postgres-inside` get another target: `host` from `127.0.0.1` to `localhost`; existing data are not moved",
+            "restart: the stellaops provider `stellaops` gets another target: `postgresHost` from `127.0.0.1` to `localhost`; existing data are not moved",
         ),
     ),
     "secret-in-clear": Expected(
@@ -447,7 +445,7 @@ EXPECTED = {
     "changed-by-hand": Expected(
         Risk.ACCESS_REVOKED,
         (
-            "access-revoked: what was changed by hand in `vex` is put right: `trigger append_only_row on vex.vex_raw is missing`",
+            "access-revoked: manual changes in schema `vex` are corrected: `trigger append_only_row on vex.vex_raw is missing`",
             "access-revoked: `concelier` (through `vuln_writer`) loses DELETE on `vuln.advisory_raw`",
         ),
     ),
@@ -470,26 +468,26 @@ EXPECTED = {
         Risk.DATA_LOSS,
         (
             "data-loss: schema `symbols` is dropped with all its tables",
-            "data-loss: `vex.vex_raw` is **no longer append-only**: its rows can be changed and deleted from now on",
-            "access-widened: `reporter` gains SELECT on all of `policy` (as a member of `policy_reader`)",
+            "data-loss: `vex.vex_raw` is **no longer append-only**: its rows can be updated and deleted from now on",
+            "access-widened: `reporter` gains SELECT on all tables of `policy` (as a member of `policy_reader`)",
             "access-widened: `excititor` (through `vex_writer`) gains DELETE, UPDATE on `vex.vex_raw`",
             "access-widened: `vexhub` gains DELETE, UPDATE on `vex.vex_raw`",
-            "access-revoked: `risk_engine` loses SELECT on all of `policy` (no longer in `policy_reader`)",
-            "access-revoked: login `symbols` is dropped with all that it may do; its sessions are ended first",
-            "restart: search_path of `risk_engine`: `pg_catalog` instead of `policy`, for new connections",
+            "access-revoked: `risk_engine` loses SELECT on all tables of `policy` (no longer a member of `policy_reader`)",
+            "access-revoked: login `symbols` is dropped with all its privileges; its sessions are terminated first",
+            "restart: search_path of `risk_engine` changes from `policy` to `pg_catalog` for new connections",
             "additive: login `reporter` is created",
-            "access-revoked: user `symbols` is removed with all that it may do",
-            "restart: Valkey restarts once: `maxmemory` `2gb` to `4gb`; memory limit `4480Mi` to `8768Mi`",
-            "additive: user `reporter` is created, on `events:*` and `queue:*`",
-            "access-widened: `reporter` gains reading of `evidence/`",
-            "retention-shortened: `blobs`: noncurrent versions kept 30 days instead of 90",
-            "retention-shortened: `evidence`: noncurrent versions kept 30 days instead of 90",
-            "retention-shortened: `images`: noncurrent versions kept 30 days instead of 90",
-            "retention-shortened: `offline-kits`: noncurrent versions kept 30 days instead of 90",
+            "access-revoked: user `symbols` is deleted with all its permissions",
+            "restart: Valkey restarts once: `maxmemory` from `2gb` to `4gb`; memory limit from `4480Mi` to `8768Mi`",
+            "additive: user `reporter` is created with access to `events:*` and `queue:*`",
+            "access-widened: `reporter` gains read access to `evidence/`",
+            "retention-shortened: `blobs` keeps noncurrent versions for 30 days instead of 90 days",
+            "retention-shortened: `evidence` keeps noncurrent versions for 30 days instead of 90 days",
+            "retention-shortened: `images` keeps noncurrent versions for 30 days instead of 90 days",
+            "retention-shortened: `offline-kits` keeps noncurrent versions for 30 days instead of 90 days",
             "additive: access key of `reporter` is created",
             "additive: ConfigMap and Secret of `reporter` are created",
-            "restart: the passwords of `concelier` are renewed: it must be restarted with the new ones",
-            "additive: `reporter` gets passwords of its own",
+            "restart: the passwords of `concelier` are rotated: it must restart to use the new ones",
+            "additive: passwords of `reporter` are created",
         ),
         rules=("evidence-triggers",),
     ),
@@ -539,7 +537,7 @@ def test_a_new_stack_is_additive_throughout() -> None:
     told = {change.sentence for change in found.changes}
     assert {
         "schema `vex` is created with its roles",
-        "migration `policy 0003` will run (91 lines, shown)",
+        "migration `policy 0003` will run (91 lines, shown below)",
         "bucket `evidence` is created, with object lock",
     } <= told
 

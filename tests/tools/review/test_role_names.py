@@ -40,8 +40,8 @@ def test_members_of_a_group_role_are_told_by_schema_and_members_of_another_role_
         )
     )
     assert {sentence for _, sentence in found} == {
-        "`log_reader` gains SELECT on all of `vex` (as a member of `vex_reader`)",
-        "`log_reader` gains membership of `x_owner`",
+        "`log_reader` gains SELECT on all tables of `vex` (as a member of `vex_reader`)",
+        "`log_reader` gains membership in `x_owner`",
     }
 
 
@@ -56,7 +56,7 @@ def test_the_group_role_of_a_schema_that_only_the_preview_has_is_told_by_its_mem
 
 def test_dropping_a_role_of_which_nothing_is_known_may_lose_what_it_owns() -> None:
     risk, sentence = only(event("delete", ROLE, "stranger", {"name": "stranger", "login": False}))
-    assert (risk, sentence) == (Risk.DATA_LOSS, "role `stranger` is dropped, with what it may still own")
+    assert (risk, sentence) == (Risk.DATA_LOSS, "role `stranger` is dropped; objects that it owns may be lost")
 
 
 def test_only_owners_of_schemas_must_be_protected_on_prod() -> None:

@@ -165,7 +165,7 @@ def test_the_threshold_stands_in_the_stacks_config() -> None:
         threshold(preview(GRANTED, config={"stellaops-storage:reviewThreshold": "access-widened"}), None)
         == Risk.ACCESS_WIDENED
     )
-    with pytest.raises(ValueError, match="'everything' is no risk class; choose one of data-loss, access-widened"):
+    with pytest.raises(ValueError, match="'everything' is not a risk class; choose one of data-loss, access-widened"):
         threshold(preview(GRANTED, config={"stellaops-storage:reviewThreshold": "everything"}), None)
 
 

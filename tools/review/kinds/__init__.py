@@ -1,7 +1,7 @@
-"""What a change of each resource type means to a reader.
+"""Sentences and risks for the changes of each resource type.
 
 A module here has ``TYPES`` and ``changes(context, steps)``; ``KINDS`` lists them. To teach the review a new resource
-type, add its token to a module, or a module to the list; until then ``generic`` speaks for it, on the safe side.
+type, add its token to a module, or a module to the list; until then ``generic`` describes it with the highest risk that it could have.
 """
 
 from types import ModuleType
@@ -29,7 +29,7 @@ KINDS: tuple[ModuleType, ...] = (
 
 
 def changes(context: ReviewContext) -> list[RatedChange]:
-    """Everything that will be different, by store, the worst first."""
+    """All changes of a preview, by store, the highest risk first."""
     known = {type_ for kind in KINDS for type_ in kind.TYPES}
     result: list[RatedChange] = []
     for kind in KINDS:

@@ -1,4 +1,4 @@
-"""What binds everybody in a bucket: its policy, ours being the guard of evidence, and the block of public access."""
+"""Bucket policies, among them the guard of evidence, and public access blocks."""
 
 import json
 from collections.abc import Iterator
@@ -13,13 +13,16 @@ from tools.review.risk import Risk
 STORE = "Object store"
 
 _GUARDS = {
-    KEEP_OBJECTS: ("nobody may delete objects there", "objects there **may be deleted** again"),
-    KEEP_SETTINGS: ("nobody may shorten what it keeps", "what it keeps may be shortened again"),
+    KEEP_OBJECTS: ("nobody can delete objects", "objects **can be deleted** again"),
+    KEEP_SETTINGS: (
+        "nobody can change its lifecycle or versioning",
+        "its lifecycle and versioning **can be changed** again",
+    ),
 }
 
 
 def policy(name: str, step: PreviewStep, *, fresh: bool) -> list[RatedChange]:
-    """A bucket's policy by its statements: guards, grants to everyone, and whatever else it denies and allows."""
+    """Describe a bucket policy by its statements: guards, grants to everyone, other grants and denials."""
     before, after = (_statements(state) for state in (step.old, step.new))
 
     def change(risk: Risk, sentence: str) -> RatedChange:
@@ -34,29 +37,29 @@ def policy(name: str, step: PreviewStep, *, fresh: bool) -> list[RatedChange]:
             continue
         if sid in _GUARDS:
             made, lifted = _GUARDS[sid]
-            what = made if old is None else lifted if new is None else f"what guards it changes ({code(sid)})"
+            what = made if old is None else lifted if new is None else f"its guard policy changes ({code(sid)})"
             risk = Risk.ADDITIVE if fresh else Risk.ACCESS_REVOKED
             result.append(change(risk if old is None else Risk.DATA_LOSS, what))
             continue
         for statement, does in ((old, "no longer "), (new, "")):
             if statement is not None:
                 allows = statement.get("Effect") == "Allow"
-                who = "everyone" if _everyone(statement) else "somebody"
-                what = f"{who} is {does}{'allowed' if allows else 'denied'} {codes(_listed(statement.get('Action')))}"
+                who = "everyone is" if _everyone(statement) else "some principals are"
+                what = f"{who} {does}{'allowed' if allows else 'denied'} {codes(_listed(statement.get('Action')))}"
                 widens = allows == (statement is new)
                 result.append(change(Risk.ACCESS_WIDENED if widens else Risk.ACCESS_REVOKED, what))
-    return result or [change(Risk.NONE, "its policy is set again")]
+    return result or [change(Risk.NONE, "its policy is reapplied")]
 
 
 def grants_to_everyone(step: PreviewStep) -> Iterator[str]:
-    """What a bucket's policy lets anybody do, without a key."""
+    """Sentences for the statements that allow access without an access key."""
     for statement in _statements(step.new).values():
         if statement.get("Effect") == "Allow" and _everyone(statement):
             yield f"the policy of bucket {step.name} allows {', '.join(_listed(statement.get('Action')))} to everyone"
 
 
 def public_access(name: str, step: PreviewStep) -> list[RatedChange]:
-    """The settings that keep a bucket from being opened to the public."""
+    """Describe a change of the public access block."""
     keys = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
     before, after = ({key for key in keys if state.declared(key)} for state in (step.old, step.new))
     if step.op == "delete":
@@ -66,14 +69,14 @@ def public_access(name: str, step: PreviewStep) -> list[RatedChange]:
     elif after - before:
         risk, what = Risk.ADDITIVE, "public access is blocked"
     else:
-        risk, what = Risk.NONE, "the block of public access is set again"
+        risk, what = Risk.NONE, "the public access block is reapplied"
     return [
         RatedChange(risk, STORE, name, f"{code(name)}: {what}", name, ("rustfs", "buckets", step.name), (step.urn,))
     ]
 
 
 def _statements(state: ResourceState) -> dict[str, dict[str, Any]]:
-    """Sid, else the number, -> statement. None where the policy is not known before the run."""
+    """Sid, else the number, -> statement. Empty if the policy is unknown before the run."""
     try:
         document = json.loads(str(state.live("policy") or "{}"))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Buckets: what keeps old versions, for how long, and what would lose objects."""
+"""Buckets: creation, deletion, versioning, lifecycle rules and object lock."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ def _bucket(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     def change(risk: Risk, sentence: str, bucket: str = name, urns: tuple[str, ...] = (step.urn,)) -> RatedChange:
         return RatedChange(risk, STORE, bucket, sentence, bucket, origin, urns)
 
-    # What is set on a bucket goes with it.
+    # The settings of a deleted bucket are deleted with it.
     urns = (
         step.urn,
         *(
@@ -77,25 +77,27 @@ def _bucket(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
         locked = ", with object lock" if step.new.declared(lock) else ""
         return [change(Risk.ADDITIVE, f"bucket {code(name)} is created{locked}")]
     if step.op in ("delete", "replace"):
-        refused = "" if step.old.live(force) else " (refused while it holds any: allowDataLoss is off)"
+        refused = "" if step.old.live(force) else " (refused while it has objects: allowDataLoss is false)"
         after = ""
         if step.op == "replace":
-            after = " and recreated" if name == old else f"; {code(name)} is created instead"
+            after = " and recreated" if name == old else f"; {code(name)} is created in its place"
         if step.op == "replace" and bool(step.old.live(lock)) != bool(step.new.declared(lock)):
             after += f", {'with' if step.new.declared(lock) else 'without'} object lock"
         return [
             change(Risk.DATA_LOSS, f"bucket {code(old)} is deleted with all its objects{after}{refused}", old, urns)
         ]
-    result = _rules(step, name, _ours(step.old), _ours(step.new)) if step.type == BUCKET else []
+    result = _rules(step, name, _own(step.old), _own(step.new)) if step.type == BUCKET else []
     if step.old.declared(force) != step.new.declared(force):
         opened = bool(step.new.declared(force))
-        verb = "may from now on be deleted with its objects" if opened else "can no longer be deleted with its objects"
+        verb = (
+            "can be deleted with its objects from now on" if opened else "can no longer be deleted while it has objects"
+        )
         result.append(change(Risk.ACCESS_WIDENED if opened else Risk.NONE, f"bucket {code(name)} {verb}"))
     rest = generic.changed_keys(step) - {force, lock, "rules", "bucket", "leftToServer", "guard", "adopt"}
     if rest:
         result.append(change(Risk.RESTART, f"bucket {code(name)} changes: {codes(sorted(rest))}"))
     if not result:
-        result.append(change(Risk.NONE, f"the rules of bucket {code(name)} are set again"))
+        result.append(change(Risk.NONE, f"the rules of bucket {code(name)} are reapplied"))
     return result
 
 
@@ -105,17 +107,20 @@ def _versioning(step: PreviewStep) -> list[RatedChange]:
     after = _status(step.new) if step.op != "delete" else "Suspended"
     if step.op == "create":
         risk, sentence = (
-            (Risk.ADDITIVE, f"{code(name)} keeps old versions of its objects")
+            (Risk.ADDITIVE, f"versioning is enabled on {code(name)}")
             if after == "Enabled"
-            else (Risk.DATA_LOSS, f"{code(name)} keeps **no old versions**: what is deleted or overwritten is gone")
+            else (
+                Risk.DATA_LOSS,
+                f"versioning is **not enabled** on {code(name)}: deleted and overwritten objects are lost",
+            )
         )
     elif after != "Enabled":
         risk = Risk.DATA_LOSS
-        sentence = f"{code(name)} **no longer keeps old versions**: what is deleted or overwritten from now on is gone"
+        sentence = f"versioning of {code(name)} is **suspended**: objects deleted or overwritten from now on are lost"
     elif before != after:
-        risk, sentence = Risk.ADDITIVE, f"{code(name)} keeps old versions again"
+        risk, sentence = Risk.ADDITIVE, f"versioning of {code(name)} is enabled again"
     else:
-        risk, sentence = Risk.NONE, f"versioning of {code(name)} is set again"
+        risk, sentence = Risk.NONE, f"versioning of {code(name)} is reapplied"
     return [RatedChange(risk, STORE, name, sentence, name, ("rustfs", "buckets", step.name), (step.urn,))]
 
 
@@ -128,7 +133,9 @@ def _lifecycle(step: PreviewStep) -> list[RatedChange]:
     name = _name(step)
     if step.op == "create":
         return [
-            RatedChange(Risk.ADDITIVE, STORE, name, f"{code(name)} gets lifecycle rules", name, RETENTION, (step.urn,))
+            RatedChange(
+                Risk.ADDITIVE, STORE, name, f"lifecycle rules of {code(name)} are created", name, RETENTION, (step.urn,)
+            )
         ]
     return _rules(step, name, _aws(step.old), _aws(step.new) if step.op != "delete" else {})
 
@@ -145,20 +152,20 @@ def _object_lock(step: PreviewStep) -> list[RatedChange]:
         result.append(RatedChange(risk, STORE, name, sentence, name, origin, (step.urn,)))
 
     if step.op == "delete":
-        change(Risk.RETENTION_SHORTENED, f"{code(name)}: new objects are no longer locked (so far for {_days(before)})")
+        change(Risk.RETENTION_SHORTENED, f"{code(name)} no longer locks new objects (previously for {_days(before)})")
         return result
     if after != before:
         risk = Risk.RETENTION_SHORTENED if after < before else Risk.ADDITIVE
-        so_far = f" instead of {before}" if before else ""
-        change(risk, f"{code(name)}: new objects are locked for {_days(after)}{so_far}")
+        instead = f" instead of {_days(before)}" if before else ""
+        change(risk, f"{code(name)} locks new objects for {_days(after)}{instead}")
     if harder and not hard:
-        what = "new objects are locked so that **nobody can lift or shorten it**, the root key included (COMPLIANCE)"
-        change(Risk.ACCESS_REVOKED, f"{code(name)}: {what}: this cannot be undone", ())
+        what = "in COMPLIANCE mode **nobody can lift or shorten the lock** of new objects, not even the root key"
+        change(Risk.ACCESS_REVOKED, f"{code(name)}: {what}; this cannot be undone", ())
     elif hard and not harder:
         what = "the root key can lift the lock of new objects (GOVERNANCE instead of COMPLIANCE)"
         change(Risk.RETENTION_SHORTENED, f"{code(name)}: {what}", ())
     if not result:
-        change(Risk.RESTART, f"{code(name)}: the object lock changes: {codes(sorted(generic.changed_keys(step)))}")
+        change(Risk.RESTART, f"{code(name)}: object lock changes: {codes(sorted(generic.changed_keys(step)))}")
     return result
 
 
@@ -176,17 +183,18 @@ def _lock_days(state: ResourceState) -> int:
     return int(retention.get("days") or 0) + 365 * int(retention.get("years") or 0)
 
 
-# What a rule set comes to: noncurrent versions, current versions, uploads; each in days, FOREVER without a rule.
-Ages = dict[str, int]
+# Shortest retention of noncurrent versions, current objects and uploads, in days; FOREVER without a rule.
+RetentionDays = dict[str, int]
 
 
-def _ours(state: ResourceState) -> Ages:
-    """Of our own resource: rule ID -> S3's own words."""
+def _own(state: ResourceState) -> RetentionDays:
+    """The retention in the rules of ``stellaops:objectstore:Bucket``."""
     rules = state.live("rules")
     return _ages(rules.values() if isinstance(rules, dict) else ())
 
 
-def _aws(state: ResourceState) -> Ages:
+def _aws(state: ResourceState) -> RetentionDays:
+    """The retention in the rules of ``aws:s3/bucketLifecycleConfiguration``."""
     found = []
     for rule in state.live("rules") or ():
         if not isinstance(rule, dict) or rule.get("status", "Enabled") != "Enabled":
@@ -206,7 +214,7 @@ def _aws(state: ResourceState) -> Ages:
     return _ages(found)
 
 
-def _ages(rules: Any) -> Ages:
+def _ages(rules: Any) -> RetentionDays:
     ages = {"noncurrent": FOREVER, "current": FOREVER, "uploads": FOREVER}
     for rule in rules:
         if not isinstance(rule, dict) or rule.get("Status", "Enabled") != "Enabled":
@@ -222,28 +230,32 @@ def _ages(rules: Any) -> Ages:
     return ages
 
 
-def _rules(step: PreviewStep, name: str, before: Ages, after: Ages) -> list[RatedChange]:
+def _rules(step: PreviewStep, name: str, before: RetentionDays, after: RetentionDays) -> list[RatedChange]:
     result = []
     after = {kind: after.get(kind, FOREVER) for kind in before}
-    for kind, what, origin in (
-        ("current", "**current objects** deleted after", RETENTION),
-        ("noncurrent", "noncurrent versions kept", RETENTION),
-        ("uploads", "unfinished uploads kept", ABORT),
-    ):
+    for kind, origin in (("current", RETENTION), ("noncurrent", RETENTION), ("uploads", ABORT)):
         old, new = before[kind], after[kind]
         if old == new:
             continue
         risk = Risk.RETENTION_SHORTENED if new < old else Risk.ADDITIVE
         if kind == "current" and new < old:
             risk = Risk.DATA_LOSS
-        sentence = f"{code(name)}: {what} {_days(new)} instead of {_days(old).removesuffix(' days')}"
+        sentence = f"{code(name)} {_retention(kind, new, old)}"
         result.append(RatedChange(risk, STORE, name, sentence, name, origin, (step.urn,)))
     return result
 
 
+def _retention(kind: str, new: int, old: int) -> str:
+    if kind == "noncurrent":
+        kept = "forever" if new >= FOREVER else f"for {_days(new)}"
+        return f"keeps noncurrent versions {kept} instead of {'forever' if old >= FOREVER else _days(old)}"
+    verb, objects = {"current": ("delete", "**current objects**"), "uploads": ("abort", "incomplete uploads")}[kind]
+    if new >= FOREVER:
+        return f"no longer {verb}s {objects} (previously after {_days(old)})"
+    return f"{verb}s {objects} after {_days(new)} instead of {'never' if old >= FOREVER else _days(old)}"
+
+
 def _days(days: int) -> str:
-    if days >= FOREVER:
-        return "without end"
     return f"{days} day{'' if days == 1 else 's'}"
 
 

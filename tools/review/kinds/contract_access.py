@@ -1,6 +1,7 @@
-"""Access that no resource of the preview spells out: the contract says it, before and after.
+"""Access that no resource of the preview contains, from the contract before and after.
 
-Objects where access keys are not resources of ours; keys and streams where the users of Valkey are only in a Secret.
+This is object access where the stack does not manage access keys, and access to keys and streams where the Valkey users
+are only in a Secret.
 """
 
 from operator import attrgetter
@@ -13,7 +14,7 @@ from tools.review.kinds.valkey import key_origin
 from tools.review.risk import Risk
 from tools.review.tokens import OBJECT_STORE_USER, VALKEY_USERS
 
-_WORDS = {"write": "writing", "read": "reading", "produce": "adding", "consume": "consuming"}
+_WORDS = {"write": "write", "read": "read", "produce": "producer", "consume": "consumer"}
 
 
 def changes(context: ReviewContext) -> list[RatedChange]:
@@ -22,11 +23,11 @@ def changes(context: ReviewContext) -> list[RatedChange]:
         return []
     before, after = context.modules
     result = []
-    for store, read, spelt_out in (
+    for store, read, resource_type in (
         ("Object store", attrgetter("objects"), OBJECT_STORE_USER),
         ("Valkey", attrgetter("key_verbs"), VALKEY_USERS),
     ):
-        if any(context.steps(spelt_out)):
+        if any(context.steps(resource_type)):
             continue
         known = {place.split("/")[0] for module in before.values() for place, _ in read(module)}
         for name in sorted(before.keys() | after.keys()):
@@ -45,7 +46,7 @@ def _changes_of(
         fresh = all(place.split("/")[0] not in known for place in places)
         widened = Risk.ADDITIVE if fresh else Risk.ACCESS_WIDENED
         risk = Risk.ACCESS_REVOKED if verb == "loses" else widened
-        sentence = f"{code(name)} {verb} {_WORDS.get(kind, plain(kind))} of {codes(places)}"
+        sentence = f"{code(name)} {verb} {_WORDS.get(kind, plain(kind))} access to {codes(places)}"
         if store == "Valkey":
             origin = key_origin(context, name, places[0])
         else:

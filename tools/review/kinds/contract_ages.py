@@ -1,4 +1,4 @@
-"""How long keys and entries of streams are kept, as the contract says it before and after, and the jobs' plan."""
+"""Retention of keys and stream entries, from the contract and the upkeep jobs' plan before and after."""
 
 import json
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ def _ttls(context: ReviewContext) -> Iterator[RatedChange]:
         one, other = before[is_stream, name], after[is_stream, name]
         if one == other:
             continue
-        what = f"entries of {code(name)} are kept" if is_stream else f"{code(name)} is kept"
-        sentence = f"{what} {other.words} instead of {one.words}"
+        what = f"{'entries' if is_stream else 'keys'} of {code(name)} are kept"
+        sentence = f"{what} {other.words} instead of {one.words.removeprefix('for ')}"
         origin: MappingPath = ("valkey", "keys", name, "ttl")
         yield RatedChange(_risk(one.milliseconds, other.milliseconds), STORE, "retention", sentence, name, origin)
 
@@ -37,7 +37,7 @@ def _risk(before: int, after: int) -> Risk:
 
 
 def _plan(context: ReviewContext) -> Iterator[RatedChange]:
-    """Of queues the contract names no age: the jobs' plan says how long what is worked off stays."""
+    """Describe queues. The contract has no retention for them; the jobs' plan has that of acknowledged entries."""
     for step in context.steps(CONFIG_MAP):
         before, after = (_trimming(state) for state in (step.old, step.new))
         found: dict[tuple[int, int], list[str]] = {}
@@ -46,7 +46,7 @@ def _plan(context: ReviewContext) -> Iterator[RatedChange]:
                 found.setdefault((before[name], after[name]), []).append(name)
         for (one, other), names in sorted(found.items()):
             days = [f"{value / DAY_MS:g} day{'' if value == DAY_MS else 's'}" for value in (other, one)]
-            what = f"entries of {codes(sorted(names))} that are worked off stay {days[0]} instead of {days[1]}"
+            what = f"acknowledged entries of {codes(sorted(names))} are kept for {days[0]} instead of {days[1]}"
             origin: MappingPath = ("valkey", "trim_acknowledged_after")
             yield RatedChange(_risk(one, other), STORE, "retention", what, "trimming", origin, (step.urn,))
 

@@ -1,4 +1,4 @@
-"""Each module's ConfigMap and Secret on Kubernetes. They follow from other changes: a line for all of a kind."""
+"""Each module's ConfigMap and Secret on Kubernetes. They follow from other changes, so similar ones share a line."""
 
 from tools.review.change import RatedChange
 from tools.review.context import ReviewContext
@@ -10,7 +10,7 @@ from tools.review.tokens import CONFIG_MAP, CONTRACT_OBJECTS, CREDENTIAL, OBJECT
 
 STORE, GROUP = "Kubernetes", "contract"
 PREFIX = "stellaops-storage-"
-# They say what a module may use: who gains or loses it, is told where that is.
+# They list what a module may use. The access itself has sentences of its own.
 _FOLLOWING = frozenset({"STELLAOPS_CONTRACT", "S3_BUCKETS"})
 _CAUSES = ("create", "replace", "update", "delete")
 
@@ -26,39 +26,41 @@ def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChang
     gone = [step for step in steps if step.op == "delete"]
     with_it = [step for step in gone if _module(step.name) in retired]
     alone = [step for step in gone if step not in with_it]
-    lost = "pods that take them with envFrom no longer start"
+    lost = "load them with envFrom no longer start"
     return [
         *_changes_of(Risk.ADDITIVE, made, "{} created"),
         *_changes_of(Risk.NONE, with_it, "{} deleted with the module"),
-        *_changes_of(Risk.ACCESS_REVOKED, alone, f"{{}} deleted: {lost}"),
+        *_changes_of(Risk.ACCESS_REVOKED, alone, f"{{}} deleted: pods that {lost}"),
         *_changes_of(
-            Risk.ACCESS_REVOKED, moved, f"{{}} deleted and recreated in {_places(moved)}: where they were, {lost}"
+            Risk.ACCESS_REVOKED,
+            moved,
+            f"{{}} deleted and recreated in {_places(moved)}: pods in the old namespace that {lost}",
         ),
         *_updates(context, [step for step in steps if step.op == "update"]),
     ]
 
 
 def _updates(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
-    """A variable that is changed asks for a restart; the contract's text and renewed keys do not: who
-    must restart for them, is told where they are renewed."""
-    renewed = {_module(step.name) for step in context.steps(CREDENTIAL, OBJECT_STORE_USER) if step.op in _CAUSES}
-    asking: list[PreviewStep] = []
+    """Describe updates. A changed variable requires a restart; the contract's text does not, and rotated credentials
+    have sentences of their own."""
+    rotated = {_module(step.name) for step in context.steps(CREDENTIAL, OBJECT_STORE_USER) if step.op in _CAUSES}
+    restarting: list[PreviewStep] = []
     following: list[PreviewStep] = []
     variables: set[str] = set()
     for step in steps:
         names = _variables(step) if step.type == CONFIG_MAP else set()
-        secret = step.type != CONFIG_MAP and _module(step.name) not in renewed
+        secret = step.type != CONFIG_MAP and _module(step.name) not in rotated
         variables |= names
-        (asking if names or secret else following).append(step)
+        (restarting if names or secret else following).append(step)
     what = f": {codes(sorted(variables))}" if variables else ""
     return [
-        *_changes_of(Risk.RESTART, asking, f"{{}} changed{what}; services must be restarted to take it"),
-        *_changes_of(Risk.NONE, following, "{} brought up to date"),
+        *_changes_of(Risk.RESTART, restarting, f"{{}} changed{what}; services must restart to use it"),
+        *_changes_of(Risk.NONE, following, "{} updated"),
     ]
 
 
 def _variables(step: PreviewStep) -> set[str]:
-    """Those with another value; what is added bothers nobody, and what goes, goes with the access to it."""
+    """Variables with a new value. Added ones need no restart, and removed ones follow from removed access."""
     old, new = (state.declared("data") or {} for state in (step.old, step.new))
     if not isinstance(old, dict) or not isinstance(new, dict) or old == new:
         return generic.changed_keys(step) - {"data"}

@@ -1,4 +1,4 @@
-"""Passwords that are created, renewed or retired. Their values are nowhere in a preview."""
+"""Passwords that are created, rotated or deleted. A preview never contains their values."""
 
 from tools.review.change import RatedChange
 from tools.review.context import ReviewContext
@@ -9,29 +9,29 @@ from tools.review.tokens import CREDENTIAL, ROLE, VALKEY
 
 TYPES = (CREDENTIAL,)
 STORE, GROUP = "Stack", "credentials"
-MOST = 3  # sentences of a kind; more of them become one
+MOST = 3  # sentences of a kind; more are joined into one
 
 
 def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
     changing = [step for step in steps if step.op != "same"]
     own = [step for step in changing if step.component == VALKEY]
     users = [step for step in changing if step not in own]
-    result = [*_own(own), *(_renewed(context, step) for step in users if step.op not in ("create", "delete"))]
-    for op, risk, one, many in (
-        ("create", Risk.ADDITIVE, "{} gets passwords of its own", "{} get passwords of their own"),
-        ("delete", Risk.ACCESS_REVOKED, "the passwords of {} are retired", "the passwords of {} are retired"),
+    result = [*_own(own), *(_rotated(context, step) for step in users if step.op not in ("create", "delete"))]
+    for op, risk, sentence in (
+        ("create", Risk.ADDITIVE, "passwords of {} are created"),
+        ("delete", Risk.ACCESS_REVOKED, "the passwords of {} are deleted"),
     ):
         found = [step for step in users if step.op == op]
         if len(found) > MOST:
-            what = many.format(codes(sorted(map(_user, found))))
+            what = sentence.format(codes(sorted(map(_user, found))))
             result.append(RatedChange(risk, STORE, GROUP, what, GROUP, (), tuple(step.urn for step in found)))
         else:
             for step in found:
-                # Who loses the login, too, is told there.
+                # The login that is dropped as well has the sentence of weight.
                 login = op == "delete" and any(
                     role.op == op and role.name == _user(step) for role in context.steps(ROLE)
                 )
-                result.append(_change(context, step, Risk.NONE if login else risk, one.format(code(_user(step)))))
+                result.append(_change(context, step, Risk.NONE if login else risk, sentence.format(code(_user(step)))))
     return result
 
 
@@ -40,24 +40,24 @@ def _user(step: PreviewStep) -> str:
 
 
 def _own(steps: list[PreviewStep]) -> list[RatedChange]:
-    """Of Valkey's nodes, jobs and exporter: whom nobody else has to tell."""
+    """Describe passwords of Valkey's nodes, jobs and exporter, which no service uses."""
     if not steps:
         return []
     ops = {step.op for step in steps}
-    verb = {"create": "created", "delete": "retired"}.get(next(iter(ops)) if len(ops) == 1 else "", "renewed")
-    what = f"passwords that Valkey's own servers and jobs use are {verb}: {codes(sorted(map(_user, steps)))}"
+    verb = {"create": "created", "delete": "deleted"}.get(next(iter(ops)) if len(ops) == 1 else "", "rotated")
+    what = f"the passwords of Valkey's internal users are {verb}: {codes(sorted(map(_user, steps)))}"
     risk = Risk.ADDITIVE if ops == {"create"} else Risk.NONE
     return [RatedChange(risk, STORE, GROUP, what, GROUP, (), tuple(step.urn for step in steps))]
 
 
-def _renewed(context: ReviewContext, step: PreviewStep) -> RatedChange:
-    what = f"the passwords of {code(_user(step))} are renewed: it must be restarted with the new ones"
+def _rotated(context: ReviewContext, step: PreviewStep) -> RatedChange:
+    what = f"the passwords of {code(_user(step))} are rotated: it must restart to use the new ones"
     return _change(context, step, Risk.RESTART, what)
 
 
 def _change(context: ReviewContext, step: PreviewStep, risk: Risk, sentence: str) -> RatedChange:
     user = _user(step)
     kind = "modules" if ("modules", user) in context.origins.lines else "services"
-    # The login's new verifier is part of it.
+    # The login's new password verifier belongs to the same change.
     login = tuple(role.urn for role in context.steps(ROLE) if role.name == user and role.op == "update")
     return RatedChange(risk, STORE, GROUP, sentence, user, (kind, user, "rotate"), (step.urn, *login))

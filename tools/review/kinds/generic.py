@@ -1,7 +1,7 @@
-"""What can be said of any resource: which properties change, and what it would mean to lose it.
+"""Changes of resource types without a module of their own.
 
-A type that no other module knows ends here. Its deletion or replacement counts as data loss unless ``HARMLESS`` says
-that it holds nothing; its update counts as a restart.
+Deleting or replacing such a resource counts as data loss unless ``HARMLESS`` lists its type; an update counts as a
+restart.
 """
 
 import json
@@ -15,23 +15,25 @@ from tools.review.preview import SECRET, UNKNOWN, PreviewStep
 from tools.review.risk import Risk
 from tools.review.tokens import BUCKET, COMPONENTS
 
-# Losing one of these loses nothing that is stored. By the end of the token, so that API versions do not matter.
+# Types that store no data, by the end of the token, so that API versions do not matter.
 HARMLESS = (
     ":ConfigMap", ":Secret", ":Service", ":ServiceAccount", ":PodDisruptionBudget", ":NetworkPolicy", ":CronJob",
     ":Job", ":Deployment", ":Role", ":RoleBinding", ":ServiceMonitor", ":PodMonitor", ":PrometheusRule",
     ":BucketNotification", ":ConfigFile", ":ConfigGroup",
     "aws:iam/user:User", "aws:iam/userPolicy:UserPolicy", "aws:iam/accessKey:AccessKey",
 )  # fmt: skip
-# The engine's own.
+# Prefixes of the engine's own types.
 ENGINE_TYPES = "pulumi:pulumi:"
 PROVIDER_TYPES = "pulumi:providers:"
 
 
 def changes(_context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
-    """A sentence for each step of a type without words of its own."""
-    moved = [step for step in steps if step.type.startswith(PROVIDER_TYPES) and _address_changes(step)]
-    told = [change for step in steps if step not in moved for change in [_change_of(step)] if change is not None]
-    return told + _retargeted(moved)
+    """One sentence for each step, and one for providers whose address changes alike."""
+    retargeted = [step for step in steps if step.type.startswith(PROVIDER_TYPES) and _address_changes(step)]
+    described = [
+        change for step in steps if step not in retargeted for change in [_change_of(step)] if change is not None
+    ]
+    return described + _retargeted(retargeted)
 
 
 def _change_of(step: PreviewStep) -> RatedChange | None:
@@ -50,25 +52,25 @@ def _change_of(step: PreviewStep) -> RatedChange | None:
         harmless = step.type.endswith(HARMLESS)
         risk = Risk.RESTART if harmless else Risk.DATA_LOSS
         verb = "is deleted" if step.op == "delete" else "is deleted and recreated"
-        sentence = f"{what} {verb}{'' if harmless else ', with what it holds'}"
+        sentence = f"{what} {verb}{'' if harmless else ' with its contents'}"
     return RatedChange(risk, store, step.name, sentence, step.name, (), (step.urn,))
 
 
 def _provider(step: PreviewStep) -> RatedChange | None:
-    """What else of a provider changes: its address is told with those that move alike."""
+    """Describe a provider whose address stays the same."""
     plugin = kind(step)
     if step.op == "create":
         return None
     if step.op == "delete":
         return RatedChange(
-            Risk.NONE, "Stack", "stack", f"provider {code(step.name)} is no longer needed", step.name, (), (step.urn,)
+            Risk.NONE, "Stack", "stack", f"provider {code(step.name)} is removed", step.name, (), (step.urn,)
         )
     sentence = f"the {plugin} provider {code(step.name)} changes: {codes(sorted(changed_keys(step)) or ['settings'])}"
     return RatedChange(Risk.NONE, "Stack", "stack", sentence, step.name, (), (step.urn,))
 
 
 def _address_changes(step: PreviewStep) -> str:
-    """What of a provider's address changes, in words."""
+    """The changed address properties of a provider; empty without any."""
     if step.op in ("create", "delete"):
         return ""
     places = {
@@ -76,20 +78,18 @@ def _address_changes(step: PreviewStep) -> str:
         "postgresPort", "postgresDatabase", "valkeyHost", "valkeyPort", "objectStoreEndpoint",
     }  # fmt: skip
     return "; ".join(
-        f"{code(key)} {code(shown(step.new.inputs.get(key)))} instead of {code(shown(step.old.inputs.get(key)))}"
+        f"{code(key)} from {code(shown(step.old.inputs.get(key)))} to {code(shown(step.new.inputs.get(key)))}"
         for key in sorted(changed_keys(step) & places)
     )
 
 
 def _retargeted(steps: list[PreviewStep]) -> list[RatedChange]:
-    """Providers that move alike, together."""
+    """Describe providers whose address changes, those with the same change in one sentence."""
     result = []
     for plugin, where in dict.fromkeys((kind(step), _address_changes(step)) for step in steps):
         found = [step for step in steps if (kind(step), _address_changes(step)) == (plugin, where)]
         who = f"provider{'s' if len(found) > 1 else ''} {codes(step.name for step in found)}"
-        what = (
-            f"the {plugin} {who} point{'' if len(found) > 1 else 's'} elsewhere: {where}; what is stored stays behind"
-        )
+        what = f"the {plugin} {who} get{'' if len(found) > 1 else 's'} another target: {where}; existing data are not moved"
         result.append(RatedChange(Risk.RESTART, "Stack", "stack", what, plugin, (), tuple(step.urn for step in found)))
     return result
 
@@ -107,7 +107,7 @@ def kind(step: PreviewStep) -> str:
 
 
 def unprotected(context: ReviewContext) -> list[RatedChange]:
-    """Resources that could not be deleted so far, a line for each kind. The engine shows such a step as unchanged."""
+    """Describe resources that lose deletion protection, one line for each type. The engine reports them as unchanged."""
     open_ = [
         step
         for step in context.preview.steps
@@ -126,13 +126,13 @@ def unprotected(context: ReviewContext) -> list[RatedChange]:
 
 
 def changed_keys(step: PreviewStep) -> set[str]:
-    """Names of the properties that differ: in what is asked for, and as far as the provider named them."""
+    """Names of the properties whose inputs differ or that the provider's diff names."""
     keys = {key for key in step.old.inputs.keys() | step.new.inputs.keys() if differs(step, key)}
     return keys | {_top(path) for path in step.changed if _top(path)}
 
 
 def differs(step: PreviewStep, key: str) -> bool:
-    """Whether an update changes ``key``. Of a secret only the provider can tell."""
+    """Whether an update changes ``key``. A changed secret shows in the provider's diff only."""
     if key in {_top(path) for path in step.changed}:
         return True
     return step.old.inputs.get(key) != step.new.inputs.get(key)
@@ -146,7 +146,7 @@ def _top(path: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a reader takes it in: lists without brackets, nothing as a word."""
+    """A value as text: lists are comma-separated, None and empty lists are ``none``, other values are JSON."""
     if value is None or value == []:
         return "none"
     if isinstance(value, list) and all(isinstance(item, str | int) for item in value):
@@ -158,12 +158,12 @@ def properties(step: PreviewStep) -> str:
     """The difference property by property, as lines of a unified diff."""
     old, new = dict(_flat(step.old.inputs)), dict(_flat(step.new.inputs))
     if step.op == "update" and old == new:
-        # Something was changed by hand: the program asks for what it always asked for.
+        # A manual change: the inputs are the same, the recorded outputs differ.
         tops = {_top(path) for path in step.changed}
         old = dict(_flat({key: value for key, value in step.old.outputs.items() if key in tops}))
         new = dict(_flat({key: value for key, value in step.new.inputs.items() if key in tops}))
     for key in old.keys() & new.keys():
-        # Text that is JSON differs in a few of its properties.
+        # Compare JSON text by its properties.
         one, other = _json(old[key]), _json(new[key])
         if one is not None and other is not None and one != other:
             del old[key], new[key]
@@ -178,7 +178,7 @@ def properties(step: PreviewStep) -> str:
         if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
             lines += _lines(key, before, after)
             continue
-        note = " (another one)" if before == after == SECRET else ""
+        note = " (new value)" if before == after == SECRET else ""
         for sign, value in (("-", before), ("+", after)):
             if value is not None:
                 text = value if _json(value) is None else shortened(value)

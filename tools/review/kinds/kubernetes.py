@@ -1,4 +1,4 @@
-"""Objects on Kubernetes: those of Valkey and of the contract by themselves, of the others what users would notice."""
+"""Kubernetes objects: network policies, CronJobs and disruption budgets here, Valkey's and the contract's elsewhere."""
 
 from tools.review.change import RatedChange
 from tools.review.context import ReviewContext
@@ -26,10 +26,10 @@ def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChang
     contract = [step for step in changing if contract_objects.is_contract_object(step)]
     valkey = [step for step in changing if valkey_deployment.is_valkey_object(step)]
     result = contract_objects.changes(context, contract)
-    found, told = valkey_deployment.changes(context, valkey)
+    found, covered = valkey_deployment.changes(context, valkey)
     result += found
     for step in changing:
-        if step in contract or step in told:
+        if step in contract or step in covered:
             continue
         if step.type == NETWORK_POLICY:
             result += network_policies.changes(step)
@@ -51,13 +51,13 @@ def _cron_job(step: PreviewStep) -> list[RatedChange]:
     old, new = _spec(step)
     name, when = code(step.name), code(new.get("schedule", "?"))
     if step.op == "delete" or (new.get("suspend") and not old.get("suspend")):
-        risk, what = Risk.RESTART, f"{name} no longer runs (so far at {code(old.get('schedule', '?'))})"
+        risk, what = Risk.RESTART, f"{name} no longer runs (previously at {code(old.get('schedule', '?'))})"
     elif step.op == "create":
         risk, what = Risk.ADDITIVE, f"{name} runs at {when}"
     elif old.get("schedule") != new.get("schedule"):
         risk, what = Risk.NONE, f"{name} runs at {when} instead of {code(old.get('schedule', '?'))}"
     else:
-        risk, what = Risk.NONE, f"{name} runs as it is changed from its next time on"
+        risk, what = Risk.NONE, f"{name} changes, starting with its next run"
     return [RatedChange(risk, STORE, step.name, what, step.name, (), (step.urn,))]
 
 
@@ -65,15 +65,15 @@ def _disruption_budget(step: PreviewStep) -> list[RatedChange]:
     old, new = _spec(step)
     name = code(step.name)
     if step.op == "delete":
-        what = f"all servers of {name} may be evicted at a time: its disruption budget is deleted"
+        what = f"all servers of {name} can be evicted at the same time: its disruption budget is deleted"
         return [RatedChange(Risk.RESTART, STORE, step.name, what, step.name, (), (step.urn,))]
     for key, words in (
-        ("maxUnavailable", "may be evicted at a time"),
-        ("minAvailable", "stay when others are evicted"),
+        ("maxUnavailable", "up to {} server(s) of {} can be evicted at the same time"),
+        ("minAvailable", "at least {} server(s) of {} stay available during evictions"),
     ):
         if old.get(key) != new.get(key) and new.get(key) is not None:
             so_far = f" instead of {code(old[key])}" if old.get(key) is not None else ""
-            what = f"{code(new[key])} server(s) of {name} {words}{so_far}"
+            what = f"{words.format(code(new[key]), name)}{so_far}"
             risk = Risk.ADDITIVE if step.op == "create" else Risk.RESTART
             return [RatedChange(risk, STORE, step.name, what, step.name, (), (step.urn,))]
     return [

@@ -1,4 +1,4 @@
-"""Migrations that will run, with their text, and the tables whose rows may never change."""
+"""Pending migrations with their SQL, and the append-only marks of tables."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ TYPES = (MIGRATIONS,)
 STORE = "PostgreSQL"
 LONGEST_STATEMENT = 120
 
-# Statements that take rows away, by words that follow each other.
+# First words of statements that delete rows.
 _DESTRUCTIVE = (
     ("DROP", "TABLE"), ("DROP", "SCHEMA"), ("DROP", "DATABASE"), ("DROP", "OWNED"), ("DROP", "MATERIALIZED"), ("TRUNCATE",),
     ("DELETE", "FROM"),
@@ -30,8 +30,8 @@ _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
-    told = [change for step in steps if step.op != "same" for change in _changes_of(context, step)]
-    return told + tenants.changes(context)
+    described = [change for step in steps if step.op != "same" for change in _changes_of(context, step)]
+    return described + tenants.changes(context)
 
 
 def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
@@ -39,7 +39,7 @@ def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     if step.op == "delete":
         if any(other.name == schema and other.op == "delete" for other in context.steps(SCHEMA)):
             return []
-        what = f"migrations of {code(schema)} are no longer managed; its tables stay"
+        what = f"migrations of {code(schema)} are no longer managed; its tables are kept"
         return [RatedChange(Risk.NONE, STORE, schema, what, schema, (), (step.urn,))]
     applied = step.old.live("applied") or step.old.live("migrations") or []
     done = {_file(label) for label in applied} if step.op == "update" else set()
@@ -48,12 +48,12 @@ def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     result += _append_only_changes(context, step, schema)
     owner = step.old.declared("owner"), step.new.declared("owner")
     if step.op == "update" and owner[0] != owner[1]:
-        what = f"the owner of {code(schema)} is {code(owner[1])} instead of {code(owner[0])}"
+        what = f"the owner of schema {code(schema)} changes from {code(owner[0])} to {code(owner[1])}"
         result.append(
             RatedChange(Risk.ACCESS_WIDENED, STORE, schema, what, schema, ("postgres", "schemas", schema), (step.urn,))
         )
-    told = (step.old.declared(key) != step.new.declared(key) for key in ("tenantTables", "tenantBypass"))
-    return result or ([] if step.op == "update" and any(told) else _drift_corrected(step, schema))
+    isolation_changes = (step.old.declared(key) != step.new.declared(key) for key in ("tenantTables", "tenantBypass"))
+    return result or ([] if step.op == "update" and any(isolation_changes) else _drift_corrected(step, schema))
 
 
 def _file(label: object) -> str:
@@ -61,7 +61,7 @@ def _file(label: object) -> str:
 
 
 def _pending(context: ReviewContext, step: PreviewStep, schema: str, label: str) -> RatedChange:
-    """A file that will run. One whose text is not here, or is not what the preview saw, may do anything."""
+    """Describe a pending migration. It counts as data loss if its file is missing or differs from the previewed one."""
     name = _file(label)
     file = f"{step.new.declared('directory', f'sql/{schema}')}/{name}"
     version = name[:4]
@@ -69,12 +69,12 @@ def _pending(context: ReviewContext, step: PreviewStep, schema: str, label: str)
     text = _read(context.root / file)
     checked = label.partition(" sha256:")[2]
     if text is None or (checked and checksum(text) != checked):
-        why = "its text is not here" if text is None else "its text here is another one"
+        why = "its file is missing here" if text is None else "its file here differs from the previewed one"
         what = f"migration {code(f'{schema} {version}')} will run and **may destroy data**: {why} ({code(name)})"
         return RatedChange(Risk.DATA_LOSS, STORE, schema, what, resource, file, (step.urn,))
     taken = _destroys(text)
     lines = len(text.splitlines())
-    counted = f"{lines} line{'' if lines == 1 else 's'}, shown"
+    counted = f"{lines} line{'' if lines == 1 else 's'}, shown below"
     what = f"migration {code(f'{schema} {version}')} will run ({counted})"
     if taken:
         what = f"migration {code(f'{schema} {version}')} **destroys data**: {'; '.join(code(item) for item in taken)} ({counted})"
@@ -85,7 +85,7 @@ def _pending(context: ReviewContext, step: PreviewStep, schema: str, label: str)
 
 
 def code_html(text: str) -> str:
-    """For a summary, where there is HTML and no Markdown."""
+    """``text`` as inline code in HTML, for a ``<summary>``."""
     import html
 
     return f"<code>{html.escape(text)}</code>"
@@ -99,7 +99,7 @@ def _read(path: Path) -> str | None:
 
 
 def _destroys(text: str) -> list[str]:
-    """The statements that take rows or columns away, each in one line."""
+    """The statements that delete rows or columns, each on one line."""
     found = []
     for statement in split(text):
         if _is_destructive(statement):
@@ -108,7 +108,7 @@ def _destroys(text: str) -> list[str]:
 
 
 def _is_destructive(statement: Statement) -> bool:
-    # Comments and line ends mean nothing between the words.
+    # Comments and line breaks may separate the words.
     body = " ".join(_COMMENTS.sub(" ", statement.text).split())
     words = tuple(body.upper().split()[:2])
     if any(words[: len(start)] == start for start in _DESTRUCTIVE):
@@ -116,7 +116,7 @@ def _is_destructive(statement: Statement) -> bool:
     upper = body.upper()
     if words == ("ALTER", "TABLE"):
         return bool(_DROPS_COLUMN.search(body) or _CHANGES_TYPE.search(body))
-    # In a function's or a DO block's body, or behind WITH.
+    # Inside a DO block, or after WITH.
     return words[:1] in (("DO",), ("WITH",)) and bool(re.search(r"\b(DELETE\s+FROM|DROP\s+TABLE|TRUNCATE)\b", upper))
 
 
@@ -125,18 +125,18 @@ def _append_only_changes(context: ReviewContext, step: PreviewStep, schema: str)
     result = []
     for table in sorted(before - after):
         name = f"{schema}.{table}"
-        what = f"{code(name)} is **no longer append-only**: its rows can be changed and deleted from now on"
+        what = f"{code(name)} is **no longer append-only**: its rows can be updated and deleted from now on"
         result.append(RatedChange(Risk.DATA_LOSS, STORE, schema, what, name, _table(schema, table), (step.urn,)))
     if step.op == "update":
         for table in sorted(after - before):
             name = f"{schema}.{table}"
-            risk, what = Risk.ADDITIVE, f"{code(name)}, which is new, is append-only"
+            risk, what = Risk.ADDITIVE, f"new table {code(name)} is append-only"
             if (schema, table) in context.granted or "{" in table:
                 risk = Risk.ACCESS_REVOKED
-                what = f"{code(name)} becomes append-only: rows can no longer be changed or deleted"
+                what = f"{code(name)} becomes append-only: rows can no longer be updated or deleted"
             result.append(RatedChange(risk, STORE, schema, what, name, _table(schema, table), (step.urn,)))
     elif after:
-        what = f"append-only in {code(schema)}: {codes(sorted(after))}"
+        what = f"append-only tables in {code(schema)}: {codes(sorted(after))}"
         result.append(
             RatedChange(Risk.ADDITIVE, STORE, schema, what, schema, ("postgres", "schemas", schema), (step.urn,))
         )
@@ -151,7 +151,7 @@ def _table(schema: str, table: str) -> tuple[str, ...]:
 def _drift_corrected(step: PreviewStep, schema: str) -> list[RatedChange]:
     drift = step.old.live("drift") or []
     if drift:
-        what = f"what was changed by hand in {code(schema)} is put right: {codes(drift)}"
+        what = f"manual changes in schema {code(schema)} are corrected: {codes(drift)}"
         return [RatedChange(Risk.ACCESS_REVOKED, STORE, schema, what, schema, (), (step.urn,))]
     what = f"migrations of {code(schema)} are checked again"
     return [RatedChange(Risk.NONE, STORE, schema, what, schema, (), (step.urn,))]

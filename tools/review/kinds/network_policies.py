@@ -1,6 +1,6 @@
-"""Network policies on Kubernetes, by whom they let in."""
+"""Network policies on Kubernetes, described by the connections that they allow."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from tools.review.change import RatedChange
 from tools.review.escape import code, codes
@@ -9,53 +9,59 @@ from tools.review.preview import PreviewStep, ResourceState
 from tools.review.risk import Risk
 
 STORE = "Kubernetes"
-Connections = set[tuple[str, str]]  # who, port
+
+
+class Connection(NamedTuple):
+    """An allowed connection; ``direction`` is ``from`` or ``to``, ``port`` is empty for all ports."""
+
+    direction: str
+    port: str
+    peer: str
 
 
 def changes(step: PreviewStep) -> list[RatedChange]:
-    """A network policy shuts out whom it does not name, so that its deletion lets everybody in."""
-    before, after = (_ways(state) for state in (step.old, step.new))
+    """Describe one policy. Pods that it selects accept listed connections only, so deleting it widens access."""
+    before, after = (_connections(state) for state in (step.old, step.new))
     policy = f"network policy {code(step.name)}"
 
     def change(risk: Risk, sentence: str) -> RatedChange:
         return RatedChange(risk, STORE, step.name, sentence, step.name, (), (step.urn,))
 
     if step.op == "delete":
-        return [change(Risk.ACCESS_WIDENED, f"{policy} is deleted: **everybody in the cluster** can connect")]
+        return [change(Risk.ACCESS_WIDENED, f"{policy} is deleted: **every pod in the cluster** can connect")]
     if step.op == "create":
-        return [change(Risk.ACCESS_REVOKED, f"{policy} is created: only whom it names can connect")]
+        return [change(Risk.ACCESS_REVOKED, f"{policy} is created: only the peers that it lists can connect")]
     result = []
-    # On a port that no rule had, there was nothing to reach.
-    known = {port for _, port in before}
-    for ways, verb in ((after - before, "lets in"), (before - after, "no longer lets in")):
-        for port in sorted({port for _, port in ways}):
-            who = codes(sorted(name for name, found in ways if found == port))
+    # A port that no rule listed before opens nothing that could be reached.
+    known = {connection.port for connection in before}
+    for connections, verb in ((after - before, "allows"), (before - after, "no longer allows")):
+        for direction, port in sorted({(item.direction, item.port) for item in connections}):
+            peers = codes(sorted(item.peer for item in connections if item[:2] == (direction, port)))
             opened = Risk.ACCESS_WIDENED if port in known or not port else Risk.ADDITIVE
-            risk = opened if verb == "lets in" else Risk.ACCESS_REVOKED
+            risk = opened if verb == "allows" else Risk.ACCESS_REVOKED
             where = f" on port {code(port)}" if port else ""
-            result.append(change(risk, f"{policy} {verb} {who}{where}"))
+            result.append(change(risk, f"{policy} {verb} connections {direction} {peers}{where}"))
     keys = codes(sorted(generic.changed_keys(step)))
     return result or [change(Risk.RESTART, f"{policy} changes: {keys}")]
 
 
-def _ways(state: ResourceState) -> Connections:
+def _connections(state: ResourceState) -> set[Connection]:
     spec = state.declared("spec")
-    found: Connections = set()
+    found: set[Connection] = set()
     for direction, side in (("ingress", "from"), ("egress", "to")):
         for rule in (spec.get(direction) or []) if isinstance(spec, dict) else []:
             if not isinstance(rule, dict):
                 continue
             ports = [str(port.get("port", "")) for port in rule.get("ports") or () if isinstance(port, dict)]
             for peer in rule.get(side) or [None]:
-                who = _who(peer) if side == "from" else f"to {_who(peer)}"
-                found |= {(who, port) for port in ports or [""]}
+                found |= {Connection(side, port, _peer(peer)) for port in ports or [""]}
     return found
 
 
-def _who(peer: Any) -> str:
-    """A peer in words where it has one label; as it stands otherwise."""
+def _peer(peer: Any) -> str:
+    """A peer as ``namespace NAME`` or ``pods NAME`` if it has one well-known label, else as JSON."""
     if peer is None:
-        return "everybody"
+        return "all peers"
     if isinstance(peer, dict) and len(peer) == 1:
         [(kind, selector)] = peer.items()
         labels = selector.get("matchLabels") if isinstance(selector, dict) and len(selector) == 1 else None

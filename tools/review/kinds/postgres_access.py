@@ -1,7 +1,7 @@
-"""Who may do what in PostgreSQL: roles, their memberships and their grants, told per module."""
+"""PostgreSQL roles, memberships and grants, described by the role that gains or loses access."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from components.mapping.access import VERSION_TABLE
@@ -18,20 +18,20 @@ TYPES = (GRANT, ROLE)
 STORE = "PostgreSQL"
 PUBLIC = "public"
 
-# Role properties that are no limits but powers over everything.
-POWERS = {
-    "superuser": "may do everything (SUPERUSER)",
-    "createRole": "may make roles (CREATEROLE)",
-    "createDatabase": "may make databases (CREATEDB)",
-    "replication": "may read everything by replication (REPLICATION)",
-    "bypassRowLevelSecurity": "sees every tenant's rows (BYPASSRLS)",
+# Role attributes that apply to the whole server: SQL name, and its effect.
+ROLE_ATTRIBUTES = {
+    "superuser": ("SUPERUSER", "it bypasses all permission checks"),
+    "createRole": ("CREATEROLE", "it can create and change roles"),
+    "createDatabase": ("CREATEDB", "it can create databases"),
+    "replication": ("REPLICATION", "it can read all data through replication"),
+    "bypassRowLevelSecurity": ("BYPASSRLS", "it sees the rows of every tenant"),
 }
-_DESCRIBED = {*POWERS, "roles", "name"}
+_DESCRIBED = {*ROLE_ATTRIBUTES, "roles", "name"}
 
 
 @dataclass(frozen=True)
 class PrivilegeTarget:
-    """What a privilege is on. ``object`` is empty for the schema or database itself, ``column`` for the whole table."""
+    """The object of a privilege. ``object`` is empty for the schema or database itself, ``column`` for the whole table."""
 
     kind: str
     schema: str
@@ -49,7 +49,7 @@ Privileges = dict[tuple[str, PrivilegeTarget], set[str]]
 
 
 def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
-    """Roles first, then what each role gains and loses."""
+    """Describe changed roles, then the privileges that each role gains and loses."""
     result: list[RatedChange] = []
     for step in steps:
         if step.type == ROLE:
@@ -78,11 +78,13 @@ def _role(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
         return found + _memberships(context, step, name, group)
     if step.op == "delete":
         if is_owner(role):
-            return [change(Risk.DATA_LOSS, f"owner role {code(name)} is dropped, with what it still owns")]
+            return [
+                change(Risk.DATA_LOSS, f"owner role {code(name)} is dropped; objects that it still owns may be lost")
+            ]
         if role is None and not is_login:
-            return [change(Risk.DATA_LOSS, f"role {code(name)} is dropped, with what it may still own")]
-        ended = "; its sessions are ended first" if is_login else ""
-        what = f"{noun} {code(name)} is dropped with all that it may do{ended}"
+            return [change(Risk.DATA_LOSS, f"role {code(name)} is dropped; objects that it owns may be lost")]
+        ended = "; its sessions are terminated first" if is_login else ""
+        what = f"{noun} {code(name)} is dropped with all its privileges{ended}"
         grants = (
             grant.urn for grant in context.steps(GRANT) if grant.op == "delete" and grant.old.live("role") == name
         )
@@ -92,28 +94,24 @@ def _role(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     if step.op == "replace":
         old = str(step.old.live("name", name))
         risk = Risk.DATA_LOSS if is_owner(context.roles.get(old)) else Risk.ACCESS_REVOKED
-        return [change(risk, f"{noun} {code(old)} is dropped and {code(name)} created instead")]
+        return [change(risk, f"{noun} {code(old)} is dropped and {code(name)} is created in its place")]
     found = _memberships(context, step, name, group)
-    for key, meaning in POWERS.items():
-        before, after = bool(step.old.live(key)), bool(step.new.declared(key))
-        if before != after:
-            risk, verb = (Risk.ACCESS_WIDENED, "from now on") if after else (Risk.ACCESS_REVOKED, "no longer")
-            found.append(change(risk, f"{code(name)} {verb} {meaning}"))
+    found += [change(risk, sentence) for risk, sentence in _attributes(step, name)]
     if generic.differs(step, "password") and name not in _renewed(context):
         found.append(change(Risk.RESTART, f"the password of {code(name)} is reset"))
-    for key, told in (
+    for key, label in (
         ("searchPaths", "search_path"),
         ("connectionLimit", "connection limit"),
         ("statementTimeout", "statement_timeout (ms)"),
         ("idleInTransactionSessionTimeout", "idle_in_transaction_session_timeout (ms)"),
-        ("validUntil", "valid until"),
+        ("validUntil", "password expiry (VALID UNTIL)"),
     ):
         if generic.differs(step, key):
             old, new = (generic.shown(state.get(key)) for state in (step.old.inputs, step.new.inputs))
             found.append(
                 change(
                     Risk.RESTART,
-                    f"{told} of {code(name)}: {code(new)} instead of {code(old)}, for new connections",
+                    f"{label} of {code(name)} changes from {code(old)} to {code(new)} for new connections",
                     (*origin, "postgres") if is_login else origin,
                 )
             )
@@ -121,6 +119,15 @@ def _role(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     if rest:
         found.append(change(Risk.RESTART, f"{noun} {code(name)} changes: {codes(sorted(rest))}"))
     return found
+
+
+def _attributes(step: PreviewStep, name: str) -> Iterator[tuple[Risk, str]]:
+    for key, (attribute, effect) in ROLE_ATTRIBUTES.items():
+        before, after = bool(step.old.live(key)), bool(step.new.declared(key))
+        if after and not before:
+            yield Risk.ACCESS_WIDENED, f"{code(name)} gains {attribute}: {effect}"
+        elif before and not after:
+            yield Risk.ACCESS_REVOKED, f"{code(name)} loses {attribute}"
 
 
 _LIMITS = {
@@ -145,11 +152,11 @@ def _memberships(context: ReviewContext, step: PreviewStep, name: str, group: st
         schema, gains = _group(context, role), role in after
         if role == UNKNOWN:
             continue
-        known, shared = context.roles.get(role), _shared(context, role)
-        what, verb = f"membership of {code(role)}", ""
+        known, shared = context.roles.get(role), _member_group(context, role)
+        what, verb = f"membership in {code(role)}", ""
         if shared is not None:
             writes = shared.group is Group.WRITER
-            what = f"write access to all of {code(schema)}" if writes else f"SELECT on all of {code(schema)}"
+            what = f"write access to schema {code(schema)}" if writes else f"SELECT on all tables of {code(schema)}"
             verb = "writes" if writes else "reads"
         elif isinstance(known, ConnectRole):
             if step.op == "create":
@@ -157,7 +164,7 @@ def _memberships(context: ReviewContext, step: PreviewStep, name: str, group: st
             what = "CONNECT on the database"
         told = f"{code(name)} {'gains' if gains else 'loses'} {what}"
         if shared is not None:
-            told += f" ({'as a member of' if gains else 'no longer in'} {code(role)})"
+            told += f" ({'as a member of' if gains else 'no longer a member of'} {code(role)})"
         widened = Risk.ADDITIVE if schema in context.created_schemas else Risk.ACCESS_WIDENED
         origin = context.origins.access(name, "postgres", schema) if gains else ("modules", name, "postgres", verb)
         risk = widened if gains else Risk.ACCESS_REVOKED
@@ -166,11 +173,11 @@ def _memberships(context: ReviewContext, step: PreviewStep, name: str, group: st
 
 
 def _grants(context: ReviewContext) -> list[RatedChange]:
-    """The difference of all grants together: a privilege that moves from one grant to another is no change."""
+    """Compare all grants together, so that a privilege that moves from one grant to another is not a change."""
     old, new = _all(step.old for step in context.steps(GRANT)), _all(step.new for step in context.steps(GRANT))
     steps = [step for step in context.steps(GRANT) if step.op != "same"]
-    told_by = {str(step.name): step for step in context.steps(ROLE)}
-    gone = {name for name, step in told_by.items() if step.op == "delete"}
+    role_steps = {str(step.name): step for step in context.steps(ROLE)}
+    gone = {name for name, step in role_steps.items() if step.op == "delete"}
     dropped = context.dropped_schemas
     readable = {target.schema for role, target in old if role == reader(target.schema) and target.object}
     touched = {(target.schema, target.object) for _, target in old}
@@ -216,12 +223,12 @@ def _all(states: Iterable[ResourceState]) -> Privileges:
 
 
 def _is_new(context: ReviewContext, readable: set[str], touched: set[tuple[str, str]], target: PrivilegeTarget) -> bool:
-    """Whether nobody has had anything there: with a new table nothing that exists is opened."""
+    """Whether the object is new, so that a grant on it opens no existing data."""
     if target.kind == "database":
         return any(step.op == "create" for step in context.steps(DATABASE))
     if target.schema in context.created_schemas:
         return True
-    # The schema's reader is granted every table by name. One that it does not have has not been there.
+    # The schema's reader group is granted every existing table by name, so a table without that grant is new.
     known = target.kind == "table" and target.schema in readable
     return known and (target.schema, target.object) not in touched
 
@@ -236,7 +243,7 @@ def _changes_of(
     *,
     fresh: bool = False,
 ) -> list[RatedChange]:
-    """One sentence for each set of privileges. USAGE of the schema is implied by something in it."""
+    """One sentence for each set of privileges. USAGE on a schema goes unmentioned beside privileges inside it."""
     inside = {target: privileges for target, privileges in targets.items() if target.object}
     by_privileges: dict[tuple[str, ...], list[PrivilegeTarget]] = defaultdict(list)
     for target, privileges in (inside or targets).items():
@@ -247,7 +254,7 @@ def _changes_of(
         who, group, several = _role_title(context, role)
         objects = sorted({item.object for item in found if item.object})
         if fresh and objects == [VERSION_TABLE] and len(by_privileges) > 1:
-            # Every schema has it, for everybody who sees the schema.
+            # Every schema has this table, and every role with access to the schema may read it.
             continue
         does = {"gains": "gain", "loses": "lose"}[verb] if several else verb
         origin = _origin(context, role, schema, objects)
@@ -264,7 +271,7 @@ def _changes_of(
 
 
 def _joined(targets: list[PrivilegeTarget]) -> list[str]:
-    """Columns of one table together."""
+    """Object names for a sentence, with the columns of one table joined."""
     columns: dict[str, list[str]] = defaultdict(list)
     whole = []
     for target in targets:
@@ -281,9 +288,11 @@ def _schema(step: PreviewStep) -> str:
 
 
 def _role_title(context: ReviewContext, role: str) -> tuple[str, str, bool]:
-    """How a role is called, under which name it is shown, and whether it is several. A group role is told by its
-    members."""
-    if _shared(context, role) is None:
+    """The subject of a sentence, the group that it is shown under, and whether the subject is plural.
+
+    A group role is described by the modules that are its members.
+    """
+    if _member_group(context, role) is None:
         return code(role), role, False
     members = {name for name, use in context.modules[0].items() if role in use.member_of}
     for step in context.steps(ROLE):
@@ -294,20 +303,20 @@ def _role_title(context: ReviewContext, role: str) -> tuple[str, str, bool]:
 
 
 def _origin(context: ReviewContext, role: str, schema: str, objects: list[str]) -> MappingPath:
-    if _shared(context, role) is not None:
+    if _member_group(context, role) is not None:
         table = objects[0] if len(objects) == 1 else ""
         return ("postgres", "schemas", schema, "tables", table) if table else ("postgres", "schemas", schema)
     return context.origins.access(role, "postgres", *(f"{schema}.{item}" for item in objects), schema)
 
 
-def _shared(context: ReviewContext, name: str) -> GroupRole | None:
-    """The group role of that name, if it is one that modules are members of: a writer or a reader."""
+def _member_group(context: ReviewContext, name: str) -> GroupRole | None:
+    """The writer or reader group of that name, or None. Modules are members of these two only."""
     role = context.roles.get(name)
     return role if isinstance(role, GroupRole) and not is_owner(role) else None
 
 
 def _group(context: ReviewContext, name: str) -> str:
-    """What a role is shown under: its schema, its database, or its own name."""
+    """The heading of a role in the comment: its schema, its database, or its own name."""
     role = context.roles.get(name)
     if isinstance(role, GroupRole):
         return role.schema
@@ -315,17 +324,17 @@ def _group(context: ReviewContext, name: str) -> str:
 
 
 def _grants_without_effect(
-    context: ReviewContext, steps: list[PreviewStep], told: list[RatedChange], gone: set[str]
+    context: ReviewContext, steps: list[PreviewStep], described: list[RatedChange], gone: set[str]
 ) -> list[RatedChange]:
-    """Grants that change without anybody gaining or losing anything, so that no step goes unmentioned."""
-    known = {urn for change in told for urn in change.urns}
+    """Describe changed grants that change nobody's privileges, so that the comment mentions every step."""
+    known = {urn for change in described for urn in change.urns}
     result = []
     for step in steps:
         role = str(step.state.live("role", ""))
         if step.urn in known or (step.op == "delete" and (role in gone or _schema(step) in context.dropped_schemas)):
             continue
         if role == PUBLIC and step.op == "delete":
-            what = f"the rule that PUBLIC may do nothing on {code(_schema(step))} is no longer managed"
+            what = f"the revocation of PUBLIC's privileges on {code(_schema(step))} is no longer managed"
             result.append(RatedChange(Risk.ACCESS_WIDENED, STORE, PUBLIC, what, PUBLIC, (), (step.urn,)))
             continue
         verb = {"create": "created", "delete": "revoked", "replace": "recreated"}.get(step.op, "rewritten")

@@ -18,13 +18,13 @@ def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChang
 
 
 def _parts_of_schema(context: ReviewContext, schema: str, op: str) -> tuple[str, ...]:
-    """What comes and goes with a schema and needs no sentence: its group roles, defaults, grants and migrations."""
+    """URNs of a schema's group roles, default privileges, grants and migrations, which its own sentence covers."""
     roles = {role.name for role in groups_of(schema)}
     found = []
     for step in context.steps(ROLE, DEFAULT_PRIVILEGES, GRANT, MIGRATIONS, PRIVILEGES):
         part = {
             ROLE: step.name in roles,
-            DEFAULT_PRIVILEGES: _of(step) == schema,
+            DEFAULT_PRIVILEGES: _schema_of(step) == schema,
             GRANT: op == "delete" and step.state.live("schema") == schema,
             MIGRATIONS: op == "delete" and step.state.live("schema", step.name) == schema,
             PRIVILEGES: step.state.live("schema", step.name) == schema,
@@ -34,20 +34,20 @@ def _parts_of_schema(context: ReviewContext, schema: str, op: str) -> tuple[str,
     return tuple(found)
 
 
-def _of(step: PreviewStep) -> str:
+def _schema_of(step: PreviewStep) -> str:
     return step.name.partition("-")[0]
 
 
 def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     if step.type == DEFAULT_PRIVILEGES:
-        group, op = _of(step), step.op
+        group, op = _schema_of(step), step.op
         told = (op == "create" and group in context.created_schemas) or (
             op == "delete" and group in context.dropped_schemas
         )
         return [] if told else [_defaults(step)]
     if step.type == INVENTORY:
         return _inventory(context, step)
-    fates = _fates(context)
+    removal_changes = _removal_changes(context)
     name = str(step.state.declared("name", step.name))
     noun = "schema" if step.type == SCHEMA else "database"
     origin = ("postgres", "schemas", name) if step.type == SCHEMA else ()
@@ -63,23 +63,23 @@ def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
         return [change(Risk.ADDITIVE, f"{noun} {code(name)} is created{parts}")]
     if step.op in ("delete", "replace"):
         old = str(step.old.live("name", name))
-        instead = "" if step.op == "delete" else f"; {code(name)} is created instead, empty"
+        instead = "" if step.op == "delete" else f"; an empty {code(name)} is created in its place"
         if step.old.retained:
-            kept = "with its tables, as the admin's" if step.type == SCHEMA else "with all that is in it"
-            what = f"{noun} {code(old)} leaves the stack and is kept {kept}: modules lose it{instead}"
+            kept = "with its tables, owned by the admin" if step.type == SCHEMA else "with its data"
+            what = f"{noun} {code(old)} leaves the stack and is kept {kept}; modules lose access to it{instead}"
             return [RatedChange(Risk.ACCESS_REVOKED, STORE, old, what, old, origin, urns)]
         verb = "is dropped" if step.op == "delete" else "is dropped and recreated"
         how = "with all its tables"
         if step.type == SCHEMA and not step.old.live("dropCascade"):
-            how += " (refused while it has any: dropSchemas does not name it)"
+            how += " (refused while it has tables: dropSchemas does not list it)"
         return [RatedChange(Risk.DATA_LOSS, STORE, old, f"{noun} {code(old)} {verb} {how}", old, origin, urns)]
     keys = generic.changed_keys(step)
     result = []
-    if name in fates:
+    if name in removal_changes:
         keys.discard("dropCascade")
     if "dropCascade" in keys and step.new.declared("dropCascade"):
         keys.discard("dropCascade")
-        result.append(change(Risk.ACCESS_WIDENED, f"{noun} {code(name)} may from now on be dropped with its tables"))
+        result.append(change(Risk.ACCESS_WIDENED, f"{noun} {code(name)} can be dropped with its tables from now on"))
     elif "dropCascade" in keys:
         keys.discard("dropCascade")
         result.append(change(Risk.NONE, f"{noun} {code(name)} can no longer be dropped with its tables"))
@@ -87,15 +87,15 @@ def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
         keys.discard("owner")
         owner, new = step.old.live("owner"), step.new.declared("owner")
         result.append(
-            change(Risk.ACCESS_WIDENED, f"{noun} {code(name)} belongs to {code(new)} instead of {code(owner)}")
+            change(Risk.ACCESS_WIDENED, f"the owner of {noun} {code(name)} changes from {code(owner)} to {code(new)}")
         )
     if keys:
         result.append(change(Risk.RESTART, f"{noun} {code(name)} changes: {codes(sorted(keys))}"))
     return result
 
 
-def _fates(context: ReviewContext) -> dict[str, tuple[str, ...]]:
-    """Schema whose fate changes -> what says so, and its own step."""
+def _removal_changes(context: ReviewContext) -> dict[str, tuple[str, ...]]:
+    """Schema -> URNs of the steps that change whether it is kept or dropped when it leaves the mapping."""
     found = {}
     for step in context.steps(INVENTORY):
         before, after = (dict(state.declared("schemas") or {}) for state in (step.old, step.new))
@@ -107,47 +107,50 @@ def _fates(context: ReviewContext) -> dict[str, tuple[str, ...]]:
 
 
 def _inventory(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
-    """What becomes of schemas that leave the mapping. Logins and schemas that come and go are told where they do."""
-    fates = _fates(context)
-    dropped = [name for name in sorted(fates) if "dropped" in str((step.new.declared("schemas") or {}).get(name))]
+    """Describe schemas that start or stop being kept on removal. Created and deleted ones have their own sentences."""
+    removal_changes = _removal_changes(context)
+    dropped = [
+        name for name in sorted(removal_changes) if "dropped" in str((step.new.declared("schemas") or {}).get(name))
+    ]
     result = []
     for names, does, risk in (
         (dropped, "dropped", Risk.ACCESS_WIDENED),
-        ([name for name in sorted(fates) if name not in dropped], "kept", Risk.NONE),
+        ([name for name in sorted(removal_changes) if name not in dropped], "kept", Risk.NONE),
     ):
         if names:
             many = len(names) > 1
             what = (
-                f"schema{'s' if many else ''} {codes(names)} {'are' if many else 'is'} from now on {does} with "
+                f"schema{'s' if many else ''} {codes(names)} will be {does} with "
                 f"{'their' if many else 'its'} tables when {'they leave' if many else 'it leaves'} the mapping (dropSchemas)"
             )
             group = resource = "dropSchemas" if many else names[0]
-            urns = tuple(dict.fromkeys(urn for name in names for urn in fates[name]))
+            urns = tuple(dict.fromkeys(urn for name in names for urn in removal_changes[name]))
             result.append(RatedChange(risk, STORE, group, what, resource, (), urns))
     same = all(set(step.old.declared(key) or ()) == set(step.new.declared(key) or ()) for key in ("logins", "schemas"))
     if not result and (step.op == "delete" or same):
-        what = "the list of logins and schemas is brought up to date"
+        what = "the list of logins and schemas is updated"
         result.append(RatedChange(Risk.NONE, STORE, "inventory", what, step.name, (), (step.urn,)))
     return result
 
 
 def _defaults(step: PreviewStep) -> RatedChange:
-    """Ours take PUBLIC's EXECUTE on new functions away; deleting one gives it back."""
+    """Describe default privileges. The program's own revoke EXECUTE on new functions from PUBLIC; deletion restores it."""
     role, kind = str(step.state.live("role", "")), plain(str(step.state.live("objectType", "object")))
-    group = _of(step)
+    group = _schema_of(step)
     before, after = (set(state.live("privileges") or ()) for state in (step.old, step.new))
     who = "everyone (PUBLIC)" if role == "public" else code(role)
     if step.op == "delete":
         opened = role == "public" and not before
         risk = Risk.ACCESS_WIDENED if opened else Risk.ACCESS_REVOKED
-        sentence = f"{who} {'gets' if opened else 'loses'} the default privileges on new {kind}s of {code(group)}"
+        verb = "gains PostgreSQL's" if opened else "loses its"
+        sentence = f"{who} {verb} default privileges on new {kind}s in {code(group)}"
     elif after - before:
         risk = Risk.ACCESS_WIDENED
-        sentence = f"{who} gains {plain(', '.join(sorted(after - before)))} on every new {kind} of {code(group)}"
+        sentence = f"{who} gains {plain(', '.join(sorted(after - before)))} on every new {kind} in {code(group)}"
     elif before - after:
         risk = Risk.ACCESS_REVOKED
-        sentence = f"{who} loses {plain(', '.join(sorted(before - after)))} on every new {kind} of {code(group)}"
+        sentence = f"{who} loses {plain(', '.join(sorted(before - after)))} on every new {kind} in {code(group)}"
     else:
         risk = Risk.ADDITIVE if step.op == "create" else Risk.NONE
-        sentence = f"{who} has nothing on new {kind}s of {code(group)} by default"
+        sentence = f"{who} has no default privileges on new {kind}s in {code(group)}"
     return RatedChange(risk, STORE, group, sentence, group, (), (step.urn,))

@@ -1,4 +1,4 @@
-"""What is put right on a schema's tables after its grants. Who gains and loses what is told with the grants."""
+"""Corrections of table privileges after a schema's grants. ``postgres_access`` describes the grants themselves."""
 
 from tools.review.change import RatedChange
 from tools.review.context import ReviewContext
@@ -9,7 +9,7 @@ from tools.review.tokens import ACCESS_REVISIONS, GRANT, PRIVILEGES
 
 TYPES = (PRIVILEGES, ACCESS_REVISIONS)
 STORE = "PostgreSQL"
-# The end of a sentence that a refresh found; the provider writes them.
+# The suffix of the provider's drift sentences for a privilege that is absent from the server.
 MISSING = ": missing"
 
 
@@ -19,7 +19,7 @@ def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChang
 
 def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     if step.type == ACCESS_REVISIONS:
-        what = "the list of schemas whose grants change is brought up to date"
+        what = "the list of schemas whose grants change is updated"
         return [RatedChange(Risk.NONE, STORE, "grants", what, step.name, (), (step.urn,))]
     schema = str(step.state.live("schema", step.name))
 
@@ -30,16 +30,16 @@ def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     if found:
         risk = Risk.ACCESS_WIDENED if any(item.endswith(MISSING) for item in found) else Risk.ACCESS_REVOKED
         listed = plain("; ".join(found))
-        return [
-            change(risk, f"privileges on tables of {code(schema)} that were changed by hand are put right: {listed}")
-        ]
+        return [change(risk, f"manual changes of privileges on tables of {code(schema)} are corrected: {listed}")]
     told = {"create": context.created_schemas, "delete": context.dropped_schemas}.get(step.op, frozenset())
     if schema in told:
         return []
     if step.op == "delete":
-        return [change(Risk.ACCESS_REVOKED, f"nobody but the owner may do anything on the tables of {code(schema)}")]
+        return [change(Risk.ACCESS_REVOKED, f"only the owner keeps privileges on tables of {code(schema)}")]
     grants = [grant for grant in context.steps(GRANT) if schema in (grant.old.live("schema"), grant.new.live("schema"))]
     if all(grant.op == "same" for grant in grants):
-        what = f"privileges on tables of {code(schema)} are from now on exactly the mapping's; others are revoked"
+        what = f"privileges on tables of {code(schema)} that are not in the mapping are revoked"
         return [change(Risk.ACCESS_REVOKED, what)]
-    return [change(Risk.NONE, f"privileges on tables of {code(schema)} are compared with the mapping after its grants")]
+    return [
+        change(Risk.NONE, f"privileges on tables of {code(schema)} are checked against the mapping after its grants")
+    ]

@@ -1,4 +1,4 @@
-"""Tenants kept apart inside of PostgreSQL: on which tables, and who sees the rows of all."""
+"""Tenant isolation by row-level security: the tables that it covers, and the roles that are exempt."""
 
 from collections import defaultdict
 
@@ -15,7 +15,7 @@ SETTING = "postgres:tenantIsolation"
 
 
 def changes(context: ReviewContext) -> list[RatedChange]:
-    """One sentence where it is switched on or off altogether; else one for each schema, and for each role."""
+    """One sentence if isolation is switched on or off as a whole, else one for each schema and each role."""
     updates = [step for step in context.steps(MIGRATIONS) if step.op == "update"]
     changed = [
         step for step in updates if _tables(step.old) != _tables(step.new) or _bypass(step.old) != _bypass(step.new)
@@ -35,14 +35,16 @@ def _isolation_switched(steps: list[PreviewStep], *, on: bool) -> RatedChange:
     sides = [step.new if on else step.old for step in steps]
     tables, schemas = sum(len(_tables(side)) for side in sides), sum(bool(_tables(side)) for side in sides)
     exempt = sorted({role for side in sides for role in _bypass(side)})
-    where = f"on {tables} tables of {schemas} schemas ({code(SETTING)})"
+    where = f"for {tables} tables in {schemas} schemas ({code(SETTING)})"
     if on:
         risk = Risk.ACCESS_REVOKED
-        what = f"tenants are kept apart {where}: sessions that do not set {code('app.tenant_id')} see no rows there"
-        what += f"; {codes(exempt)} still see{'' if len(exempt) > 1 else 's'} the rows of all" if exempt else ""
+        what = f"tenant isolation is switched on {where}: sessions that do not set {code('app.tenant_id')} see no rows there"
+        what += f"; {codes(exempt)} {'are' if len(exempt) > 1 else 'is'} exempt" if exempt else ""
     else:
         risk = Risk.ACCESS_WIDENED
-        what = f"tenants are **no longer kept apart** {where}: who may read a table reads the rows of every tenant"
+        what = (
+            f"tenant isolation is **switched off** {where}: a role that can read a table sees the rows of every tenant"
+        )
     return RatedChange(risk, STORE, GROUP, what, GROUP, (), tuple(step.urn for step in steps))
 
 
@@ -54,10 +56,10 @@ def _schema(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     other = {table for table in before.keys() & after.keys() if before[table] != after[table]}
     result = []
     for risk, what, tables in (
-        (Risk.ACCESS_WIDENED, "tenants are **no longer kept apart** on", before.keys() - after.keys()),
-        (Risk.ACCESS_WIDENED, "what keeps tenants apart changes on", other),
-        (Risk.ACCESS_REVOKED, "tenants are kept apart on", gained - fresh),
-        (Risk.ADDITIVE, "tenants are kept apart on the new", fresh),
+        (Risk.ACCESS_WIDENED, "tenant isolation **no longer covers**", before.keys() - after.keys()),
+        (Risk.ACCESS_WIDENED, "the rules of tenant isolation change for", other),
+        (Risk.ACCESS_REVOKED, "tenant isolation covers", gained - fresh),
+        (Risk.ADDITIVE, "tenant isolation covers the new", fresh),
     ):
         if tables:
             names = codes(f"{schema}.{table}" for table in sorted(tables))
@@ -73,10 +75,10 @@ def _roles(steps: list[PreviewStep]) -> list[RatedChange]:
         for role in had ^ has:
             schemas[role, role in has].append(step)
     result = []
-    for (role, sees), found in sorted(schemas.items(), key=lambda item: item[0]):
+    for (role, exempt), found in sorted(schemas.items(), key=lambda item: item[0]):
         where = codes(sorted(str(step.state.live("schema", step.name)) for step in found))
-        what = f"{code(role)} {'sees' if sees else 'no longer sees'} the rows of every tenant in {where}"
-        risk = Risk.ACCESS_WIDENED if sees else Risk.ACCESS_REVOKED
+        what = f"{code(role)} {'is' if exempt else 'is no longer'} exempt from tenant isolation in {where}"
+        risk = Risk.ACCESS_WIDENED if exempt else Risk.ACCESS_REVOKED
         origin = ("modules", role, "postgres", "bypass_tenant_isolation")
         result.append(RatedChange(risk, STORE, role, what, role, origin, tuple(step.urn for step in found)))
     return result

@@ -1,4 +1,4 @@
-"""Valkey's users with what their ACL lets them do, its streams and their consumer groups."""
+"""Valkey users with the permissions of their ACL rules, streams, and consumer groups."""
 
 from collections import defaultdict
 from typing import Any
@@ -14,7 +14,12 @@ from tools.review.tokens import CREDENTIAL, VALKEY_STREAMS, VALKEY_USERS
 TYPES = (VALKEY_USERS, VALKEY_STREAMS)
 STORE = "Valkey"
 
-_PERMISSIONS = {"~": "reading and writing", "%RW~": "reading and writing", "%R~": "reading", "%W~": "writing"}
+_PERMISSIONS = {
+    "~": "read and write access",
+    "%RW~": "read and write access",
+    "%R~": "read access",
+    "%W~": "write access",
+}
 _ANYWHERE = ("", "commands without a key")
 
 
@@ -26,12 +31,12 @@ def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChang
     return result
 
 
-# (pattern, what is allowed there) -> commands
-Rules = dict[tuple[str, str], frozenset[str]]
+# (key pattern or channel, kind of access) -> commands
+AclRules = dict[tuple[str, str], frozenset[str]]
 
 
-def parsed(rules: list[Any]) -> Rules:
-    """The arguments of ``ACL SETUSER`` as what they allow. A selector in brackets stands by itself."""
+def parsed(rules: list[Any]) -> AclRules:
+    """Parse the arguments of ``ACL SETUSER``. The root permissions and each selector in brackets apply separately."""
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     root: list[str] = []
     for rule in map(str, rules):
@@ -53,7 +58,7 @@ def _add(found: dict[tuple[str, str], set[str]], words: list[str]) -> None:
                 places.append((word.removeprefix(sign), meaning))
                 break
         if word.startswith("&") or word == "allchannels":
-            places.append((word if word.startswith("&") else "&*", "channels"))
+            places.append((word if word.startswith("&") else "&*", "access"))
     for place in places or [_ANYWHERE]:
         found[place] |= commands
 
@@ -64,37 +69,37 @@ def _users(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
         after = {}
     result = []
     if step.op == "create":
-        what = f"{len(after)} users are created, each on its own keys"
+        what = f"{len(after)} users are created, each with access to its own keys"
         return [RatedChange(Risk.ADDITIVE, STORE, "users", what, step.name, (), (step.urn,))]
     for user in sorted(before.keys() | after.keys()):
         if user not in after:
-            what = f"user {code(user)} is removed with all that it may do"
+            what = f"user {code(user)} is deleted with all its permissions"
             result.append(RatedChange(Risk.ACCESS_REVOKED, STORE, user, what, user, (), (step.urn,)))
         elif user not in before:
             places = [pattern for pattern, _ in parsed(after[user]) if pattern]
             what = (
-                f"user {code(user)} is created, on {codes(sorted(places))}"
+                f"user {code(user)} is created with access to {codes(sorted(places))}"
                 if places
                 else f"user {code(user)} is created"
             )
-            result.append(RatedChange(Risk.ADDITIVE, STORE, user, what, user, _user(context, user), (step.urn,)))
+            result.append(RatedChange(Risk.ADDITIVE, STORE, user, what, user, _user_origin(context, user), (step.urn,)))
         elif before[user] != after[user]:
             result += _differences(context, step, user, parsed(before[user]), parsed(after[user]))
     if not result:
-        renewed = sorted(item.name for item in context.steps(CREDENTIAL) if item.op == "replace")
-        what = f"the users get the renewed passwords of {codes(renewed)}" if renewed else "the users are set again"
+        rotated = sorted(item.name for item in context.steps(CREDENTIAL) if item.op == "replace")
+        what = f"Valkey users get the rotated passwords of {codes(rotated)}" if rotated else "the users are reapplied"
         result.append(
-            RatedChange(Risk.RESTART if renewed else Risk.NONE, STORE, "users", what, step.name, (), (step.urn,))
+            RatedChange(Risk.RESTART if rotated else Risk.NONE, STORE, "users", what, step.name, (), (step.urn,))
         )
     return result
 
 
-def _user(context: ReviewContext, user: str) -> MappingPath:
+def _user_origin(context: ReviewContext, user: str) -> MappingPath:
     return (("modules" if ("modules", user) in context.origins.lines else "services"), user)
 
 
 def _differences(
-    context: ReviewContext, step: PreviewStep, user: str, before: Rules, after: Rules
+    context: ReviewContext, step: PreviewStep, user: str, before: AclRules, after: AclRules
 ) -> list[RatedChange]:
     result = []
     for verb, risk, one, other in (
@@ -110,21 +115,21 @@ def _differences(
         for (meaning, commands, whole), patterns in sorted(grouped.items(), key=lambda item: sorted(item[1])):
             if {"xreadgroup", "xadd"} & commands:
                 both = {"xreadgroup", "xadd"} <= commands
-                meaning = meaning if both else "consuming" if "xreadgroup" in commands else "adding to"  # noqa: PLW2901
+                meaning = meaning if both else "consumer access" if "xreadgroup" in commands else "producer access"  # noqa: PLW2901
             named = codes(sorted(command.upper() for command in commands), most=4)
             if patterns == [""]:
-                told = f"{code(user)} {verb} {named}"
+                sentence = f"{code(user)} {verb} {named}"
             elif whole:
-                told = f"{code(user)} {verb} {meaning}{'' if meaning == 'adding to' else ' of'} {codes(sorted(patterns))} ({len(commands)} command{'' if len(commands) == 1 else 's'})"
+                sentence = f"{code(user)} {verb} {meaning} to {codes(sorted(patterns))} ({len(commands)} command{'' if len(commands) == 1 else 's'})"
             else:
-                told = f"{code(user)} {verb} {named} on {codes(sorted(patterns))}"
+                sentence = f"{code(user)} {verb} {named} on {codes(sorted(patterns))}"
             origin = key_origin(context, user, patterns[0])
-            result.append(RatedChange(risk, STORE, user, told, user, origin, (step.urn,)))
+            result.append(RatedChange(risk, STORE, user, sentence, user, origin, (step.urn,)))
     return result
 
 
 def key_origin(context: ReviewContext, user: str, pattern: str) -> MappingPath:
-    """Where the mapping gives ``user`` the keys that ``pattern`` covers: its own entry, or the stream's."""
+    """The place in the mapping that gives ``user`` the keys of ``pattern``: its own entry, or that of the key."""
     valkey = context.origins.data.get("valkey")
     valkey = valkey if isinstance(valkey, dict) else {}
     for kind in ("streams", "keys"):
@@ -148,28 +153,32 @@ def _streams(step: PreviewStep) -> list[RatedChange]:
             return RatedChange(risk, STORE, "streams", sentence, name, where, (step.urn,))
 
         if stream not in after:
-            how = "with its entries" if deletes else "(refused while it holds entries: allowDataLoss is off)"
+            how = "with its entries" if deletes else "(refused while it has entries: allowDataLoss is false)"
             result.append(change(Risk.DATA_LOSS, f"stream {code(stream)} is deleted {how}"))
         elif stream not in before:
-            groups = f" with the groups {codes(after[stream])}" if after[stream] else ""
+            groups = f" with consumer groups {codes(after[stream])}" if after[stream] else ""
             result.append(change(Risk.ADDITIVE, f"stream {code(stream)} is created{groups}"))
         else:
             for group in sorted(set(after[stream]) - set(before[stream])):
-                result.append(change(Risk.ADDITIVE, f"group {code(group)} is created on stream {code(stream)}"))
+                result.append(
+                    change(Risk.ADDITIVE, f"consumer group {code(group)} is created on stream {code(stream)}")
+                )
             for group in sorted(set(before[stream]) - set(after[stream])):
-                how = "and pending entries" if deletes else "(refused while any is pending: allowDataLoss is off)"
-                told = f"group {code(group)} of stream {code(stream)} is deleted with its position {how}"
-                result.append(change(Risk.DATA_LOSS if deletes else Risk.ACCESS_REVOKED, told, f"{stream}/{group}"))
+                how = (
+                    "and pending entries" if deletes else "(refused while entries are pending: allowDataLoss is false)"
+                )
+                sentence = f"consumer group {code(group)} of stream {code(stream)} is deleted with its position {how}"
+                result.append(change(Risk.DATA_LOSS if deletes else Risk.ACCESS_REVOKED, sentence, f"{stream}/{group}"))
     if step.old.declared("allowDataLoss") != step.new.declared("allowDataLoss") and step.op == "update":
         opened = bool(step.new.declared("allowDataLoss"))
-        told = (
-            "streams may from now on be deleted with their entries"
+        sentence = (
+            "streams can be deleted with their entries from now on"
             if opened
-            else "streams that hold entries can no longer be deleted"
+            else "streams that have entries can no longer be deleted"
         )
         result.append(
             RatedChange(
-                Risk.ACCESS_WIDENED if opened else Risk.NONE, STORE, "streams", told, step.name, (), (step.urn,)
+                Risk.ACCESS_WIDENED if opened else Risk.NONE, STORE, "streams", sentence, step.name, (), (step.urn,)
             )
         )
     return result or [

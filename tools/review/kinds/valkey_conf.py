@@ -1,4 +1,4 @@
-"""``valkey.conf``: which directives change, and what a change of them costs."""
+"""Changed directives of ``valkey.conf``, and the risks of changing them."""
 
 from components.mapping.values import MemorySize
 from tools.review.change import MappingPath, RatedChange
@@ -20,7 +20,7 @@ Directives = dict[str, str]
 
 
 def differences(old: str, new: str) -> list[tuple[str, str, str]]:
-    """Name, arguments before and after, of each directive that differs; empty for one that is not there."""
+    """(name, arguments before, arguments after) of each directive that differs; absent ones have empty arguments."""
     before, after = directives(old), directives(new)
     return [
         (name, before.get(name, ""), after.get(name, ""))
@@ -30,19 +30,19 @@ def differences(old: str, new: str) -> list[tuple[str, str, str]]:
 
 
 def directive_risks(step: PreviewStep, name: str, old: str, new: str) -> list[RatedChange]:
-    """Directives that keep less than before."""
+    """Describe a directive that makes Valkey keep less data than before."""
     found: tuple[Risk, str] | None = None
     if name == "maxmemory" and _bytes(new) < _bytes(old):
         found = (
             Risk.RETENTION_SHORTENED,
-            f"less memory ({code(new)} instead of {code(old)}): keys with a TTL are evicted earlier",
+            f"{code(name)} decreases from {code(old)} to {code(new)}: keys with a TTL are evicted earlier",
         )
     elif name == "maxmemory-policy" and new.startswith("allkeys"):
-        found = (Risk.DATA_LOSS, f"under {code(new)} keys **without expiry are evicted, too**, when memory is full")
+        found = (Risk.DATA_LOSS, f"with {code(new)}, keys **without a TTL are evicted as well** when memory is full")
     elif name == "appendonly" and new != "yes":
         found = (Risk.DATA_LOSS, "without the append-only file a crash **loses every write** since the last snapshot")
     elif name == "save" and new in ('""', "", "unset"):
-        found = (Risk.RETENTION_SHORTENED, "no snapshots are taken any more")
+        found = (Risk.RETENTION_SHORTENED, "Valkey takes no more snapshots")
     if found is None:
         return []
     risk, sentence = found
@@ -50,7 +50,7 @@ def directive_risks(step: PreviewStep, name: str, old: str, new: str) -> list[Ra
 
 
 def directives(text: str) -> Directives:
-    """``valkey.conf`` as directive -> arguments; of a repeated one, all."""
+    """Parse ``valkey.conf`` into directive -> arguments; the arguments of a repeated directive are joined."""
     found: Directives = {}
     for line in text.splitlines():
         name, _, rest = line.strip().partition(" ")

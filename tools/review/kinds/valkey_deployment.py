@@ -1,6 +1,6 @@
-"""The Valkey deployment on Kubernetes: does it restart, why, and does it keep what it has?
+"""The Valkey deployment on Kubernetes: whether it restarts, why, and whether it keeps its volumes.
 
-Its objects are one thing to a reviewer: a change of the mapping shows in several of them.
+Its objects are described together, because one change of the mapping changes several of them.
 """
 
 from typing import Any
@@ -27,17 +27,17 @@ def is_valkey_object(step: PreviewStep) -> bool:
 
 
 def changes(context: ReviewContext, steps: list[PreviewStep]) -> tuple[list[RatedChange], list[PreviewStep]]:
-    """What is told of the deployment, and the steps that need no other word."""
+    """Changes of the deployment, and the steps that they cover."""
     workload = next((step for step in steps if step.type == STATEFUL_SET), None)
     if workload is not None and workload.op in ("create", "delete"):
         found = [step for step in steps if step.op == workload.op]
         return [_created_or_deleted(workload, found)], found
-    # A disruption budget, a network policy, a timetable speak for themselves.
+    # Disruption budgets, network policies and schedules have sentences of their own.
     parts = [step for step in steps if step.type in (CONFIG_MAP, SECRET, SERVICE, JOB, STATEFUL_SET)]
     if workload is not None and _restarts(workload):
         parts += [step for step in steps if step.type == CRON_JOB and step.op == "update" and not _reschedules(step)]
-    renewed = any(step.op == "replace" and step.component == VALKEY for step in context.steps(CREDENTIAL))
-    return (_changes_of(workload, parts, renewed=renewed), parts) if parts else ([], [])
+    rotated = any(step.op == "replace" and step.component == VALKEY for step in context.steps(CREDENTIAL))
+    return (_changes_of(workload, parts, rotated=rotated), parts) if parts else ([], [])
 
 
 def _change(
@@ -50,16 +50,16 @@ def _created_or_deleted(workload: PreviewStep, steps: list[PreviewStep]) -> Rate
     if workload.op == "create":
         count = int(_spec(workload.new).get("replicas") or 1)
         servers = "one server" if count == 1 else f"{count} servers"
-        return _change(Risk.ADDITIVE, f"Valkey is deployed on Kubernetes: {servers}", steps)
+        return _change(Risk.ADDITIVE, f"Valkey is deployed on Kubernetes with {servers}", steps)
     if _deletes_volumes(workload.old):
-        return _change(Risk.DATA_LOSS, "Valkey is taken off Kubernetes **with its volumes**", steps)
-    return _change(Risk.ACCESS_REVOKED, "Valkey is taken off Kubernetes; its volumes stay", steps)
+        return _change(Risk.DATA_LOSS, "Valkey is deleted from Kubernetes **with its volumes**", steps)
+    return _change(Risk.ACCESS_REVOKED, "Valkey is deleted from Kubernetes; its volumes are kept", steps)
 
 
-def _changes_of(workload: PreviewStep | None, parts: list[PreviewStep], *, renewed: bool) -> list[RatedChange]:
+def _changes_of(workload: PreviewStep | None, parts: list[PreviewStep], *, rotated: bool) -> list[RatedChange]:
     reasons: list[str] = []
     result: list[RatedChange] = []
-    # What the stack's config asks for stands in no line of the mapping.
+    # Changes that come from the stack's config have no line in the mapping.
     origin: MappingPath = ()
     pod = valkey_pod.differences(workload) if workload is not None else valkey_pod.PodDifferences()
     reasons += pod.reasons
@@ -67,14 +67,14 @@ def _changes_of(workload: PreviewStep | None, parts: list[PreviewStep], *, renew
         if step.type == CONFIG_MAP and CONF in _data(step.state):
             old, new = (str(_data(state).get(CONF, "")) for state in (step.old, step.new))
             for name, before, after in differences(old, new):
-                # With TLS or replicas come settings of their own; with another size, times to load and to stop.
+                # TLS and replicas add directives of their own; another maxmemory changes the probes and the grace period.
                 pod.rest = [] if name == "maxmemory" else pod.rest
                 if not pod.switched or name in ORIGINS:
-                    reasons.append(f"{code(name)} {code(before or 'unset')} to {code(after or 'unset')}")
+                    reasons.append(f"{code(name)} from {code(before or 'unset')} to {code(after or 'unset')}")
                 origin = ORIGINS.get(name, origin)
                 result += directive_risks(step, name, before, after)
-        elif step.type == SECRET and step.name == names.PASSWORDS and renewed:
-            reasons.append("the passwords of its own users are renewed")
+        elif step.type == SECRET and step.name == names.PASSWORDS and rotated:
+            reasons.append("the passwords of its internal users are rotated")
     why = _joined([*reasons, *pod.limits, *pod.rest])
     if workload is None:
         return [*result, *_without_restart(parts, why, origin)]
@@ -88,13 +88,13 @@ def _changes_of(workload: PreviewStep | None, parts: list[PreviewStep], *, renew
         how = "Valkey restarts once" if count == 1 else "Valkey's servers restart one after the other"
         result.append(_change(Risk.RESTART, f"{how}{why}", parts, origin))
     elif old_spec.get("replicas") != new_spec.get("replicas"):
-        result.append(_change(Risk.RESTART, f"Valkey's servers change in number{why}", parts, origin))
+        result.append(_change(Risk.RESTART, f"the number of Valkey servers changes{why}", parts, origin))
     elif len(parts) > 1 or not result:
         result.append(
             _change(Risk.RESTART, f"Valkey's StatefulSet changes{why or ': ' + codes(workload.changed)}", parts)
         )
     if pod.clear:
-        what = "connections to Valkey are **no longer encrypted**: passwords and data cross the network in clear"
+        what = "connections to Valkey are **no longer encrypted**: passwords and data cross the network in plain text"
         result.append(_change(Risk.ACCESS_WIDENED, what, [workload], resource="valkey tls"))
     return result
 
@@ -103,12 +103,12 @@ def _without_restart(parts: list[PreviewStep], why: str, origin: MappingPath) ->
     if any(step.type == CONFIG_MAP and CONF in _data(step.state) for step in parts) or why:
         return [_change(Risk.RESTART, f"Valkey's configuration changes{why}", parts, origin)]
     if any(step.name == names.ACL for step in parts):
-        return [_change(Risk.NONE, "Valkey's servers reload their users, without a restart", parts)]
+        return [_change(Risk.NONE, "Valkey's servers reload their users without a restart", parts)]
     ports = [step for step in parts if step.type == SERVICE]
     if ports:
-        what = f"{codes(step.name for step in ports)}: what the Service offers changes"
+        what = f"Valkey's Service{'s' if len(ports) > 1 else ''} {codes(step.name for step in ports)} change{'' if len(ports) > 1 else 's'}"
         return [_change(Risk.RESTART, what, parts)]
-    return [_change(Risk.NONE, "the jobs that look after Valkey change", parts)]
+    return [_change(Risk.NONE, "Valkey's upkeep jobs change", parts)]
 
 
 def _replaced(workload: PreviewStep, parts: list[PreviewStep], why: str, origin: MappingPath) -> RatedChange:
@@ -120,7 +120,7 @@ def _replaced(workload: PreviewStep, parts: list[PreviewStep], why: str, origin:
         return _change(Risk.DATA_LOSS, what, parts, origin)
     return _change(
         Risk.RESTART,
-        f"Valkey is stopped and its StatefulSet is recreated; its volumes stay{why}{reason}",
+        f"Valkey is stopped and its StatefulSet is recreated; its volumes are kept{why}{reason}",
         parts,
         origin,
     )
@@ -128,10 +128,10 @@ def _replaced(workload: PreviewStep, parts: list[PreviewStep], why: str, origin:
 
 def _volumes(workload: PreviewStep) -> RatedChange:
     if _deletes_volumes(workload.new):
-        what = "Valkey's volumes may from now on be deleted with it (allowDataLoss)"
+        what = "Valkey's volumes will be deleted when Valkey is deleted (allowDataLoss)"
         return _change(Risk.ACCESS_WIDENED, what, [workload], resource="valkey volumes")
     return _change(
-        Risk.NONE, "Valkey's volumes stay from now on when it is deleted", [workload], resource="valkey volumes"
+        Risk.NONE, "Valkey's volumes will be kept when Valkey is deleted", [workload], resource="valkey volumes"
     )
 
 
@@ -160,8 +160,8 @@ def _data(state: ResourceState) -> dict[str, Any]:
 
 
 def _joined(reasons: list[str]) -> str:
-    """After a colon; of many, the first and how many there are besides."""
+    """The reasons after a colon; of many, the first ones and the number of the others."""
     unique = list(dict.fromkeys(reasons))
     if len(unique) > MOST_REASONS:
-        unique = [*unique[: MOST_REASONS - 1], f"{len(unique) - MOST_REASONS + 1} settings more"]
+        unique = [*unique[: MOST_REASONS - 1], f"{len(unique) - MOST_REASONS + 1} more settings"]
     return f": {'; '.join(unique)}" if unique else ""

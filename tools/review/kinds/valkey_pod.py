@@ -1,4 +1,4 @@
-"""What differs between two versions of Valkey's pods, in words."""
+"""Sentences for the differences between two versions of Valkey's pod template."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,8 +7,8 @@ from tools.review.escape import code, codes
 from tools.review.kinds import generic
 from tools.review.preview import PreviewStep, ResourceState
 
-_BESIDE = {
-    "sentinel": "Sentinel {} beside each server, and says who the primary is",
+_SIDECARS = {
+    "sentinel": "Sentinel {} beside each server",
     "exporter": "the exporter {} beside each server",
     "tls-reload": "",
 }
@@ -16,10 +16,10 @@ _BESIDE = {
 
 @dataclass
 class PodDifferences:
-    """``reasons`` somebody asked for; ``limits`` may follow from the configuration, as may ``rest``.
+    """``reasons`` come from the mapping or the config; ``limits`` and ``rest`` may follow from other changes.
 
-    ``switched``: whether TLS, Sentinel or another container comes or goes, from which much else follows. ``clear``:
-    whether connections are no longer encrypted.
+    ``switched``: whether TLS, Sentinel or another container is added or removed, which changes many other settings.
+    ``clear``: whether connections are no longer encrypted.
     """
 
     reasons: list[str] = field(default_factory=list)
@@ -38,16 +38,16 @@ def differences(workload: PreviewStep) -> PodDifferences:
     tls = ["tls" in _by_name(pod.get("volumes")) for pod in (old, new)]
     if tls[0] != tls[1]:
         found.switched, found.clear = True, tls[0]
-        found.reasons.append(
-            "TLS is switched off" if tls[0] else "TLS is switched on: services connect with it or not at all"
-        )
+        found.reasons.append("TLS is switched off" if tls[0] else "TLS is switched on: clients must connect with TLS")
     before, after = (_by_name(pod.get("containers")) for pod in (old, new))
     for name in sorted(before.keys() ^ after.keys()):
         found.switched = True
-        if words := _BESIDE.get(name, f"container {code(name)} {{}} beside it"):
+        if words := _SIDECARS.get(name, f"container {code(name)} {{}} beside each server"):
             found.reasons.append(words.format("runs" if name in after else "no longer runs"))
     images = {(before[name].get("image"), after[name].get("image")) for name in before.keys() & after.keys()}
-    found.reasons += [f"image {code(one)} to {code(other)}" for one, other in sorted(images, key=str) if one != other]
+    found.reasons += [
+        f"image from {code(one)} to {code(other)}" for one, other in sorted(images, key=str) if one != other
+    ]
     for name in sorted(before.keys() & after.keys()):
         _limits(found, name, before[name], after[name])
     if not found.switched:
@@ -67,7 +67,7 @@ def _limits(found: PodDifferences, name: str, before: dict[str, Any], after: dic
         if one.get(key) != other.get(key):
             whose = "" if name == "valkey" else f" of {code(name)}"
             found.limits.append(
-                f"{key} limit{whose} {code(generic.shown(one.get(key)))} to {code(generic.shown(other.get(key)))}"
+                f"{key} limit{whose} from {code(generic.shown(one.get(key)))} to {code(generic.shown(other.get(key)))}"
             )
 
 
@@ -76,7 +76,7 @@ def _rest(found: PodDifferences, old: dict[str, Any], new: dict[str, Any], befor
         if old.get(key) != new.get(key):
             one, other = (generic.shown(pod.get(key)) for pod in (old, new))
             short = len(one) + len(other) < 60
-            found.rest.append(f"{code(key)} {code(one)} to {code(other)}" if short else f"{code(key)} changes")
+            found.rest.append(f"{code(key)} from {code(one)} to {code(other)}" if short else f"{code(key)} changes")
     for name in sorted(before.keys() & after.keys()):
         one, other = before[name], after[name]
         keys = sorted(
