@@ -7,16 +7,16 @@ gc.disable()  # the program ends in seconds: what the collector frees is not wor
 import pulumi
 
 from components import providers
-from components.backups.component import Backups, BackupsArgs, backup_credential
+from components.backups.component import BackupsArgs, BackupsComponent, backup_credential
 from components.config.checks import load_mapping
 from components.config.model import Settings
 from components.contract import document as contract
 from components.contract.objects import ContractObjects, ContractObjectsArgs
-from components.postgres.component import Postgres, PostgresArgs
+from components.postgres.component import PostgresArgs, PostgresComponent
 from components.registration import run
 from components.resources.credentials import Credential
-from components.rustfs.component import ObjectStore, ObjectStoreArgs
-from components.valkey.component import Valkey, ValkeyArgs
+from components.rustfs.component import ObjectStoreArgs, ObjectStoreComponent
+from components.valkey.component import ValkeyArgs, ValkeyComponent
 
 
 def main() -> None:
@@ -33,18 +33,18 @@ def main() -> None:
     protect, lossy, wal = settings.protect, settings.allow_data_loss, settings.backups.mode == "continuous"
 
     db_args = PostgresArgs(mapping, settings.postgres, credentials, stellaops, protect, backup=backup, replicates=wal)
-    postgres = Postgres("postgres", db_args)
+    postgres = PostgresComponent("postgres", db_args)
     valkey_args = ValkeyArgs(
         mapping=mapping, settings=settings.valkey, provider=stellaops, credentials=credentials, backup=backup,
         kubernetes=settings.kubernetes, kubernetes_provider=cluster, deployment=settings.valkey_deployment,
         protect=protect, allow_data_loss=lossy,
     )  # fmt: skip
-    valkey = Valkey("valkey", valkey_args)
-    objects = ObjectStore("rustfs", ObjectStoreArgs(mapping, store, stellaops, s3, protect, lossy))
+    valkey = ValkeyComponent("valkey", valkey_args)
+    objects = ObjectStoreComponent("rustfs", ObjectStoreArgs(mapping, store, stellaops, s3, protect, lossy))
     if backup and postgres.backup:
         after = [*postgres.granted.values()]
         args = BackupsArgs(mapping, settings, backup, postgres.backup, stellaops, s3, cluster, valkey.namespace, after)
-        pulumi.export("backups", Backups("backups", args).outputs)
+        pulumi.export("backups", BackupsComponent("backups", args).outputs)
 
     document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)
     keys, modules = objects.secrets, mapping.modules

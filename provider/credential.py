@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from provider.base.plugin import Found
+from provider.base.plugin import FoundResource
 from provider.base.schema import Property
 from provider.errors import ProviderError
 from provider.kind import Kind
@@ -44,24 +44,24 @@ class Credential(Kind):
         "valkeySha256": Property(output=True, secret=True),
     }
 
-    def create(self, inputs: dict[str, Any]) -> Found:
+    def create(self, inputs: dict[str, Any]) -> FoundResource:
         passwords = (secrets.token_urlsafe(PASSWORD_BYTES) for _ in range(2))
         return _found(inputs["user"], inputs["rotate"], *passwords)
 
-    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+    def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         """The state itself: the passwords are nowhere else. For an import, the passwords of a file."""
-        return Found(id_, {key: state.get(key) for key in self.properties}) if state else _imported(id_)
+        return FoundResource(id_, {key: state.get(key) for key in self.properties}) if state else _imported(id_)
 
-    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
         """Never called: every change replaces."""
-        return Found(id_, {**state, **inputs})
+        return FoundResource(id_, {**state, **inputs})
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         """Nothing: the stores' own resources remove the users."""
 
 
-def _found(user: str, rotate: int, postgres: str, valkey: str) -> Found:
-    return Found(
+def _found(user: str, rotate: int, postgres: str, valkey: str) -> FoundResource:
+    return FoundResource(
         f"credential/{user}",
         {
             "user": user,
@@ -74,7 +74,7 @@ def _found(user: str, rotate: int, postgres: str, valkey: str) -> Found:
     )
 
 
-def _imported(id_: str) -> Found:
+def _imported(id_: str) -> FoundResource:
     """From ``USER=FILE``. A service without a login has no password for PostgreSQL, and gets a new one."""
     user, _, file = id_.partition("=")
     todo = (

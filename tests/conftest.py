@@ -15,16 +15,16 @@ from tools.local.console import Console
 from tools.local.engine import tools
 from tools.local.engine.tools import Engine
 from tools.local.paths import State, write_private
-from tools.local.servers.base import Server
-from tools.local.servers.objects import ExternalObjectStore, ObjectStore
-from tools.local.servers.postgres import Postgres
-from tools.local.servers.valkey import Valkey
+from tools.local.servers.base import LocalServer
+from tools.local.servers.objects import ExternalObjectStore, LocalObjectStore
+from tools.local.servers.postgres import LocalPostgres
+from tools.local.servers.valkey import LocalValkey
 
 pytest_plugins = ["tests.support.edit"]
 
 LIVE_STACK = "live_stack"
 API_SERVER = "api_server"
-AnyServer = TypeVar("AnyServer", bound=Server)
+AnyServer = TypeVar("AnyServer", bound=LocalServer)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -73,28 +73,30 @@ def _running(server: AnyServer) -> Iterator[AnyServer]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(servers_directory: Path) -> Iterator[Postgres]:
+def postgres_server(servers_directory: Path) -> Iterator[LocalPostgres]:
     """A PostgreSQL: ``host``, ``port``, ``user``, ``password``, ``connect(database)``. Shared: use names of your own."""
-    with _running(Postgres(servers_directory / Postgres.name)) as server:
+    with _running(LocalPostgres(servers_directory / LocalPostgres.name)) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def valkey_server(servers_directory: Path) -> Iterator[Valkey]:
+def valkey_server(servers_directory: Path) -> Iterator[LocalValkey]:
     """A Valkey: ``host``, ``port``, ``user`` (the admin), ``password``. Shared: use keys of your own."""
-    with _running(Valkey(servers_directory / Valkey.name)) as server:
+    with _running(LocalValkey(servers_directory / LocalValkey.name)) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def object_store(servers_directory: Path) -> Iterator[ObjectStore | ExternalObjectStore]:
+def object_store(servers_directory: Path) -> Iterator[LocalObjectStore | ExternalObjectStore]:
     """An object store: ``endpoint``, ``access_key``, ``secret_key``, ``client()``. Shared: use buckets of your own."""
     external = ExternalObjectStore.configured()
     if external:
         external.start()
         yield external
         return
-    with _running(ObjectStore(servers_directory / ObjectStore.name, tools.object_store_program(Console()))) as server:
+    with _running(
+        LocalObjectStore(servers_directory / LocalObjectStore.name, tools.object_store_program(Console()))
+    ) as server:
         yield server
 
 

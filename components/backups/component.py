@@ -53,7 +53,7 @@ def backup_credential(settings: Settings, mapping: Mapping, provider: Provider) 
     return Credential(names.VALKEY_USER, user=names.VALKEY_USER, rotate=mapping.backups.rotate, opts=opts)
 
 
-class Backups(pulumi.ComponentResource):
+class BackupsComponent(pulumi.ComponentResource):
     """Bucket, access key and pods. ``outputs`` is what the day-two commands need, secrets as such."""
 
     outputs: dict[str, pulumi.Input[Any]]

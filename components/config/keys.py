@@ -15,7 +15,7 @@ PulumiType = Literal["string", "integer", "boolean"]
 
 
 @dataclass(frozen=True)
-class Key:
+class ConfigKey:
     """Marks a field of the model. ``name`` is the key; a name without a namespace belongs to this project's.
 
     ``description`` is Markdown for people: what the key sets, its unit or choices, and what its default means.
@@ -26,7 +26,7 @@ class Key:
     secret: bool = False
 
 
-class Section(BaseModel):
+class ConfigSection(BaseModel):
     """A frozen group of settings. Each field is a key (marked with ``Key``) or another section."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
@@ -43,7 +43,7 @@ class Declared:
     """One key as the model declares it. ``path``: the names of the fields that lead to it."""
 
     path: tuple[str, ...]
-    key: Key
+    key: ConfigKey
     field: FieldInfo
 
     @property
@@ -114,20 +114,20 @@ class Declared:
 
 
 @cache
-def declared(model: type[Section]) -> tuple[Declared, ...]:
+def declared(model: type[ConfigSection]) -> tuple[Declared, ...]:
     """Every key of a model, in the order of its fields."""
     return tuple(_declared(model, ()))
 
 
-def _declared(model: type[Section], above: tuple[str, ...]) -> Iterator[Declared]:
+def _declared(model: type[ConfigSection], above: tuple[str, ...]) -> Iterator[Declared]:
     for name, field in model.model_fields.items():
         if key := _key(field):
             yield Declared((*above, name), key, field)
-        elif isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, ConfigSection):
             yield from _declared(field.annotation, (*above, name))
         else:
             raise TypeError(f"{model.__name__}.{name} is neither a Key nor a Section")
 
 
-def _key(field: FieldInfo) -> Key | None:
-    return next((item for item in field.metadata if isinstance(item, Key)), None)
+def _key(field: FieldInfo) -> ConfigKey | None:
+    return next((item for item in field.metadata if isinstance(item, ConfigKey)), None)

@@ -12,9 +12,9 @@ import pulumi
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from components.config.keys import Declared, Section, declared
+from components.config.keys import ConfigSection, Declared, declared
 
-Model = TypeVar("Model", bound=Section)
+Model = TypeVar("Model", bound=ConfigSection)
 
 SHOWN_CHARACTERS = 100  # of a wrong value
 
@@ -28,7 +28,7 @@ def contradiction(words: str, command: str) -> PydanticCustomError:
     return PydanticCustomError("contradiction", "{words}; run: {command}", {"words": words, "command": command})
 
 
-def from_engine(model: type[Section]) -> dict[str, str | pulumi.Output[str]]:
+def from_engine(model: type[ConfigSection]) -> dict[str, str | pulumi.Output[str]]:
     """The values of the running program, by whole key. Secrets are outputs."""
     values: dict[str, str | pulumi.Output[str]] = {}
     for item in declared(model):
@@ -59,7 +59,7 @@ def read(model: type[Model], values: Mapping[str, object]) -> Model:
         raise SettingsError("\n".join(dict.fromkeys(_problems(model, error)))) from None
 
 
-def _problems(model: type[Section], error: ValidationError) -> Iterator[str]:
+def _problems(model: type[ConfigSection], error: ValidationError) -> Iterator[str]:
     keys = {item.path: item for item in declared(model)}
     for detail in error.errors(include_url=False):
         yield _problem(next(item for path, item in keys.items() if detail["loc"][: len(path)] == path), detail)

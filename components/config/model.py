@@ -14,7 +14,7 @@ from pydantic import ValidationInfo, field_validator
 from typing_extensions import TypeVar
 
 from components.config import values
-from components.config.keys import Key, Section
+from components.config.keys import ConfigKey, ConfigSection
 from components.config.load import contradiction, from_engine, read
 from components.config.namespace import NAMESPACE
 from components.config.values import ROW_LEVEL_SECURITY
@@ -26,14 +26,14 @@ PYTHON_IMAGE = "python:3.13.14-slim"
 PINS = "pins the image, whatever its tag points to later. Empty: not pinned"
 
 
-class PostgresSettings(Section, Generic[SecretText]):
+class PostgresSettings(ConfigSection, Generic[SecretText]):
     """Where PostgreSQL is, and the role that provisions it."""
 
-    host: Annotated[values.Host, Key("postgresHost", "Host name or address of the PostgreSQL server.")]
-    port: Annotated[values.Port, Key("postgresPort", "TCP port of the PostgreSQL server.")] = 5432
+    host: Annotated[values.Host, ConfigKey("postgresHost", "Host name or address of the PostgreSQL server.")]
+    port: Annotated[values.Port, ConfigKey("postgresPort", "TCP port of the PostgreSQL server.")] = 5432
     ssl_mode: Annotated[
         values.SslMode,
-        Key(
+        ConfigKey(
             "postgresSslMode",
             "libpq's `sslmode` for every connection to PostgreSQL, those of the services included. The default encrypts "
             "and verifies the server's certificate and host name.",
@@ -41,34 +41,39 @@ class PostgresSettings(Section, Generic[SecretText]):
     ] = "verify-full"
     admin_user: Annotated[
         values.RoleName,
-        Key("postgresAdminUser", "The role that provisions. It needs CREATEROLE and CREATEDB, not SUPERUSER."),
+        ConfigKey("postgresAdminUser", "The role that provisions. It needs CREATEROLE and CREATEDB, not SUPERUSER."),
     ] = "postgres"
-    admin_password: Annotated[SecretText, Key("postgresAdminPassword", "Password of `postgresAdminUser`.", secret=True)]
-    superuser: Annotated[values.Switch, Key("postgresSuperuser", "Whether `postgresAdminUser` is a superuser.")] = False
+    admin_password: Annotated[
+        SecretText, ConfigKey("postgresAdminPassword", "Password of `postgresAdminUser`.", secret=True)
+    ]
+    superuser: Annotated[
+        values.Switch, ConfigKey("postgresSuperuser", "Whether `postgresAdminUser` is a superuser.")
+    ] = False
     database: Annotated[
-        values.DatabaseName, Key("postgresDatabase", "Name of the database that holds every schema of the mapping.")
+        values.DatabaseName,
+        ConfigKey("postgresDatabase", "Name of the database that holds every schema of the mapping."),
     ] = "stellaops"
     maintenance_database: Annotated[
         values.RoleName,
-        Key(
+        ConfigKey(
             "postgresMaintenanceDatabase",
             "An existing database to connect to while `postgresDatabase` is created or dropped.",
         ),
     ] = "postgres"
     adopt_database: Annotated[
         values.Switch,
-        Key("adoptDatabase", "Take over `postgresDatabase`, which exists already, instead of creating it."),
+        ConfigKey("adoptDatabase", "Take over `postgresDatabase`, which exists already, instead of creating it."),
     ] = False
     drop_schemas: Annotated[
         values.SchemaNames,
-        Key(
+        ConfigKey(
             "dropSchemas",
             "Comma-separated schemas that may be dropped with their tables; `*` allows all. Schemas not listed are kept.",
         ),
     ] = frozenset()
     tenant_isolation: Annotated[
         values.TenantIsolation,
-        Key(
+        ConfigKey(
             "postgres:tenantIsolation",
             "Whether PostgreSQL separates tenants. `row-level-security`: a session sees and changes only the rows of the "
             "tenant in its `app.tenant_id`. `off`: no separation.",
@@ -80,19 +85,21 @@ class PostgresSettings(Section, Generic[SecretText]):
         return self.tenant_isolation == ROW_LEVEL_SECURITY
 
 
-class ValkeySettings(Section, Generic[SecretText]):
+class ValkeySettings(ConfigSection, Generic[SecretText]):
     """How services reach Valkey, and whether users and streams are applied to it directly."""
 
-    host: Annotated[values.Host, Key("valkeyHost", "Host name or address at which services reach Valkey.")]
-    port: Annotated[values.Port, Key("valkeyPort", "TCP port of Valkey.")] = 6379
-    tls: Annotated[values.Switch, Key("valkeyTls", "Encrypt every connection to Valkey with TLS.")] = False
+    host: Annotated[values.Host, ConfigKey("valkeyHost", "Host name or address at which services reach Valkey.")]
+    port: Annotated[values.Port, ConfigKey("valkeyPort", "TCP port of Valkey.")] = 6379
+    tls: Annotated[values.Switch, ConfigKey("valkeyTls", "Encrypt every connection to Valkey with TLS.")] = False
     admin_user: Annotated[
-        values.ValkeyUserName, Key("valkeyAdminUser", "The Valkey user that provisions users and streams.")
+        values.ValkeyUserName, ConfigKey("valkeyAdminUser", "The Valkey user that provisions users and streams.")
     ] = "admin"
-    admin_password: Annotated[SecretText, Key("valkeyAdminPassword", "Password of `valkeyAdminUser`.", secret=True)]
+    admin_password: Annotated[
+        SecretText, ConfigKey("valkeyAdminPassword", "Password of `valkeyAdminUser`.", secret=True)
+    ]
     apply: Annotated[
         Literal["none", "direct"],
-        Key(
+        ConfigKey(
             "valkeyApply",
             "How users and streams get to Valkey. `direct`: this program applies them to `valkeyHost`. `none`: the "
             "Kubernetes deployment applies them when it starts.",
@@ -100,16 +107,18 @@ class ValkeySettings(Section, Generic[SecretText]):
     ] = "none"
 
 
-class ValkeyDeploymentSettings(Section):
+class ValkeyDeploymentSettings(ConfigSection):
     """How Valkey runs on Kubernetes."""
 
-    image_name: Annotated[values.ImageName, Key("valkeyImage", "Image of the Valkey servers and of Sentinel.")] = (
-        "valkey/valkey:8.1.8"
+    image_name: Annotated[
+        values.ImageName, ConfigKey("valkeyImage", "Image of the Valkey servers and of Sentinel.")
+    ] = "valkey/valkey:8.1.8"
+    image_digest: Annotated[values.ImageDigest, ConfigKey("valkeyImageDigest", f"Digest of `valkeyImage`; {PINS}.")] = (
+        ""
     )
-    image_digest: Annotated[values.ImageDigest, Key("valkeyImageDigest", f"Digest of `valkeyImage`; {PINS}.")] = ""
     replicas: Annotated[
         values.Replicas,
-        Key(
+        ConfigKey(
             "valkeyReplicas",
             "Number of replicas in addition to the primary. With replicas, Sentinel replaces a primary that fails. The "
             "default is a single server.",
@@ -117,7 +126,7 @@ class ValkeyDeploymentSettings(Section):
     ] = 0
     appendfsync: Annotated[
         Literal["everysec", "always"],
-        Key(
+        ConfigKey(
             "valkeyAppendfsync",
             "When Valkey flushes writes to disk. `everysec`: a machine that fails loses up to one second of writes. "
             "`always`: it loses none, and each write waits for the disk.",
@@ -125,32 +134,32 @@ class ValkeyDeploymentSettings(Section):
     ] = "everysec"
     tls_secret: Annotated[
         values.KubernetesName,
-        Key(
+        ConfigKey(
             "valkeyTlsSecret", "Kubernetes Secret with `tls.crt`, `tls.key` and `ca.crt`; used if `valkeyTls` is true."
         ),
     ] = "valkey-tls"  # noqa: S105 - its name
     storage_class: Annotated[
         values.KubernetesName,
-        Key("valkeyStorageClass", "StorageClass of Valkey's volumes. Empty: the cluster's default class."),
+        ConfigKey("valkeyStorageClass", "StorageClass of Valkey's volumes. Empty: the cluster's default class."),
     ] = ""
     priority_class: Annotated[
         values.KubernetesName,
-        Key(
+        ConfigKey(
             "valkeyPriorityClass", "An existing PriorityClass for Valkey's pods. Empty: the cluster's default priority."
         ),
     ] = ""
     exporter: Annotated[
-        values.Switch, Key("valkeyExporter", "Run a Prometheus metrics exporter beside each Valkey server.")
+        values.Switch, ConfigKey("valkeyExporter", "Run a Prometheus metrics exporter beside each Valkey server.")
     ] = False
-    exporter_image_name: Annotated[values.ImageName, Key("valkeyExporterImage", "Image of the metrics exporter.")] = (
-        "oliver006/redis_exporter:v1.91.1"
-    )
+    exporter_image_name: Annotated[
+        values.ImageName, ConfigKey("valkeyExporterImage", "Image of the metrics exporter.")
+    ] = "oliver006/redis_exporter:v1.91.1"
     exporter_image_digest: Annotated[
-        values.ImageDigest, Key("valkeyExporterImageDigest", f"Digest of `valkeyExporterImage`; {PINS}.")
+        values.ImageDigest, ConfigKey("valkeyExporterImageDigest", f"Digest of `valkeyExporterImage`; {PINS}.")
     ] = ""
     service_monitor: Annotated[
         values.Switch,
-        Key(
+        ConfigKey(
             "valkeyServiceMonitor",
             "Create a ServiceMonitor for the exporter. It needs `valkeyExporter`, and a cluster with the Prometheus "
             "Operator's resource definitions.",
@@ -158,11 +167,11 @@ class ValkeyDeploymentSettings(Section):
     ] = False
     monitoring_namespaces: Annotated[
         values.NamespaceNames,
-        Key("monitoringNamespaces", "Comma-separated namespaces whose pods may connect to the exporter."),
+        ConfigKey("monitoringNamespaces", "Comma-separated namespaces whose pods may connect to the exporter."),
     ] = ("monitoring",)
     module_namespaces: Annotated[
         values.NamespaceNames,
-        Key(
+        ConfigKey(
             "moduleNamespaces",
             "Comma-separated namespaces of the modules: only their pods may connect to Valkey. Empty: only "
             "`kubernetesNamespace`.",
@@ -170,30 +179,30 @@ class ValkeyDeploymentSettings(Section):
     ] = ()
     maintenance_image_name: Annotated[
         values.ImageName,
-        Key(
+        ConfigKey(
             "valkeyMaintenanceImage",
             "Image of the jobs that create streams, trim them and audit keys. Any image with Python 3.11 or later works.",
         ),
     ] = PYTHON_IMAGE
     maintenance_image_digest: Annotated[
-        values.ImageDigest, Key("valkeyMaintenanceImageDigest", f"Digest of `valkeyMaintenanceImage`; {PINS}.")
+        values.ImageDigest, ConfigKey("valkeyMaintenanceImageDigest", f"Digest of `valkeyMaintenanceImage`; {PINS}.")
     ] = ""
     trim_schedule: Annotated[
         values.CronSchedule,
-        Key(
+        ConfigKey(
             "valkeyTrimSchedule", "Cron schedule, in UTC, of the job that trims streams. The default is daily at 03:17."
         ),
     ] = "17 3 * * *"
     keys_schedule: Annotated[
         values.CronSchedule,
-        Key(
+        ConfigKey(
             "valkeyKeysSchedule",
             "Cron schedule, in UTC, of the job that audits keys. The default is hourly at minute 47.",
         ),
     ] = "47 * * * *"
     rotate: Annotated[
         values.Rotation,
-        Key(
+        ConfigKey(
             "valkeyRotate",
             "Increase to rotate the passwords of Valkey's nodes, jobs and exporter. The pods restart.",
         ),
@@ -219,12 +228,12 @@ class ValkeyDeploymentSettings(Section):
         return value
 
 
-class KubernetesSettings(Section):
+class KubernetesSettings(ConfigSection):
     """Where Kubernetes objects go: a cluster, a directory of manifests, or nowhere."""
 
     mode: Annotated[
         Literal["cluster", "render", "none"],
-        Key(
+        ConfigKey(
             "kubernetesMode",
             "Where Kubernetes objects go. `cluster`: they are applied to a cluster. `render`: their manifests are written "
             "to `kubernetesRenderDirectory`. `none`: there are none.",
@@ -232,32 +241,32 @@ class KubernetesSettings(Section):
     ] = "cluster"
     render_directory: Annotated[
         values.DirectoryPath,
-        Key("kubernetesRenderDirectory", "Directory for rendered manifests, relative to the project."),
+        ConfigKey("kubernetesRenderDirectory", "Directory for rendered manifests, relative to the project."),
     ] = "rendered"
     namespace: Annotated[
-        values.NamespaceName, Key("kubernetesNamespace", "Namespace of Valkey and of the backup pods.")
+        values.NamespaceName, ConfigKey("kubernetesNamespace", "Namespace of Valkey and of the backup pods.")
     ] = "stellaops"
     create_namespace: Annotated[
         values.Switch,
-        Key(
+        ConfigKey(
             "kubernetesNamespaceCreate",
             "Create `kubernetesNamespace`, with the Pod Security level `restricted`. The default expects that it exists.",
         ),
     ] = False
     context: Annotated[
         values.KubeconfigContext,
-        Key("kubernetesContext", "Context of the kubeconfig to use. Empty: its current context."),
+        ConfigKey("kubernetesContext", "Context of the kubeconfig to use. Empty: its current context."),
     ] = ""
     wait: Annotated[
-        values.Switch, Key("kubernetesWait", "Let `pulumi up` wait until pods are ready and jobs are complete.")
+        values.Switch, ConfigKey("kubernetesWait", "Let `pulumi up` wait until pods are ready and jobs are complete.")
     ] = True
     contract_objects: Annotated[
         values.Switch,
-        Key("contractObjects", "Create a ConfigMap and a Secret with the connection details of each module."),
+        ConfigKey("contractObjects", "Create a ConfigMap and a Secret with the connection details of each module."),
     ] = True
     contract_namespace: Annotated[
         values.NamespaceTemplate,
-        Key(
+        ConfigKey(
             "contractNamespace",
             "Namespace of those ConfigMaps and Secrets; `{module}` stands for the module's name, as in "
             "`stellaops-{module}`. The namespaces must exist. Empty: `kubernetesNamespace`.",
@@ -265,31 +274,37 @@ class KubernetesSettings(Section):
     ] = ""
 
 
-class ObjectStoreSettings(Section, Generic[SecretText]):
+class ObjectStoreSettings(ConfigSection, Generic[SecretText]):
     """The S3 endpoint, the kind of server behind it, and how strictly evidence is locked."""
 
     target: Annotated[
         values.ObjectStoreTarget,
-        Key("objectStore:target", "The object store at the endpoint: `rustfs`, `minio`, or `aws` for Amazon S3."),
+        ConfigKey("objectStore:target", "The object store at the endpoint: `rustfs`, `minio`, or `aws` for Amazon S3."),
     ] = "rustfs"
     endpoint: Annotated[
-        values.Endpoint, Key("objectStoreEndpoint", "URL of the S3 API, such as `https://rustfs.example.org:9000`.")
+        values.Endpoint,
+        ConfigKey("objectStoreEndpoint", "URL of the S3 API, such as `https://rustfs.example.org:9000`."),
     ]
-    region: Annotated[values.Region, Key("objectStoreRegion", "S3 region that requests are signed for.")] = "us-east-1"
+    region: Annotated[values.Region, ConfigKey("objectStoreRegion", "S3 region that requests are signed for.")] = (
+        "us-east-1"
+    )
     access_key: Annotated[
-        SecretText, Key("objectStoreAccessKey", "Access key of the root user, which provisions buckets.", secret=True)
+        SecretText,
+        ConfigKey("objectStoreAccessKey", "Access key of the root user, which provisions buckets.", secret=True),
     ]
-    secret_key: Annotated[SecretText, Key("objectStoreSecretKey", "Secret key of `objectStoreAccessKey`.", secret=True)]
+    secret_key: Annotated[
+        SecretText, ConfigKey("objectStoreSecretKey", "Secret key of `objectStoreAccessKey`.", secret=True)
+    ]
     bucket_prefix: Annotated[
         values.BucketPrefix,
-        Key(
+        ConfigKey(
             "bucketPrefix",
             "Prefix of every bucket and access key, for an object store that several environments share. Empty: no prefix.",
         ),
     ] = ""
     object_lock_mode: Annotated[
         Literal["governance", "compliance"],
-        Key(
+        ConfigKey(
             "objectLockMode",
             "S3 Object Lock mode of evidence. `governance`: the root user can still lift a lock. `compliance`: nobody can "
             "lift or shorten a lock before it expires.",
@@ -297,7 +312,7 @@ class ObjectStoreSettings(Section, Generic[SecretText]):
     ] = "governance"
     adopt_buckets: Annotated[
         values.BucketNames,
-        Key(
+        ConfigKey(
             "adoptBuckets",
             "Comma-separated names of existing buckets that may be taken over although they hold objects. Buckets not "
             "listed are refused.",
@@ -305,12 +320,12 @@ class ObjectStoreSettings(Section, Generic[SecretText]):
     ] = frozenset()
 
 
-class BackupSettings(Section):
+class BackupSettings(ConfigSection):
     """What is backed up, and the pods that do it."""
 
     mode: Annotated[
         Literal["logical", "continuous", "none"],
-        Key(
+        ConfigKey(
             "backups",
             "Backup mode. `logical`: a dump of each schema, and Valkey snapshots. `continuous`: base backups and WAL in "
             "addition, for point-in-time recovery; `postgresAdminUser` then needs REPLICATION and BYPASSRLS, or "
@@ -319,34 +334,36 @@ class BackupSettings(Section):
     ] = "logical"
     encryption: Annotated[
         Literal["", "AES256", "aws:kms", "aws:kms:dsse"],
-        Key(
+        ConfigKey(
             "backupsEncryption",
             "Server-side encryption that backups request from the object store. Empty: none.",
         ),
     ] = ""
     volume_size: Annotated[
         values.VolumeSize,
-        Key(
+        ConfigKey(
             "backupsVolumeSize",
             "Size of the volume that holds one dump or base backup during its upload from Kubernetes.",
         ),
     ] = "20Gi"
     postgres_image_name: Annotated[
         values.ImageName,
-        Key(
+        ConfigKey(
             "backupsPostgresImage",
             "Image with `pg_dump`, `pg_basebackup` and `pg_receivewal`, of the server's major version or a later one.",
         ),
     ] = "postgres:18.6"
     postgres_image_digest: Annotated[
-        values.ImageDigest, Key("backupsPostgresImageDigest", f"Digest of `backupsPostgresImage`; {PINS}.")
+        values.ImageDigest, ConfigKey("backupsPostgresImageDigest", f"Digest of `backupsPostgresImage`; {PINS}.")
     ] = ""
     agent_image_name: Annotated[
         values.ImageName,
-        Key("backupsAgentImage", "Image of the containers that upload. Any image with Python 3.11 or later works."),
+        ConfigKey(
+            "backupsAgentImage", "Image of the containers that upload. Any image with Python 3.11 or later works."
+        ),
     ] = PYTHON_IMAGE
     agent_image_digest: Annotated[
-        values.ImageDigest, Key("backupsAgentImageDigest", f"Digest of `backupsAgentImage`; {PINS}.")
+        values.ImageDigest, ConfigKey("backupsAgentImageDigest", f"Digest of `backupsAgentImage`; {PINS}.")
     ] = ""
 
     @property
@@ -358,18 +375,18 @@ class BackupSettings(Section):
         return _reference(self.agent_image_name, self.agent_image_digest)
 
 
-class Settings(Section, Generic[SecretText]):
+class Settings(ConfigSection, Generic[SecretText]):
     """The whole config of a stack."""
 
-    mapping: Annotated[values.FilePath, Key("mapping", "Path of the schema mapping, relative to the project.")] = Path(
-        "schema-mapping.yaml"
-    )
+    mapping: Annotated[
+        values.FilePath, ConfigKey("mapping", "Path of the schema mapping, relative to the project.")
+    ] = Path("schema-mapping.yaml")
     protect: Annotated[
-        values.Switch, Key("protect", "Refuse to delete the database, schemas, owner roles and buckets.")
+        values.Switch, ConfigKey("protect", "Refuse to delete the database, schemas, owner roles and buckets.")
     ] = False
     allow_data_loss: Annotated[
         values.Switch,
-        Key(
+        ConfigKey(
             "allowDataLoss",
             "Allow buckets to be deleted with their objects, and streams with their entries. The default refuses to "
             "delete either while it holds data.",
@@ -377,7 +394,7 @@ class Settings(Section, Generic[SecretText]):
     ] = False
     review_threshold: Annotated[
         values.ReviewThreshold,
-        Key(
+        ConfigKey(
             "reviewThreshold",
             "Lowest risk for which the review of a preview requires an approval label. The default is the most tolerant; "
             "the other choices are listed from tolerant to strict.",

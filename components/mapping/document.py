@@ -25,7 +25,7 @@ Path_ = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, order=True)
-class Problem:
+class MappingProblem:
     """One thing wrong at one place. Lines and columns count from 1."""
 
     file: str
@@ -52,14 +52,14 @@ class Document:
 
     file: str
     places: dict[Path_, tuple[int, int]] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[MappingProblem] = field(default_factory=list)
 
     def report(self, path: Path_, message: str) -> None:
         self.report_at(self.place(path), message, path)
 
     def report_at(self, place: tuple[int, int], message: str, path: Path_ = ()) -> None:
         """At (line, column), for what has no path of its own."""
-        self.problems.append(Problem(self.file, *place, dotted(path), message))
+        self.problems.append(MappingProblem(self.file, *place, dotted(path), message))
 
     def place(self, path: Path_) -> tuple[int, int]:
         """The nearest known place: of the path, or of what encloses it."""

@@ -11,20 +11,20 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from components.mapping.checks import cross_check
-from components.mapping.document import Document, Path_, Problem
+from components.mapping.document import Document, MappingProblem, Path_
 from components.mapping.findings import Finding
 from components.mapping.mapping import Mapping
 
 MOST_LINES = 200  # of one message
 LONGEST_GUESS = 100  # characters of a name for which the nearest valid one is looked for
 
-__all__ = ["MappingError", "Path_", "Problem", "load", "loads", "located"]
+__all__ = ["MappingError", "MappingProblem", "Path_", "load", "loads", "located"]
 
 
 class MappingError(Exception):
     """The mapping cannot be used. ``problems`` holds every one found, in the order of the file."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[MappingProblem]) -> None:
         self.problems = sorted(set(problems))
         lines = [str(problem) for problem in self.problems[:MOST_LINES]]
         more = len(self.problems) - len(lines)
@@ -36,7 +36,7 @@ def load(path: Path) -> Mapping:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise MappingError([Problem(str(path), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
+        raise MappingError([MappingProblem(str(path), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
     return loads(raw, path.name)
 
 

@@ -229,7 +229,7 @@ class Estimate(Strict):
     entries_per_day: Amount | None = None
 
 
-class Group(Strict):
+class ConsumerGroup(Strict):
     """A consumer group that the reference names, with the idle time after which an entry may be claimed."""
 
     consumer: ModuleName
@@ -241,7 +241,7 @@ class Stream(Strict):
 
     producers: Annotated[tuple[ModuleName, ...], Field(min_length=1)]
     consumers: tuple[ModuleName, ...] = ()
-    groups: dict[GroupName, Group] = {}
+    groups: dict[GroupName, ConsumerGroup] = {}
     events: tuple[Text, ...] = ()
 
 

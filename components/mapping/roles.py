@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import cached_property
 
 
-class Group(StrEnum):
+class GroupKind(StrEnum):
     """What a group role of a schema is for. Nobody logs in as one."""
 
     OWNER = "owner"  # owns schema and tables, runs migrations
@@ -23,7 +23,7 @@ class GroupRole:
     """One of the three group roles of a schema."""
 
     schema: str
-    group: Group
+    group: GroupKind
 
     @property
     def name(self) -> str:
@@ -66,32 +66,32 @@ class BackupRole:
 Role = GroupRole | Login | ConnectRole | BackupRole
 
 # What the longest name of a group role adds to the schema's name, in characters.
-LONGEST_SUFFIX = max(len(GroupRole("", group).name) for group in Group)
+LONGEST_SUFFIX = max(len(GroupRole("", group).name) for group in GroupKind)
 
 
 def owner(schema: str) -> str:
     """The name of the role that owns the schema and all that is in it."""
-    return GroupRole(schema, Group.OWNER).name
+    return GroupRole(schema, GroupKind.OWNER).name
 
 
 def writer(schema: str) -> str:
     """The name of the group role that writes every table of the schema."""
-    return GroupRole(schema, Group.WRITER).name
+    return GroupRole(schema, GroupKind.WRITER).name
 
 
 def reader(schema: str) -> str:
     """The name of the group role that reads every table of the schema."""
-    return GroupRole(schema, Group.READER).name
+    return GroupRole(schema, GroupKind.READER).name
 
 
 def groups_of(schema: str) -> tuple[GroupRole, ...]:
     """The group roles of one schema."""
-    return tuple(GroupRole(schema, group) for group in Group)
+    return tuple(GroupRole(schema, group) for group in GroupKind)
 
 
 def is_owner(role: Role | None) -> bool:
     """Whether the role owns a schema."""
-    return isinstance(role, GroupRole) and role.group is Group.OWNER
+    return isinstance(role, GroupRole) and role.group is GroupKind.OWNER
 
 
 class RoleNames:

@@ -13,7 +13,7 @@ import pulumi_postgresql as postgresql
 
 from components.config.model import PostgresSettings
 from components.mapping import Mapping
-from components.mapping.roles import BackupRole, ConnectRole, Group, GroupRole, groups_of
+from components.mapping.roles import BackupRole, ConnectRole, GroupKind, GroupRole, groups_of
 from components.postgres.fates import DROPPED, KEPT
 from components.postgres.grants import GrantChain, grant_schema
 from components.postgres.schema_files import SQL_DIRECTORY
@@ -56,7 +56,7 @@ class PostgresArgs:
         return all(map(self.drops, self.mapping.postgres.schemas))
 
 
-class Postgres(pulumi.ComponentResource):
+class PostgresComponent(pulumi.ComponentResource):
     """Database, roles, schemas, migrations and grants. Output ``roles``: module -> the name of its login.
 
     ``backup`` is the name of the login for backups, None without ``PostgresArgs.backup``. ``granted``: schema -> what is
@@ -149,7 +149,7 @@ class Postgres(pulumi.ComponentResource):
         args = self._args
         return {
             role: self._role(
-                role.name, protect=args.protect and role.group is Group.OWNER and not args.drops(role.schema)
+                role.name, protect=args.protect and role.group is GroupKind.OWNER and not args.drops(role.schema)
             )
             for schema in args.mapping.postgres.schemas
             for role in groups_of(schema)
@@ -187,7 +187,7 @@ class Postgres(pulumi.ComponentResource):
         """Reads every schema as its readers do. It sees the rows of all tenants by a policy of its own, which needs no
         privilege of the admin's; replication needs REPLICATION, and a role that replicates may as well have BYPASSRLS."""
         name = BackupRole(self._args.settings.database).name
-        readers = [role.name for key, role in self._groups.items() if key.group is Group.READER]
+        readers = [role.name for key, role in self._groups.items() if key.group is GroupKind.READER]
         return postgresql.Role(
             name,
             name=name,

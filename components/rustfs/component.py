@@ -36,7 +36,7 @@ class ObjectStoreArgs:
     allow_data_loss: bool
 
 
-class ObjectStore(pulumi.ComponentResource):
+class ObjectStoreComponent(pulumi.ComponentResource):
     """Buckets with all their settings, users and policies.
 
     ``buckets``: name in the mapping -> physical name. ``secrets``: module -> ``object_store_access_key`` and

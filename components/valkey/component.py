@@ -20,7 +20,7 @@ from components.resources.valkey import ValkeyStreams, ValkeyUsers
 from components.valkey.deployment.arguments import DeploymentArgs, digest
 from components.valkey.deployment.deploy import deploy, namespace
 from components.valkey.deployment.files import configuration
-from components.valkey.deployment.sizing import sizing
+from components.valkey.deployment.pod_resources import sizing
 from components.valkey.deployment.users import EXPORTER_USER, NODE_USER, acl_file, exporter_rules, node_rules
 from components.valkey.plan import maintenance_files
 from components.valkey.render import MAINTENANCE_USER, acl_mark, acl_rules, maintenance_rules, render_acl
@@ -52,7 +52,7 @@ def streams_of(mapping: Mapping) -> dict[str, list[str]]:
     return streams
 
 
-class Valkey(pulumi.ComponentResource):
+class ValkeyComponent(pulumi.ComponentResource):
     """Users and streams of the mapping. Output ``users``: their names; ``streams``: stream -> groups.
 
     ``namespace``: where the deployment is; known when it exists, if it is made here. ``ready``: what is there when

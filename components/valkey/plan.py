@@ -7,7 +7,7 @@ from components.mapping import Mapping
 from components.mapping.model import Key
 from components.mapping.values import Duration, KeyPattern, TtlWord
 from components.valkey.commands import VARIOUS
-from pods.valkey_upkeep.plan import GroupPlan, KeyPlan, Plan, StreamPlan, TrimmingPlan, TtlRule
+from pods.valkey_upkeep.plan import GroupPlan, KeyPlan, StreamPlan, TrimmingPlan, TtlRule, UpkeepPlan
 
 SCRIPTS = Path(__file__).parents[2] / "pods" / "valkey_upkeep"
 PLAN_FILE = "plan.json"
@@ -15,13 +15,13 @@ PLAN_FILE = "plan.json"
 SECRET_PLACEHOLDERS = ("{token}", "{jti}")
 
 
-def maintenance_plan(mapping: Mapping) -> Plan:
+def maintenance_plan(mapping: Mapping) -> UpkeepPlan:
     """What the upkeep jobs do: which groups they create, how they audit keys, which streams they trim."""
     streams: dict[str, list[GroupPlan]] = {name: [] for name in mapping.valkey.streams}
     for group in mapping.access.stream_groups:
         row = GroupPlan(name=group.name, consumer=group.consumer, idle_ms=group.idle_timeout.milliseconds)
         streams[group.stream].append(row)
-    return Plan(
+    return UpkeepPlan(
         streams=[StreamPlan(name=name, groups=groups) for name, groups in streams.items()],
         keys=[_key(pattern, key) for pattern, key in mapping.valkey.keys.items()],
         trimming=[rule for pattern in mapping.valkey.keys for rule in _trimming(mapping, pattern)],

@@ -14,7 +14,7 @@ from typing import Any
 
 from .errors import BackupError
 from .kinds import BASE
-from .s3 import CHUNK_BYTES, BucketClient, Found, MissingError
+from .s3 import CHUNK_BYTES, BucketClient, ListedObject, MissingError
 
 FORMAT = 1
 MANIFEST, LATEST = "manifest.json", "latest.json"
@@ -201,7 +201,7 @@ def _has_manifest(bucket: BucketClient, kind: str, name: str) -> bool:
 
 
 def _folders(bucket: BucketClient, kind: str) -> list[str]:
-    found: Iterable[Found] = bucket.objects(f"{kind}/")
+    found: Iterable[ListedObject] = bucket.objects(f"{kind}/")
     names = {item.key.removeprefix(f"{kind}/").partition("/")[0] for item in found}
     return sorted(name for name in names if _NAME.fullmatch(name))
 

@@ -26,7 +26,7 @@ TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Found:
+class ListedObject:
     """An object in a listing; ``modified`` is a time of the store's clock."""
 
     key: str
@@ -128,14 +128,14 @@ class BucketClient:
         headers = self._send("HEAD", key).headers
         return {name[11:].lower(): value for name, value in headers.items() if name.lower().startswith("x-amz-meta-")}
 
-    def objects(self, prefix: str) -> Iterator[Found]:
+    def objects(self, prefix: str) -> Iterator[ListedObject]:
         """List every object with ``prefix``, by key."""
         query = {"list-type": "2", "prefix": prefix}
         while True:
             answer = _xml(self._send("GET", "", query).body)
             for item in answer.iter("Contents"):
                 modified = datetime.fromisoformat(item.findtext("LastModified", ""))
-                yield Found(item.findtext("Key", ""), int(item.findtext("Size", "0")), modified)
+                yield ListedObject(item.findtext("Key", ""), int(item.findtext("Size", "0")), modified)
             token = answer.findtext("NextContinuationToken")
             if not token:
                 return

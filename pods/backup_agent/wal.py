@@ -14,7 +14,7 @@ from pathlib import Path
 from .errors import BackupError
 from .kinds import WAL
 from .repository import succeeded
-from .s3 import CHUNK_BYTES, BucketClient, Found
+from .s3 import CHUNK_BYTES, BucketClient, ListedObject
 
 PARTIAL, SUFFIX = ".partial", ".gz"
 _FINISHED = re.compile(r"[0-9A-F]{24}|[0-9A-F]{8}\.history")
@@ -64,13 +64,13 @@ class Shipper:
         self._bucket.put(f"{WAL}/{name}{SUFFIX}", packed, {"sha256": digest, "size": str(len(content))})
 
 
-def segments(bucket: BucketClient) -> list[Found]:
+def segments(bucket: BucketClient) -> list[ListedObject]:
     """List every segment and history file in the bucket, by name."""
     found = (item for item in bucket.objects(f"{WAL}/") if item.key.endswith(SUFFIX))
     return sorted(found, key=lambda item: item.key)
 
 
-def file_name(item: Found) -> str:
+def file_name(item: ListedObject) -> str:
     """Return the file name, such as ``00000001000000000000000A``, with ``.partial`` if it was not finished."""
     return item.key.removeprefix(f"{WAL}/").removesuffix(SUFFIX)
 
@@ -80,7 +80,9 @@ def number(name: str, segment_bytes: int) -> int:
     return int(name[8:16], 16) * ((1 << 32) // segment_bytes) + int(name[16:24], 16)
 
 
-def needed(items: Iterable[Found], first: str, segment_bytes: int, target: datetime | None) -> list[Found]:
+def needed(
+    items: Iterable[ListedObject], first: str, segment_bytes: int, target: datetime | None
+) -> list[ListedObject]:
     """Select the files that recovery from segment ``first`` to ``target`` (None: to the end) must read.
 
     Raises ``BackupError`` if a segment is missing between two others.
@@ -109,7 +111,7 @@ def needed(items: Iterable[Found], first: str, segment_bytes: int, target: datet
     return chosen
 
 
-def fetch(bucket: BucketClient, items: Iterable[Found], directory: Path) -> Iterator[str]:
+def fetch(bucket: BucketClient, items: Iterable[ListedObject], directory: Path) -> Iterator[str]:
     """Unpack ``items`` into ``directory`` for ``restore_command``; yield each name when it is ready.
 
     Raises ``BackupError`` if a file is damaged or was tampered with.

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from . import acl, keys, streams, trim
-from .plan import Plan
+from .plan import UpkeepPlan
 from .resp import Endpoint, MaintenanceError, UnreachableError, endpoints, patiently, primary
 
 FINDINGS = 2
@@ -106,7 +106,7 @@ def _run(options: argparse.Namespace) -> int:
         return report_audit(keys.audit(connection, plan, options.rate), options)
 
 
-def _make_streams(servers: list[Endpoint], plan: Plan) -> list[str]:
+def _make_streams(servers: list[Endpoint], plan: UpkeepPlan) -> list[str]:
     with primary(servers) as connection:
         return streams.make(connection, plan)
 
@@ -129,9 +129,9 @@ def report_audit(result: keys.KeyAudit, options: argparse.Namespace) -> int:
     return FINDINGS if result.wrong else 0
 
 
-def _plan(path: Path) -> Plan:
+def _plan(path: Path) -> UpkeepPlan:
     try:
-        plan: Plan = json.loads(path.read_text(encoding="utf-8"))
+        plan: UpkeepPlan = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise MaintenanceError(f"the plan {path} can't be read: {error.strerror}; name it with --plan") from None
     except ValueError as error:

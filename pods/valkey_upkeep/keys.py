@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .keyspace import Keyspace, Pattern
-from .plan import Plan
+from .plan import UpkeepPlan
 from .resp import Connection, ServerError, Word, encoded
 
 # Keys per step. SCAN takes 0.1 to 0.2 ms for them. The server reads the following commands in blocks of 16 KiB.
@@ -54,7 +54,7 @@ class KeyAudit:
         return {**asdict(self), "total": self.total, "wrong": self.wrong}
 
 
-def audit(connection: Connection, plan: Plan, rate: int = RATE, progress: Progress | None = None) -> KeyAudit:
+def audit(connection: Connection, plan: UpkeepPlan, rate: int = RATE, progress: Progress | None = None) -> KeyAudit:
     """Check every key. ``rate`` is the maximum of keys per second; ``progress`` receives the number checked so far."""
     keyspace = Keyspace(plan)
     result = KeyAudit({pattern.pattern: 0 for pattern in keyspace.patterns})

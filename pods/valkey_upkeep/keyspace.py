@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from .plan import Plan
+from .plan import UpkeepPlan
 
 SHOWN_CHARACTERS = 120
 
@@ -35,7 +35,7 @@ class Pattern:
 class Keyspace:
     """The plan's patterns, indexed by the first word of a key."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: UpkeepPlan) -> None:
         self.patterns = [
             Pattern(row["pattern"], frozenset(row["types"]), row["ttl"], row["ttl_ms"], row["secret"])
             for row in plan["keys"]

@@ -36,7 +36,7 @@ class TrimmingPlan(TypedDict):
     keep_unprocessed: bool
 
 
-class Plan(TypedDict):
+class UpkeepPlan(TypedDict):
     """The document that the upkeep jobs read as JSON; durations in milliseconds."""
 
     streams: list[StreamPlan]

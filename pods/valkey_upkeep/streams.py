@@ -1,13 +1,13 @@
 """Create missing streams and consumer groups; leave existing ones unchanged."""
 
-from .plan import Plan
+from .plan import UpkeepPlan
 from .resp import Connection, ServerError
 
 # A new group starts at the oldest entry, so that it does not skip entries that were added before it existed.
 OLDEST = "0"
 
 
-def make(connection: Connection, plan: Plan) -> list[str]:
+def make(connection: Connection, plan: UpkeepPlan) -> list[str]:
     """Create missing groups and return them as ``stream group``. A stream without groups is created by its first entry.
 
     Raises ``ServerError``, which names the first group that could not be created; the others are created anyway.

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from .groups import GroupInfo, groups, lag, oldest_unfinished, order, streams
 from .keyspace import Keyspace
-from .plan import Plan
+from .plan import UpkeepPlan
 from .resp import Connection, ServerError, pairs
 
 STEP_ENTRIES = 1000
@@ -41,7 +41,7 @@ class _State:
     groups: dict[str, GroupInfo]
 
 
-def trim(connection: Connection, plan: Plan) -> Iterator[Trimmed]:
+def trim(connection: Connection, plan: UpkeepPlan) -> Iterator[Trimmed]:
     """Trim every stream that has a rule in the plan; yield one result each, also if nothing was removed."""
     keyspace = Keyspace(plan)
     rules = {rule["pattern"]: rule for rule in plan["trimming"]}

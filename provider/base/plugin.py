@@ -12,10 +12,10 @@ from typing import Any
 
 from provider.base.schema import (
     DEFAULTS,
-    Change,
     Checker,
     Failure,
     Properties,
+    PropertyChange,
     changes,
     refreshed_inputs,
     with_defaults,
@@ -26,7 +26,7 @@ from provider.errors import ProviderError
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundResource:
     """A resource as its store has it. ``outputs`` by property name, without secret marks."""
 
     id: str
@@ -34,10 +34,10 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Plan:
+class UpdatePlan:
     """What an update would do. ``replaces``: top-level properties that need a new resource."""
 
-    changes: list[Change]
+    changes: list[PropertyChange]
     delete_before_replace: bool
 
     @property
@@ -75,7 +75,7 @@ class ResourceType(ABC):
         holds the inputs of the last ``up``, none for a new resource."""
         yield from ()
 
-    def drift(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[Change]:
+    def drift(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[PropertyChange]:
         """Changes besides those of the inputs, such as an output that shows that the store was changed by hand."""
         yield from ()
 
@@ -89,14 +89,14 @@ class ResourceType(ABC):
         return self.delete_before_replace
 
     @abstractmethod
-    def create(self, inputs: dict[str, Any]) -> Found: ...
+    def create(self, inputs: dict[str, Any]) -> FoundResource: ...
 
     @abstractmethod
-    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+    def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         """The resource now, None when it is gone. ``state`` is empty for an import."""
 
     @abstractmethod
-    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found: ...
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource: ...
 
     @abstractmethod
     def delete(self, id_: str, state: dict[str, Any]) -> None:
@@ -116,7 +116,7 @@ class ResourceType(ABC):
             checker.failures.extend(self.validate(_known(inputs), plain(old)))
         return inputs, checker.failures
 
-    def plan(self, state: Mapping[str, Any], inputs: Mapping[str, Any], ignore: Iterable[str]) -> Plan:
+    def plan(self, state: Mapping[str, Any], inputs: Mapping[str, Any], ignore: Iterable[str]) -> UpdatePlan:
         ignored, old, new = set(ignore), plain(state), plain(inputs)
         found = [
             change
@@ -125,7 +125,7 @@ class ResourceType(ABC):
         ]
         # Two of the same name cannot stand side by side.
         same_name = self.autoname and "name" not in inputs.get(DEFAULTS, []) and state.get("name") == inputs.get("name")
-        plan = Plan(found, delete_before_replace=same_name)
+        plan = UpdatePlan(found, delete_before_replace=same_name)
         return replace(plan, delete_before_replace=same_name or self.deletes_before_replace(plan.replaces))
 
     def preview(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -241,7 +241,7 @@ def refreshed_inputs(properties: Properties, old: Mapping[str, Any], outputs: Ma
 
 def changes(
     properties: Properties, old: Mapping[str, Any], new: Mapping[str, Any], path: str = ""
-) -> Iterator["Change"]:
+) -> Iterator["PropertyChange"]:
     """What differs between the state and new inputs. A property that only the store fills in does not."""
     for name, property_ in properties.items():
         before, after = old.get(name), new.get(name)
@@ -250,27 +250,27 @@ def changes(
         yield from _changes_of(property_, f"{path}{name}", before, after, property_.force_new)
 
 
-def _changes_of(property_: Property, path: str, before: Any, after: Any, replace: bool) -> Iterator["Change"]:
+def _changes_of(property_: Property, path: str, before: Any, after: Any, replace: bool) -> Iterator["PropertyChange"]:
     """The changes of one value: one for each field or name where both sides have them, else one for the whole."""
     both = isinstance(before, Mapping) and isinstance(after, Mapping)
     if isinstance(after, Unknown) or _holds_unknown(after):
-        yield Change(path, "update" if before is not None else "add", replace)
+        yield PropertyChange(path, "update" if before is not None else "add", replace)
     elif both and property_.kind == "map":
         item = property_.item or Property("object")
         for name in [*before, *(name for name in after if name not in before)]:
             if name not in after or name not in before:
-                yield Change(step(path, name), "delete" if name in before else "add", replace)
+                yield PropertyChange(step(path, name), "delete" if name in before else "add", replace)
             else:
                 yield from _changes_of(item, step(path, name), before[name], after[name], replace)
     elif both and property_.kind == "object" and property_.fields:
         for change in changes(property_.fields, before, after, f"{path}."):
-            yield Change(change.path, change.kind, change.replace or replace)
+            yield PropertyChange(change.path, change.kind, change.replace or replace)
     elif property_.normal(before) != property_.normal(after):
-        yield Change(path, _kind(property_, before, after), replace)
+        yield PropertyChange(path, _kind(property_, before, after), replace)
 
 
 @dataclass(frozen=True)
-class Change:
+class PropertyChange:
     """One property that differs. ``replace``: only a new resource can have the new value."""
 
     path: str

@@ -22,7 +22,7 @@ from google.protobuf import empty_pb2
 
 from provider.base import configuration, log
 from provider.base.document import describe
-from provider.base.plugin import Found, Plan, Plugin, ResourceType, plain
+from provider.base.plugin import FoundResource, Plugin, ResourceType, UpdatePlan, plain
 from provider.base.protocol import messages, plugin_messages, services
 from provider.base.schema import Failure
 from provider.base.values import decode, encode, has_unknown
@@ -213,7 +213,7 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
         if self._cancelled.is_set():
             raise ProviderError("cancelled")
 
-    def _outputs(self, type_: ResourceType, found: Found, examples: Mapping[str, Any]) -> Any:
+    def _outputs(self, type_: ResourceType, found: FoundResource, examples: Mapping[str, Any]) -> Any:
         return encode(type_.conceal({"id": found.id, **found.outputs}, examples))
 
 
@@ -227,7 +227,7 @@ def _failures(failures: Iterable[Failure]) -> list[Any]:
     return [messages.CheckFailure(property=item.property, reason=item.reason) for item in failures]
 
 
-def _diff_response(plan: Plan) -> Any:
+def _diff_response(plan: UpdatePlan) -> Any:
     kinds = messages.PropertyDiff
     return messages.DiffResponse(
         changes=messages.DiffResponse.DIFF_SOME if plan.changes else messages.DiffResponse.DIFF_NONE,

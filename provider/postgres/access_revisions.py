@@ -7,7 +7,7 @@ not get that far and the mapping has been put back since. Contacts no server.
 from collections.abc import Mapping
 from typing import Any
 
-from provider.base.plugin import Found
+from provider.base.plugin import FoundResource
 from provider.base.schema import Properties, Property, strings
 from provider.postgres.kind import PostgresKind
 
@@ -30,15 +30,15 @@ class AccessRevisions(PostgresKind):
     def planned(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, Any]:
         return _counted(inputs, state or {})
 
-    def create(self, inputs: dict[str, Any]) -> Found:
-        return Found(f"{self._settings.text('postgresDatabase')}.access", inputs | _counted(inputs, {}))
+    def create(self, inputs: dict[str, Any]) -> FoundResource:
+        return FoundResource(f"{self._settings.text('postgresDatabase')}.access", inputs | _counted(inputs, {}))
 
-    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
-        return Found(id_, inputs | _counted(inputs, state))
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
+        return FoundResource(id_, inputs | _counted(inputs, state))
 
-    def read(self, id_: str, state: dict[str, Any]) -> Found:
+    def read(self, id_: str, state: dict[str, Any]) -> FoundResource:
         """The state itself; an import begins to count anew, so that all privileges are looked at."""
-        return Found(id_, {"access": {}, "revisions": {}, "last": 0} | state)
+        return FoundResource(id_, {"access": {}, "revisions": {}, "last": 0} | state)
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         """There is nothing but the state."""

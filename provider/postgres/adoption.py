@@ -16,16 +16,16 @@ from provider.postgres.history import create_version_table, read_applied, record
 from provider.postgres.migration_files import Migration, discover, render_all
 from provider.postgres.migrations import alone, silent
 from provider.postgres.ownership import owner_statements, ownership_problems
-from provider.postgres.problems import MigrationError, Problem
+from provider.postgres.problems import MigrationError, MigrationProblem
 from provider.postgres.running import in_transaction
 from provider.postgres.session import Connection, Limits, Log, make_able_to_act_as
 from provider.postgres.tables import table_problems
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 
 
 def baseline(
     connection: Connection,
-    target: Target,
+    target: SchemaTarget,
     directory: Path,
     tables: Mapping[str, Table],
     version: int | None = None,
@@ -44,7 +44,9 @@ def baseline(
     if not any(script.migration.version == chosen for script in scripts):
         newest = scripts[-1].migration.version
         raise MigrationError(
-            Problem(str(directory), None, f"there is no migration {chosen:04}", f"give a version from 1 to {newest}")
+            MigrationProblem(
+                str(directory), None, f"there is no migration {chosen:04}", f"give a version from 1 to {newest}"
+            )
         )
     recorded = [script.migration for script in scripts if script.migration.version <= chosen]
     pending = [script for script in scripts if script.migration.version > chosen]
@@ -52,7 +54,9 @@ def baseline(
         history = read_applied(connection, target) if version_table_owner(connection, target.schema) else ()
         if history:
             what = f"it has a history already, up to version {history[-1].version:04}"
-            raise MigrationError(Problem(target.schema, None, what, "look at status; repair accepts an edited file"))
+            raise MigrationError(
+                MigrationProblem(target.schema, None, what, "look at status; repair accepts an edited file")
+            )
         problems = table_problems(connection, target, tables, pending) + ownership_problems(connection, target)
         if problems:
             raise MigrationError(*problems)
@@ -70,7 +74,7 @@ def baseline(
 
 def repair(
     connection: Connection,
-    target: Target,
+    target: SchemaTarget,
     directory: Path,
     version: int,
     limits: Limits | None = None,
@@ -84,13 +88,13 @@ def repair(
     files = {migration.version: migration for migration in discover(directory)}
     if version not in files:
         todo = f"give a version from 1 to {max(files)}"
-        raise MigrationError(Problem(str(directory), None, f"there is no migration {version:04}", todo))
+        raise MigrationError(MigrationProblem(str(directory), None, f"there is no migration {version:04}", todo))
     migration = files[version]
     with alone(connection, target, limits, log):
         rows = {row.version: row for row in read_applied(connection, target)}
         if version not in rows:
             what = f"version {version:04} is not recorded as applied"
-            raise MigrationError(Problem(target.schema, None, what, "apply it; there is nothing to repair"))
+            raise MigrationError(MigrationProblem(target.schema, None, what, "apply it; there is nothing to repair"))
         changes = _changes(rows[version], migration)
         if changes:
             statement = sql.SQL("UPDATE {} SET checksum = %s, description = %s WHERE version = %s").format(
@@ -110,7 +114,7 @@ def _changes(row: Applied, migration: Migration) -> list[str]:
     return changes
 
 
-def take_back(connection: Connection, target: Target, log: Log = silent) -> None:
+def take_back(connection: Connection, target: SchemaTarget, log: Log = silent) -> None:
     """Give a kept schema's objects to its owner again.
 
     When a schema left the mapping, its tables went to the admin together with ``schema_migrations``. That table is the

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from provider.postgres.problems import MigrationError, Problem
+from provider.postgres.problems import MigrationError, MigrationProblem
 from provider.postgres.session import Connection
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 
 FUNCTION = "refuse_change"
 ROW_TRIGGER = "append_only_row"
@@ -103,7 +103,9 @@ def drift(connection: Connection, schema: str, entries: Collection[str]) -> list
     return sorted(sentences)
 
 
-def reconcile(connection: Connection, target: Target, entries: Collection[str], *, complete: bool = True) -> list[str]:
+def reconcile(
+    connection: Connection, target: SchemaTarget, entries: Collection[str], *, complete: bool = True
+) -> list[str]:
     """Make triggers and function as the mapping has them; call it in a transaction as the owner. Returns what it did.
 
     Touches nothing, and so locks nothing, where all is right. Tables made at run time get their triggers from
@@ -115,7 +117,7 @@ def reconcile(connection: Connection, target: Target, entries: Collection[str], 
     if missing and complete:
         todo = "add a migration that creates it, or mend the mapping"
         what = "schema-mapping.yaml marks it append_only, but no migration creates it"
-        raise MigrationError(*(Problem(f"{schema}.{table}", None, what, todo) for table in missing))
+        raise MigrationError(*(MigrationProblem(f"{schema}.{table}", None, what, todo) for table in missing))
     done = _make_function(connection, target) if tables else []
     good = _good(connection, schema)
     for table in tables:
@@ -187,7 +189,7 @@ def _function_is_right(connection: Connection, schema: str) -> bool:
     return bool(row and row[0])
 
 
-def _make_function(connection: Connection, target: Target) -> list[str]:
+def _make_function(connection: Connection, target: SchemaTarget) -> list[str]:
     if _function_is_right(connection, target.schema):
         return []
     function = sql.Identifier(target.schema, FUNCTION)

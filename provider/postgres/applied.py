@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from provider.postgres.migration_files import Migration
-from provider.postgres.problems import Problem
+from provider.postgres.problems import MigrationProblem
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Applied:
         return f"{self.version:04}_{words}.sql.j2 sha256:{self.checksum}"
 
 
-def compare(directory: Path, migrations: Iterable[Migration], applied: Iterable[Applied]) -> list[Problem]:
+def compare(directory: Path, migrations: Iterable[Migration], applied: Iterable[Applied]) -> list[MigrationProblem]:
     """Why these files do not continue what was applied: edited, renamed, missing, unknown and out of order."""
     files = {migration.version: migration for migration in migrations}
     recorded = {row.version: row for row in applied}
@@ -35,10 +35,10 @@ def compare(directory: Path, migrations: Iterable[Migration], applied: Iterable[
         migration = files.get(version)
         if migration is None and version > newest_file:
             what = f"the database is at version {newest_applied:04} and has {row.label.split()[0]}, unknown here"
-            problems.append(Problem(str(directory), None, what, "use the newer release that has this file"))
+            problems.append(MigrationProblem(str(directory), None, what, "use the newer release that has this file"))
         elif migration is None:
             what = "it is recorded as applied, but the file is missing"
-            problems.append(Problem(str(directory / row.label.split()[0]), None, what, "restore it from git"))
+            problems.append(MigrationProblem(str(directory / row.label.split()[0]), None, what, "restore it from git"))
         elif migration.checksum != row.checksum:
             now = f"recorded {short(row.checksum)}, now {short(migration.checksum)}"
             what = f"it was edited after it was applied ({now})"
@@ -46,16 +46,16 @@ def compare(directory: Path, migrations: Iterable[Migration], applied: Iterable[
                 "restore it from git and put the change into a new migration; only if the database has the change "
                 "already, accept it with repair"
             )
-            problems.append(Problem(str(migration.path), None, what, todo))
+            problems.append(MigrationProblem(str(migration.path), None, what, todo))
         elif migration.description != row.description:
             what = f'it was applied as "{row.description}"'
             todo = "give the file its old name back, or accept the new one with repair"
-            problems.append(Problem(str(migration.path), None, what, todo))
+            problems.append(MigrationProblem(str(migration.path), None, what, todo))
     for version, migration in files.items():
         if version not in recorded and version < newest_applied:
             what = f"it is out of order: version {newest_applied:04} is applied already"
             todo = f"rename it to {newest_file + 1:04}_..."
-            problems.append(Problem(str(migration.path), None, what, todo))
+            problems.append(MigrationProblem(str(migration.path), None, what, todo))
     return problems
 
 

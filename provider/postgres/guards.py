@@ -9,11 +9,16 @@ from provider.postgres import append_only as triggers
 from provider.postgres import public_access, row_security
 from provider.postgres.row_security import Isolation
 from provider.postgres.session import Connection
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 
 
 def reconcile(
-    connection: Connection, target: Target, append_only: Collection[str], isolation: Isolation, *, complete: bool = True
+    connection: Connection,
+    target: SchemaTarget,
+    append_only: Collection[str],
+    isolation: Isolation,
+    *,
+    complete: bool = True,
 ) -> list[str]:
     """Put them right; call it in a transaction as the owner. Returns what it did. Raises ``MigrationError``.
 
@@ -26,7 +31,9 @@ def reconcile(
     ]
 
 
-def drift(connection: Connection, target: Target, append_only: Collection[str], isolation: Isolation) -> list[str]:
+def drift(
+    connection: Connection, target: SchemaTarget, append_only: Collection[str], isolation: Isolation
+) -> list[str]:
     """What is off, a sentence each. Reads the catalog only."""
     return [
         *triggers.drift(connection, target.schema, append_only),

@@ -6,7 +6,7 @@ from components.mapping.access import VERSION_TABLE
 from provider.postgres.applied import Applied
 from provider.postgres.migration_files import Migration
 from provider.postgres.session import Connection, as_owner
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 
 _COLUMNS = """(
   version INTEGER PRIMARY KEY,
@@ -39,7 +39,7 @@ def version_table_owner(connection: Connection, schema: str) -> str | None:
     return str(row[0]) if row else None
 
 
-def read_applied(connection: Connection, target: Target) -> tuple[Applied, ...]:
+def read_applied(connection: Connection, target: SchemaTarget) -> tuple[Applied, ...]:
     """The rows of ``schema_migrations`` by version; none where the table is not there yet. Changes nothing."""
     if version_table_owner(connection, target.schema) is None:
         return ()
@@ -50,7 +50,7 @@ def read_applied(connection: Connection, target: Target) -> tuple[Applied, ...]:
     return tuple(Applied(*row) for row in rows)
 
 
-def create_version_table(connection: Connection, target: Target) -> None:
+def create_version_table(connection: Connection, target: SchemaTarget) -> None:
     """Call it in a transaction as the owner. Does nothing where the table exists."""
     # Not IF NOT EXISTS: that would ask for CREATE on the schema, and warn, at every run.
     if version_table_owner(connection, target.schema) is not None:
@@ -61,7 +61,7 @@ def create_version_table(connection: Connection, target: Target) -> None:
     connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(table, comment))
 
 
-def record(connection: Connection, target: Target, migration: Migration) -> None:
+def record(connection: Connection, target: SchemaTarget, migration: Migration) -> None:
     """Add the migration's row; call it in a transaction as the owner."""
     insert = sql.SQL(
         "INSERT INTO {} (version, description, applied_at, checksum) VALUES (%s, %s, pg_catalog.now(), %s)"

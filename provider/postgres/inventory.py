@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.postgres.fates import KEPT
 from provider.base import log
-from provider.base.plugin import Found
+from provider.base.plugin import FoundResource
 from provider.base.schema import Failure, Properties, step, strings
 from provider.errors import ProviderError
 from provider.postgres.kind import PostgresKind
@@ -54,27 +54,27 @@ class Inventory(PostgresKind):
                     f"of dropSchemas",
                 )
 
-    def create(self, inputs: dict[str, Any]) -> Found:
+    def create(self, inputs: dict[str, Any]) -> FoundResource:
         self._admit(sorted(inputs["logins"]))
-        return Found(f"{self._server.database}.inventory", inputs)
+        return FoundResource(f"{self._server.database}.inventory", inputs)
 
-    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+    def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         """The state itself; for an import, what the database has."""
         if state:
-            return Found(id_, {name: state.get(name) for name in PROPERTIES})
+            return FoundResource(id_, {name: state.get(name) for name in PROPERTIES})
         server = self._server
         if id_ != f"{server.database}.inventory":
             raise ProviderError(f"{id_!r} is not the id of an inventory; it is {server.database}.inventory")
         try:
             with server.connected() as connection:
-                return Found(id_, _imported(connection, server.database))
+                return FoundResource(id_, _imported(connection, server.database))
         except MissingDatabaseError:
             return None
 
-    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
         self._retire(sorted(set(state["logins"]) - set(inputs["logins"])))
         self._admit(sorted(inputs["logins"]))
-        return Found(id_, inputs)
+        return FoundResource(id_, inputs)
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         self._retire(sorted(state["logins"]))

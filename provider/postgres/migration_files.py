@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jinja2
 
-from provider.postgres.problems import MigrationError, Problem
+from provider.postgres.problems import MigrationError, MigrationProblem
 from provider.postgres.statements import IF_NOT_EXISTS, Statement, split
 
 SUFFIX = ".sql.j2"
@@ -97,18 +97,18 @@ def discover(directory: Path) -> list[Migration]:
     Raises ``MigrationError`` for a missing or empty directory, a name that is none, a version that two files have,
     a gap, and text that is not UTF-8.
     """
-    problems: list[Problem] = []
+    problems: list[MigrationProblem] = []
     found: list[Migration] = []
     for path in _paths(directory):
         match = _NAME.fullmatch(path.name)
         if match is None or not path.is_file() or int(match["version"]) == 0:
             todo = "name migrations like 0001_tables.sql.j2: four digits from 0001, then small letters"
-            problems.append(Problem(str(path), None, "this is not the name of a migration", todo))
+            problems.append(MigrationProblem(str(path), None, "this is not the name of a migration", todo))
             continue
         try:
             source = normalise(path.read_bytes())
         except UnicodeDecodeError as error:
-            problems.append(Problem(str(path), None, f"byte {error.start} is not UTF-8", "save it as UTF-8"))
+            problems.append(MigrationProblem(str(path), None, f"byte {error.start} is not UTF-8", "save it as UTF-8"))
             continue
         try:
             transactional = _transactional(path, source)
@@ -119,7 +119,7 @@ def discover(directory: Path) -> list[Migration]:
         found.append(Migration(version, describe(path.name), path, source, checksum(source), transactional))
     problems += _numbering(found)
     if not found and not problems:
-        problems.append(Problem(str(directory), None, "no migration is here", "add 0001_tables.sql.j2"))
+        problems.append(MigrationProblem(str(directory), None, "no migration is here", "add 0001_tables.sql.j2"))
     if problems:
         raise MigrationError(*problems)
     return found
@@ -133,7 +133,9 @@ def _transactional(path: Path, source: str) -> bool:
         match = _HEADER.fullmatch(line)
         if match and match["value"] not in ("true", "false"):
             what = f"`{line}` says neither true nor false"
-            raise MigrationError(Problem(str(path), number, what, "write `-- transactional: false`, or nothing"))
+            raise MigrationError(
+                MigrationProblem(str(path), number, what, "write `-- transactional: false`, or nothing")
+            )
         if match:
             return match["value"] == "true"
     return True
@@ -145,10 +147,10 @@ def _paths(directory: Path) -> list[Path]:
     except OSError as error:
         reason = f"the directory cannot be read: {error.strerror}"
         todo = "each schema of the mapping needs a directory of migrations"
-        raise MigrationError(Problem(str(directory), None, reason, todo)) from None
+        raise MigrationError(MigrationProblem(str(directory), None, reason, todo)) from None
 
 
-def _numbering(migrations: Iterable[Migration]) -> list[Problem]:
+def _numbering(migrations: Iterable[Migration]) -> list[MigrationProblem]:
     problems = []
     previous: Migration | None = None
     for migration in migrations:
@@ -156,11 +158,11 @@ def _numbering(migrations: Iterable[Migration]) -> list[Problem]:
         if previous and migration.version == last:
             what = f"version {migration.version:04} is also that of {previous.path.name}"
             todo = "give the newer of the two the next free number"
-            problems.append(Problem(str(migration.path), None, what, todo))
+            problems.append(MigrationProblem(str(migration.path), None, what, todo))
         elif migration.version > last + 1:
             what = f"version {last + 1:04} is missing before {migration.version:04}"
             todo = "restore that file, or renumber this one if no database has it yet"
-            problems.append(Problem(str(migration.path), None, what, todo))
+            problems.append(MigrationProblem(str(migration.path), None, what, todo))
         previous = migration
     return problems
 
@@ -168,7 +170,7 @@ def _numbering(migrations: Iterable[Migration]) -> list[Problem]:
 def render_all(migrations: Iterable[Migration], variables: Mapping[str, str]) -> list[Script]:
     """Every migration rendered with ``variables``. Raises ``MigrationError`` with all that is wrong in any of them."""
     scripts: list[Script] = []
-    problems: list[Problem] = []
+    problems: list[MigrationProblem] = []
     for migration in migrations:
         try:
             scripts.append(render(migration, variables))
@@ -186,16 +188,18 @@ def render(migration: Migration, variables: Mapping[str, str]) -> Script:
     text = _render_text(migration, variables)
     statements = split(text)
     if not statements:
-        raise MigrationError(Problem(file, None, "there is no statement in it", "write one, or delete the file"))
+        raise MigrationError(
+            MigrationProblem(file, None, "there is no statement in it", "write one, or delete the file")
+        )
     problems = []
     for statement in statements:
         if any(statement.words[: len(words)] == words for words in _FORBIDDEN):
             what = f"a migration may not say `{statement.first_line}`"
             todo = "the runner sees to transactions and to the owner's role: take the statement out"
-            problems.append(Problem(file, statement.line, what, todo))
+            problems.append(MigrationProblem(file, statement.line, what, todo))
         elif not migration.transactional and not _repeatable(statement):
             what = f"`{statement.first_line}` cannot be repeated after an interruption, and the file is no transaction"
-            problems.append(Problem(file, statement.line, what, _REPEATABLE_TODO))
+            problems.append(MigrationProblem(file, statement.line, what, _REPEATABLE_TODO))
     if problems:
         raise MigrationError(*problems)
     return Script(migration, text, tuple(statements))
@@ -226,13 +230,15 @@ def _render_text(migration: Migration, variables: Mapping[str, str]) -> str:
     try:
         return environment.get_template(file).render(variables)
     except jinja2.TemplateSyntaxError as error:
-        raise MigrationError(Problem(file, error.lineno, f"template error: {error.message}", "mend it")) from None
+        raise MigrationError(
+            MigrationProblem(file, error.lineno, f"template error: {error.message}", "mend it")
+        ) from None
     except jinja2.UndefinedError as error:
         todo = f"a template may use {', '.join(sorted(variables))}"
-        raise MigrationError(Problem(file, _line_in(error, file), str(error.message), todo)) from None
+        raise MigrationError(MigrationProblem(file, _line_in(error, file), str(error.message), todo)) from None
     except Exception as error:
         what = f"template error: {type(error).__name__}: {error}"
-        raise MigrationError(Problem(file, _line_in(error, file), what, "mend it")) from None
+        raise MigrationError(MigrationProblem(file, _line_in(error, file), what, "mend it")) from None
 
 
 def _line_in(error: BaseException, file: str) -> int | None:

@@ -18,7 +18,7 @@ from provider.postgres.applied import Applied, compare
 from provider.postgres.history import create_version_table, has_schema, read_applied
 from provider.postgres.migration_files import Script, discover, render_all
 from provider.postgres.ownership import ownership_problems
-from provider.postgres.problems import MigrationError, Problem, error_text
+from provider.postgres.problems import MigrationError, MigrationProblem, error_text
 from provider.postgres.row_security import OFF, Isolation
 from provider.postgres.running import in_transaction, invalid_indexes, run_script
 from provider.postgres.session import (
@@ -31,11 +31,11 @@ from provider.postgres.session import (
     run_lock,
 )
 from provider.postgres.tables import table_problems
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 
 
 @dataclass(frozen=True)
-class Plan:
+class MigrationPlan:
     """What the database has, and what is to be run, both by version."""
 
     applied: tuple[Applied, ...]
@@ -46,7 +46,7 @@ def silent(_line: str) -> None:
     """A log that nobody reads."""
 
 
-def plan(connection: Connection, target: Target, directory: Path) -> Plan:
+def plan(connection: Connection, target: SchemaTarget, directory: Path) -> MigrationPlan:
     """What ``apply`` would run. Changes nothing. Raises ``MigrationError`` with everything that speaks against it."""
     migrations = discover(directory)
     scripts = render_all(migrations, target.variables)
@@ -55,17 +55,17 @@ def plan(connection: Connection, target: Target, directory: Path) -> Plan:
     if problems:
         raise MigrationError(*problems)
     done = {row.version for row in applied}
-    return Plan(applied, tuple(script for script in scripts if script.migration.version not in done))
+    return MigrationPlan(applied, tuple(script for script in scripts if script.migration.version not in done))
 
 
 def verify(
     connection: Connection,
-    target: Target,
+    target: SchemaTarget,
     directory: Path,
     tables: Mapping[str, Table],
     append_only: Collection[str] = (),
     isolation: Isolation = OFF,
-) -> list[Problem]:
+) -> list[MigrationProblem]:
     """Everything in which the schema is not as files and mapping have it; empty when all is well. Changes nothing.
 
     ``tables`` are the mapping's. Raises ``MigrationError`` when it cannot be looked at.
@@ -74,27 +74,30 @@ def verify(
     prepare_connection(connection)
     require_schema(connection, target)
     require_owner(connection, target)
-    problems: list[Problem] = []
+    problems: list[MigrationProblem] = []
     try:
         pending = plan(connection, target, directory).pending
         problems += [
-            Problem(str(script.migration.path), None, "it is not applied yet", "apply it") for script in pending
+            MigrationProblem(str(script.migration.path), None, "it is not applied yet", "apply it")
+            for script in pending
         ]
         problems += table_problems(connection, target, tables, pending)
     except MigrationError as error:
         problems += error.problems
     mend = "run apply, which puts it right"
-    problems += [Problem(schema, None, what, mend) for what in guards.drift(connection, target, append_only, isolation)]
+    problems += [
+        MigrationProblem(schema, None, what, mend) for what in guards.drift(connection, target, append_only, isolation)
+    ]
     problems += ownership_problems(connection, target)
     for index in invalid_indexes(connection, schema):
         todo = "drop it with DROP INDEX CONCURRENTLY, or run the migration that makes it again"
-        problems.append(Problem(schema, None, f"index {index} is INVALID: kept up, and never used", todo))
+        problems.append(MigrationProblem(schema, None, f"index {index} is INVALID: kept up, and never used", todo))
     return problems
 
 
 def apply(
     connection: Connection,
-    target: Target,
+    target: SchemaTarget,
     directory: Path,
     append_only: Collection[str] = (),
     limits: Limits | None = None,
@@ -115,7 +118,7 @@ def apply(
 
 
 @contextmanager
-def alone(connection: Connection, target: Target, limits: Limits, log: Log) -> Iterator[None]:
+def alone(connection: Connection, target: SchemaTarget, limits: Limits, log: Log) -> Iterator[None]:
     """The schema's lock held, and able to act as its owner. Raises ``MigrationError``, also for a server's error."""
     try:
         prepare_connection(connection)
@@ -124,12 +127,14 @@ def alone(connection: Connection, target: Target, limits: Limits, log: Log) -> I
             require_schema(connection, target)
             yield
     except psycopg.Error as error:
-        raise MigrationError(Problem(target.schema, None, error_text(error), "mend that and run again")) from None
+        raise MigrationError(
+            MigrationProblem(target.schema, None, error_text(error), "mend that and run again")
+        ) from None
 
 
 def _run(
     connection: Connection,
-    target: Target,
+    target: SchemaTarget,
     directory: Path,
     append_only: Collection[str],
     limits: Limits,
@@ -159,15 +164,17 @@ def _run(
     return read_applied(connection, target)
 
 
-def require_schema(connection: Connection, target: Target) -> None:
+def require_schema(connection: Connection, target: SchemaTarget) -> None:
     """Raises ``MigrationError`` when there is no such schema."""
     if not has_schema(connection, target.schema):
-        raise MigrationError(Problem(target.schema, None, "the schema does not exist", "create it before its tables"))
+        raise MigrationError(
+            MigrationProblem(target.schema, None, "the schema does not exist", "create it before its tables")
+        )
 
 
-def require_owner(connection: Connection, target: Target) -> None:
+def require_owner(connection: Connection, target: SchemaTarget) -> None:
     """For what changes nothing: raises ``MigrationError`` when the session may not act as the owner."""
     if not may_act_as(connection, target.owner):
         admin = connection.info.user
         todo = f"run apply, which grants it, or: GRANT {target.owner} TO {admin} WITH INHERIT FALSE, SET TRUE"
-        raise MigrationError(Problem(f"role {target.owner}", None, f"{admin} may not act as this role", todo))
+        raise MigrationError(MigrationProblem(f"role {target.owner}", None, f"{admin} may not act as this role", todo))

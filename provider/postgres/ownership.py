@@ -6,9 +6,9 @@ and out of control for the owner.
 
 from psycopg import sql
 
-from provider.postgres.problems import Problem
+from provider.postgres.problems import MigrationProblem
 from provider.postgres.session import Connection
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 
 # catalog, owner, namespace, what to leave out: indexes and toast tables, row types and array types follow their table.
 _CATALOGS = (
@@ -35,7 +35,7 @@ _CATALOGS = (
 _COMMANDS = {"statistics object": "STATISTICS"}
 
 
-def foreign_objects(connection: Connection, target: Target) -> list[tuple[str, str]]:
+def foreign_objects(connection: Connection, target: SchemaTarget) -> list[tuple[str, str]]:
     """(object, its owner) of everything in the schema, and the schema itself, that is not the owner's, sorted.
 
     Members of extensions belong to whoever installed the extension, and are left out.
@@ -61,7 +61,7 @@ def foreign_objects(connection: Connection, target: Target) -> list[tuple[str, s
     return sorted((str(row[0]), str(row[1])) for row in connection.execute(query, parameters))
 
 
-def owner_statements(connection: Connection, target: Target, owner: str) -> list[sql.Composed]:
+def owner_statements(connection: Connection, target: SchemaTarget, owner: str) -> list[sql.Composed]:
     """An ``ALTER ... OWNER TO`` the target's owner for each object in the schema that is ``owner``'s.
 
     Call it in the transaction in which they run. Sequences of columns are left out: they follow their table.
@@ -101,10 +101,10 @@ def _parts(catalog: str, owner: str, namespace: str, condition: str) -> dict[str
     }
 
 
-def ownership_problems(connection: Connection, target: Target) -> list[Problem]:
+def ownership_problems(connection: Connection, target: SchemaTarget) -> list[MigrationProblem]:
     """A problem for each object that is not the owner's."""
     todo = f"give it to {target.owner} with ALTER ... OWNER TO {target.owner}, or drop it"
     return [
-        Problem(target.schema, None, f"{name} belongs to {owner}, not to {target.owner}", todo)
+        MigrationProblem(target.schema, None, f"{name} belongs to {owner}, not to {target.owner}", todo)
         for name, owner in foreign_objects(connection, target)
     ]

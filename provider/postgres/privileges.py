@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from provider.base import log
-from provider.base.plugin import Found
-from provider.base.schema import Change, Properties, Property, strings
+from provider.base.plugin import FoundResource
+from provider.base.schema import Properties, Property, PropertyChange, strings
 from provider.errors import ProviderError
 from provider.postgres.kind import PostgresKind
 from provider.postgres.server import MissingDatabaseError
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 
 PROPERTIES: Properties = {
     "schema": Property(required=True, force_new=True, description="The schema, which has its tables already"),
@@ -41,21 +41,21 @@ class Privileges(PostgresKind):
     properties = PROPERTIES
     delete_before_replace = True
 
-    def drift(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[Change]:
+    def drift(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[PropertyChange]:
         """Where a refresh found privileges that are not the mapping's."""
         if state.get("drift"):
-            yield Change("drift", "update", replace=False)
+            yield PropertyChange("drift", "update", replace=False)
 
     def planned(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, Any]:
         return {"drift": []}
 
-    def create(self, inputs: dict[str, Any]) -> Found:
-        return Found(f"{self._server.database}.{inputs['schema']}.privileges", self._reconcile(inputs))
+    def create(self, inputs: dict[str, Any]) -> FoundResource:
+        return FoundResource(f"{self._server.database}.{inputs['schema']}.privileges", self._reconcile(inputs))
 
-    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
-        return Found(id_, self._reconcile(inputs))
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
+        return FoundResource(id_, self._reconcile(inputs))
 
-    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+    def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         """Gone with the schema; otherwise ``drift`` says what differs."""
         from provider.postgres import table_privileges
         from provider.postgres.history import has_schema, schema_owner
@@ -67,10 +67,10 @@ class Privileges(PostgresKind):
                     return None
                 if state:
                     sentences = table_privileges.differences(connection, _target(state), state["access"])
-                    return Found(id_, _outputs(state, sentences))
-                target = Target(schema, schema_owner(connection, schema))
+                    return FoundResource(id_, _outputs(state, sentences))
+                target = SchemaTarget(schema, schema_owner(connection, schema))
                 access = table_privileges.as_words(table_privileges.held(connection, target))
-                return Found(id_, _outputs({"schema": schema, "owner": target.owner, "access": access}, []))
+                return FoundResource(id_, _outputs({"schema": schema, "owner": target.owner, "access": access}, []))
         except MissingDatabaseError:
             return None
 
@@ -115,8 +115,8 @@ class Privileges(PostgresKind):
         return schema
 
 
-def _target(inputs: Mapping[str, Any]) -> Target:
-    return Target(inputs["schema"], inputs["owner"])
+def _target(inputs: Mapping[str, Any]) -> SchemaTarget:
+    return SchemaTarget(inputs["schema"], inputs["owner"])
 
 
 def _outputs(inputs: Mapping[str, Any], drift: list[str]) -> dict[str, Any]:

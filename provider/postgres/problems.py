@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Problem:
+class MigrationProblem:
     """``file`` is a path or a schema; ``line`` counts from 1 in the file as rendered, None when no line is to blame."""
 
     file: str
@@ -24,7 +24,7 @@ class Problem:
 class MigrationError(Exception):
     """One or more problems, all that were found at once. ``str()`` has one line a problem."""
 
-    def __init__(self, *problems: Problem) -> None:
+    def __init__(self, *problems: MigrationProblem) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
 

@@ -5,9 +5,9 @@ Default privileges see to functions that are made from now on; this sees to what
 
 from psycopg import sql
 
-from provider.postgres.problems import MigrationError, Problem
+from provider.postgres.problems import MigrationError, MigrationProblem
 from provider.postgres.session import Connection
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 
 # Kind, as REVOKE names it; name as SQL needs it; privilege. Of what the owner owns: the rest is said by ``ownership``.
 # Row types are out of reach without their table.
@@ -41,19 +41,19 @@ ORDER BY 1, 2, 3
 """
 
 
-def _open_objects(connection: Connection, target: Target) -> list[tuple[str, str, str]]:
+def _open_objects(connection: Connection, target: SchemaTarget) -> list[tuple[str, str, str]]:
     parameters = {"schema": target.schema, "owner": target.owner}
     query = _OBJECTS.replace("%I", "%%I").replace("(%s)", "(%%s)")
     return [(kind, name, what) for kind, name, what in connection.execute(query.encode(), parameters)]
 
 
-def drift(connection: Connection, target: Target) -> list[str]:
+def drift(connection: Connection, target: SchemaTarget) -> list[str]:
     """What PUBLIC may do in the schema, a sentence each, sorted. Reads the catalog only."""
     found = _open_objects(connection, target)
     return sorted(f"PUBLIC may {what} on {kind.lower()} {name}: not in the mapping" for kind, name, what in found)
 
 
-def reconcile(connection: Connection, target: Target) -> list[str]:
+def reconcile(connection: Connection, target: SchemaTarget) -> list[str]:
     """Take it away; call it in a transaction as the owner. Returns what it did.
 
     Raises ``MigrationError`` for what is left: a role that was given the right to grant has granted it, and a REVOKE by
@@ -68,5 +68,5 @@ def reconcile(connection: Connection, target: Target) -> list[str]:
     if left:
         todo = "take the GRANT OPTION away from who granted it, with CASCADE; psql's \\dp and \\df+ show who that is"
         what = (f"PUBLIC may {privilege} on {kind.lower()} {name}" for kind, name, privilege in left)
-        raise MigrationError(*(Problem(target.schema, None, text, todo) for text in what))
+        raise MigrationError(*(MigrationProblem(target.schema, None, text, todo) for text in what))
     return done

@@ -14,7 +14,7 @@ from psycopg import sql
 from components.mapping.access import TENANT_COLUMN, TENANT_TYPE, TenantRule
 from provider.postgres.append_only import is_pattern, wanted_tables
 from provider.postgres.session import Connection
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 
 SETTING = "app.tenant_id"
 POLICY = "tenant_isolation"
@@ -75,7 +75,7 @@ def drift(connection: Connection, schema: str, isolation: Isolation) -> list[str
     return sorted(sentences)
 
 
-def reconcile(connection: Connection, target: Target, isolation: Isolation) -> list[str]:
+def reconcile(connection: Connection, target: SchemaTarget, isolation: Isolation) -> list[str]:
     """Make security and policies of the schema's tables as wanted; call it in a transaction as the owner.
 
     Returns what it did. Touches nothing, and so locks nothing, where all is right. A policy that is not in the mapping

@@ -15,16 +15,16 @@ from psycopg import errors, sql
 
 from provider.postgres.history import record
 from provider.postgres.migration_files import Script
-from provider.postgres.problems import MigrationError, Problem, error_text
+from provider.postgres.problems import MigrationError, MigrationProblem, error_text
 from provider.postgres.session import Connection, Limits, Log, as_owner, retried
 from provider.postgres.statements import Statement
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 
 Result = TypeVar("Result")
 
 
 def in_transaction(
-    connection: Connection, target: Target, limits: Limits, log: Log, action: Callable[[], Result]
+    connection: Connection, target: SchemaTarget, limits: Limits, log: Log, action: Callable[[], Result]
 ) -> Result:
     """``action`` in one transaction as the owner."""
 
@@ -36,7 +36,7 @@ def in_transaction(
 
 
 def run_script(
-    connection: Connection, target: Target, script: Script, guard: Callable[[], object], limits: Limits, log: Log
+    connection: Connection, target: SchemaTarget, script: Script, guard: Callable[[], object], limits: Limits, log: Log
 ) -> None:
     """One file, with what ``guard`` does for its tables and its row in ``schema_migrations``.
 
@@ -67,7 +67,7 @@ def run_script(
 
 
 def _run_alone(
-    connection: Connection, target: Target, script: Script, statement: Statement, limits: Limits, log: Log
+    connection: Connection, target: SchemaTarget, script: Script, statement: Statement, limits: Limits, log: Log
 ) -> None:
     """One statement in autocommit mode, again after a lock timeout or a deadlock."""
     # It blocks nobody while it waits, so it may wait longer; and an index of a large table takes its time.
@@ -87,7 +87,7 @@ def _run_alone(
 
 
 @contextmanager
-def _session_as_owner(connection: Connection, target: Target, limits: Limits) -> Iterator[None]:
+def _session_as_owner(connection: Connection, target: SchemaTarget, limits: Limits) -> Iterator[None]:
     """As ``as_owner``, for statements that refuse a transaction; the session is itself again afterwards."""
     settings = {
         "role": target.owner,
@@ -119,7 +119,7 @@ def invalid_indexes(connection: Connection, schema: str) -> list[str]:
 
 def _failure(
     connection: Connection,
-    target: Target,
+    target: SchemaTarget,
     script: Script,
     statement: Statement | None,
     error: psycopg.Error | MigrationError,
@@ -142,10 +142,10 @@ def _failure(
         todo = f"{state}: mend the file and run again"
     else:
         todo = f"{state}; {_left_behind(connection, target, script)}mend what stopped it and run again"
-    return MigrationError(Problem(str(migration.path), line, what, todo))
+    return MigrationError(MigrationProblem(str(migration.path), line, what, todo))
 
 
-def _left_behind(connection: Connection, target: Target, script: Script) -> str:
+def _left_behind(connection: Connection, target: SchemaTarget, script: Script) -> str:
     """What a file that is no transaction leaves when it stops half-way, and what becomes of it."""
     parts = ["statements before this one stay done and are repeated without effect; "]
     ours = {statement.concurrent_index for statement in script.statements}

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from components.postgres.schema_files import SQL_DIRECTORY
 from provider.base import log
-from provider.base.plugin import Found
-from provider.base.schema import Change, Failure, Properties, Property, strings
+from provider.base.plugin import FoundResource
+from provider.base.schema import Failure, Properties, Property, PropertyChange, strings
 from provider.base.values import has_unknown
 from provider.errors import ProviderError
 from provider.postgres.applied import Applied, compare
 from provider.postgres.kind import PostgresKind
 from provider.postgres.migration_files import describe, discover, render_all
-from provider.postgres.problems import MigrationError, Problem
+from provider.postgres.problems import MigrationError, MigrationProblem
 from provider.postgres.server import MissingDatabaseError
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 
 if TYPE_CHECKING:
     from provider.postgres.row_security import Isolation
@@ -71,15 +71,15 @@ class SchemaMigrations(PostgresKind):
             for problem in self._problems(Path(inputs["directory"]), inputs, old):
                 yield Failure("directory", str(problem))
 
-    def _problems(self, directory: Path, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> list[Problem]:
+    def _problems(self, directory: Path, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> list[MigrationProblem]:
         known = "schema" in inputs and "owner" in inputs
         # While names are still unknown, the templates are tried with the directory's, which is the schema's.
-        target = Target(inputs["schema"], inputs["owner"]) if known else None
+        target = SchemaTarget(inputs["schema"], inputs["owner"]) if known else None
         try:
             found = discover(directory)
         except MigrationError as error:
             return list(error.problems)
-        names = target or Target.of_schema(directory.name)
+        names = target or SchemaTarget.of_schema(directory.name)
         problems = _problems_of(lambda: render_all(found, names.variables))
         # Another schema, or one that is recreated, starts from nothing.
         recorded = old.get("migrations") if target and old.get("schema") == target.schema else None
@@ -90,12 +90,12 @@ class SchemaMigrations(PostgresKind):
                 conflicts = compare(directory, found, self._history(target))
         return problems + conflicts
 
-    def drift(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[Change]:
+    def drift(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[PropertyChange]:
         """Where a refresh found another history than the files', or tables that are not guarded as they should be."""
         if state.get("migrations") == inputs.get("migrations") != state.get("applied"):
-            yield Change("applied", "update", replace=False)
+            yield PropertyChange("applied", "update", replace=False)
         if state.get("drift"):
-            yield Change("drift", "update", replace=False)
+            yield PropertyChange("drift", "update", replace=False)
 
     def planned(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, Any]:
         migrations = inputs.get("migrations")
@@ -103,18 +103,18 @@ class SchemaMigrations(PostgresKind):
             return {}
         return {"version": int(migrations[-1][:4]), "applied": migrations, "drift": []}
 
-    def create(self, inputs: dict[str, Any]) -> Found:
+    def create(self, inputs: dict[str, Any]) -> FoundResource:
         from provider.postgres.adoption import take_back
 
         server = self._server
         with server.connected() as connection:
             take_back(connection, _target(inputs), log.info)
-        return Found(f"{server.database}.{inputs['schema']}.migrations", self._apply(inputs))
+        return FoundResource(f"{server.database}.{inputs['schema']}.migrations", self._apply(inputs))
 
-    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
-        return Found(id_, self._apply(inputs))
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
+        return FoundResource(id_, self._apply(inputs))
 
-    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+    def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         """What the database really has. Gone with the schema; otherwise ``drift`` says in words what is off."""
         from provider.postgres import guards
         from provider.postgres.history import has_schema, read_applied
@@ -135,7 +135,7 @@ class SchemaMigrations(PostgresKind):
                 ]
         except MissingDatabaseError:
             return None
-        return Found(id_, _outputs(inputs, applied, sentences))
+        return FoundResource(id_, _outputs(inputs, applied, sentences))
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         """Leaves everything: the schema resource drops its tables where the stack allows it."""
@@ -148,7 +148,9 @@ class SchemaMigrations(PostgresKind):
         with self._server.connected() as connection:
             if _labels(directory) != inputs["migrations"]:
                 what = "the files changed after the preview"
-                raise MigrationError(Problem(str(directory), None, what, "look at a new preview, then run again"))
+                raise MigrationError(
+                    MigrationProblem(str(directory), None, what, "look at a new preview, then run again")
+                )
             applied = migrations.apply(
                 connection,
                 target,
@@ -160,7 +162,7 @@ class SchemaMigrations(PostgresKind):
             )
         return _outputs(inputs, applied, [])
 
-    def _history(self, target: Target) -> tuple[Applied, ...]:
+    def _history(self, target: SchemaTarget) -> tuple[Applied, ...]:
         from provider.postgres.history import read_applied
 
         with self._server.connected() as connection:
@@ -181,8 +183,8 @@ def _labels(directory: Path) -> list[str]:
     return [migration.label for migration in discover(directory)]
 
 
-def _target(inputs: Mapping[str, Any]) -> Target:
-    return Target(inputs["schema"], inputs["owner"])
+def _target(inputs: Mapping[str, Any]) -> SchemaTarget:
+    return SchemaTarget(inputs["schema"], inputs["owner"])
 
 
 def _isolation(inputs: Mapping[str, Any]) -> "Isolation":
@@ -196,7 +198,7 @@ def _isolation(inputs: Mapping[str, Any]) -> "Isolation":
     return Isolation(rules, tuple(inputs.get("tenantBypass") or ()))
 
 
-def _problems_of(action: Callable[[], object]) -> list[Problem]:
+def _problems_of(action: Callable[[], object]) -> list[MigrationProblem]:
     try:
         action()
     except MigrationError as error:
@@ -223,7 +225,7 @@ def _imported(connection: "Connection", schema: str) -> dict[str, Any]:
         "schema": schema,
         "owner": owner,
         "directory": str(SQL_DIRECTORY / schema),
-        "migrations": [row.label for row in read_applied(connection, Target(schema, owner))],
+        "migrations": [row.label for row in read_applied(connection, SchemaTarget(schema, owner))],
         "appendOnly": guarded_tables(connection, schema),
     }
 

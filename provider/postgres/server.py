@@ -23,7 +23,7 @@ class MissingDatabaseError(ProviderError):
 
 
 @dataclass(frozen=True)
-class Server:
+class PostgresServer:
     """How to reach the database: configuration of the provider, never a resource's inputs."""
 
     host: str

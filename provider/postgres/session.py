@@ -14,8 +14,8 @@ import psycopg
 from psycopg import errors, sql
 from psycopg.rows import TupleRow
 
-from provider.postgres.problems import MigrationError, Problem
-from provider.postgres.target import Target
+from provider.postgres.problems import MigrationError, MigrationProblem
+from provider.postgres.target import SchemaTarget
 
 MINIMUM_SERVER = 16
 _POLL_SECONDS = 0.2
@@ -48,7 +48,9 @@ def prepare_connection(connection: Connection) -> None:
     if version < MINIMUM_SERVER:
         place = f"{connection.info.host}:{connection.info.port}"
         raise MigrationError(
-            Problem(place, None, f"PostgreSQL {version} is too old", f"use PostgreSQL {MINIMUM_SERVER} or newer")
+            MigrationProblem(
+                place, None, f"PostgreSQL {version} is too old", f"use PostgreSQL {MINIMUM_SERVER} or newer"
+            )
         )
     connection.autocommit = True
     connection.prepare_threshold = None
@@ -62,7 +64,7 @@ def prepare_connection(connection: Connection) -> None:
 
 @contextmanager
 def as_owner(
-    connection: Connection, target: Target, limits: Limits | None = None, *, read_only: bool = False
+    connection: Connection, target: SchemaTarget, limits: Limits | None = None, *, read_only: bool = False
 ) -> Iterator[None]:
     """One transaction as the owner, with an empty search path and bounded waiting.
 
@@ -85,7 +87,7 @@ def may_act_as(connection: Connection, owner: str) -> bool:
     try:
         row = connection.execute("SELECT pg_catalog.pg_has_role(%s, 'SET')", (owner,)).fetchone()
     except errors.UndefinedObject:
-        raise MigrationError(Problem(f"role {owner}", None, "it does not exist", "create it first")) from None
+        raise MigrationError(MigrationProblem(f"role {owner}", None, "it does not exist", "create it first")) from None
     return bool(row and row[0])
 
 
@@ -105,7 +107,7 @@ def make_able_to_act_as(connection: Connection, owner: str, log: Log) -> None:
     except errors.InsufficientPrivilege as error:
         what = f"{admin} may not act as this role: {error.diag.message_primary}"
         todo = f"as an administrator of it run: GRANT {owner} TO {admin} WITH INHERIT FALSE, SET TRUE"
-        raise MigrationError(Problem(f"role {owner}", None, what, todo)) from None
+        raise MigrationError(MigrationProblem(f"role {owner}", None, what, todo)) from None
     log(f"granted {owner} to {admin} (SET TRUE, INHERIT FALSE), so that migrations run as the owner")
 
 
@@ -145,7 +147,7 @@ def _scalar(connection: Connection, query: str, *parameters: object) -> object:
     return row[0] if row else None
 
 
-def _lock_held(connection: Connection, schema: str, key: int, limits: Limits) -> Problem:
+def _lock_held(connection: Connection, schema: str, key: int, limits: Limits) -> MigrationProblem:
     unsigned = key % 2**64
     row = connection.execute(
         """SELECT l.pid, a.usename FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a USING (pid)
@@ -156,7 +158,7 @@ def _lock_held(connection: Connection, schema: str, key: int, limits: Limits) ->
     holder = f"by server process {row[0]} of {row[1]}" if row else "by a run that just ended"
     what = f"its migrations are still locked after {limits.run_lock:.0f} s {holder}"
     todo = f"wait for that run, or end it: SELECT pg_terminate_backend({row[0]})" if row else "run again"
-    return Problem(schema, None, what, todo)
+    return MigrationProblem(schema, None, what, todo)
 
 
 def retried(what: str, action: Callable[[], Result], limits: Limits, log: Log) -> Result:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from provider.postgres.append_only import matches
-from provider.postgres.problems import MigrationError, Problem
+from provider.postgres.problems import MigrationError, MigrationProblem
 from provider.postgres.session import Connection
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 
 # Role -> table, or pattern of run-time tables -> words like "SELECT" and "UPDATE (state, updated_at)".
 TableWords = Mapping[str, Mapping[str, Sequence[str]]]
@@ -38,7 +38,7 @@ class Cell:
         return f"{self.privilege}{column} on {self.table} for {self.role}{option}"
 
 
-def held(connection: Connection, target: Target) -> set[Cell]:
+def held(connection: Connection, target: SchemaTarget) -> set[Cell]:
     """What everybody but a table's owner has. Tables of other owners are left out: only those may revoke there."""
     rows = connection.execute(
         """SELECT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(a.grantee) END,
@@ -54,7 +54,7 @@ def held(connection: Connection, target: Target) -> set[Cell]:
     return {Cell(str(row[0]), str(row[1]), str(row[2]), str(row[3]), bool(row[4])) for row in rows}
 
 
-def wanted(connection: Connection, target: Target, access: TableWords) -> set[Cell]:
+def wanted(connection: Connection, target: SchemaTarget, access: TableWords) -> set[Cell]:
     """What the mapping gives on the tables that there are. A table that it does not have is nobody's but the owner's."""
     rows = connection.execute(
         """SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -82,12 +82,12 @@ def _parsed(word: str) -> tuple[str, list[str]]:
     match = _WORD.fullmatch(word)
     if match is None:
         raise MigrationError(
-            Problem(word, None, "this is no privilege", "write it like SELECT or UPDATE (state, note)")
+            MigrationProblem(word, None, "this is no privilege", "write it like SELECT or UPDATE (state, note)")
         )
     return match["privilege"], match["columns"].split(", ") if match["columns"] else [""]
 
 
-def differences(connection: Connection, target: Target, access: TableWords) -> list[str]:
+def differences(connection: Connection, target: SchemaTarget, access: TableWords) -> list[str]:
     """A sentence for each privilege that the mapping does not give, and for each that is missing, sorted."""
     have, want = held(connection, target), wanted(connection, target, access)
     surplus = [f"{cell}: not in the mapping" for cell in sorted(have - want)]
@@ -96,7 +96,7 @@ def differences(connection: Connection, target: Target, access: TableWords) -> l
     return surplus + [f"{cell}: missing" for cell in sorted(want - plain)]
 
 
-def reconcile(connection: Connection, target: Target, access: TableWords) -> list[str]:
+def reconcile(connection: Connection, target: SchemaTarget, access: TableWords) -> list[str]:
     """Revoke what is surplus, grant what is missing; call it in a transaction as the owner. Returns what it did.
 
     Touches nothing, and so locks nothing, where all is right. Raises ``MigrationError`` when something still differs.
@@ -116,7 +116,7 @@ def reconcile(connection: Connection, target: Target, access: TableWords) -> lis
     left = differences(connection, target, access)
     if left:
         todo = "grant or revoke that as the owner of the table, then run up again"
-        raise MigrationError(*(Problem(target.schema, None, sentence, todo) for sentence in left))
+        raise MigrationError(*(MigrationProblem(target.schema, None, sentence, todo) for sentence in left))
     done += [f"revoked {cell}" for cell in sorted(surplus)]
     return done + [f"granted {cell}" for cell in sorted(missing - surplus)]
 
@@ -129,7 +129,7 @@ def _together(cells: Iterable[Cell]) -> list[list[Cell]]:
     return [groups[key] for key in sorted(groups)]
 
 
-def _run(connection: Connection, target: Target, statement: str, cells: list[Cell]) -> None:
+def _run(connection: Connection, target: SchemaTarget, statement: str, cells: list[Cell]) -> None:
     columns: dict[str, list[sql.Composable]] = defaultdict(list)
     for cell in cells:
         columns[cell.privilege] += [sql.Identifier(cell.column)] if cell.column else []

@@ -7,17 +7,17 @@ from psycopg import errors
 
 from components.mapping.model import Table
 from provider.postgres.migration_files import Script
-from provider.postgres.problems import Problem
+from provider.postgres.problems import MigrationProblem
 from provider.postgres.session import Connection
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 
 _CREATES = re.compile(r"CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:\"?\w+\"?\s*\.\s*)\"?(\w+)\"?", re.IGNORECASE)
 _MODIFIER = re.compile(r"\s*\(([^)]*)\)")
 
 
 def table_problems(
-    connection: Connection, target: Target, tables: Mapping[str, Table], pending: Iterable[Script]
-) -> list[Problem]:
+    connection: Connection, target: SchemaTarget, tables: Mapping[str, Table], pending: Iterable[Script]
+) -> list[MigrationProblem]:
     """What speaks against the tables being those of the mapping, without what the ``pending`` migrations will make.
 
     Reads the catalog only.
@@ -35,7 +35,7 @@ def table_problems(
     statements = [statement.text for script in pending for statement in script.statements]
     later = {name.lower() for text in statements for name in _CREATES.findall(text)}
     problems = [
-        Problem(
+        MigrationProblem(
             f"{target.schema}.{table}",
             None,
             "it exists, and a migration after that version would make it",
@@ -48,16 +48,20 @@ def table_problems(
         if table in later:
             continue
         if table not in found:
-            problems.append(Problem(place, None, "this table of the mapping does not exist", "create it, or apply"))
+            problems.append(
+                MigrationProblem(place, None, "this table of the mapping does not exist", "create it, or apply")
+            )
             continue
         for column, wanted in definition.columns.items():
             has = found[table].get(column)
             if _mentioned(statements, table, column):
                 continue
             if has is None:
-                problems.append(Problem(f"{place}.{column}", None, "this column does not exist", "add it"))
+                problems.append(MigrationProblem(f"{place}.{column}", None, "this column does not exist", "add it"))
             elif not _same_type(connection, has, wanted):
-                problems.append(Problem(f"{place}.{column}", None, f"it is {has}, not {wanted}", "change its type"))
+                problems.append(
+                    MigrationProblem(f"{place}.{column}", None, f"it is {has}, not {wanted}", "change its type")
+                )
     return problems
 
 

@@ -1,4 +1,4 @@
-"""``Target``: the schema that a migration run works on."""
+"""``SchemaTarget``: the schema that a migration run works on."""
 
 from dataclasses import dataclass
 
@@ -6,16 +6,16 @@ from components.mapping import roles
 
 
 @dataclass(frozen=True)
-class Target:
+class SchemaTarget:
     """The schema to migrate and the role that owns everything in it."""
 
     schema: str
     owner: str
 
     @staticmethod
-    def of_schema(schema: str) -> "Target":
+    def of_schema(schema: str) -> "SchemaTarget":
         """The schema with the owner role that the stack gives it."""
-        return Target(schema, roles.owner(schema))
+        return SchemaTarget(schema, roles.owner(schema))
 
     @property
     def variables(self) -> dict[str, str]:

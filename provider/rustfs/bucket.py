@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from components.rustfs.lifecycle import Rules, from_s3, left_to_server, to_s3
-from provider.base.plugin import Found, Plan
+from provider.base.plugin import FoundResource, UpdatePlan
 from provider.base.schema import Failure, Properties, Property, step
 from provider.base.values import UNKNOWN
 from provider.errors import ProviderError
@@ -71,7 +71,7 @@ class Bucket(ObjectStoreKind):
                     if isinstance(value, int | float) and not isinstance(value, bool) and value < 1:
                         yield Failure(step(step(path, key), count), f"rule {name} must count at least one day")
 
-    def plan(self, state: Mapping[str, Any], inputs: Mapping[str, Any], ignore: Iterable[str]) -> Plan:
+    def plan(self, state: Mapping[str, Any], inputs: Mapping[str, Any], ignore: Iterable[str]) -> UpdatePlan:
         return super().plan(state, inputs, [*ignore, *IGNORED])
 
     def deletes_before_replace(self, replaces: Iterable[str]) -> bool:
@@ -83,7 +83,7 @@ class Bucket(ObjectStoreKind):
             return {}
         return {"leftToServer": UNKNOWN}
 
-    def create(self, inputs: dict[str, Any]) -> Found:
+    def create(self, inputs: dict[str, Any]) -> FoundResource:
         store = self._store
         with store.client() as client:
             if not _exists(client, inputs["bucket"]):
@@ -93,14 +93,14 @@ class Bucket(ObjectStoreKind):
                 # The guard comes last, when all of the bucket's settings are made.
                 guard.remove(client, inputs["bucket"])
             left = _put_rules(client, inputs)
-        return Found(inputs["bucket"], {**inputs, "leftToServer": left})
+        return FoundResource(inputs["bucket"], {**inputs, "leftToServer": left})
 
-    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
         with self._store.client() as client, guard.lifted_for(client, id_, inputs.get("guard", "")):
             left = _put_rules(client, inputs)
-        return Found(id_, {**inputs, "leftToServer": left})
+        return FoundResource(id_, {**inputs, "leftToServer": left})
 
-    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+    def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         with self._store.client() as client:
             if not _exists(client, id_):
                 return None
@@ -115,7 +115,7 @@ class Bucket(ObjectStoreKind):
                 "adopt": state.get("adopt", False),
                 "leftToServer": left,
             }
-        return Found(id_, found)
+        return FoundResource(id_, found)
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         from botocore.exceptions import ClientError

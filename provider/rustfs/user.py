@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from components.rustfs.policy_documents import Document, by_name, document_of
-from provider.base.plugin import Found
+from provider.base.plugin import FoundResource
 from provider.base.schema import Failure, Properties, Property, step
 from provider.base.values import UNKNOWN
 from provider.rustfs import admin
@@ -60,15 +60,15 @@ class ObjectStoreUser(ObjectStoreKind):
             return {"secretKey": UNKNOWN}
         return {}
 
-    def create(self, inputs: dict[str, Any]) -> Found:
+    def create(self, inputs: dict[str, Any]) -> FoundResource:
         # A user that a killed run left gets this key, too: its own was lost with that run.
         return self._apply(inputs, secrets.token_urlsafe(SECRET_KEY_BYTES))
 
-    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
         kept = state["secretKey"] if _keeps_key(inputs, state) else None
         return self._apply(inputs, kept or secrets.token_urlsafe(SECRET_KEY_BYTES))
 
-    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+    def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         store = self._store
         server = admin.connect(store)
         user = server.users().get(id_)
@@ -81,21 +81,21 @@ class ObjectStoreUser(ObjectStoreKind):
             "state": state_of(store, id_, user, state.get("secretKey")),
             "secretKey": state.get("secretKey"),
         }
-        return Found(id_, found)
+        return FoundResource(id_, found)
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         server = admin.connect(self._store)
         server.remove_user(id_)
         server.remove_policy(id_)
 
-    def _apply(self, inputs: dict[str, Any], secret_key: str) -> Found:
+    def _apply(self, inputs: dict[str, Any], secret_key: str) -> FoundResource:
         user = inputs["user"]
         server = admin.connect(self._store)
         # The policy first: a user never has another one than the mapping's.
         server.put_policy(user, document_of(inputs["policy"]))
         server.put_user(user, secret_key)
         server.attach(user, user)
-        return Found(user, {**inputs, "secretKey": secret_key})
+        return FoundResource(user, {**inputs, "secretKey": secret_key})
 
 
 def _keeps_key(inputs: Mapping[str, Any], state: Mapping[str, Any]) -> bool:

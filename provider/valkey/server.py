@@ -23,7 +23,7 @@ CHECK_PLACE = "see that it runs and that stellaops-storage:valkeyHost, valkeyPor
 
 
 @dataclass(frozen=True)
-class Server:
+class ValkeyServer:
     """Where Valkey is and its admin's login: configuration of the provider, never a resource's inputs."""
 
     host: str

@@ -7,7 +7,7 @@ stream, or a stack that allows data loss.
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from provider.base.plugin import Found
+from provider.base.plugin import FoundResource
 from provider.base.schema import Failure, Properties, Property, step, strings
 from provider.errors import ProviderError
 from provider.valkey.kind import ValkeyKind
@@ -48,21 +48,21 @@ class ValkeyStreams(ValkeyKind):
                     reason = "the name is reserved" if group else "a consumer group needs a name"
                     yield Failure(f"{step('streams', name)}[{index}]", reason)
 
-    def create(self, inputs: dict[str, Any]) -> Found:
+    def create(self, inputs: dict[str, Any]) -> FoundResource:
         with self._server.connection() as client:
             _create(client, inputs["streams"])
-        return Found(ID, inputs)
+        return FoundResource(ID, inputs)
 
-    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
         old, new, allow = state["streams"], inputs["streams"], inputs["allowDataLoss"]
         with self._server.connection() as client:
             _create(client, new)
             _drop(client, [name for name in old if name not in new], allow_data_loss=allow)
             for name in old.keys() & new.keys():
                 _drop_groups(client, name, sorted(set(old[name]) - set(new[name])), allow_data_loss=allow)
-        return Found(id_, inputs)
+        return FoundResource(id_, inputs)
 
-    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+    def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         """Of the streams and groups in the state, those that exist; of imported streams, all groups."""
         wanted = state["streams"] if state else dict.fromkeys(name.strip() for name in id_.split(","))
         streams = {}
@@ -78,7 +78,7 @@ class ValkeyStreams(ValkeyKind):
             raise ProviderError(f"{self._server.place}: no such stream: {', '.join(missing)}")
         if not streams:
             return None
-        return Found(id_, {"streams": streams, "allowDataLoss": state.get("allowDataLoss", False)})
+        return FoundResource(id_, {"streams": streams, "allowDataLoss": state.get("allowDataLoss", False)})
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         with self._server.connection() as client:

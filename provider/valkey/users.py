@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from components.valkey.acl import PROBE_USER, is_sha256, set_user
-from provider.base.plugin import Found
+from provider.base.plugin import FoundResource
 from provider.base.schema import Failure, Properties, Property, step, strings
 from provider.base.values import UNKNOWN
 from provider.errors import ProviderError
@@ -70,13 +70,13 @@ class ValkeyUsers(ValkeyKind):
             return {}
         return {"canonicalRules": UNKNOWN}
 
-    def create(self, inputs: dict[str, Any]) -> Found:
-        return Found(ID, self._apply(inputs, gone=set()))
+    def create(self, inputs: dict[str, Any]) -> FoundResource:
+        return FoundResource(ID, self._apply(inputs, gone=set()))
 
-    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
-        return Found(id_, self._apply(inputs, gone=state["users"].keys() - inputs["users"].keys()))
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
+        return FoundResource(id_, self._apply(inputs, gone=state["users"].keys() - inputs["users"].keys()))
 
-    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+    def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         """Users that are gone are left out; a user that was changed has the server's own words as its rules."""
         wanted = state["users"] if state else self._imported(id_)
         known = state.get("canonicalRules", {})
@@ -91,7 +91,7 @@ class ValkeyUsers(ValkeyKind):
             users[name] = wanted[name] if rules == known.get(name) else _ARGUMENT.findall(rules)
             hashes[name] = passwords
             canonical[name] = known.get(name, rules)
-        return Found(id_, {"users": users, "passwordHashes": hashes, "canonicalRules": canonical})
+        return FoundResource(id_, {"users": users, "passwordHashes": hashes, "canonicalRules": canonical})
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         with self._server.connection() as client:

@@ -15,12 +15,12 @@ from components.rustfs.layout import Layout
 from components.rustfs.lifecycle import retention_rules, to_s3
 from components.rustfs.policies import guard_policy, identity_policy
 from components.rustfs.policy_documents import by_name
-from components.valkey.deployment import sizing as pods
+from components.valkey.deployment import pod_resources as pods
+from components.valkey.keyspace_size import sizing
 from components.valkey.plan import maintenance_plan
 from components.valkey.render import acl_rules, maintenance_rules, render_acl, render_conf
-from components.valkey.sizing import sizing
 from provider.postgres.append_only import matches
-from tools.reference.facts import Facts
+from tools.reference.facts import ReferenceFacts
 from tools.reference.pages import flows, modules, object_store, retention, valkey
 
 SHA256 = "0" * 64
@@ -40,7 +40,7 @@ def derive(mapping: Mapping) -> None:
     _valkey(mapping)
     _rustfs(mapping)
     _contract(mapping)
-    facts = Facts(mapping, Path("sql"))
+    facts = ReferenceFacts(mapping, Path("sql"))
     for page in (flows, modules, object_store, retention, valkey):
         assert list(page.pages(facts)), page.__name__
 

@@ -16,13 +16,13 @@ import yaml
 from pods.backup_agent import kinds, repository, s3
 from pods.backup_agent.errors import BackupError
 from provider.errors import ProviderError
-from provider.postgres.server import Server
+from provider.postgres.server import PostgresServer
 from provider.rustfs import admin
 from tests.faults import stores
 from tests.faults.conftest import SmallStack, clear
 from tests.faults.silence import silent_server
-from tools.local.servers.objects import ObjectStore
-from tools.local.servers.postgres import Postgres
+from tools.local.servers.objects import LocalObjectStore
+from tools.local.servers.postgres import LocalPostgres
 
 # One resource in each store, so that the run contacts each store before the first refusal ends it.
 TARGETS = ("**pulumi:providers:**", "**:Role::signer", "**:valkey:Streams::**", "**:Bucket::evidence")
@@ -107,12 +107,12 @@ def test_credentials_that_expired_or_were_changed_or_removed_are_named_and_up_co
     small_stack.at_rest()
 
 
-def test_an_admin_that_expired_is_told_how_it_is_renewed(postgres_server: Postgres) -> None:
+def test_an_admin_that_expired_is_told_how_it_is_renewed(postgres_server: LocalPostgres) -> None:
     user = f"expired_{secrets.token_hex(4)}"
     with postgres_server.connect() as connection:
         connection.execute(f"CREATE ROLE {user} LOGIN PASSWORD 'known' VALID UNTIL '2000-01-01'".encode())
     host, port = postgres_server.host, postgres_server.port
-    server = Server(host, port, user, "known", "postgres", "postgres", "disable")
+    server = PostgresServer(host, port, user, "known", "postgres", "postgres", "disable")
     with pytest.raises(ProviderError, match=f"expired.* ALTER ROLE {user} VALID UNTIL 'infinity'"), server.connected():
         pass
 
@@ -130,7 +130,7 @@ def test_a_clock_that_jumped_is_named_and_up_converges_when_it_is_right(
     small_stack.whole()
 
 
-def test_a_clock_that_jumped_expires_no_backup(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_jumped_expires_no_backup(object_store: LocalObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"clock-{secrets.token_hex(4)}"
     object_store.client().create_bucket(Bucket=name)
     bucket = s3.BucketClient(object_store.endpoint, "us-east-1", object_store.access_key, object_store.secret_key, name)

@@ -18,7 +18,7 @@ from tests.faults import reserved
 from tests.faults.secrets_search import SHORTEST, Secrets, Watcher, of_deployment
 from tests.support.stack import LocalStack
 from tools.local.paths import State
-from tools.local.servers.postgres import Postgres
+from tools.local.servers.postgres import LocalPostgres
 
 pytestmark = pytest.mark.xdist_group("reserved words")
 
@@ -133,7 +133,7 @@ def test_env_prints_those_of_the_module_that_was_asked_for_and_no_other(everythi
 
 def test_no_file_has_one_in_clear_but_those_that_are_there_for_it_and_private(everything: Run) -> None:
     state = everything.stack.state
-    home = Postgres(State(state).servers / Postgres.name).home
+    home = LocalPostgres(State(state).servers / LocalPostgres.name).home
     assert state.stat().st_mode & 0o777 == 0o700
     found = everything.secrets.in_files(everything.stack.project, home)
     places = [str(path.relative_to(state)) for path in found if path.is_relative_to(state)]
@@ -147,7 +147,7 @@ def test_no_file_has_one_in_clear_but_those_that_are_there_for_it_and_private(ev
 
 def test_nothing_is_left_in_temporary_directories(everything: Run) -> None:
     found = everything.secrets.in_files(Path("/tmp"), Path("/var/tmp"), newer_than=everything.began)
-    home = Postgres(State(everything.stack.state).servers / Postgres.name).home
+    home = LocalPostgres(State(everything.stack.state).servers / LocalPostgres.name).home
     left = [
         path for path in found if not path.is_relative_to(everything.stack.project) and not path.is_relative_to(home)
     ]

@@ -20,13 +20,13 @@ from components import providers
 from components.mapping import load
 from components.config.model import Settings
 from components.resources.credentials import Credential
-from components.valkey.component import Valkey, ValkeyArgs
+from components.valkey.component import ValkeyArgs, ValkeyComponent
 
 settings = Settings.load()
 mapping = load(settings.mapping)
 stellaops = providers.stellaops(settings)
 opts = pulumi.ResourceOptions(provider=stellaops)
-Valkey(
+ValkeyComponent(
     "valkey",
     ValkeyArgs(
         provider=stellaops,

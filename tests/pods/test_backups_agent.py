@@ -11,18 +11,18 @@ import pytest
 from components.backups import kubernetes
 from pods.backup_agent import facts, rdb, repository, wal
 from pods.backup_agent.errors import BackupError
-from pods.backup_agent.s3 import Found
+from pods.backup_agent.s3 import ListedObject
 
 AGENT = Path(facts.__file__).parent
 SEGMENT = 16 << 20
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
-def found(name: str, minutes: float = 0) -> Found:
-    return Found(f"postgres/wal/{name}.gz", 1, NOON + timedelta(minutes=minutes))
+def found(name: str, minutes: float = 0) -> ListedObject:
+    return ListedObject(f"postgres/wal/{name}.gz", 1, NOON + timedelta(minutes=minutes))
 
 
-def names(items: list[Found]) -> list[str]:
+def names(items: list[ListedObject]) -> list[str]:
     return [wal.file_name(item) for item in items]
 
 

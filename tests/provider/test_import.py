@@ -12,8 +12,8 @@ from components.postgres.fates import KEPT
 from provider.plugin import KINDS
 from tests.tools.offline_plugins.test_engine import Project
 from tools.local.engine.tools import Engine
-from tools.local.servers.postgres import Postgres
-from tools.local.servers.valkey import Valkey
+from tools.local.servers.postgres import LocalPostgres
+from tools.local.servers.valkey import LocalValkey
 
 PROGRAM = """
 import json
@@ -48,7 +48,7 @@ URN = "urn:pulumi:test::plugins::"
 
 @pytest.fixture
 def project(
-    tmp_path: Path, engine: Engine, postgres_server: Postgres, valkey_server: Valkey, object_store: Any
+    tmp_path: Path, engine: Engine, postgres_server: LocalPostgres, valkey_server: LocalValkey, object_store: Any
 ) -> Iterator[Project]:
     name = f"t_{secrets.token_hex(4)}"
     directory = tmp_path / "sql" / name

@@ -22,8 +22,8 @@ from tests.support.watchdog import Watchdog
 from tools.local import config
 from tools.local.engine.tools import Engine
 from tools.local.paths import ROOT, State
-from tools.local.servers.objects import ObjectStore
-from tools.local.servers.postgres import Postgres
+from tools.local.servers.objects import LocalObjectStore
+from tools.local.servers.postgres import LocalPostgres
 from tools.local.stack import Stack
 from tools.offline_plugins import install
 
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.xdist_group("admin_without_superuser")
 class Provisioned:
     """A stack whose admin is no superuser."""
 
-    server: Postgres
+    server: LocalPostgres
     stack: Stack
     password: str
     project: Path
@@ -70,22 +70,22 @@ class Provisioned:
         return self.server.connect("stellaops", user=module, password=password)
 
 
-def _server(major: int, directory: Path) -> Postgres:
+def _server(major: int, directory: Path) -> LocalPostgres:
     for release in RELEASES:
         if release.major == major:
             return OtherPostgres(directory, release)
-    return Postgres(directory)
+    return LocalPostgres(directory)
 
 
 @pytest.fixture(params=[16, 17, 18], ids="PostgreSQL {}".format)
 def provisioned(
-    request: pytest.FixtureRequest, tmp_path: Path, watchdog: Watchdog, engine: Engine, object_store: ObjectStore
+    request: pytest.FixtureRequest, tmp_path: Path, watchdog: Watchdog, engine: Engine, object_store: LocalObjectStore
 ) -> Iterator[Provisioned]:
     """A server of that version with the admin, and the stack's config for it; nothing is provisioned yet."""
     watchdog.watch(tmp_path)
     state = State(tmp_path / "state")
     state.make()
-    server = _server(request.param, state.servers / Postgres.name)
+    server = _server(request.param, state.servers / LocalPostgres.name)
     try:
         server.start()
         password = secrets.token_urlsafe()

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.support.stack import PROJECT
 from tests.tools.offline_plugins.test_engine import Project
 from tools.local.engine.tools import Engine
-from tools.local.servers.postgres import Postgres
+from tools.local.servers.postgres import LocalPostgres
 
 EDITS = int(os.environ.get("STELLAOPS_GRANT_EDITS", "8"))
 SEED = int(os.environ.get("STELLAOPS_GRANT_SEED", "16"))
@@ -38,7 +38,7 @@ import pulumi
 
 from components.mapping import load
 from components.mapping.model import Module, Postgres as Schemas, Schema, Table
-from components.postgres.component import Postgres, PostgresArgs
+from components.postgres.component import PostgresArgs, PostgresComponent
 from components.config.model import PostgresSettings
 from components.resources.credentials import Credential
 from components.resources.provider import Provider
@@ -69,7 +69,7 @@ provider = Provider(
 )
 opts = pulumi.ResourceOptions(provider=provider)
 credentials = {{name: Credential(name, user=name, rotate=1, opts=opts) for name in modules}}
-Postgres("postgres", PostgresArgs(mapping, settings, credentials, provider, protect=False, sql_directory=Path("sql")))
+PostgresComponent("postgres", PostgresArgs(mapping, settings, credentials, provider, protect=False, sql_directory=Path("sql")))
 """
 
 Shape = dict[str, Any]  # schemas: name -> table -> append-only; modules: name -> owns, writes, reads
@@ -109,7 +109,7 @@ def expected(shape: Shape) -> set[Cell]:
 class Stack:
     """Two schemas and two modules to begin with; every role's name is of this test alone."""
 
-    def __init__(self, directory: Path, engine: Engine, server: Postgres) -> None:
+    def __init__(self, directory: Path, engine: Engine, server: LocalPostgres) -> None:
         self.suffix = secrets.token_hex(3)
         self.database, self.server, self.directory = f"d_{self.suffix}", server, directory
         self.shape: Shape = {"schemas": {}, "modules": {}}
@@ -172,7 +172,7 @@ class Stack:
 
 
 @pytest.fixture
-def stack(tmp_path: Path, engine: Engine, postgres_server: Postgres) -> Iterator[Stack]:
+def stack(tmp_path: Path, engine: Engine, postgres_server: LocalPostgres) -> Iterator[Stack]:
     made = Stack(tmp_path, engine, postgres_server)
     yield made
     made.destroy()
@@ -358,7 +358,7 @@ def edit_names(stack: Stack, shape: Shape, chance: Random) -> str:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory, engine: Engine, postgres_server: Postgres) -> Iterator[Stack]:
+def shared(tmp_path_factory: pytest.TempPathFactory, engine: Engine, postgres_server: LocalPostgres) -> Iterator[Stack]:
     made = Stack(tmp_path_factory.mktemp("grants"), engine, postgres_server)
     yield made
     made.destroy()

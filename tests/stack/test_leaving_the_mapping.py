@@ -15,7 +15,7 @@ import pytest
 from tests.support.stack import PROJECT
 from tests.tools.offline_plugins.test_engine import Project
 from tools.local.engine.tools import Engine
-from tools.local.servers.postgres import Postgres
+from tools.local.servers.postgres import LocalPostgres
 
 PROGRAM = f"""
 import json
@@ -25,7 +25,7 @@ import pulumi
 
 from components.mapping import load
 from components.mapping.model import Module, Postgres as Schemas, Schema, Table
-from components.postgres.component import Postgres, PostgresArgs
+from components.postgres.component import PostgresArgs, PostgresComponent
 from components.config.model import PostgresSettings
 from components.resources.credentials import Credential
 from components.resources.provider import Provider
@@ -51,7 +51,7 @@ provider = Provider(
 )
 opts = pulumi.ResourceOptions(provider=provider)
 credentials = {{name: Credential(name, user=name, rotate=1, opts=opts) for name in modules}}
-Postgres("postgres", PostgresArgs(mapping, settings, credentials, provider, protect=False, sql_directory=Path("sql")))
+PostgresComponent("postgres", PostgresArgs(mapping, settings, credentials, provider, protect=False, sql_directory=Path("sql")))
 for name, credential in credentials.items():
     pulumi.export(name, credential.postgres_password)
 """
@@ -60,7 +60,7 @@ for name, credential in credentials.items():
 class Stack:
     """A database with a schema and a module of each of two names; roles are the whole server's, so names are unique."""
 
-    def __init__(self, directory: Path, engine: Engine, server: Postgres) -> None:
+    def __init__(self, directory: Path, engine: Engine, server: LocalPostgres) -> None:
         suffix = secrets.token_hex(3)
         self.stays, self.leaves = f"stays_{suffix}", f"leaves_{suffix}"
         self.database = f"d_{suffix}"
@@ -96,7 +96,7 @@ class Stack:
 
 
 @pytest.fixture
-def stack(tmp_path: Path, engine: Engine, postgres_server: Postgres) -> Iterator[Stack]:
+def stack(tmp_path: Path, engine: Engine, postgres_server: LocalPostgres) -> Iterator[Stack]:
     made = Stack(tmp_path, engine, postgres_server)
     made.up()
     with made.login(made.leaves) as module:

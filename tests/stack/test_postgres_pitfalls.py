@@ -24,7 +24,7 @@ from provider.postgres.session import Limits, retried, run_lock
 from tests.program.test_stacks import run as run_program
 from tests.support.scratch_schema import QUICK, RAW, TABLES, Schema, make_schema
 from tests.support.stack import PROJECT, LocalStack
-from tools.local.servers.postgres import Postgres
+from tools.local.servers.postgres import LocalPostgres
 from tools.operations.drift_postgres import check
 from tools.operations.stack import Stack
 
@@ -43,7 +43,7 @@ def resources(live_stack: LocalStack) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def schema(postgres_server: Postgres, tmp_path: Path) -> Schema:
+def schema(postgres_server: LocalPostgres, tmp_path: Path) -> Schema:
     return make_schema(postgres_server, tmp_path)
 
 

@@ -21,7 +21,7 @@ from tests.support.stack import PROJECT
 from tests.support.watchdog import Watchdog
 from tools.local.console import Console
 from tools.local.engine import tools
-from tools.local.servers.objects import ObjectStore
+from tools.local.servers.objects import LocalObjectStore
 
 MAPPING = load(PROJECT / "schema-mapping.yaml")
 LIMIT_DAYS = MAPPING.backups.rustfs.retention.days
@@ -38,7 +38,7 @@ TUNING = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, watchdog: Watchdog) -> Iterator[ObjectStore]:
+def server(tmp_path_factory: pytest.TempPathFactory, watchdog: Watchdog) -> Iterator[LocalObjectStore]:
     if os.environ.get("RUSTFS_ENDPOINT"):
         pytest.skip(
             "the days of a server that somebody else runs can't be made short; put rustfs on the PATH for this one"
@@ -46,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, watchdog: Watchdog) -> Iter
     program = tools.object_store_program(Console())
     directory = tmp_path_factory.mktemp("retention")
     watchdog.watch(directory)
-    made = ObjectStore(directory / ObjectStore.name, program, TUNING[program.name])
+    made = LocalObjectStore(directory / LocalObjectStore.name, program, TUNING[program.name])
     try:
         made.start()
         yield made
@@ -55,14 +55,14 @@ def server(tmp_path_factory: pytest.TempPathFactory, watchdog: Watchdog) -> Iter
 
 
 @pytest.fixture(scope="module")
-def s3(server: ObjectStore) -> Iterator[Any]:
+def s3(server: LocalObjectStore) -> Iterator[Any]:
     client = server.client()
     yield client
     client.close()
 
 
 @pytest.fixture
-def bucket(server: ObjectStore, s3: Any) -> str:
+def bucket(server: LocalObjectStore, s3: Any) -> str:
     """As the stack makes it, with the mapping's own limit."""
     store = Store(server.endpoint, "us-east-1", server.access_key, server.secret_key)
     rules = retention_rules(LIMIT_DAYS, 1, {"short/": 30})
@@ -105,7 +105,7 @@ def wait_until(condition: Callable[[], bool]) -> bool:
 
 
 def test_old_versions_vanish_after_the_limit_and_not_before_and_current_ones_never(
-    server: ObjectStore, s3: Any, bucket: str
+    server: LocalObjectStore, s3: Any, bucket: str
 ) -> None:
     if server.program != "minio":
         pytest.skip("RustFS makes days short instead: see the next test")
@@ -125,7 +125,7 @@ def test_old_versions_vanish_after_the_limit_and_not_before_and_current_ones_nev
 
 
 def test_with_short_days_old_versions_vanish_after_the_limit_and_current_ones_never(
-    server: ObjectStore, s3: Any, bucket: str
+    server: LocalObjectStore, s3: Any, bucket: str
 ) -> None:
     if server.program != "rustfs":
         pytest.skip("MinIO's days are real ones: it is shown with versions of long ago, see the test before")

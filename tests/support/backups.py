@@ -13,7 +13,7 @@ from tools.cli.main import dispatch
 from tools.local import commands
 from tools.local.paths import State
 from tools.local.servers import restored
-from tools.local.servers.postgres import Postgres
+from tools.local.servers.postgres import LocalPostgres
 from tools.operations.recovery.context import RecoveryContext
 from tools.operations.stack import Stack
 
@@ -30,7 +30,7 @@ def context_of(live: LocalStack) -> RecoveryContext:
 
 
 def variables(live: LocalStack) -> dict[str, str]:
-    return restored.environment(Postgres(State(live.state).servers / Postgres.name))
+    return restored.environment(LocalPostgres(State(live.state).servers / LocalPostgres.name))
 
 
 def run(live: LocalStack, *arguments: str) -> int:

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from tools.cli.command import Group
+from tools.cli.command import CommandGroup
 from tools.cli.registry import COMMANDS
 from tools.local.paths import ROOT
 
@@ -24,5 +24,7 @@ CHEAP = {
     "check-migrations": [],
     "review": ["--stack", "local"],
     "review publish": ["no-such-file", "--number", "1"],
-    **{command.name: [] for command in COMMANDS if command.group is Group.DAY_TWO and command.name != "undelete"},
+    **{
+        command.name: [] for command in COMMANDS if command.group is CommandGroup.DAY_TWO and command.name != "undelete"
+    },
 }

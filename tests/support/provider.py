@@ -10,14 +10,14 @@ import pytest
 
 from provider.base.values import Secret
 from provider.rustfs.store import Store
-from provider.valkey.server import Server
+from provider.valkey.server import ValkeyServer
 from tests.provider.base.harness import PluginClient, Resource, said
 
-NOBODY = Server(host="127.0.0.1", port=1, user="admin", password="none", tls=False)
+NOBODY = ValkeyServer(host="127.0.0.1", port=1, user="admin", password="none", tls=False)
 NOWHERE = Store(endpoint="http://127.0.0.1:1", region="us-east-1", access_key="none", secret_key="none")
 
 
-def settings(valkey: Server = NOBODY, store: Store = NOWHERE) -> dict[str, Any]:
+def settings(valkey: ValkeyServer = NOBODY, store: Store = NOWHERE) -> dict[str, Any]:
     """Configuration of the provider, as the engine sends it; stores that are not given answer nothing."""
     return {
         "postgresHost": "127.0.0.1",

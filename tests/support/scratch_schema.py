@@ -18,8 +18,8 @@ from provider.postgres.applied import Applied
 from provider.postgres.migrations import apply
 from provider.postgres.problems import MigrationError
 from provider.postgres.session import Limits
-from provider.postgres.target import Target
-from tools.local.servers.postgres import Postgres
+from provider.postgres.target import SchemaTarget
+from tools.local.servers.postgres import LocalPostgres
 
 ROOT = Path(__file__).parents[2]
 QUICK = Limits(run_lock=0.5, lock_timeout=100, concurrent_lock_timeout=200, retries=2, pause=0.1)
@@ -31,9 +31,9 @@ RAW = "CREATE TABLE {{ schema }}.raw (id int PRIMARY KEY, source int REFERENCES 
 class Schema:
     """A schema with its three roles in a database, and a directory for its migrations."""
 
-    server: Postgres
+    server: LocalPostgres
     database: str
-    target: Target
+    target: SchemaTarget
     directory: Path
     admin: dict[str, str] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Schema:
         return [row[0] for row in self.rows(f"SELECT version FROM {self.target.schema}.schema_migrations ORDER BY 1")]
 
 
-def make_schema(server: Postgres, parent: Path) -> Schema:
+def make_schema(server: LocalPostgres, parent: Path) -> Schema:
     """``s_<random>`` with roles of that name in a database shared by the tests."""
     name = f"s_{uuid.uuid4().hex[:8]}"
     with server.connect() as connection:
@@ -83,7 +83,7 @@ def make_schema(server: Postgres, parent: Path) -> Schema:
             connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(f"{name}_{group}")))
     directory = parent / name
     directory.mkdir()
-    made = Schema(server, "stellaops", Target(name, f"{name}_owner"), directory)
+    made = Schema(server, "stellaops", SchemaTarget(name, f"{name}_owner"), directory)
     made.run(f"CREATE SCHEMA {name} AUTHORIZATION {name}_owner")
     return made
 
@@ -93,8 +93,8 @@ def runner(schema: Schema) -> Iterator["subprocess.Popen[bytes]"]:
     """Start a migration run in a separate process, which the test kills."""
     program = (
         "import sys, psycopg, pathlib; from provider.postgres.migrations import apply;"
-        " from provider.postgres.target import Target; c = psycopg.connect(sys.argv[1], autocommit=True);"
-        " apply(c, Target(sys.argv[2], sys.argv[3]), pathlib.Path(sys.argv[4]), ('raw',))"
+        " from provider.postgres.target import SchemaTarget; c = psycopg.connect(sys.argv[1], autocommit=True);"
+        " apply(c, SchemaTarget(sys.argv[2], sys.argv[3]), pathlib.Path(sys.argv[4]), ('raw',))"
     )
     server, target = schema.server, schema.target
     dsn = f"host={server.host} port={server.port} user={server.user} dbname={schema.database}"

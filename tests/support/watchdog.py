@@ -15,7 +15,7 @@ from tests.faults import disks
 from tools import locks, processes
 from tools.local.paths import read_json
 from tools.local.servers import restored
-from tools.local.servers.postgres import Postgres
+from tools.local.servers.postgres import LocalPostgres
 
 PROJECT = Path(__file__).parents[2]
 # All three servers stop at once and keep their data on this signal.
@@ -53,8 +53,8 @@ def clean(directory: Path) -> None:
             known = read_json(record)
             if known.get("pid") and known.get("created"):
                 processes.stop(known["pid"], known["created"], SIGNALS)
-            if record.parent.name == Postgres.name:
-                postgres = Postgres(record.parent)
+            if record.parent.name == LocalPostgres.name:
+                postgres = LocalPostgres(record.parent)
                 restored.stop_all(postgres.home)
                 if postgres.home != record.parent:
                     shutil.rmtree(postgres.home, ignore_errors=True)

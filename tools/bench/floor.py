@@ -21,8 +21,8 @@ from provider.rustfs.store import Store
 from tools.bench.stacks import Ours
 from tools.local.fleet import Fleet
 from tools.local.servers import postgres
-from tools.local.servers.postgres import Postgres
-from tools.local.servers.valkey import Valkey
+from tools.local.servers.postgres import LocalPostgres
+from tools.local.servers.valkey import LocalValkey
 from tools.review.tokens import OBJECT_STORE_USER
 
 DATABASE = "stellaops"
@@ -76,7 +76,7 @@ def _timed(action: Any) -> float:
     return time.perf_counter() - began
 
 
-def _environment(server: Postgres) -> dict[str, str]:
+def _environment(server: LocalPostgres) -> dict[str, str]:
     """libpq's variables: a password on a command line is for everyone to read."""
     return {
         "PATH": os.defpath,
@@ -87,7 +87,7 @@ def _environment(server: Postgres) -> dict[str, str]:
     }
 
 
-def _tool(server: Postgres, name: str, *arguments: str) -> str:
+def _tool(server: LocalPostgres, name: str, *arguments: str) -> str:
     command = [str(postgres.installation() / "bin" / name), *arguments]
     done = subprocess.run(command, env=_environment(server), capture_output=True, text=True, check=False)
     if done.returncode:
@@ -95,14 +95,14 @@ def _tool(server: Postgres, name: str, *arguments: str) -> str:
     return done.stdout
 
 
-def _catalog(server: Postgres) -> str:
+def _catalog(server: LocalPostgres) -> str:
     """Roles and everything in the database, as SQL for an empty server that has the empty database."""
     roles = _tool(server, "pg_dumpall", "--roles-only", "--no-comments")
     kept = "".join(line for line in roles.splitlines(keepends=True) if not line.startswith(OWN_ROLES))
     return kept + _tool(server, "pg_dump", "--dbname", DATABASE)
 
 
-def _psql(server: Postgres, script: Path) -> None:
+def _psql(server: LocalPostgres, script: Path) -> None:
     with server.connect() as connection:
         connection.execute(f"CREATE DATABASE {DATABASE}")
     _tool(
@@ -111,25 +111,25 @@ def _psql(server: Postgres, script: Path) -> None:
     )  # fmt: skip
 
 
-def _client(server: Valkey) -> Client:
+def _client(server: LocalValkey) -> Client:
     return Client(
         host=server.host, port=server.port, username=server.user, password=server.password, decode_responses=True
     )
 
 
-def _acl(server: Valkey) -> list[list[str]]:
+def _acl(server: LocalValkey) -> list[list[str]]:
     with _client(server) as client:
         users = [line.split(" ")[1:] for line in client.execute_command("ACL LIST")]
     return [words for words in users if words[0] not in ("default", server.user)]
 
 
-def _streams(server: Valkey) -> dict[str, list[str]]:
+def _streams(server: LocalValkey) -> dict[str, list[str]]:
     with _client(server) as client:
         keys = [key for key in client.scan_iter(count=1000) if client.type(key) == "stream"]
         return {key: [group["name"] for group in client.xinfo_groups(key)] for key in keys}
 
 
-def _replay_valkey(made: Provisioned, server: Valkey) -> None:
+def _replay_valkey(made: Provisioned, server: LocalValkey) -> None:
     with _client(server) as client:
         for words in made.acl:
             client.execute_command("ACL SETUSER", *words)

@@ -16,9 +16,9 @@ from typing import Any
 from components.mapping import load
 from components.valkey.plan import maintenance_plan
 from pods.valkey_upkeep import keys
-from pods.valkey_upkeep.plan import Plan
+from pods.valkey_upkeep.plan import UpkeepPlan
 from pods.valkey_upkeep.resp import Connection, Endpoint, Word, encoded
-from tools.local.servers.valkey import Valkey
+from tools.local.servers.valkey import LocalValkey
 
 ROOT = Path(__file__).parents[2]
 STEP = 1000
@@ -112,7 +112,7 @@ def run(count: int, rate: int) -> int:
     """Fill a Valkey of its own with ``count`` keys, audit them at ``rate`` keys per second and at full speed."""
     plan = maintenance_plan(load(ROOT / "schema-mapping.yaml"))
     with tempfile.TemporaryDirectory() as directory:
-        server = Valkey(Path(directory) / "valkey")
+        server = LocalValkey(Path(directory) / "valkey")
         server.start()
         try:
             measure(Endpoint(server.host, server.port, server.user, server.password), plan, count, rate)
@@ -121,7 +121,7 @@ def run(count: int, rate: int) -> int:
     return 0
 
 
-def measure(endpoint: Endpoint, plan: Plan, count: int, allowed: int) -> None:
+def measure(endpoint: Endpoint, plan: UpkeepPlan, count: int, allowed: int) -> None:
     with Measured(endpoint) as connection:
         fill(connection, count)
         # The forks of snapshots and rewrites would count as steps.

@@ -8,7 +8,7 @@ from enum import Enum
 LOCAL = "local"  # the name of the local stack
 
 
-class Group(Enum):
+class CommandGroup(Enum):
     """The headings under which commands are listed, in this order."""
 
     LOCAL_STACK = "Local stack"
@@ -95,7 +95,7 @@ class Command:
 
     name: str
     help: str
-    group: Group
+    group: CommandGroup
     run: Callable[[Invocation], int]
     scope: Scope = Scope.NONE
     arguments: tuple[Argument, ...] = ()

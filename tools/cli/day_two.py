@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pods.valkey_upkeep.keys import RATE
-from tools.cli.command import Argument, Command, Group, Invocation, Make, Scope, json_option, positive
+from tools.cli.command import Argument, Command, CommandGroup, Invocation, Make, Scope, json_option, positive
 
 if TYPE_CHECKING:
     from tools.operations.stack import Stack
@@ -120,7 +120,7 @@ def _day_two(
     target: str = "", details: str = "",
 ) -> Command:  # fmt: skip
     return Command(
-        name, text, Group.DAY_TWO, run, Scope.ANY, arguments, machine_output=True, exit_2=exit_2,
+        name, text, CommandGroup.DAY_TWO, run, Scope.ANY, arguments, machine_output=True, exit_2=exit_2,
         make=Make(target or name, variables), details=details,
     )  # fmt: skip
 
@@ -231,7 +231,7 @@ COMMANDS = (
     ),
     Command(
         "upgrade-state", "rewrite the state of a stack that was created before the provider stellaops existed",
-        Group.DAY_TWO, _upgrade_state, Scope.ANY,
+        CommandGroup.DAY_TWO, _upgrade_state, Scope.ANY,
         (Argument("--dry-run", "only count the resources that would be rewritten", switch=True),), machine_output=True,
         details="Contacts no store. Run it once for each such stack, before the first up.",
     ),

@@ -5,7 +5,7 @@ from pathlib import Path
 from pods.valkey_upkeep.keys import RATE
 from provider.postgres.lint import RULES
 from tools.bench.parts import PARTS
-from tools.cli.command import Argument, Command, Group, Invocation, Make, positive
+from tools.cli.command import Argument, Command, CommandGroup, Invocation, Make, positive
 from tools.cli.files import given, given_test
 from tools.cli.review import MAPPING
 
@@ -67,21 +67,21 @@ def _factors(text: str) -> list[int]:
 
 COMMANDS = (
     Command(
-        "test", "run the tests", Group.DEVELOPMENT, _test, passes_on_to="pytest", takes_all=True, pass_on=given_test,
+        "test", "run the tests", CommandGroup.DEVELOPMENT, _test, passes_on_to="pytest", takes_all=True, pass_on=given_test,
         make=Make("test", "runs lint first; ARGS goes to pytest"), details="Builds what the tests need first.",
     ),
     Command(
         "lint", "check style, types, the mapping, the migrations, and that generated files are current",
-        Group.DEVELOPMENT, _lint, make=Make("lint"),
+        CommandGroup.DEVELOPMENT, _lint, make=Make("lint"),
     ),
-    Command("format", "rewrite Python files in the project's style", Group.DEVELOPMENT, _format, make=Make("format")),
+    Command("format", "rewrite Python files in the project's style", CommandGroup.DEVELOPMENT, _format, make=Make("format")),
     Command(
-        "check-mapping", "check a mapping and print every problem with its place", Group.DEVELOPMENT, _check_mapping,
+        "check-mapping", "check a mapping and print every problem with its place", CommandGroup.DEVELOPMENT, _check_mapping,
         arguments=(Argument("file", "the mapping", metavar="FILE", parse=given, default=Path(MAPPING)),),
     ),
     Command(
         "check-migrations", "check every schema's migrations for statements that lock, lose or break",
-        Group.DEVELOPMENT, _check_migrations,
+        CommandGroup.DEVELOPMENT, _check_migrations,
         arguments=(
             Argument("--mapping", "the mapping", metavar="FILE", parse=given, default=Path(MAPPING)),
             Argument("--sql", "the directory of the migrations", metavar="DIRECTORY", parse=given, default=Path(SQL)),
@@ -90,7 +90,7 @@ COMMANDS = (
     ),
     Command(
         "bench", "measure previews, first runs and larger mappings; print a table and draw a plot",
-        Group.DEVELOPMENT, _bench,
+        CommandGroup.DEVELOPMENT, _bench,
         arguments=(
             Argument("--part", "measure only this part", choices=PARTS, repeated=True),
             Argument("--rounds", "runs of each command; medians are shown", metavar="N", parse=positive, default=5),
@@ -103,7 +103,7 @@ COMMANDS = (
     ),
     Command(
         "bench keyspace", "measure the `keys` command on many keys, and how long its steps keep Valkey from other clients",
-        Group.DEVELOPMENT, _bench_keyspace,
+        CommandGroup.DEVELOPMENT, _bench_keyspace,
         arguments=(
             Argument("--keys", "the number of keys", metavar="N", parse=positive, default=1_000_000),
             Argument("--rate", "the most keys to read per second", metavar="N", parse=positive, default=RATE),
@@ -111,6 +111,6 @@ COMMANDS = (
     ),
     Command(
         "kubernetes-plugin", "build the official Kubernetes plugin, where it is unavailable for download, and install it",
-        Group.DEVELOPMENT, _kubernetes_plugin, make=Make("kubernetes-plugin"),
+        CommandGroup.DEVELOPMENT, _kubernetes_plugin, make=Make("kubernetes-plugin"),
     ),
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """The commands that create, show and remove the local stack."""
 
-from tools.cli.command import YES, Argument, Command, Group, Invocation, Make, Scope
+from tools.cli.command import YES, Argument, Command, CommandGroup, Invocation, Make, Scope
 
 ENGINE = "the engine (pulumi)"
 
@@ -57,37 +57,37 @@ def _pulumi(invocation: Invocation) -> int:
 
 COMMANDS = (
     Command(
-        "up", "bring up the local stack: engine, servers and every resource", Group.LOCAL_STACK, _up, Scope.LOCAL,
+        "up", "bring up the local stack: engine, servers and every resource", CommandGroup.LOCAL_STACK, _up, Scope.LOCAL,
         (Argument("--servers-only", "start the servers and print their addresses; create no resources", switch=True),),
         passes_on_to=ENGINE, make=Make("up"),
         details="The first run builds what cannot be downloaded, which takes minutes. An interrupted run can be run again.",
     ),
     Command(
-        "preview", "show what `up` would change; change nothing", Group.LOCAL_STACK, _preview, Scope.LOCAL,
+        "preview", "show what `up` would change; change nothing", CommandGroup.LOCAL_STACK, _preview, Scope.LOCAL,
         passes_on_to=ENGINE, make=Make("preview", "ARGS=--expect-no-changes"),
         details="With --expect-no-changes the exit code is not 0 when something would change.",
     ),
     Command(
         "refresh", "detect manual changes in the stores; the next `up` reverts them",
-        Group.LOCAL_STACK, _refresh, Scope.LOCAL, passes_on_to=ENGINE, make=Make("refresh"),
+        CommandGroup.LOCAL_STACK, _refresh, Scope.LOCAL, passes_on_to=ENGINE, make=Make("refresh"),
     ),
-    Command("down", "stop the servers and keep their data", Group.LOCAL_STACK, _down, Scope.LOCAL, make=Make("down")),
+    Command("down", "stop the servers and keep their data", CommandGroup.LOCAL_STACK, _down, Scope.LOCAL, make=Make("down")),
     Command(
-        "destroy", "remove every resource with its data, then stop the servers", Group.LOCAL_STACK, _destroy, Scope.LOCAL,
+        "destroy", "remove every resource with its data, then stop the servers", CommandGroup.LOCAL_STACK, _destroy, Scope.LOCAL,
         (YES,), passes_on_to=ENGINE, make=Make("destroy", "YES=1 does not ask"),
     ),
     Command(
-        "clean", "remove the local stack with all its data", Group.LOCAL_STACK, _clean, Scope.LOCAL, (YES,),
+        "clean", "remove the local stack with all its data", CommandGroup.LOCAL_STACK, _clean, Scope.LOCAL, (YES,),
         make=Make("clean", "YES=1 does not ask"),
     ),
     Command(
-        "env", "print shell exports with which a module connects", Group.LOCAL_STACK, _env, Scope.LOCAL,
+        "env", "print shell exports with which a module connects", CommandGroup.LOCAL_STACK, _env, Scope.LOCAL,
         (Argument("module", "a module of schema-mapping.yaml, for example scanner"),),
         machine_output=True, make=Make("env", "MODULE=scanner"),
         details='In a shell: eval "$(make -s env MODULE=scanner)"',
     ),
     Command(
-        "pulumi", "run the engine on the local stack", Group.LOCAL_STACK, _pulumi, Scope.LOCAL,
+        "pulumi", "run the engine on the local stack", CommandGroup.LOCAL_STACK, _pulumi, Scope.LOCAL,
         passes_on_to=ENGINE, takes_all=True, machine_output=True, make=Make("pulumi", 'ARGS="stack output contract"'),
     ),
 )  # fmt: skip

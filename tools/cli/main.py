@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from tools.cli import parser
-from tools.cli.command import Command, Group, Invocation
+from tools.cli.command import Command, CommandGroup, Invocation
 from tools.local import bootstrap
 from tools.local.console import console
 from tools.local.errors import UserError
@@ -78,7 +78,7 @@ def run(command: Command, invocation: Invocation, prepare: Callable[[], None] | 
         return _fail(str(error), error.details)
     except KeyboardInterrupt:
         console.clear()
-        resumes = command.group is Group.LOCAL_STACK and not command.machine_output
+        resumes = command.group is CommandGroup.LOCAL_STACK and not command.machine_output
         again = f"; run make {command.name} again: it continues where it stopped" if resumes else ""
         print(f"interrupted{again}", file=sys.stderr)
         return INTERRUPTED
@@ -96,7 +96,7 @@ def run(command: Command, invocation: Invocation, prepare: Callable[[], None] | 
 
 def _may_run_here(command: Command, invocation: Invocation) -> bool:
     """Whether the user's own Python can run the command: one on another stack, with the program's packages installed."""
-    runs_in_pipelines = command.group in (Group.DAY_TWO, Group.REVIEW)
+    runs_in_pipelines = command.group in (CommandGroup.DAY_TWO, CommandGroup.REVIEW)
     return runs_in_pipelines and not command.uses_local_stack(invocation.options) and bootstrap.has_packages()
 
 

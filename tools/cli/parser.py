@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from tools.cli.command import Argument, Command, Group, Invocation
+from tools.cli.command import Argument, Command, CommandGroup, Invocation
 from tools.cli.registry import COMMANDS
 from tools.local.errors import UserError
 from tools.local.paths import ROOT
@@ -161,7 +161,7 @@ def overview(commands: Sequence[Command]) -> str:
     """Commands in their groups, each with its help."""
     width = max(len(command.name) for command in commands)
     lines = [f"usage: {program()} COMMAND [ARGUMENT...]", ""]
-    for group in Group:
+    for group in CommandGroup:
         members = [command for command in commands if command.group is group]
         if members:
             lines += [f"{group.value}:", *(f"  {item.name:<{width}}  {item.help}" for item in members), ""]
@@ -177,7 +177,7 @@ def make_targets() -> str:
     lines: list[str] = []
     made = [command.make for command in COMMANDS if command.make]
     width = max(len(make.target) for make in made)
-    for group in Group:
+    for group in CommandGroup:
         members = [command for command in COMMANDS if command.group is group and command.make]
         lines += [f"{group.value}:"] if members else []
         for command in members:

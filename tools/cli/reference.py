@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tools.cli.command import Argument, Command, Group, Scope
+from tools.cli.command import Argument, Command, CommandGroup, Scope
 from tools.reference.markdown import Page, code, prose, table
 
 PATH = "commands.md"
@@ -36,7 +36,7 @@ def page(commands: Sequence[Command]) -> Page:
     """The page on ``commands``. The exit codes of `pulumi` and pytest are passed on as they are."""
     blocks = [f"# {TITLE}", NOTE, INTRODUCTION, "## Exit codes", table(("code", "meaning"), EXIT_CODES) or ""]
     blocks.append("`pulumi`, `preview` and `test` return the exit code of the engine or of pytest.")
-    for group in Group:
+    for group in CommandGroup:
         members = [command for command in commands if command.group is group]
         blocks += [f"## {group.value}", *(block for command in members for block in _command(command))]
     return Page(PATH, TITLE, "Overview", "\n\n".join(blocks) + "\n")

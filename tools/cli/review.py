@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tools.cli.command import LOCAL, Argument, Command, Group, Invocation, Make, Scope
+from tools.cli.command import LOCAL, Argument, Command, CommandGroup, Invocation, Make, Scope
 from tools.cli.files import given, given_or_stdin
 from tools.review.risk import Risk
 
@@ -50,7 +50,7 @@ def _risk(text: str) -> Risk:
 COMMANDS = (
     Command(
         "review", "turn previews into one Markdown comment for reviewers; the exit code is the verdict",
-        Group.REVIEW, _review, Scope.NAMED,
+        CommandGroup.REVIEW, _review, Scope.NAMED,
         (
             Argument("files", "what `pulumi preview --json` wrote; - is standard input", metavar="FILE",
                      parse=given_or_stdin, repeated=True),
@@ -71,7 +71,7 @@ COMMANDS = (
         machine_output=True, exit_2="the check fails, because a risk reaches the threshold and no label approves it", make=Make("review", "STACK=dev"),
     ),
     Command(
-        "review publish", "post a comment on a pull request, or update the one that is there", Group.REVIEW, _publish,
+        "review publish", "post a comment on a pull request, or update the one that is there", CommandGroup.REVIEW, _publish,
         arguments=(
             Argument("comment", "the file that `review --output` wrote", metavar="FILE", parse=given, required=True),
             Argument("--number", "the pull request's number", metavar="N", parse=int, required=True),

@@ -5,7 +5,7 @@ from pathlib import Path
 from components.mapping import MappingError, load
 from provider.postgres.lint.accepted import Accepted
 from provider.postgres.lint.check import check_directory
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 from tools.local.errors import UserError
 
 
@@ -18,7 +18,7 @@ def check(mapping_file: Path, sql: Path) -> int:
     accepted = Accepted.read(sql)
     total, lines = 0, list(accepted.wrong)
     for schema, definition in mapping.postgres.schemas.items():
-        target = Target.of_schema(schema)
+        target = SchemaTarget.of_schema(schema)
         count, found = check_directory(sql / schema, target, accepted, runtime_tables=bool(definition.runtime_tables))
         total += count
         lines += found

@@ -10,35 +10,35 @@ from tools.local.console import Console
 from tools.local.engine import tools
 from tools.local.paths import PRIVATE_DIRECTORY, State, read_json, write_private
 from tools.local.servers import homes, restored
-from tools.local.servers.objects import ExternalObjectStore, ObjectStore
-from tools.local.servers.postgres import Postgres
-from tools.local.servers.valkey import DEFAULT_MAPPING, Valkey
+from tools.local.servers.objects import ExternalObjectStore, LocalObjectStore
+from tools.local.servers.postgres import LocalPostgres
+from tools.local.servers.valkey import DEFAULT_MAPPING, LocalValkey
 
 
 class Fleet:
     """PostgreSQL, Valkey and the object store of one state directory."""
 
     def __init__(
-        self, state: State, objects: ObjectStore | ExternalObjectStore, mapping: Path = DEFAULT_MAPPING
+        self, state: State, objects: LocalObjectStore | ExternalObjectStore, mapping: Path = DEFAULT_MAPPING
     ) -> None:
-        self.postgres = Postgres(state.servers / Postgres.name)
-        self.valkey = Valkey(state.servers / Valkey.name, mapping)
+        self.postgres = LocalPostgres(state.servers / LocalPostgres.name)
+        self.valkey = LocalValkey(state.servers / LocalValkey.name, mapping)
         self.objects = objects
 
     @staticmethod
     def ready(state: State, console: Console) -> "Fleet":
         """The servers with an object store that can be started: external, RustFS, or MinIO, which may be built."""
         external = _external(state)
-        objects = external or ObjectStore(_place(state), tools.object_store_program(console))
+        objects = external or LocalObjectStore(_place(state), tools.object_store_program(console))
         return Fleet(state, objects, config.mapping(state))
 
     @staticmethod
     def current(state: State) -> "Fleet":
         """The servers as they are, to query or stop them; nothing is built."""
-        return Fleet(state, _external(state) or ObjectStore(_place(state), None))
+        return Fleet(state, _external(state) or LocalObjectStore(_place(state), None))
 
     @property
-    def servers(self) -> tuple[Postgres, Valkey, ObjectStore | ExternalObjectStore]:
+    def servers(self) -> tuple[LocalPostgres, LocalValkey, LocalObjectStore | ExternalObjectStore]:
         return self.postgres, self.valkey, self.objects
 
     @property
@@ -100,15 +100,15 @@ class Fleet:
 def remove_home(home: Path) -> None:
     """Stop the servers whose data are in a home of PostgreSQL's, and delete it."""
     restored.stop_all(home)
-    pid = processes.find(str(home / "data"), Postgres.program)
+    pid = processes.find(str(home / "data"), LocalPostgres.program)
     created = processes.created(pid) if pid else None
     if pid and created:
-        processes.stop(pid, created, Postgres.stop_signals)
+        processes.stop(pid, created, LocalPostgres.stop_signals)
     shutil.rmtree(home, ignore_errors=True)
 
 
 def _place(state: State) -> Path:
-    return state.servers / ObjectStore.name
+    return state.servers / LocalObjectStore.name
 
 
 def _external(state: State) -> ExternalObjectStore | None:

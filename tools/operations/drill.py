@@ -17,7 +17,7 @@ from pods.backup_agent import repository
 from pods.backup_agent.kinds import DUMP, WAL
 from pods.backup_agent.repository import StoredBackup
 from provider.errors import ProviderError
-from provider.postgres.server import Server
+from provider.postgres.server import PostgresServer
 from tools.operations import backup as backups
 from tools.operations.recovery import logical, objects, point_in_time, snapshot, taking, verify
 from tools.operations.recovery.context import RecoveryContext, as_provider_errors, say
@@ -178,7 +178,7 @@ class Drill:
         base: StoredBackup,
         marks: Marks,
         written: list[tuple[int, datetime]],
-        before: verify.Facts,
+        before: verify.BackupFacts,
     ) -> None:
         context = self._context
         result, row = self._timed("restore to the latest", lambda: point_in_time.restore(context, base, None, say))
@@ -205,8 +205,8 @@ class Drill:
         row.notes.append(f"{len(written) - len(found)} of {len(written)} commits lost")
 
     def _keep(
-        self, made: contextlib.ExitStack, result: tuple[Running, Server, list[Check]]
-    ) -> tuple[Running, Server, list[Check]]:
+        self, made: contextlib.ExitStack, result: tuple[Running, PostgresServer, list[Check]]
+    ) -> tuple[Running, PostgresServer, list[Check]]:
         made.callback(result[0].remove)
         return result
 

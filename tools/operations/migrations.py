@@ -19,7 +19,7 @@ from provider.postgres.applied import Applied, compare
 from provider.postgres.history import has_schema, read_applied
 from provider.postgres.migration_files import Migration, discover
 from provider.postgres.session import Connection, may_act_as
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 from tools.operations.stack import Stack
 
 DIFFERS = 2
@@ -112,7 +112,7 @@ def _required_version(options: argparse.Namespace) -> int:
     return int(options.version)
 
 
-Action = Callable[[Stack, Connection, Target], None]
+Action = Callable[[Stack, Connection, SchemaTarget], None]
 
 
 def _each(stack: Stack, schemas: Iterable[str], action: Action) -> int:
@@ -121,7 +121,7 @@ def _each(stack: Stack, schemas: Iterable[str], action: Action) -> int:
     for schema in schemas:
         try:
             with stack.postgres.connected() as connection:
-                action(stack, connection, Target.of_schema(schema))
+                action(stack, connection, SchemaTarget.of_schema(schema))
         except ProviderError as error:
             failed += 1
             print("\n".join(f"error: {line}" for line in str(error).splitlines()), file=sys.stderr)
@@ -132,7 +132,7 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _apply(stack: Stack, connection: Connection, target: Target) -> None:
+def _apply(stack: Stack, connection: Connection, target: SchemaTarget) -> None:
     before = {row.version for row in read_applied(connection, target)} if _is_readable(connection, target) else set()
     entries = stack.mapping.access.schemas[target.schema].append_only
     isolation = stack.isolation(target.schema)
@@ -141,11 +141,11 @@ def _apply(stack: Stack, connection: Connection, target: Target) -> None:
         _say(f"{target.schema}: nothing pending, at version {max(before, default=0):04}")
 
 
-def _is_readable(connection: Connection, target: Target) -> bool:
+def _is_readable(connection: Connection, target: SchemaTarget) -> bool:
     return has_schema(connection, target.schema) and may_act_as(connection, target.owner)
 
 
-def _baseline(stack: Stack, connection: Connection, target: Target, version: int | None) -> None:
+def _baseline(stack: Stack, connection: Connection, target: SchemaTarget, version: int | None) -> None:
     tables = stack.mapping.postgres.schemas[target.schema].tables
     adoption.baseline(connection, target, SQL_DIRECTORY / target.schema, tables, version, log=_say)
     _say(
@@ -153,7 +153,7 @@ def _baseline(stack: Stack, connection: Connection, target: Target, version: int
     )
 
 
-def _repair(_stack: Stack, connection: Connection, target: Target, version: int) -> None:
+def _repair(_stack: Stack, connection: Connection, target: SchemaTarget, version: int) -> None:
     changes = adoption.repair(connection, target, SQL_DIRECTORY / target.schema, version, log=_say)
     for change in changes:
         _say(f"{target.schema}: version {version:04}: {change}")
@@ -164,7 +164,7 @@ def _repair(_stack: Stack, connection: Connection, target: Target, version: int)
 def _status(stack: Stack, schemas: Iterable[str], *, as_json: bool) -> int:
     found: list[Status] = []
 
-    def collect(_stack: Stack, connection: Connection, target: Target) -> None:
+    def collect(_stack: Stack, connection: Connection, target: SchemaTarget) -> None:
         found.append(status(connection, target))
 
     code = _each(stack, schemas, collect)
@@ -178,7 +178,7 @@ def _status(stack: Stack, schemas: Iterable[str], *, as_json: bool) -> int:
     return code
 
 
-def status(connection: Connection, target: Target) -> Status:
+def status(connection: Connection, target: SchemaTarget) -> Status:
     """Read a schema's applied migrations and its files. Changes nothing. Raises ``MigrationError``."""
     directory = SQL_DIRECTORY / target.schema
     files = discover(directory)
@@ -194,7 +194,7 @@ def status(connection: Connection, target: Target) -> Status:
 def _verify(stack: Stack, schemas: Iterable[str]) -> int:
     differences = 0
 
-    def collect(stack: Stack, connection: Connection, target: Target) -> None:
+    def collect(stack: Stack, connection: Connection, target: SchemaTarget) -> None:
         nonlocal differences
         tables = stack.mapping.postgres.schemas[target.schema].tables
         entries = stack.mapping.access.schemas[target.schema].append_only

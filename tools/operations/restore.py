@@ -9,7 +9,7 @@ from pods.backup_agent import repository
 from pods.backup_agent.kinds import DUMP, RDB
 from pods.backup_agent.repository import StoredBackup
 from provider.errors import ProviderError
-from provider.postgres.server import Server
+from provider.postgres.server import PostgresServer
 from tools.operations.recovery import logical, point_in_time, servers, snapshot
 from tools.operations.recovery.context import RecoveryContext, as_provider_errors, say
 from tools.operations.recovery.verify import Check
@@ -100,7 +100,7 @@ def _discard_command(stack: str, name: str) -> str:
     return f"python3 -m tools restore --stack {stack} --discard {name}"
 
 
-def url(server: Server) -> str:
+def url(server: PostgresServer) -> str:
     return f"postgresql://{server.host}:{server.port}/{server.database}"
 
 

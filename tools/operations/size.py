@@ -4,7 +4,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from components.valkey.sizing import Sizing, sizing
+from components.valkey.keyspace_size import KeyspaceSize, sizing
 from tools.operations.stack import Stack
 
 FINDINGS = 2
@@ -21,7 +21,7 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
     return FINDINGS if result.warnings else 0
 
 
-def table(result: Sizing) -> list[str]:
+def table(result: KeyspaceSize) -> list[str]:
     """Format one row per pattern, the largest first, then totals and warnings."""
     width = max(len(row.pattern) for row in result.patterns)
     lines = [f"{'PATTERN':{width}}  {'KEYS':>8}  {'ENTRIES':>9}  {'MEMORY':>10}  WHEN MEMORY IS FULL"]

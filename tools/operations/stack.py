@@ -12,9 +12,9 @@ from components.mapping import Mapping, MappingError, load
 from components.mapping.roles import BackupRole
 from provider.errors import ProviderError
 from provider.postgres.row_security import OFF, Isolation
-from provider.postgres.server import Server as PostgresServer
+from provider.postgres.server import PostgresServer
 from provider.rustfs.store import Store
-from provider.valkey.server import Server as ValkeyServer
+from provider.valkey.server import ValkeyServer
 from tools.pulumi_cli import PulumiCli, PulumiError
 
 ENGINE_TIMEOUT_SECONDS = 60

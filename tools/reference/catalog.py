@@ -13,8 +13,8 @@ from postgast import pg_query_pb2 as enums
 
 from provider.postgres.lint.tree import expression_sql, of_kind, parse, statement_sql, strings
 from provider.postgres.migration_files import discover, render_all
-from provider.postgres.problems import MigrationError, Problem
-from provider.postgres.target import Target
+from provider.postgres.problems import MigrationError, MigrationProblem
+from provider.postgres.target import SchemaTarget
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ def read(schemas: Iterable[str], directory: Path) -> Catalog:
     """Read (schema, table) -> facts. Raises ``MigrationError`` for invalid file names and invalid SQL."""
     catalog: Catalog = {}
     for schema in schemas:
-        for script in render_all(discover(directory / schema), Target.of_schema(schema).variables):
+        for script in render_all(discover(directory / schema), SchemaTarget.of_schema(schema).variables):
             for statement in script.statements:
                 try:
                     trees = parse(statement.text)
                 except SyntaxError as error:
                     file = str(script.migration.path)
-                    raise MigrationError(Problem(file, statement.line, error.msg, "correct it")) from None
+                    raise MigrationError(MigrationProblem(file, statement.line, error.msg, "correct it")) from None
                 for tree in trees:
                     _take(catalog, tree)
     _complete(catalog)

@@ -8,7 +8,7 @@ from pathlib import Path
 from components.mapping import MappingError, load
 from provider.postgres.problems import MigrationError
 from tools.reference import site
-from tools.reference.facts import Facts
+from tools.reference.facts import ReferenceFacts
 from tools.reference.markdown import Page
 from tools.reference.pages import generate
 from tools.reference.svg import DiagramError
@@ -45,7 +45,7 @@ def run(more: Sequence[Page] = (), *, check: bool, show: bool) -> int:
     Exit code 0, or 1 for a broken mapping and, with ``check``, for pages that are not current.
     """
     try:
-        facts = Facts(load(ROOT / "schema-mapping.yaml"), ROOT / "sql")
+        facts = ReferenceFacts(load(ROOT / "schema-mapping.yaml"), ROOT / "sql")
         pages = [*generate(facts), *more]
     except (MappingError, MigrationError) as error:
         print(f"error: {error}", file=sys.stderr)

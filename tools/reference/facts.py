@@ -17,7 +17,7 @@ VERBS = {"write": "reads and writes", "read": "reads", "produce": "adds entries"
 
 
 @dataclass(frozen=True)
-class Facts:
+class ReferenceFacts:
     """The mapping, with the constraints that the migrations in ``sql`` add."""
 
     mapping: Mapping

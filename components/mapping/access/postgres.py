@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from components.mapping.model import Contents, LoginDefaults, PostgresAccess, Schema, Table
-from components.mapping.roles import Group, GroupRole
+from components.mapping.roles import GroupKind, GroupRole
 from components.mapping.values import AccessTarget
 
 READ = frozenset({"SELECT"})
@@ -202,9 +202,9 @@ def _written(target: AccessTarget, table: Table) -> frozenset[str]:
 
 
 def _member_of(access: PostgresAccess) -> tuple[GroupRole, ...]:
-    roles = {GroupRole(schema, Group.WRITER) for schema in access.owns}
-    roles |= {GroupRole(target.schema, Group.WRITER) for target in access.writes if target.table is None}
-    roles |= {GroupRole(target.schema, Group.READER) for target in access.reads if target.table is None}
+    roles = {GroupRole(schema, GroupKind.WRITER) for schema in access.owns}
+    roles |= {GroupRole(target.schema, GroupKind.WRITER) for target in access.writes if target.table is None}
+    roles |= {GroupRole(target.schema, GroupKind.READER) for target in access.reads if target.table is None}
     return tuple(sorted(roles, key=lambda role: role.name))
 
 
@@ -214,8 +214,8 @@ def _group_access(schema: str, definition: Schema) -> dict[str, Mapping[str, Tab
     writer = {name: TableAccess(write_privileges(table)) for name, table in definition.all_tables.items()}
     reader = {name: TableAccess(READ) for name in definition.all_tables}
     return {
-        GroupRole(schema, Group.WRITER).name: writer | version,
-        GroupRole(schema, Group.READER).name: reader | version,
+        GroupRole(schema, GroupKind.WRITER).name: writer | version,
+        GroupRole(schema, GroupKind.READER).name: reader | version,
     }
 
 

@@ -9,7 +9,7 @@ from pulumi_kubernetes.meta import v1 as meta
 
 from components.config.model import ValkeyDeploymentSettings
 from components.valkey.deployment.names import CONF_DIRECTORY, LABELS, NAME, PASSWORD_DIRECTORY, TLS_DIRECTORY, nodes
-from components.valkey.deployment.sizing import Sizing
+from components.valkey.deployment.pod_resources import PodResources
 
 SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
 
@@ -24,7 +24,7 @@ class DeploymentArgs:
     namespace_name: str
     settings: ValkeyDeploymentSettings
     tls: bool
-    sizing: Sizing
+    sizing: PodResources
     wait: bool
     delete_volumes: bool
     files: dict[str, str]

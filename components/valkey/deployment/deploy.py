@@ -21,7 +21,7 @@ from components.valkey.deployment.names import (
     NAME,
     PASSWORDS,
 )
-from components.valkey.deployment.sizing import quantity
+from components.valkey.deployment.pod_resources import quantity
 
 POD_SECURITY = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
 

@@ -11,7 +11,7 @@ from components.valkey.deployment.names import (
     SENTINEL_PORT,
     TLS_DIRECTORY,
 )
-from components.valkey.deployment.sizing import BACKLOG_MIB, REPLICA_BUFFER_MIB
+from components.valkey.deployment.pod_resources import BACKLOG_MIB, REPLICA_BUFFER_MIB
 from components.valkey.deployment.users import NODE_USER
 from components.valkey.render import render_conf, template
 

@@ -33,7 +33,7 @@ from components.valkey.deployment.names import (
     VALKEY_UID,
     node,
 )
-from components.valkey.deployment.sizing import FAILOVER_SECONDS, quantity
+from components.valkey.deployment.pod_resources import FAILOVER_SECONDS, quantity
 from components.valkey.deployment.users import EXPORTER_USER, NODE_USER
 
 CHECKSUM = "stellaops.io/config-checksum"

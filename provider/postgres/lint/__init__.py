@@ -25,7 +25,7 @@ RULES = {
 
 
 @dataclass(frozen=True, order=True)
-class Finding:
+class LintFinding:
     """``line`` counts from 1 in the rendered file. ``rule`` is a key of ``RULES``."""
 
     line: int

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from provider.postgres.lint import RULES, Finding
+from provider.postgres.lint import RULES, LintFinding
 
 FILE = "lint.yaml"
 _FIELDS = {"file", "rule", "reason"}
@@ -48,7 +48,7 @@ class Accepted:
                 found.entries.append(entry)
         return found
 
-    def covers(self, path: Path, finding: Finding) -> bool:
+    def covers(self, path: Path, finding: LintFinding) -> bool:
         """Whether the finding on that file stands; ``path`` is ``<directory>/<schema>/<file>``."""
         name = f"{path.parent.name}/{path.name}"
         covering = {

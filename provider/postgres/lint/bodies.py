@@ -14,7 +14,7 @@ import postgast
 from postgast import AstNode
 from postgast import nodes as ast
 
-from provider.postgres.lint import Finding
+from provider.postgres.lint import LintFinding
 from provider.postgres.lint.tree import PLACEHOLDER, expression_sql, option, parse, strings
 
 _FORMAT = re.compile(r"%(?:(?P<position>\d+)\$)?-?\d*(?P<kind>[sIL%])")
@@ -49,7 +49,7 @@ def language_of(statement: ast.CreateFunctionStmt | ast.DoStmt) -> str:
     return "sql" if isinstance(statement, ast.CreateFunctionStmt) else "plpgsql"
 
 
-def inner_statements(statement: AstNode, text: str, line: int) -> Iterator[Inner | Finding]:
+def inner_statements(statement: AstNode, text: str, line: int) -> Iterator[Inner | LintFinding]:
     """What runs inside a body; ``text`` is the whole statement, which begins at ``line``."""
     body = body_of(statement)
     if body is None or not isinstance(statement, ast.CreateFunctionStmt | ast.DoStmt):
@@ -64,11 +64,11 @@ def inner_statements(statement: AstNode, text: str, line: int) -> Iterator[Inner
         yield from _plpgsql(text, first)
 
 
-def _plpgsql(text: str, first: int) -> Iterator[Inner | Finding]:
+def _plpgsql(text: str, first: int) -> Iterator[Inner | LintFinding]:
     try:
         tree = _plpgsql_tree(text)
     except postgast.PgQueryError as error:
-        yield Finding(first, "syntax", f"PL/pgSQL: {error.message}", "mend it")
+        yield LintFinding(first, "syntax", f"PL/pgSQL: {error.message}", "mend it")
         return
     for kind, content in _parts(tree):
         line = first + int(content.get("lineno", 1)) - 1
@@ -111,21 +111,21 @@ def _query(expression: dict[str, Any]) -> str:
     return str(expression["PLpgSQL_expr"]["query"])
 
 
-def _read(text: str, line: int, *, dynamic: bool) -> Iterator[Inner | Finding]:
+def _read(text: str, line: int, *, dynamic: bool) -> Iterator[Inner | LintFinding]:
     try:
         for tree in parse(text):
             yield Inner(tree, line, dynamic)
     except SyntaxError as error:
-        yield Finding(line, "syntax", f"{error.msg} in `{' '.join(text.split())[:60]}`", "mend it")
+        yield LintFinding(line, "syntax", f"{error.msg} in `{' '.join(text.split())[:60]}`", "mend it")
 
 
-def _execute(expression: str, line: int) -> Iterator[Inner | Finding]:
+def _execute(expression: str, line: int) -> Iterator[Inner | LintFinding]:
     """The statement that EXECUTE gets, if it can be known."""
     text = _constant(expression)
     if text is None:
         what = f"EXECUTE {' '.join(expression.split())[:60]} is put together at run time"
         todo = "EXECUTE a constant, or format() of one; or say in a waiver what it may be"
-        yield Finding(line, "dynamic-sql", what, todo)
+        yield LintFinding(line, "dynamic-sql", what, todo)
         return
     yield from _read(text, line, dynamic=True)
 

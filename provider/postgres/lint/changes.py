@@ -6,7 +6,7 @@ from postgast import AstNode
 from postgast import nodes as ast
 from postgast import pg_query_pb2 as enums
 
-from provider.postgres.lint import Finding
+from provider.postgres.lint import LintFinding
 from provider.postgres.lint.tree import nodes, of_kind, strings, table_name
 
 # The same for all rows, so that PostgreSQL keeps it beside the table instead of writing every row.
@@ -40,7 +40,7 @@ def made_by(statement: AstNode) -> set[str]:
     return set()
 
 
-def changes(statement: AstNode, line: int, fresh: set[str], *, transactional: bool) -> Iterator[Finding]:
+def changes(statement: AstNode, line: int, fresh: set[str], *, transactional: bool) -> Iterator[LintFinding]:
     """Findings on one statement. ``fresh`` are the tables that the file itself made before it."""
     yield from _losses(statement, line, fresh)
     match statement:
@@ -56,38 +56,38 @@ def changes(statement: AstNode, line: int, fresh: set[str], *, transactional: bo
         case ast.VacuumStmt() if statement.is_vacuumcmd:
             yield from _vacuum(statement, line, transactional=transactional)
         case ast.RefreshMatViewStmt() if not statement.concurrent:
-            yield Finding(line, "lock", "REFRESH shuts readers out until it ends", "REFRESH ... CONCURRENTLY")
+            yield LintFinding(line, "lock", "REFRESH shuts readers out until it ends", "REFRESH ... CONCURRENTLY")
         case ast.LockStmt():
-            yield Finding(line, "lock", "LOCK TABLE holds until the file's end", "take it out")
+            yield LintFinding(line, "lock", "LOCK TABLE holds until the file's end", "take it out")
         case ast.ClusterStmt():
-            yield Finding(line, "rewrite", "CLUSTER writes the table anew", "take it out")
+            yield LintFinding(line, "rewrite", "CLUSTER writes the table anew", "take it out")
 
 
-def _refuses(line: int, what: str) -> Finding:
+def _refuses(line: int, what: str) -> LintFinding:
     todo = "begin the file with `-- transactional: false`"
-    return Finding(line, "transaction", f"{what} refuses to run in a transaction", todo)
+    return LintFinding(line, "transaction", f"{what} refuses to run in a transaction", todo)
 
 
-def _losses(statement: AstNode, line: int, fresh: set[str]) -> Iterator[Finding]:
+def _losses(statement: AstNode, line: int, fresh: set[str]) -> Iterator[LintFinding]:
     todo = "migrations only go forward; if the loss is meant, say why in a waiver"
     for node in nodes(statement):
         match node:
             case ast.DropStmt() if node.remove_type != enums.OBJECT_INDEX:
                 kind = enums.ObjectType.Name(node.remove_type).removeprefix("OBJECT_").lower()
                 names = ", ".join(_dropped(item) for item in node.objects)
-                yield Finding(line, "destructive", f"DROP of {kind} {names}", todo)
+                yield LintFinding(line, "destructive", f"DROP of {kind} {names}", todo)
             case ast.TruncateStmt():
                 tables = ", ".join(table_name(relation) for relation in of_kind(ast.RangeVar, node.relations))
-                yield Finding(line, "destructive", f"TRUNCATE of {tables}", todo)
+                yield LintFinding(line, "destructive", f"TRUNCATE of {tables}", todo)
             case ast.DeleteStmt() if table_name(node.relation) not in fresh:
-                yield Finding(line, "destructive", f"rows of {table_name(node.relation)} are deleted", todo)
+                yield LintFinding(line, "destructive", f"rows of {table_name(node.relation)} are deleted", todo)
             case ast.UpdateStmt() if node.where_clause is None and table_name(node.relation) not in fresh:
-                yield Finding(line, "destructive", f"every row of {table_name(node.relation)} is changed", todo)
+                yield LintFinding(line, "destructive", f"every row of {table_name(node.relation)} is changed", todo)
             case ast.AlterTableCmd() if node.subtype in (enums.AT_DropColumn, enums.AT_DetachPartition):
                 verb = "DROP of column" if node.subtype == enums.AT_DropColumn else "DETACH of a partition"
-                yield Finding(line, "destructive", f"{verb} {node.name or ''}".rstrip(), todo)
+                yield LintFinding(line, "destructive", f"{verb} {node.name or ''}".rstrip(), todo)
             case ast.AlterTableCmd() if node.subtype in _SWITCHED_OFF:
-                yield Finding(
+                yield LintFinding(
                     line, "destructive", f"protection {node.name or ''} is switched off".replace("  ", " "), todo
                 )
 
@@ -96,72 +96,76 @@ def _dropped(item: AstNode) -> str:
     return ".".join(strings(item) or (strings(item.objname) if isinstance(item, ast.ObjectWithArgs) else None) or ["?"])
 
 
-def _index(statement: ast.IndexStmt, line: int, fresh: set[str], *, transactional: bool) -> Iterator[Finding]:
+def _index(statement: ast.IndexStmt, line: int, fresh: set[str], *, transactional: bool) -> Iterator[LintFinding]:
     table = table_name(statement.relation)
     if statement.concurrent and transactional:
         yield _refuses(line, "CREATE INDEX CONCURRENTLY")
     elif not statement.concurrent and table not in fresh:
         todo = "CREATE INDEX CONCURRENTLY IF NOT EXISTS, in a file that begins with `-- transactional: false`"
-        yield Finding(line, "index-blocks", f"writers of {table} wait until the index is made", todo)
+        yield LintFinding(line, "index-blocks", f"writers of {table} wait until the index is made", todo)
 
 
-def _reindex(statement: ast.ReindexStmt, line: int, *, transactional: bool) -> Iterator[Finding]:
+def _reindex(statement: ast.ReindexStmt, line: int, *, transactional: bool) -> Iterator[LintFinding]:
     if not any(item.defname == "concurrently" for item in of_kind(ast.DefElem, statement.params)):
-        yield Finding(line, "index-blocks", "REINDEX shuts writers out", "REINDEX ... CONCURRENTLY")
+        yield LintFinding(line, "index-blocks", "REINDEX shuts writers out", "REINDEX ... CONCURRENTLY")
     elif transactional:
         yield _refuses(line, "REINDEX CONCURRENTLY")
 
 
-def _drop_index(statement: ast.DropStmt, line: int, *, transactional: bool) -> Iterator[Finding]:
+def _drop_index(statement: ast.DropStmt, line: int, *, transactional: bool) -> Iterator[LintFinding]:
     if not statement.concurrent:
         todo = "DROP INDEX CONCURRENTLY IF EXISTS, in a file that begins with `-- transactional: false`"
-        yield Finding(line, "index-blocks", "DROP INDEX shuts everybody out of its table", todo)
+        yield LintFinding(line, "index-blocks", "DROP INDEX shuts everybody out of its table", todo)
     elif transactional:
         yield _refuses(line, "DROP INDEX CONCURRENTLY")
 
 
-def _vacuum(statement: ast.VacuumStmt, line: int, *, transactional: bool) -> Iterator[Finding]:
+def _vacuum(statement: ast.VacuumStmt, line: int, *, transactional: bool) -> Iterator[LintFinding]:
     if any(item.defname == "full" for item in of_kind(ast.DefElem, statement.options)):
-        yield Finding(line, "rewrite", "VACUUM FULL writes the table anew", "leave it to autovacuum")
+        yield LintFinding(line, "rewrite", "VACUUM FULL writes the table anew", "leave it to autovacuum")
     if transactional:
         yield _refuses(line, "VACUUM")
 
 
-def _alter(command: ast.AlterTableCmd, line: int, table: str) -> Iterator[Finding]:
+def _alter(command: ast.AlterTableCmd, line: int, table: str) -> Iterator[LintFinding]:
     match command.subtype:
         case enums.AT_AddColumn if isinstance(command.def_, ast.ColumnDef):
             yield from _new_column(command.def_, line, table)
         case enums.AT_SetNotNull:
             todo = "add CHECK (... IS NOT NULL) NOT VALID, VALIDATE it in the next file, then SET NOT NULL is quick"
-            yield Finding(line, "not-null", f"SET NOT NULL reads all of {table} while everybody waits", todo)
+            yield LintFinding(line, "not-null", f"SET NOT NULL reads all of {table} while everybody waits", todo)
         case enums.AT_AlterColumnType:
             todo = "add a new column, fill it in batches, and switch"
-            yield Finding(line, "rewrite", f"a new type of {table}.{command.name} may write every row anew", todo)
+            yield LintFinding(line, "rewrite", f"a new type of {table}.{command.name} may write every row anew", todo)
         case enums.AT_AddConstraint if isinstance(command.def_, ast.Constraint):
             yield from _constraint(command.def_, line, table)
         case subtype if subtype in _REWRITES:
-            yield Finding(line, "rewrite", f"{_REWRITES[subtype]} writes {table} anew", "take it out")
+            yield LintFinding(line, "rewrite", f"{_REWRITES[subtype]} writes {table} anew", "take it out")
 
 
-def _constraint(constraint: ast.Constraint, line: int, table: str) -> Iterator[Finding]:
+def _constraint(constraint: ast.Constraint, line: int, table: str) -> Iterator[LintFinding]:
     kind = constraint.contype
     if kind in _CONSTRAINTS and not constraint.skip_validation:
         todo = "add it NOT VALID, and VALIDATE CONSTRAINT in a file of its own"
-        yield Finding(line, "constraint-scan", f"{_CONSTRAINTS[kind]} reads all of {table} while writers wait", todo)
+        yield LintFinding(
+            line, "constraint-scan", f"{_CONSTRAINTS[kind]} reads all of {table} while writers wait", todo
+        )
     elif kind in _INDEXES and not constraint.indexname:
         todo = "make the index CONCURRENTLY in a file before this one, then ADD CONSTRAINT ... USING INDEX"
-        yield Finding(line, "index-blocks", f"{_INDEXES[kind]} makes an index on {table} while everybody waits", todo)
+        yield LintFinding(
+            line, "index-blocks", f"{_INDEXES[kind]} makes an index on {table} while everybody waits", todo
+        )
 
 
-def _new_column(column: ast.ColumnDef, line: int, table: str) -> Iterator[Finding]:
+def _new_column(column: ast.ColumnDef, line: int, table: str) -> Iterator[LintFinding]:
     constraints = {item.contype: item for item in of_kind(ast.Constraint, column.constraints)}
     default = constraints.get(enums.CONSTR_DEFAULT)
     if enums.CONSTR_NOTNULL in constraints and default is None:
         todo = "give it a DEFAULT, or add it without NOT NULL"
-        yield Finding(line, "not-null", f"{table}.{column.colname} is NOT NULL and has no DEFAULT", todo)
+        yield LintFinding(line, "not-null", f"{table}.{column.colname} is NOT NULL and has no DEFAULT", todo)
     if _varies(column, constraints, default):
         todo = "add it without, set the default in a later statement, and fill old rows in batches"
-        yield Finding(line, "rewrite", f"the values of {table}.{column.colname} are written into every row", todo)
+        yield LintFinding(line, "rewrite", f"the values of {table}.{column.colname} are written into every row", todo)
     for constraint in constraints.values():
         # Old rows have NULL or the default in the new column, and are read all the same.
         if constraint.contype != enums.CONSTR_NOTNULL:

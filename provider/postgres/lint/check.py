@@ -6,7 +6,7 @@ from pathlib import Path
 from postgast import AstNode
 from postgast import nodes as ast
 
-from provider.postgres.lint import Finding
+from provider.postgres.lint import LintFinding
 from provider.postgres.lint.accepted import Accepted
 from provider.postgres.lint.bodies import inner_statements
 from provider.postgres.lint.changes import changes, made_by
@@ -16,11 +16,11 @@ from provider.postgres.lint.waivers import apply_waivers
 from provider.postgres.migration_files import Script, discover, render
 from provider.postgres.problems import MigrationError
 from provider.postgres.statements import Statement
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 
 
 def check_directory(
-    directory: Path, target: Target, accepted: Accepted, *, runtime_tables: bool
+    directory: Path, target: SchemaTarget, accepted: Accepted, *, runtime_tables: bool
 ) -> tuple[int, list[str]]:
     """(how many migrations were looked at, every finding as a line): ``file:line: rule: what; what to do``.
 
@@ -45,26 +45,26 @@ def check_directory(
     return len(migrations), lines
 
 
-def check_script(script: Script, place: Place) -> list[Finding]:
+def check_script(script: Script, place: Place) -> list[LintFinding]:
     """Every finding on one file that no waiver lets pass, by line."""
     fresh: set[str] = set()
-    findings: list[Finding] = []
+    findings: list[LintFinding] = []
     for statement in script.statements:
         findings += _statement(statement, place, fresh, transactional=script.migration.transactional)
     return apply_waivers(script.text, script.statements, findings)
 
 
-def _statement(statement: Statement, place: Place, fresh: set[str], *, transactional: bool) -> Iterator[Finding]:
+def _statement(statement: Statement, place: Place, fresh: set[str], *, transactional: bool) -> Iterator[LintFinding]:
     """Findings on one statement and what is in it; adds the tables that it makes to ``fresh``."""
     try:
         trees = parse(statement.text)
     except SyntaxError as error:
-        yield Finding(statement.line_at((error.offset or 0) + 1), "syntax", str(error.msg), "mend it")
+        yield LintFinding(statement.line_at((error.offset or 0) + 1), "syntax", str(error.msg), "mend it")
         return
     for tree in trees:
         yield from _tree(tree, statement.line, place, fresh, transactional=transactional)
         for inner in inner_statements(tree, statement.text, statement.line):
-            if isinstance(inner, Finding):
+            if isinstance(inner, LintFinding):
                 yield inner
                 continue
             where = Place(place.target, place.runtime_tables, dynamic=inner.dynamic)
@@ -75,7 +75,7 @@ def _statement(statement: Statement, place: Place, fresh: set[str], *, transacti
                 yield from reach(inner.tree, inner.line, where)
 
 
-def _tree(tree: AstNode, line: int, place: Place, fresh: set[str], *, transactional: bool) -> Iterator[Finding]:
+def _tree(tree: AstNode, line: int, place: Place, fresh: set[str], *, transactional: bool) -> Iterator[LintFinding]:
     yield from changes(tree, line, fresh, transactional=transactional)
     yield from reach(tree, line, place)
     fresh |= made_by(tree)

@@ -8,10 +8,10 @@ from postgast import nodes as ast
 from postgast import pg_query_pb2 as enums
 
 from components.mapping.access import CHANGE, READ
-from provider.postgres.lint import Finding
+from provider.postgres.lint import LintFinding
 from provider.postgres.lint.bodies import language_of
 from provider.postgres.lint.tree import is_placeholder, nodes, of_kind, option, strings
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 
 _OPEN_SCHEMAS = {"pg_catalog", "information_schema"}
 # Comments, drops and the like name these as schema, table, thing.
@@ -60,18 +60,18 @@ class Place:
     """Where a statement stands. ``runtime_tables``: the schema has tables that its functions make at run time;
     ``dynamic``: the statement is put together by a function."""
 
-    target: Target
+    target: SchemaTarget
     runtime_tables: bool
     dynamic: bool = False
 
 
-def reach(statement: AstNode, line: int, place: Place) -> Iterator[Finding]:
+def reach(statement: AstNode, line: int, place: Place) -> Iterator[LintFinding]:
     """Findings on one statement, each once."""
     found = [*_outside(statement, line, place), *_powers(statement, line), *_grants(statement, line, place)]
     yield from dict.fromkeys(found)
 
 
-def _outside(statement: AstNode, line: int, place: Place) -> Iterator[Finding]:
+def _outside(statement: AstNode, line: int, place: Place) -> Iterator[LintFinding]:
     schema = place.target.schema
     known = {node.ctename for node in of_kind(ast.CommonTableExpr, nodes(statement))}
     for node in nodes(statement):
@@ -116,7 +116,7 @@ def _own_name(node: AstNode) -> list[AstNode]:
             return []
 
 
-def _named(items: Iterable[AstNode | None], kind: int, line: int, schema: str) -> Iterator[Finding]:
+def _named(items: Iterable[AstNode | None], kind: int, line: int, schema: str) -> Iterator[LintFinding]:
     length = 3 if kind in _PARTS_OF_TABLES else 2
     for item in items:
         if (names := strings(item)) is not None:
@@ -125,7 +125,7 @@ def _named(items: Iterable[AstNode | None], kind: int, line: int, schema: str) -
             yield from _judge(line, [item.sval, ""], schema)
 
 
-def _judge(line: int, names: Sequence[str | None], schema: str) -> Iterator[Finding]:
+def _judge(line: int, names: Sequence[str | None], schema: str) -> Iterator[LintFinding]:
     first, rest = names[0], ".".join(str(name) for name in names[1:])
     if first == schema or first in _OPEN_SCHEMAS or is_placeholder(first) or (first is None and is_placeholder(rest)):
         return
@@ -133,45 +133,45 @@ def _judge(line: int, names: Sequence[str | None], schema: str) -> Iterator[Find
         what, todo = f"{rest} has no schema, and the search path is empty", f"write {{{{ schema }}}}.{rest}"
     else:
         what, todo = f"{first}.{rest} is outside of schema {schema}", "a module's migrations stay in its own schema"
-    yield Finding(line, "outside-schema", what.rstrip("."), todo)
+    yield LintFinding(line, "outside-schema", what.rstrip("."), todo)
 
 
-def _powers(statement: AstNode, line: int) -> Iterator[Finding]:
+def _powers(statement: AstNode, line: int) -> Iterator[LintFinding]:
     todo = "migrations run as the schema's owner, which is no superuser: leave it to whoever runs the database"
     for node in nodes(statement):
         if command := _SUPERUSER.get(type(node)):
-            yield Finding(line, "superuser", f"the owner may not {command}", todo)
+            yield LintFinding(line, "superuser", f"the owner may not {command}", todo)
         elif isinstance(node, ast.VariableSetStmt) and node.name in _SETTINGS:
-            yield Finding(line, "superuser", f"the owner may not SET {node.name}", todo)
+            yield LintFinding(line, "superuser", f"the owner may not SET {node.name}", todo)
         elif isinstance(node, ast.CopyStmt) and (node.filename or node.is_program):
-            yield Finding(line, "superuser", "COPY with a file or a program of the server", todo)
+            yield LintFinding(line, "superuser", "COPY with a file or a program of the server", todo)
         elif isinstance(node, ast.CreateFunctionStmt):
             if (language := language_of(node)) not in _TRUSTED:
-                yield Finding(line, "superuser", f"a function in language {language}", "write it in sql or plpgsql")
+                yield LintFinding(line, "superuser", f"a function in language {language}", "write it in sql or plpgsql")
             leakproof = option(node, "leakproof")
             if isinstance(leakproof, ast.Boolean) and leakproof.boolval:
-                yield Finding(line, "superuser", "only a superuser may call a function LEAKPROOF", "take it out")
+                yield LintFinding(line, "superuser", "only a superuser may call a function LEAKPROOF", "take it out")
         elif isinstance(node, ast.AlterTableCmd) and node.subtype == enums.AT_DisableTrigAll:
-            yield Finding(line, "superuser", "DISABLE TRIGGER ALL includes foreign keys", todo)
+            yield LintFinding(line, "superuser", "DISABLE TRIGGER ALL includes foreign keys", todo)
 
 
-def _grants(statement: AstNode, line: int, place: Place) -> Iterator[Finding]:
+def _grants(statement: AstNode, line: int, place: Place) -> Iterator[LintFinding]:
     todo = "privileges and owners follow from schema-mapping.yaml: put it there"
     for node in nodes(statement):
         match node:
             case ast.AlterDefaultPrivilegesStmt():
-                yield Finding(line, "grant", "ALTER DEFAULT PRIVILEGES", todo)
+                yield LintFinding(line, "grant", "ALTER DEFAULT PRIVILEGES", todo)
                 return
             case ast.GrantStmt() if not _in_the_model(node, place):
                 roles = ", ".join(_role(grantee) for grantee in of_kind(ast.RoleSpec, node.grantees))
                 verb = "GRANT to" if node.is_grant else "REVOKE from"
-                yield Finding(line, "grant", f"{verb} {roles}", todo)
+                yield LintFinding(line, "grant", f"{verb} {roles}", todo)
             case ast.GrantRoleStmt():
-                yield Finding(line, "grant", "a role's members are changed", todo)
+                yield LintFinding(line, "grant", "a role's members are changed", todo)
             case ast.AlterOwnerStmt() | ast.ReassignOwnedStmt() | ast.DropOwnedStmt():
-                yield Finding(line, "grant", "an owner is changed", todo)
+                yield LintFinding(line, "grant", "an owner is changed", todo)
             case ast.AlterTableCmd() if node.subtype == enums.AT_ChangeOwner:
-                yield Finding(line, "grant", "an owner is changed", todo)
+                yield LintFinding(line, "grant", "an owner is changed", todo)
 
 
 def _role(grantee: ast.RoleSpec) -> str:

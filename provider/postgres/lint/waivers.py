@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from provider.postgres.lint import RULES, Finding
+from provider.postgres.lint import RULES, LintFinding
 from provider.postgres.statements import Statement
 
 _COMMENT = re.compile(r"\s*--\s*lint\s*:\s*(?P<rest>.*?)\s*")
@@ -21,11 +21,11 @@ class Waiver:
     first: int
     last: int
 
-    def covers(self, finding: Finding) -> bool:
+    def covers(self, finding: LintFinding) -> bool:
         return finding.rule == self.rule and self.first <= finding.line <= self.last
 
 
-def apply_waivers(text: str, statements: Iterable[Statement], findings: Iterable[Finding]) -> list[Finding]:
+def apply_waivers(text: str, statements: Iterable[Statement], findings: Iterable[LintFinding]) -> list[LintFinding]:
     """What is left of the findings, with what is wrong with the waivers themselves, by line."""
     waivers, left = _read(text, list(statements))
     used: set[Waiver] = set()
@@ -36,13 +36,13 @@ def apply_waivers(text: str, statements: Iterable[Statement], findings: Iterable
             left.append(finding)
     for waiver in waivers:
         if waiver not in used:
-            left.append(Finding(waiver.line, "waiver", f"nothing here breaks {waiver.rule}", "take the waiver out"))
+            left.append(LintFinding(waiver.line, "waiver", f"nothing here breaks {waiver.rule}", "take the waiver out"))
     return sorted(set(left))
 
 
-def _read(text: str, statements: list[Statement]) -> tuple[list[Waiver], list[Finding]]:
+def _read(text: str, statements: list[Statement]) -> tuple[list[Waiver], list[LintFinding]]:
     waivers: list[Waiver] = []
-    wrong: list[Finding] = []
+    wrong: list[LintFinding] = []
     lines = text.split("\n")
     for number, content in enumerate(lines, start=1):
         comment = _COMMENT.fullmatch(content)
@@ -50,14 +50,14 @@ def _read(text: str, statements: list[Statement]) -> tuple[list[Waiver], list[Fi
             continue
         match = _WAIVER.fullmatch(comment["rest"])
         if match is None:
-            wrong.append(Finding(number, "waiver", f"`{content.strip()}` is not a waiver", FORM))
+            wrong.append(LintFinding(number, "waiver", f"`{content.strip()}` is not a waiver", FORM))
         elif match["rule"] not in RULES or match["rule"] in ("waiver", "syntax"):
             rules = ", ".join(rule for rule in RULES if rule not in ("waiver", "syntax"))
-            wrong.append(Finding(number, "waiver", f"there is no rule {match['rule']} to waive", f"rules: {rules}"))
+            wrong.append(LintFinding(number, "waiver", f"there is no rule {match['rule']} to waive", f"rules: {rules}"))
         elif not match["reason"].strip():
-            wrong.append(Finding(number, "waiver", f"no reason is given for {match['rule']}", FORM))
+            wrong.append(LintFinding(number, "waiver", f"no reason is given for {match['rule']}", FORM))
         elif (statement := _next(number, statements, lines)) is None:
-            wrong.append(Finding(number, "waiver", "no statement follows it", FORM))
+            wrong.append(LintFinding(number, "waiver", "no statement follows it", FORM))
         else:
             last = statement.line + statement.text.count("\n")
             waivers.append(Waiver(number, match["rule"], statement.line, last))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.mapping import Mapping, MappingError, load, loads
-from components.mapping.roles import BackupRole, ConnectRole, Group, GroupRole, Login, Role, RoleNames, groups_of
+from components.mapping.roles import BackupRole, ConnectRole, GroupKind, GroupRole, Login, Role, RoleNames, groups_of
 
 MAPPING = Path(__file__).parents[3] / "schema-mapping.yaml"
 # Legal as long as there is no schema log, audit or x.
@@ -27,7 +27,7 @@ def test_a_module_named_like_a_group_role_is_a_login(name: str) -> None:
     access = with_modules(name).access
     assert access.roles("other").get(name) == Login(name)
     assert name not in access.roles("other").groups, f"drift would say that {name} must not log in"
-    assert access.logins[name].member_of == (GroupRole("vex", Group.READER),)
+    assert access.logins[name].member_of == (GroupRole("vex", GroupKind.READER),)
 
 
 def test_a_module_with_the_name_of_a_group_role_is_refused() -> None:
@@ -38,9 +38,9 @@ def test_a_module_with_the_name_of_a_group_role_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "role"),
     [
-        ("vex_owner", GroupRole("vex", Group.OWNER)),
-        ("vex_writer", GroupRole("vex", Group.WRITER)),
-        ("vex_reader", GroupRole("vex", Group.READER)),
+        ("vex_owner", GroupRole("vex", GroupKind.OWNER)),
+        ("vex_writer", GroupRole("vex", GroupKind.WRITER)),
+        ("vex_reader", GroupRole("vex", GroupKind.READER)),
         ("scanner", Login("scanner")),
         ("stellaops_connect", ConnectRole("stellaops")),
         ("stellaops_backup", BackupRole("stellaops")),

@@ -8,7 +8,7 @@ import pytest
 
 from components.config.model import PostgresSettings
 from components.mapping import load
-from components.postgres.component import Postgres, PostgresArgs
+from components.postgres.component import PostgresArgs, PostgresComponent
 from components.resources.credentials import Credential
 from tests.program.recorder import Recorder, record, stellaops_provider
 
@@ -40,7 +40,9 @@ def program(
         )  # fmt: skip
         credentials = {name: Credential(name, user=name, rotate=1) for name in MAPPING.modules}
         arguments = {"provider": stellaops_provider(), "protect": False, "sql_directory": ROOT / "sql", **changes}
-        Postgres("postgres", PostgresArgs(mapping=MAPPING, settings=settings, credentials=credentials, **arguments))
+        PostgresComponent(
+            "postgres", PostgresArgs(mapping=MAPPING, settings=settings, credentials=credentials, **arguments)
+        )
 
     return record(run)
 

@@ -12,7 +12,7 @@ from components.config.model import ObjectStoreSettings
 from components.mapping import load
 from components.mapping.values import Duration
 from components.resources.object_store import BUCKET, USER
-from components.rustfs.component import ObjectStore, ObjectStoreArgs
+from components.rustfs.component import ObjectStoreArgs, ObjectStoreComponent
 from tests.program.recorder import Recorder, record, stellaops_provider
 
 ROOT = Path(__file__).parents[3]
@@ -28,7 +28,7 @@ def program(target: Any = "rustfs", prefix: str = "", mode: Any = "governance", 
         )  # fmt: skip
         s3 = aws.Provider("object-store", region="us-east-1")
         arguments: dict[str, Any] = {"mapping": MAPPING, "protect": False, "allow_data_loss": False, **changes}
-        ObjectStore(
+        ObjectStoreComponent(
             "rustfs", ObjectStoreArgs(settings=settings, provider=stellaops_provider(), s3_provider=s3, **arguments)
         )
 

@@ -13,7 +13,7 @@ from components.mapping.values import MemorySize
 from components.resources.credentials import Credential
 from components.resources.valkey import STREAMS, USERS
 from components.valkey.acl import PROBE_USER
-from components.valkey.component import Valkey, ValkeyArgs, streams_of
+from components.valkey.component import ValkeyArgs, ValkeyComponent, streams_of
 from components.valkey.deployment.users import NODE_USER
 from components.valkey.render import MAINTENANCE_USER
 from tests.program.recorder import Recorder, record, stellaops_provider
@@ -50,7 +50,7 @@ def program(
         provider = None if mode == "none" else kubernetes.Provider("manifests", render_yaml_to_directory="rendered")
         credentials: dict[str, Credential] = {user: Known(user) for user in mapping.users}  # type: ignore[misc]
         cluster = KubernetesSettings(mode=mode, render_directory="rendered", namespace="stellaops", **cluster_settings)
-        Valkey(
+        ValkeyComponent(
             "valkey",
             ValkeyArgs(
                 mapping, settings, cluster, provider, stellaops_provider(), credentials, allow_data_loss=False, protect=True,

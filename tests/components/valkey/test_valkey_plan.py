@@ -9,8 +9,8 @@ import pytest
 
 from components.mapping import Mapping, load
 from components.mapping.values import KeyPattern, MemorySize
+from components.valkey.keyspace_size import sizing
 from components.valkey.plan import SCRIPTS, maintenance_files, maintenance_plan
-from components.valkey.sizing import sizing
 from pods.valkey_upkeep.groups import GroupInfo, lag, order
 from pods.valkey_upkeep.keyspace import Keyspace
 from tools.operations import size

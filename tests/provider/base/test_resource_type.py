@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from provider.base.plugin import Found, ResourceType
-from provider.base.schema import DEFAULTS, Change, Failure, Property, step, strings
+from provider.base.plugin import FoundResource, ResourceType
+from provider.base.schema import DEFAULTS, Failure, Property, PropertyChange, step, strings
 from provider.base.values import UNKNOWN, Secret
 
 PARTS = Property("object", fields={"size": Property("integer", required=True, minimum=1), "colour": Property()})
@@ -33,9 +33,9 @@ class Thing(ResourceType):
         if inputs.get("length", 0) < old.get("length", 0):
             yield Failure("name", "it may not become shorter")
 
-    def drift(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[Change]:
+    def drift(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[PropertyChange]:
         if state.get("live") == "off":
-            yield Change("live", "update", replace=False)
+            yield PropertyChange("live", "update", replace=False)
 
     def planned(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, Any]:
         return {"live": "on"}
@@ -43,13 +43,13 @@ class Thing(ResourceType):
     def deletes_before_replace(self, replaces: Any) -> bool:
         return "name" in replaces
 
-    def create(self, inputs: dict[str, Any]) -> Found:
+    def create(self, inputs: dict[str, Any]) -> FoundResource:
         raise NotImplementedError
 
-    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+    def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         raise NotImplementedError
 
-    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
         raise NotImplementedError
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:

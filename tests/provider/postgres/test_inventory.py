@@ -15,13 +15,13 @@ from provider.errors import ProviderError
 from provider.postgres import inventory
 from tests.provider.base.harness import PluginClient, Props, Resource, failure, stellaops
 from tests.provider.postgres.test_migrations_resource import settings
-from tools.local.servers.postgres import Postgres
+from tools.local.servers.postgres import LocalPostgres
 
 TOKEN = "stellaops:postgres:Inventory"
 
 
 @contextmanager
-def provider(server: Postgres, **changes: str) -> Iterator[PluginClient]:
+def provider(server: LocalPostgres, **changes: str) -> Iterator[PluginClient]:
     with stellaops(**settings(server, **{"postgresDatabase": "postgres", **changes})) as client:
         yield client
 
@@ -43,7 +43,7 @@ def kept(props: Props) -> Resource:
 
 
 @pytest.fixture
-def admin(postgres_server: Postgres) -> dict[str, str]:
+def admin(postgres_server: LocalPostgres) -> dict[str, str]:
     """An admin as a cloud gives it: CREATEROLE, no SUPERUSER."""
     name = f"admin_{uuid.uuid4().hex[:8]}"
     with postgres_server.connect() as connection:
@@ -51,7 +51,7 @@ def admin(postgres_server: Postgres) -> dict[str, str]:
     return {"user": name, "password": "secret"}
 
 
-def login(server: Postgres, **admin: str) -> str:
+def login(server: LocalPostgres, **admin: str) -> str:
     name = f"module_{uuid.uuid4().hex[:8]}"
     with server.connect(**admin) as connection:
         statement = sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'secret'").format(sql.Identifier(name))
@@ -59,7 +59,7 @@ def login(server: Postgres, **admin: str) -> str:
     return name
 
 
-def opened(server: Postgres, name: str) -> "psycopg.Connection[Any]":
+def opened(server: LocalPostgres, name: str) -> "psycopg.Connection[Any]":
     return server.connect(user=name, password="secret")
 
 
@@ -73,7 +73,7 @@ def is_alive(connection: "psycopg.Connection[Any]") -> bool:
 
 @pytest.mark.parametrize("superuser", [True, False], ids=["superuser", "no superuser"])
 def test_a_login_that_leaves_is_put_out_and_stays_out(
-    postgres_server: Postgres, admin: dict[str, str], superuser: bool
+    postgres_server: LocalPostgres, admin: dict[str, str], superuser: bool
 ) -> None:
     maker = {} if superuser else admin
     account = {} if superuser else {"postgresAdminUser": admin["user"], "postgresAdminPassword": "secret"}
@@ -92,7 +92,7 @@ def test_a_login_that_leaves_is_put_out_and_stays_out(
     opened(postgres_server, stays).close()
 
 
-def test_a_destroy_puts_everybody_out_and_tolerates_who_is_gone(postgres_server: Postgres) -> None:
+def test_a_destroy_puts_everybody_out_and_tolerates_who_is_gone(postgres_server: LocalPostgres) -> None:
     one, two = login(postgres_server), login(postgres_server)
     with opened(postgres_server, one) as first, opened(postgres_server, two) as second:
         with provider(postgres_server) as client:
@@ -100,12 +100,12 @@ def test_a_destroy_puts_everybody_out_and_tolerates_who_is_gone(postgres_server:
         assert not is_alive(first) and not is_alive(second)
 
 
-def test_a_database_that_is_gone_is_no_reason_to_stop(postgres_server: Postgres) -> None:
+def test_a_database_that_is_gone_is_no_reason_to_stop(postgres_server: LocalPostgres) -> None:
     with provider(postgres_server, postgresDatabase="gone") as client:
         client.delete(kept(inputs("nobody_there")))
 
 
-def test_creating_it_and_adding_a_login_keep_what_was_asked_for(postgres_server: Postgres) -> None:
+def test_creating_it_and_adding_a_login_keep_what_was_asked_for(postgres_server: LocalPostgres) -> None:
     with provider(postgres_server) as client:
         created = client.create(TOKEN, inputs("a"))
         assert created.id == "postgres.inventory" and created.outputs == {"id": created.id, **inputs("a")}
@@ -116,7 +116,7 @@ def test_creating_it_and_adding_a_login_keep_what_was_asked_for(postgres_server:
 
 @pytest.mark.parametrize("again", ["create", "update"])
 def test_a_login_that_a_failed_run_disabled_can_log_in_again(
-    postgres_server: Postgres, admin: dict[str, str], again: str
+    postgres_server: LocalPostgres, admin: dict[str, str], again: str
 ) -> None:
     name = login(postgres_server, **admin)
     with provider(postgres_server, postgresAdminUser=admin["user"], postgresAdminPassword="secret") as client:
@@ -131,7 +131,7 @@ def test_a_login_that_a_failed_run_disabled_can_log_in_again(
 
 
 def test_a_login_whose_sessions_do_not_end_is_not_left_disabled(
-    postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
+    postgres_server: LocalPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goes, stuck = login(postgres_server), login(postgres_server)
     monkeypatch.setattr(inventory, "SESSIONS_END_SECONDS", 0)
@@ -177,7 +177,7 @@ def test_a_schema_is_not_dropped_by_naming_it_when_it_has_left(
     ] * refused
 
 
-def test_an_import_finds_the_logins_and_schemas_of_the_database(postgres_server: Postgres) -> None:
+def test_an_import_finds_the_logins_and_schemas_of_the_database(postgres_server: LocalPostgres) -> None:
     name, database = login(postgres_server), f"db_{uuid.uuid4().hex[:8]}"
     connect = ConnectRole(database).name
     with postgres_server.connect() as connection:

@@ -13,18 +13,18 @@ from psycopg import errors
 from provider.postgres.migrations import apply, plan
 from provider.postgres.problems import MigrationError
 from provider.postgres.session import Limits, lock_key
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 from tests.support.scratch_schema import QUICK, RAW, TABLES, Schema, make_schema, runner
-from tools.local.servers.postgres import Postgres
+from tools.local.servers.postgres import LocalPostgres
 
 
 @pytest.fixture
-def server(postgres_server: Postgres) -> Postgres:
+def server(postgres_server: LocalPostgres) -> LocalPostgres:
     return postgres_server
 
 
 @pytest.fixture
-def schema(server: Postgres, tmp_path: Path) -> Schema:
+def schema(server: LocalPostgres, tmp_path: Path) -> Schema:
     return make_schema(server, tmp_path)
 
 
@@ -242,14 +242,14 @@ def test_an_object_of_somebody_else_fails_the_run(schema: Schema) -> None:
 
 def test_a_schema_or_role_that_is_not_there_is_named(schema: Schema) -> None:
     schema.write(v0001_a=TABLES)
-    schema.target = Target("nowhere", schema.target.owner)
+    schema.target = SchemaTarget("nowhere", schema.target.owner)
     assert schema.refusal().startswith("nowhere: the schema does not exist")
-    schema.target = Target("nowhere", "nobody_owner")
+    schema.target = SchemaTarget("nowhere", "nobody_owner")
     assert schema.refusal().startswith("role nobody_owner: it does not exist")
 
 
 @pytest.fixture
-def create_role_admin(server: Postgres) -> dict[str, str]:
+def create_role_admin(server: LocalPostgres) -> dict[str, str]:
     """An admin as a cloud gives it: CREATEROLE, no SUPERUSER."""
     name = f"admin_{uuid.uuid4().hex[:8]}"
     with server.connect() as connection:
@@ -258,13 +258,13 @@ def create_role_admin(server: Postgres) -> dict[str, str]:
 
 
 def test_an_admin_without_superuser_can_migrate_what_it_made(
-    server: Postgres, create_role_admin: dict[str, str], tmp_path: Path
+    server: LocalPostgres, create_role_admin: dict[str, str], tmp_path: Path
 ) -> None:
     name = f"s_{uuid.uuid4().hex[:8]}"
     with server.connect(**create_role_admin) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
         connection.execute(f"CREATE ROLE {name}_owner".encode())
-    schema = Schema(server, name, Target(name, f"{name}_owner"), tmp_path, admin=create_role_admin)
+    schema = Schema(server, name, SchemaTarget(name, f"{name}_owner"), tmp_path, admin=create_role_admin)
     # Made by the superuser, to see that the runner itself needs no more than the owner role.
     schema.run(f"CREATE SCHEMA {name} AUTHORIZATION {name}_owner")
     schema.write(v0001_a=TABLES, v0002_b=RAW)

@@ -13,7 +13,7 @@ from provider.postgres.problems import MigrationError
 from tests.provider.base.harness import failure
 from tests.provider.postgres.test_migrations_resource import TOKEN, files, inputs, provider
 from tests.support.scratch_schema import QUICK, Schema, make_schema
-from tools.local.servers.postgres import Postgres
+from tools.local.servers.postgres import LocalPostgres
 
 FIRST = "CREATE TABLE {{ schema }}.sources (id int PRIMARY KEY, name varchar(20), scores numeric(3,2)[]);\n"
 SECOND = "CREATE TABLE {{ schema }}.raw (id int PRIMARY KEY);\nALTER TABLE {{ schema }}.sources ADD seen timestamptz;\n"
@@ -27,7 +27,7 @@ TABLES = {
 
 
 @pytest.fixture
-def schema(postgres_server: Postgres, tmp_path: Path) -> Schema:
+def schema(postgres_server: LocalPostgres, tmp_path: Path) -> Schema:
     made = make_schema(postgres_server, tmp_path)
     made.write(v0001_sources=FIRST, v0002_raw=SECOND)
     return made

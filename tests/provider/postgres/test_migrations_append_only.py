@@ -7,19 +7,19 @@ import pytest
 
 from provider.postgres.append_only import drift
 from tests.support.scratch_schema import RAW, TABLES, Schema, make_schema
-from tools.local.servers.postgres import Postgres
+from tools.local.servers.postgres import LocalPostgres
 
 CHANGES = ("UPDATE {}.raw SET source = NULL", "DELETE FROM {}.raw", "TRUNCATE {}.raw")
 ENTRIES = ("raw",)
 
 
 @pytest.fixture
-def server(postgres_server: Postgres) -> Postgres:
+def server(postgres_server: LocalPostgres) -> LocalPostgres:
     return postgres_server
 
 
 @pytest.fixture
-def schema(server: Postgres, tmp_path: Path) -> Schema:
+def schema(server: LocalPostgres, tmp_path: Path) -> Schema:
     """``sources`` and the append-only ``raw``, which hangs on it with ON DELETE CASCADE; a row in each."""
     made = make_schema(server, tmp_path)
     made.write(v0001_tables=TABLES + RAW)

@@ -13,7 +13,7 @@ from provider.postgres.migrations import apply
 from provider.postgres.problems import MigrationError
 from provider.postgres.session import Limits
 from tests.support.scratch_schema import QUICK, TABLES, Schema, make_schema, runner
-from tools.local.servers.postgres import Postgres
+from tools.local.servers.postgres import LocalPostgres
 
 INDEX = (
     "-- The index of a table that is in use.\n-- transactional: false\n\n"
@@ -23,7 +23,7 @@ NAMED = TABLES.replace("id int PRIMARY KEY", "id int PRIMARY KEY, name text")
 
 
 @pytest.fixture
-def schema(postgres_server: Postgres, tmp_path: Path) -> Schema:
+def schema(postgres_server: LocalPostgres, tmp_path: Path) -> Schema:
     made = make_schema(postgres_server, tmp_path)
     made.write(v0001_tables=NAMED)
     made.apply()

@@ -9,9 +9,9 @@ from provider.postgres.migration_files import Migration, discover, render, rende
 from provider.postgres.problems import MigrationError
 from provider.postgres.session import lock_key
 from provider.postgres.statements import split
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 
-VARIABLES = Target("vuln", "vuln_owner").variables
+VARIABLES = SchemaTarget("vuln", "vuln_owner").variables
 
 
 def write(directory: Path, **files: str | bytes) -> Path:

@@ -10,10 +10,10 @@ import pytest
 from provider.postgres.lint import RULES
 from provider.postgres.lint.accepted import Accepted
 from provider.postgres.lint.check import check_directory
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 
 ROOT = Path(__file__).parents[3]
-TARGET = Target.of_schema("vuln")
+TARGET = SchemaTarget.of_schema("vuln")
 CONCURRENT = "-- transactional: false\n"
 
 

@@ -12,24 +12,24 @@ from provider.postgres.migration_files import discover
 from tests.provider.base.harness import Diff, PluginClient, Props, Resource, failure, stellaops
 from tests.support.provider import settings as without_stores
 from tests.support.scratch_schema import RAW, TABLES, Schema, make_schema
-from tools.local.servers.postgres import Postgres
+from tools.local.servers.postgres import LocalPostgres
 
 TOKEN = "stellaops:postgres:SchemaMigrations"
 
 
 @pytest.fixture
-def server(postgres_server: Postgres) -> Postgres:
+def server(postgres_server: LocalPostgres) -> LocalPostgres:
     return postgres_server
 
 
 @pytest.fixture
-def schema(server: Postgres, tmp_path: Path) -> Schema:
+def schema(server: LocalPostgres, tmp_path: Path) -> Schema:
     made = make_schema(server, tmp_path)
     made.write(v0001_tables=TABLES + RAW)
     return made
 
 
-def settings(server: Postgres, **changes: str) -> dict[str, Any]:
+def settings(server: LocalPostgres, **changes: str) -> dict[str, Any]:
     """Configuration of the provider. Valkey and the object store are not there."""
     postgres = {
         "postgresHost": server.host,
@@ -41,13 +41,13 @@ def settings(server: Postgres, **changes: str) -> dict[str, Any]:
 
 
 @contextmanager
-def provider(server: Postgres, **changes: str) -> Iterator[PluginClient]:
+def provider(server: LocalPostgres, **changes: str) -> Iterator[PluginClient]:
     with stellaops(**settings(server, **changes)) as client:
         yield client
 
 
 @pytest.fixture
-def client(server: Postgres) -> Iterator[PluginClient]:
+def client(server: LocalPostgres) -> Iterator[PluginClient]:
     with provider(server) as client:
         yield client
 
@@ -225,7 +225,7 @@ def test_a_server_that_cannot_be_used_is_one_line_without_the_password(
     assert "wrong-secret" not in text and schema.server.password not in text
 
 
-def test_settings_that_are_missing_are_named(server: Postgres, offline: PluginClient) -> None:
+def test_settings_that_are_missing_are_named(server: LocalPostgres, offline: PluginClient) -> None:
     values = settings(server)
     del values["postgresHost"]
     _, failures = offline.check_config(**values)
@@ -233,7 +233,7 @@ def test_settings_that_are_missing_are_named(server: Postgres, offline: PluginCl
 
 
 def test_passwords_of_the_configuration_are_secret_even_where_the_program_forgot(
-    server: Postgres, offline: PluginClient
+    server: LocalPostgres, offline: PluginClient
 ) -> None:
     kept, _ = offline.check_config(**settings(server, postgresAdminPassword="clear"))
     secret = {name for name, value in kept.items() if isinstance(value, Secret)}

@@ -9,7 +9,7 @@ import pytest
 from tests.provider.base.harness import PluginClient, Resource, failure, stellaops
 from tests.provider.postgres.test_migrations_resource import settings
 from tests.support.provider import settings as nowhere
-from tools.local.servers.postgres import Postgres
+from tools.local.servers.postgres import LocalPostgres
 
 PRIVILEGES = "stellaops:postgres:Privileges"
 REVISIONS = "stellaops:postgres:AccessRevisions"
@@ -38,7 +38,7 @@ def test_a_number_rises_with_each_change_and_is_never_given_twice(offline: Plugi
 class Schema:
     """A schema of its own with a table and two roles."""
 
-    def __init__(self, server: Postgres) -> None:
+    def __init__(self, server: LocalPostgres) -> None:
         suffix = uuid.uuid4().hex[:8]
         self.server, self.name, self.owner = server, f"s_{suffix}", f"s_{suffix}_owner"
         self.one, self.two = f"one_{suffix}", f"two_{suffix}"
@@ -67,12 +67,12 @@ class Schema:
 
 
 @pytest.fixture
-def schema(postgres_server: Postgres) -> Schema:
+def schema(postgres_server: LocalPostgres) -> Schema:
     return Schema(postgres_server)
 
 
 @pytest.fixture
-def client(postgres_server: Postgres) -> Iterator[PluginClient]:
+def client(postgres_server: LocalPostgres) -> Iterator[PluginClient]:
     with stellaops(**settings(postgres_server, postgresDatabase="postgres")) as made:
         yield made
 

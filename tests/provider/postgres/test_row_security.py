@@ -14,7 +14,7 @@ from components.mapping.access import TenantRule
 from provider.postgres.migrations import apply
 from provider.postgres.row_security import OFF, Isolation, drift
 from tests.support.scratch_schema import QUICK, Schema, make_schema
-from tools.local.servers.postgres import Postgres
+from tools.local.servers.postgres import LocalPostgres
 
 ONE, TWO = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 RULES = {
@@ -47,7 +47,7 @@ def found(schema: Schema, isolation: Isolation | None = None) -> list[str]:
 
 
 @pytest.fixture
-def schema(postgres_server: Postgres, tmp_path: Path) -> Schema:
+def schema(postgres_server: LocalPostgres, tmp_path: Path) -> Schema:
     """Isolated, with a scan and an artifact of each of two tenants."""
     made = make_schema(postgres_server, tmp_path)
     made.write(v0001_tables=TABLES)

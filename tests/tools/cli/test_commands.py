@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.command_line import BARE, CHEAP, PROGRAM
 from tools.cli import parser, reference
-from tools.cli.command import Argument, Command, Group, Scope
+from tools.cli.command import Argument, Command, CommandGroup, Scope
 from tools.cli.registry import COMMANDS
 from tools.local.paths import ROOT
 
@@ -74,7 +74,9 @@ def test_the_engines_and_pytests_own_help_stay_within_reach(arguments: list[str]
 
 def test_a_percent_sign_in_any_text_is_shown_as_it_is() -> None:
     text = "100 % of %s and %(prog)d"
-    command = Command("x", text, Group.DEVELOPMENT, lambda _: 0, arguments=(Argument("--y", text, default="5 %"),))
+    command = Command(
+        "x", text, CommandGroup.DEVELOPMENT, lambda _: 0, arguments=(Argument("--y", text, default="5 %"),)
+    )
     shown = parser.parser(command).format_help()
     assert shown.count(text) == 2 and "(default: 5 %)" in shown
 
@@ -240,13 +242,13 @@ def test_a_make_target_runs_its_command_with_options_that_it_has(target: str) ->
 
 def test_every_day_two_command_takes_any_stack_and_the_local_one_without_a_name() -> None:
     for command in COMMANDS:
-        if command.group is Group.DAY_TWO:
+        if command.group is CommandGroup.DAY_TWO:
             required = ["evidence/a"] if command.name == "undelete" else []
             assert parser.parse(command, required).options.stack == "local"
             assert parser.parse(command, [*required, "--stack", "prod"]).options.stack == "prod"
 
 
-@pytest.mark.parametrize("name", [command.name for command in COMMANDS if command.group is Group.DAY_TWO])
+@pytest.mark.parametrize("name", [command.name for command in COMMANDS if command.group is CommandGroup.DAY_TWO])
 def test_another_stack_is_reached_with_the_users_own_environment(name: str, tmp_path: Path) -> None:
     """An engine that shows what it was asked, and with which backend."""
     pulumi = tmp_path / "pulumi"

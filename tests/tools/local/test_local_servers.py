@@ -17,32 +17,32 @@ from tools import processes
 from tools.local import fleet
 from tools.local.errors import UserError
 from tools.local.servers import accounts, homes
-from tools.local.servers.base import Server
-from tools.local.servers.postgres import Postgres
-from tools.local.servers.valkey import Valkey
+from tools.local.servers.base import LocalServer
+from tools.local.servers.postgres import LocalPostgres
+from tools.local.servers.valkey import LocalValkey
 
 
 @pytest.fixture
-def valkey(tmp_path: Path, watchdog: Watchdog) -> Iterator[Valkey]:
+def valkey(tmp_path: Path, watchdog: Watchdog) -> Iterator[LocalValkey]:
     watchdog.watch(tmp_path)
-    server = Valkey(tmp_path / "valkey")
+    server = LocalValkey(tmp_path / "valkey")
     yield server
     server.remove()
 
 
 @pytest.fixture
-def postgres(tmp_path: Path, watchdog: Watchdog) -> Iterator[Postgres]:
+def postgres(tmp_path: Path, watchdog: Watchdog) -> Iterator[LocalPostgres]:
     watchdog.watch(tmp_path)
-    server = Postgres(tmp_path / "postgres")
+    server = LocalPostgres(tmp_path / "postgres")
     yield server
     server.remove()
 
 
-def pid(server: Server) -> int:
+def pid(server: LocalServer) -> int:
     return int(json.loads((server.directory / "server.json").read_text())["pid"])
 
 
-def test_a_taken_port_is_named_with_its_holder_and_another_one_is_chosen(valkey: Valkey) -> None:
+def test_a_taken_port_is_named_with_its_holder_and_another_one_is_chosen(valkey: LocalValkey) -> None:
     valkey.start()
     before = valkey.port
     valkey.stop()
@@ -56,7 +56,7 @@ def test_a_taken_port_is_named_with_its_holder_and_another_one_is_chosen(valkey:
     assert str(valkey.port) in said[0], "the user would look for the server at its old port"
 
 
-def test_the_port_is_kept_over_a_restart(valkey: Valkey) -> None:
+def test_the_port_is_kept_over_a_restart(valkey: LocalValkey) -> None:
     valkey.start()
     before = valkey.port
     valkey.stop()
@@ -64,7 +64,7 @@ def test_the_port_is_kept_over_a_restart(valkey: Valkey) -> None:
     assert valkey.port == before, "every client's settings would be void after make down and make up"
 
 
-def test_a_server_that_died_is_started_again_with_its_data(valkey: Valkey) -> None:
+def test_a_server_that_died_is_started_again_with_its_data(valkey: LocalValkey) -> None:
     valkey.start()
     died = pid(valkey)
     psutil.Process(died).kill()
@@ -76,14 +76,14 @@ def test_a_server_that_died_is_started_again_with_its_data(valkey: Valkey) -> No
     assert f"pid {died}" in said[0], "a server that dies again and again would go unnoticed"
 
 
-def test_a_running_server_is_left_alone(valkey: Valkey) -> None:
+def test_a_running_server_is_left_alone(valkey: LocalValkey) -> None:
     valkey.start()
     before = pid(valkey)
     assert not valkey.start()
     assert pid(valkey) == before
 
 
-def test_a_server_whose_record_was_lost_is_found_and_not_started_twice(valkey: Valkey) -> None:
+def test_a_server_whose_record_was_lost_is_found_and_not_started_twice(valkey: LocalValkey) -> None:
     valkey.start()
     before = pid(valkey)
     record = valkey.directory / "server.json"
@@ -92,7 +92,7 @@ def test_a_server_whose_record_was_lost_is_found_and_not_started_twice(valkey: V
     assert pid(valkey) == before
 
 
-def test_down_does_not_stop_a_process_that_got_the_pid_of_a_dead_server(valkey: Valkey) -> None:
+def test_down_does_not_stop_a_process_that_got_the_pid_of_a_dead_server(valkey: LocalValkey) -> None:
     valkey.start()
     valkey.stop()
     with subprocess.Popen(["sleep", "60"]) as foreign:
@@ -105,7 +105,7 @@ def test_down_does_not_stop_a_process_that_got_the_pid_of_a_dead_server(valkey: 
             foreign.kill()
 
 
-def test_changed_configuration_restarts_the_server(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_configuration_restarts_the_server(valkey: LocalValkey, monkeypatch: pytest.MonkeyPatch) -> None:
     valkey.start()
     from tools.local.servers import valkey as module
 
@@ -116,7 +116,7 @@ def test_changed_configuration_restarts_the_server(valkey: Valkey, monkeypatch: 
     assert "configuration changed" in said[0]
 
 
-def test_what_an_interrupted_initdb_left_is_no_obstacle(postgres: Postgres) -> None:
+def test_what_an_interrupted_initdb_left_is_no_obstacle(postgres: LocalPostgres) -> None:
     half = postgres.home / "data.new"
     if postgres.home != postgres.directory:
         homes.create(postgres.home, postgres.directory)
@@ -129,7 +129,7 @@ def test_what_an_interrupted_initdb_left_is_no_obstacle(postgres: Postgres) -> N
     assert not half.exists() and not (postgres.home / "data.password").exists()
 
 
-def test_a_wrong_password_is_one_line_that_names_the_file(postgres: Postgres) -> None:
+def test_a_wrong_password_is_one_line_that_names_the_file(postgres: LocalPostgres) -> None:
     postgres.start()
     (postgres.directory / "password").write_text("not-the-one")
     with pytest.raises(UserError) as caught:
@@ -138,7 +138,7 @@ def test_a_wrong_password_is_one_line_that_names_the_file(postgres: Postgres) ->
     assert "\n" not in str(caught.value)
 
 
-def test_a_server_that_does_not_come_up_shows_the_end_of_its_log(postgres: Postgres) -> None:
+def test_a_server_that_does_not_come_up_shows_the_end_of_its_log(postgres: LocalPostgres) -> None:
     postgres.start()
     postgres.stop()
     (postgres.data / "global" / "pg_control").unlink()
@@ -149,7 +149,7 @@ def test_a_server_that_does_not_come_up_shows_the_end_of_its_log(postgres: Postg
     assert postgres.status == "stopped"
 
 
-def test_a_pid_file_from_before_a_reboot_is_no_obstacle(postgres: Postgres) -> None:
+def test_a_pid_file_from_before_a_reboot_is_no_obstacle(postgres: LocalPostgres) -> None:
     postgres.start()
     postgres.stop()
     # Its pid is alive, but it is not a PostgreSQL: so it is after the restart of a container.
@@ -158,14 +158,14 @@ def test_a_pid_file_from_before_a_reboot_is_no_obstacle(postgres: Postgres) -> N
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has somebody else to run PostgreSQL as")
-def test_postgresql_does_not_run_as_root(postgres: Postgres) -> None:
+def test_postgresql_does_not_run_as_root(postgres: LocalPostgres) -> None:
     postgres.start()
     assert psutil.Process(pid(postgres)).username() in accounts.CANDIDATES
     owner = pwd.getpwuid(postgres.data.stat().st_uid).pw_name
     assert owner in accounts.CANDIDATES
 
 
-def test_root_passwords_are_private_and_on_no_command_line(postgres: Postgres, valkey: Valkey) -> None:
+def test_root_passwords_are_private_and_on_no_command_line(postgres: LocalPostgres, valkey: LocalValkey) -> None:
     for server in (postgres, valkey):
         server.start()
         for path in (server.directory / "password", server.directory / "server.json", server.log):
@@ -184,12 +184,12 @@ def test_a_process_is_known_by_its_start_and_not_by_its_pid_alone() -> None:
 
 
 def test_servers_of_a_deleted_state_directory_are_stopped_and_new_ones_start_at_the_same_path(
-    postgres: Postgres, valkey: Valkey
+    postgres: LocalPostgres, valkey: LocalValkey
 ) -> None:
     for server in (postgres, valkey):
         server.start()
         former = pid(server)
-        home = server.home if isinstance(server, Postgres) else server.directory
+        home = server.home if isinstance(server, LocalPostgres) else server.directory
         shutil.rmtree(server.directory)
         said: list[str] = []
         for orphan in homes.orphans():
@@ -200,7 +200,7 @@ def test_servers_of_a_deleted_state_directory_are_stopped_and_new_ones_start_at_
         assert again.start(said.append), "the user's new stack would fail on the former one's password"
         assert again.status == "running" and pid(again) != former
         assert not processes.created(former), "a server would run on that nothing refers to"
-        if isinstance(again, Postgres) and home != again.directory:
+        if isinstance(again, LocalPostgres) and home != again.directory:
             assert again.home != home and not home.exists(), "data of deleted clones would pile up"
 
 

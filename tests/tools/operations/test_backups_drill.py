@@ -8,7 +8,7 @@ import pytest
 from tests.support import backups
 from tools.local.paths import State
 from tools.local.servers import restored
-from tools.local.servers.postgres import Postgres
+from tools.local.servers.postgres import LocalPostgres
 
 pytestmark = pytest.mark.xdist_group("live_stack")
 
@@ -59,7 +59,7 @@ def test_a_restored_server_is_stopped_with_the_stack(live_stack: Any) -> None:
     try:
         assert backups.run(live_stack, "backup", "--store", "valkey") == 0
         assert backups.run(live_stack, "restore", "--store", "valkey") == 0
-        home = Postgres(State(live_stack.state).servers / Postgres.name).home
+        home = LocalPostgres(State(live_stack.state).servers / LocalPostgres.name).home
         assert restored.stop_all(home) == 1, "it would run on after make down"
         assert restored.stop_all(home) == 0
     finally:

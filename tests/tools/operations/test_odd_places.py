@@ -7,13 +7,13 @@ import pytest
 
 from tests.support.command_line import BARE, CHEAP, PROGRAM
 from tests.support.stack import PROJECT, LocalStack
-from tools.cli.command import Group
+from tools.cli.command import CommandGroup
 from tools.cli.registry import COMMANDS
 
 pytestmark = pytest.mark.xdist_group("live_stack")
 TIMEOUT_SECONDS = 300
 ALL = {
-    **{command.name: CHEAP[command.name] for command in COMMANDS if command.group is Group.DAY_TWO},
+    **{command.name: CHEAP[command.name] for command in COMMANDS if command.group is CommandGroup.DAY_TWO},
     "backup": ["--list"],
     "undelete": ["evidence/no-such-object", "--list"],
     "preview": [],

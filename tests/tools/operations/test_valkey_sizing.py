@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from components.mapping import load
-from components.valkey.sizing import key_bytes
+from components.valkey.keyspace_size import key_bytes
 from tests.support.own_valkey import OwnValkey, own_valkey
 
 ROOT = Path(__file__).parents[3]

@@ -8,14 +8,14 @@ import pytest
 from components.mapping import load, loads
 from provider.postgres.problems import MigrationError
 from tools.reference import catalog, command, site, svg
-from tools.reference.facts import Facts
+from tools.reference.facts import ReferenceFacts
 from tools.reference.markdown import Page
 from tools.reference.pages import generate
 from tools.reference.svg.layout import arrange
 
 ROOT = Path(__file__).parents[3]
 MAPPING = load(ROOT / "schema-mapping.yaml")
-FACTS = Facts(MAPPING, ROOT / "sql")
+FACTS = ReferenceFacts(MAPPING, ROOT / "sql")
 PAGES = {page.path: page for page in generate(FACTS)}
 
 
@@ -80,7 +80,10 @@ def test_text_of_the_mapping_is_no_markup() -> None:
     text = (ROOT / "schema-mapping.yaml").read_text()
     changed = text.replace("purpose: Explains VEX consensus", 'purpose: "A | B <script> [x](y) *z*"')
     assert changed != text
-    pages = {page.path: page for page in generate(Facts(loads(changed.encode(), "schema-mapping.yaml"), ROOT / "sql"))}
+    pages = {
+        page.path: page
+        for page in generate(ReferenceFacts(loads(changed.encode(), "schema-mapping.yaml"), ROOT / "sql"))
+    }
     rendered = site.render(ROOT, list(pages.values()))
     assert "A | B &lt;script&gt; [x](y) *z*" in rendered
 

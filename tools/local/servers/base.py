@@ -33,7 +33,7 @@ def _ignore(_line: str) -> None:
     pass
 
 
-class Server(ABC):
+class LocalServer(ABC):
     """One server in ``directory``. ``start`` and ``stop`` may be called at any time and in any state.
 
     ``server.json`` holds its port, pid and creation time; ``password`` the root password. Both have mode 0600.

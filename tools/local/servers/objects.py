@@ -9,13 +9,13 @@ from typing import Any
 from components.rustfs.servers import target_of
 from tools import processes
 from tools.local.errors import UserError
-from tools.local.servers.base import NotReady, Server
+from tools.local.servers.base import LocalServer, NotReady
 
 ANSWER_SECONDS = 5.0
 EXTERNAL = ("RUSTFS_ENDPOINT", "RUSTFS_ACCESS_KEY", "RUSTFS_SECRET_KEY")
 
 
-class ObjectStore(Server):
+class LocalObjectStore(LocalServer):
     """``program_path`` is a ``rustfs`` or ``minio`` executable; each keeps its own data."""
 
     name = "objects"

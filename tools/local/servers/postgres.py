@@ -12,7 +12,7 @@ from tools import processes
 from tools.local.errors import UserError
 from tools.local.paths import short
 from tools.local.servers import accounts, homes, ports
-from tools.local.servers.base import STOP_SECONDS, NotReady, Server
+from tools.local.servers.base import STOP_SECONDS, LocalServer, NotReady
 
 if TYPE_CHECKING:
     import psycopg
@@ -43,7 +43,7 @@ def installation() -> Path:
     return Path(spec.origin).parent / "pginstall"
 
 
-class Postgres(Server):
+class LocalPostgres(LocalServer):
     """Keeps its data in ``directory``, or in a home in ``/var/tmp`` where ``make`` runs as root."""
 
     name = "postgres"

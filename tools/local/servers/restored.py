@@ -6,7 +6,7 @@ from pathlib import Path
 from tools import processes
 from tools.local.servers import accounts
 from tools.local.servers.base import STOP_SECONDS
-from tools.local.servers.postgres import Postgres
+from tools.local.servers.postgres import LocalPostgres
 from tools.local.servers.valkey import program
 
 SIGNALS = ((signal.SIGINT, STOP_SECONDS), (signal.SIGKILL, 5.0))
@@ -17,7 +17,7 @@ def directory(postgres_home: Path) -> Path:
     return postgres_home / "recovery"
 
 
-def environment(postgres: Postgres) -> dict[str, str]:
+def environment(postgres: LocalPostgres) -> dict[str, str]:
     """Environment variables of the day-two commands: server programs, and the user that servers run as."""
     account = accounts.unprivileged()
     return {

@@ -9,7 +9,7 @@ from tools import processes
 from tools.local.errors import UserError
 from tools.local.paths import ROOT, short, write_private
 from tools.local.servers import ports
-from tools.local.servers.base import NotReady, Server
+from tools.local.servers.base import LocalServer, NotReady
 
 DEFAULT_MAPPING = ROOT / "schema-mapping.yaml"
 
@@ -25,7 +25,7 @@ def render_conf(mapping: Path, directory: Path, port: int) -> str:
     return f"{conf}\nset-proc-title no\n"
 
 
-class Valkey(Server):
+class LocalValkey(LocalServer):
     """Its configuration is rendered from ``mapping``. The stack creates all users but the admin; ``users.acl`` keeps them."""
 
     name = "valkey"

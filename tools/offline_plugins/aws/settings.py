@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from provider.base.plugin import Found, ResourceType
+from provider.base.plugin import FoundResource, ResourceType
 from provider.base.schema import Failure, Properties, Property
 from provider.errors import ProviderError
-from tools.offline_plugins.aws.store import NO_BUCKET, Store, StoreError
+from tools.offline_plugins.aws.store import NO_BUCKET, S3Endpoint, StoreError
 
 OWNER = Property(force_new=True)
 REGION = Property(computed=True, force_new=True)
@@ -20,7 +20,7 @@ class BucketSetting(ResourceType):
     what: str
     unset: frozenset[str] = frozenset()
 
-    def __init__(self, store: Callable[[], Store]) -> None:
+    def __init__(self, store: Callable[[], S3Endpoint]) -> None:
         self._store = store
 
     def put(self, client: Any, target: dict[str, str], inputs: dict[str, Any]) -> None:
@@ -32,7 +32,7 @@ class BucketSetting(ResourceType):
     def remove(self, client: Any, target: dict[str, str], state: dict[str, Any]) -> None:
         raise NotImplementedError
 
-    def create(self, inputs: dict[str, Any]) -> Found:
+    def create(self, inputs: dict[str, Any]) -> FoundResource:
         store, target = self._store(), _target(inputs)
         with store.asking(f"set {self.what} of bucket {inputs['bucket']!r}"):
             self.put(store.client(self._region(inputs)), target, inputs)
@@ -43,10 +43,10 @@ class BucketSetting(ResourceType):
             )
         return found
 
-    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
         return self.create(inputs)
 
-    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+    def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         bucket, _, owner = id_.partition(",")
         known = {"expectedBucketOwner": owner, **state, "bucket": bucket}
         store = self._store()
@@ -60,7 +60,7 @@ class BucketSetting(ResourceType):
         if outputs is None:
             return None
         kept = {name: known[name] for name in ("expectedBucketOwner", "mfa", "token", "skipDestroy") if known.get(name)}
-        return Found(_id(known), {"bucket": bucket, "region": self._region(known), **kept, **outputs})
+        return FoundResource(_id(known), {"bucket": bucket, "region": self._region(known), **kept, **outputs})
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         store = self._store()

@@ -47,7 +47,7 @@ class StoreError(ProviderError):
         self.code = code
 
 
-class Store:
+class S3Endpoint:
     """Safe for use by many threads, as boto3's clients are."""
 
     def __init__(self, configuration: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from provider.base.schema import Change
+from provider.base.schema import PropertyChange
 from provider.base.values import Secret, Unknown, has_secret, reveal
 
 Object = dict[str, Any]
@@ -105,7 +105,7 @@ def _conceal_item(value: Any, example: Any) -> Any:
     return Secret(value) if has_secret(example) else value
 
 
-def differences(old: Object, new: Object, *, mutable: bool) -> Iterator[Change]:
+def differences(old: Object, new: Object, *, mutable: bool) -> Iterator[PropertyChange]:
     """From the state to new inputs, down to each field."""
     fixed = _IDENTITY | _IMMUTABLE.get(str(new.get("kind")), frozenset())
     if mutable and new.get("kind") in {"ConfigMap", "Secret"}:
@@ -113,7 +113,7 @@ def differences(old: Object, new: Object, *, mutable: bool) -> Iterator[Change]:
     yield from _differences("", old, new, fixed, replace=False)
 
 
-def _differences(path: str, old: Any, new: Any, fixed: frozenset[str], *, replace: bool) -> Iterator[Change]:
+def _differences(path: str, old: Any, new: Any, fixed: frozenset[str], *, replace: bool) -> Iterator[PropertyChange]:
     replace = replace or path in fixed
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
@@ -124,7 +124,7 @@ def _differences(path: str, old: Any, new: Any, fixed: frozenset[str], *, replac
             after = new[index] if index < len(new) else None
             yield from _differences(f"{path}[{index}]", before, after, fixed, replace=replace)
     elif isinstance(new, Unknown) or old != new:
-        yield Change(path, "add" if old is None else "delete" if new is None else "update", replace)
+        yield PropertyChange(path, "add" if old is None else "delete" if new is None else "update", replace)
 
 
 def _join(path: str, key: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from provider.base.plugin import Found, Plan, ResourceType, plain
+from provider.base.plugin import FoundResource, ResourceType, UpdatePlan, plain
 from provider.base.schema import AUTONAME_LENGTH, Failure, Properties, Property
 from provider.base.values import Unknown, has_unknown, reveal
 from provider.errors import ProviderError
@@ -108,7 +108,7 @@ class Manifest(ResourceType):
             metadata["namespace"] = default
         return metadata
 
-    def plan(self, state: Mapping[str, Any], inputs: Mapping[str, Any], ignore: Iterable[str]) -> Plan:
+    def plan(self, state: Mapping[str, Any], inputs: Mapping[str, Any], ignore: Iterable[str]) -> UpdatePlan:
         self._plugin.directory()
         old, new = plain(state), plain(inputs)
         old.pop("id", None)
@@ -125,7 +125,7 @@ class Manifest(ResourceType):
         ]
         old_name, new_name = (obj.get("metadata", {}).get("name") for obj in (old, new))
         autonamed = (new.get("metadata", {}).get("annotations") or {}).get(AUTONAMED) == "true"
-        return Plan(found, delete_before_replace=old_name == new_name and not autonamed)
+        return UpdatePlan(found, delete_before_replace=old_name == new_name and not autonamed)
 
     def preview(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None = None) -> dict[str, Any]:
         self._plugin.directory()
@@ -144,12 +144,12 @@ class Manifest(ResourceType):
         live = {key: value for key, value in outputs.items() if not key.startswith("__")}
         return dict(objects.conceal(live, old_inputs))
 
-    def create(self, inputs: dict[str, Any]) -> Found:
+    def create(self, inputs: dict[str, Any]) -> FoundResource:
         file = objects.path_in(self._plugin.directory(), inputs)
         _write(file, inputs)
         return _found(inputs, inputs)
 
-    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+    def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         namespace, _, name = id_.rpartition("/")
         metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
         identity = {"apiVersion": self.api_version, "kind": self.kind, "metadata": metadata}
@@ -162,7 +162,7 @@ class Manifest(ResourceType):
             live = identity
         return _found(live, live, id_)
 
-    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
         return self.create(inputs)
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
@@ -171,11 +171,11 @@ class Manifest(ResourceType):
         )
 
 
-def _found(live: dict[str, Any], inputs: dict[str, Any], id_: str = "") -> Found:
+def _found(live: dict[str, Any], inputs: dict[str, Any], id_: str = "") -> FoundResource:
     identifier = id_ or objects.identifier(live)
     manager = f"pulumi-kubernetes-{hashlib.sha256(identifier.encode()).hexdigest()[:8]}"
     kept = {"__inputs": inputs, "__initialApiVersion": live.get("apiVersion"), "__fieldManager": manager}
-    return Found(identifier, {**live, **kept})
+    return FoundResource(identifier, {**live, **kept})
 
 
 def _write(file: Path, obj: dict[str, Any]) -> None:

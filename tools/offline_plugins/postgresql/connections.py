@@ -12,7 +12,7 @@ from psycopg import sql
 
 from provider.errors import ProviderError
 from tools.offline_plugins.postgresql.session import Session
-from tools.offline_plugins.postgresql.settings import Settings
+from tools.offline_plugins.postgresql.settings import ConnectionSettings
 
 T = TypeVar("T")
 
@@ -31,10 +31,10 @@ class UnknownDatabaseError(ProviderError):
     """The database to connect to is not there."""
 
 
-class Server:
+class Connections:
     """One server, many databases. Safe for use by many threads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ConnectionSettings) -> None:
         self.settings = settings
         self._lock = threading.Lock()
         self._pools: dict[str, _Pool] = {}
@@ -101,7 +101,7 @@ class Server:
 class _Pool:
     """Connections to one database; autocommit, so that a transaction is exactly what asks for one."""
 
-    def __init__(self, settings: Settings, database: str) -> None:
+    def __init__(self, settings: ConnectionSettings, database: str) -> None:
         self._settings = settings
         self._database = database
         self._free: list[psycopg.Connection[Any]] = []

@@ -4,9 +4,9 @@ from typing import Any
 
 from psycopg import sql
 
-from provider.base.plugin import Found
+from provider.base.plugin import FoundResource
 from provider.errors import ProviderError
-from tools.offline_plugins.postgresql.connections import Server
+from tools.offline_plugins.postgresql.connections import Connections
 from tools.offline_plugins.postgresql.session import Session
 
 DEFAULT_TEMPLATE = "template0"
@@ -14,10 +14,10 @@ DROP_FORCED = 130000  # server version: DROP DATABASE ... WITH (FORCE)
 _COMPARED = ("encoding", "lcCollate", "lcCtype", "tablespaceName", "connectionLimit", "allowConnections", "isTemplate")
 
 
-def create(server: Server, inputs: dict[str, Any]) -> Found:
+def create(server: Connections, inputs: dict[str, Any]) -> FoundResource:
     name = inputs["name"]
 
-    def work(session: Session) -> Found:
+    def work(session: Session) -> FoundResource:
         if _exists(session, name):
             return _adopt(server, session, name, inputs)
         owner = inputs.get("owner") or session.user
@@ -28,19 +28,19 @@ def create(server: Server, inputs: dict[str, Any]) -> Found:
     return server.run_anywhere(f"could not create database {name!r}", work, avoid=name, transaction=False)
 
 
-def read(server: Server, id_: str, state: dict[str, Any]) -> Found | None:
+def read(server: Connections, id_: str, state: dict[str, Any]) -> FoundResource | None:
     name = state.get("name") or id_
 
-    def work(session: Session) -> Found | None:
+    def work(session: Session) -> FoundResource | None:
         return _describe(session, name, state) if _exists(session, name) else None
 
     return server.run_anywhere(f"could not read database {name!r}", work)
 
 
-def update(server: Server, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+def update(server: Connections, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
     old, name = state.get("name") or id_, inputs["name"]
 
-    def work(session: Session) -> Found:
+    def work(session: Session) -> FoundResource:
         if old != name and _exists(session, old):
             server.close(old)
             session.execute("ALTER DATABASE {} RENAME TO {}", old, name)
@@ -62,7 +62,7 @@ def update(server: Server, id_: str, state: dict[str, Any], inputs: dict[str, An
     return server.run_anywhere(what, work, avoid=old, transaction=False)
 
 
-def delete(server: Server, id_: str, state: dict[str, Any]) -> None:
+def delete(server: Connections, id_: str, state: dict[str, Any]) -> None:
     name = state.get("name") or id_
 
     def work(session: Session) -> None:
@@ -112,7 +112,7 @@ def _create_statement(name: str, owner: str, inputs: dict[str, Any]) -> sql.Comp
     return sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), sql.SQL(" ").join(said))
 
 
-def _change_owner(server: Server, session: Session, name: str, now: str, inputs: dict[str, Any]) -> None:
+def _change_owner(server: Connections, session: Session, name: str, now: str, inputs: dict[str, Any]) -> None:
     owner = inputs.get("owner")
     if not owner or owner == now:
         return
@@ -139,17 +139,17 @@ def _attributes(session: Session, name: str) -> dict[str, Any]:
     return dict(zip(("owner", *_COMPARED), row, strict=True))
 
 
-def _describe(session: Session, name: str, known: dict[str, Any]) -> Found:
+def _describe(session: Session, name: str, known: dict[str, Any]) -> FoundResource:
     outputs = {
         "name": name,
         **_attributes(session, name),
         "template": known.get("template") or DEFAULT_TEMPLATE,
         "alterObjectOwnership": known.get("alterObjectOwnership", False),
     }
-    return Found(name, outputs)
+    return FoundResource(name, outputs)
 
 
-def _adopt(server: Server, session: Session, name: str, inputs: dict[str, Any]) -> Found:
+def _adopt(server: Connections, session: Session, name: str, inputs: dict[str, Any]) -> FoundResource:
     """Take a database that is there already, if it can only be ours: the same in everything, and nothing in it.
 
     That is what a run leaves that was killed between CREATE DATABASE and the engine's note of it.

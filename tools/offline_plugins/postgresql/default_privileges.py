@@ -7,9 +7,9 @@ from typing import Any
 
 from psycopg import sql
 
-from provider.base.plugin import Found
+from provider.base.plugin import FoundResource
 from provider.errors import ProviderError
-from tools.offline_plugins.postgresql.connections import Server, UnknownDatabaseError
+from tools.offline_plugins.postgresql.connections import Connections, UnknownDatabaseError
 from tools.offline_plugins.postgresql.privileges import expand, grantee, words
 from tools.offline_plugins.postgresql.session import Session
 
@@ -24,8 +24,8 @@ _LETTERS = {
 }
 
 
-def create(server: Server, inputs: dict[str, Any]) -> Found:
-    def work(session: Session) -> Found:
+def create(server: Connections, inputs: dict[str, Any]) -> FoundResource:
+    def work(session: Session) -> FoundResource:
         wanted = expand(inputs["objectType"], inputs["privileges"], session.version)
         session.lock_roles(inputs["owner"])
         with session.acting_as([inputs["owner"]]):
@@ -44,16 +44,16 @@ def create(server: Server, inputs: dict[str, Any]) -> Found:
     return server.run(_what("set", inputs), work, inputs["database"])
 
 
-def update(server: Server, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+def update(server: Connections, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
     # Only the privileges can differ; all else replaces the resource.
     return create(server, inputs)
 
 
-def read(server: Server, id_: str, state: dict[str, Any]) -> Found | None:
+def read(server: Connections, id_: str, state: dict[str, Any]) -> FoundResource | None:
     if not state.get("role"):
         raise ProviderError(f"DefaultPrivileges cannot be imported; leave {id_!r} to 'pulumi up'")
 
-    def work(session: Session) -> Found | None:
+    def work(session: Session) -> FoundResource | None:
         if not _exists(session, state):
             return None
         # None at all is the same as not there, unless none is what was wanted.
@@ -67,7 +67,7 @@ def read(server: Server, id_: str, state: dict[str, Any]) -> Found | None:
         return None
 
 
-def delete(server: Server, id_: str, state: dict[str, Any]) -> None:
+def delete(server: Connections, id_: str, state: dict[str, Any]) -> None:
     def work(session: Session) -> None:
         if not _exists(session, state):
             return
@@ -127,11 +127,11 @@ def _held(session: Session, inputs: dict[str, Any]) -> set[str]:
     return {word for (word,) in rows}
 
 
-def _describe(session: Session, known: dict[str, Any]) -> Found:
+def _describe(session: Session, known: dict[str, Any]) -> FoundResource:
     names = ("role", "database", "owner", "schema", "objectType", "withGrantOption")
     outputs = {name: known[name] for name in names if known.get(name) is not None}
     held, wanted = _held(session, known), expand(known["objectType"], known["privileges"], session.version)
     outputs["privileges"] = sorted(known["privileges"] if held == wanted else held)
     place = known.get("schema") or "noschema"
     parts = (known["role"], known["database"], place, known["owner"], known["objectType"])
-    return Found("_".join(parts), outputs)
+    return FoundResource("_".join(parts), outputs)

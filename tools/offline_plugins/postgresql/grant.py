@@ -8,18 +8,18 @@ from typing import Any
 
 from psycopg import sql
 
-from provider.base.plugin import Found
+from provider.base.plugin import FoundResource
 from provider.errors import ProviderError
 from tools.offline_plugins.postgresql import grant_targets
-from tools.offline_plugins.postgresql.connections import Server, UnknownDatabaseError
+from tools.offline_plugins.postgresql.connections import Connections, UnknownDatabaseError
 from tools.offline_plugins.postgresql.privileges import expand, grantee, words
 from tools.offline_plugins.postgresql.session import Session
 
 
-def create(server: Server, inputs: dict[str, Any]) -> Found:
+def create(server: Connections, inputs: dict[str, Any]) -> FoundResource:
     _complete(inputs)
 
-    def work(session: Session) -> Found:
+    def work(session: Session) -> FoundResource:
         _lock(session, inputs)
         with session.acting_as(grant_targets.owners(session, inputs)):
             _reconcile(session, inputs)
@@ -28,18 +28,18 @@ def create(server: Server, inputs: dict[str, Any]) -> Found:
     return server.run(_what("grant", inputs), work, inputs["database"])
 
 
-def update(server: Server, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+def update(server: Connections, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
     # Only the privileges can differ; all else replaces the grant.
     return create(server, inputs)
 
 
-def read(server: Server, id_: str, state: dict[str, Any]) -> Found | None:
+def read(server: Connections, id_: str, state: dict[str, Any]) -> FoundResource | None:
     if not state.get("role"):
         raise ProviderError(
             f"a Grant cannot be imported; leave {id_!r} to 'pulumi up', which changes nothing that is right"
         )
 
-    def work(session: Session) -> Found | None:
+    def work(session: Session) -> FoundResource | None:
         schema = state.get("schema")
         if session.role_oid(state["role"]) is None or (schema and session.schema_oid(schema) is None):
             return None
@@ -51,7 +51,7 @@ def read(server: Server, id_: str, state: dict[str, Any]) -> Found | None:
         return None
 
 
-def delete(server: Server, id_: str, state: dict[str, Any]) -> None:
+def delete(server: Connections, id_: str, state: dict[str, Any]) -> None:
     def work(session: Session) -> None:
         schema = state.get("schema")
         if session.role_oid(state["role"]) is None or (schema and session.schema_oid(schema) is None):
@@ -147,7 +147,7 @@ def _held(session: Session, inputs: dict[str, Any]) -> dict[str, set[str]]:
     return grant_targets.held(session, inputs, oid)
 
 
-def _describe(session: Session, known: dict[str, Any]) -> Found:
+def _describe(session: Session, known: dict[str, Any]) -> FoundResource:
     outputs: dict[str, Any] = {
         name: known.get(name)
         for name in ("role", "database", "schema", "objectType", "withGrantOption")
@@ -167,7 +167,7 @@ def _describe(session: Session, known: dict[str, Any]) -> Found:
             if words_ != wanted:
                 outputs["privileges"] = sorted(words_)
                 break
-    return Found(_id(known), outputs)
+    return FoundResource(_id(known), outputs)
 
 
 def _id(known: dict[str, Any]) -> str:

@@ -4,16 +4,16 @@ from typing import Any
 
 from psycopg import sql
 
-from provider.base.plugin import Found
+from provider.base.plugin import FoundResource
 from provider.errors import ProviderError
-from tools.offline_plugins.postgresql.connections import Server, UnknownDatabaseError
+from tools.offline_plugins.postgresql.connections import Connections, UnknownDatabaseError
 from tools.offline_plugins.postgresql.session import Session
 
 
-def create(server: Server, inputs: dict[str, Any]) -> Found:
+def create(server: Connections, inputs: dict[str, Any]) -> FoundResource:
     database, name, owner = inputs.get("database") or server.settings.database, inputs["name"], inputs.get("owner")
 
-    def work(session: Session) -> Found:
+    def work(session: Session) -> FoundResource:
         exists = session.schema_oid(name) is not None
         if exists and not inputs["ifNotExists"]:
             raise ProviderError(f"schema {name!r} exists already in database {database!r} and ifNotExists is false")
@@ -35,10 +35,10 @@ def create(server: Server, inputs: dict[str, Any]) -> Found:
     return server.run(f"could not create schema {name!r} in database {database!r}", work, database)
 
 
-def read(server: Server, id_: str, state: dict[str, Any]) -> Found | None:
+def read(server: Connections, id_: str, state: dict[str, Any]) -> FoundResource | None:
     database, name = _place(server, id_, state)
 
-    def work(session: Session) -> Found | None:
+    def work(session: Session) -> FoundResource | None:
         return _describe(session, database, name, state) if session.schema_oid(name) is not None else None
 
     try:
@@ -47,11 +47,11 @@ def read(server: Server, id_: str, state: dict[str, Any]) -> Found | None:
         return None
 
 
-def update(server: Server, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+def update(server: Connections, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
     database, old = _place(server, id_, state)
     name = inputs["name"]
 
-    def work(session: Session) -> Found:
+    def work(session: Session) -> FoundResource:
         if old != name and session.schema_oid(old) is not None:
             with session.acting_as([_owner(session, old), str(session.database_owner())]):
                 session.execute("ALTER SCHEMA {} RENAME TO {}", old, name)
@@ -62,7 +62,7 @@ def update(server: Server, id_: str, state: dict[str, Any], inputs: dict[str, An
     return server.run(f"could not update schema {old!r} in database {database!r}", work, database)
 
 
-def delete(server: Server, id_: str, state: dict[str, Any]) -> None:
+def delete(server: Connections, id_: str, state: dict[str, Any]) -> None:
     database, name = _place(server, id_, state)
 
     def work(session: Session) -> None:
@@ -78,7 +78,7 @@ def delete(server: Server, id_: str, state: dict[str, Any]) -> None:
         return
 
 
-def _place(server: Server, id_: str, state: dict[str, Any]) -> tuple[str, str]:
+def _place(server: Connections, id_: str, state: dict[str, Any]) -> tuple[str, str]:
     """Database and name; of an import from the id, ``database.schema``."""
     if state.get("name"):
         return state.get("database") or server.settings.database, state["name"]
@@ -102,7 +102,7 @@ def _change_owner(session: Session, name: str, owner: str) -> None:
             session.execute("ALTER SCHEMA {} OWNER TO {}", name, owner)
 
 
-def _describe(session: Session, database: str, name: str, known: dict[str, Any]) -> Found:
+def _describe(session: Session, database: str, name: str, known: dict[str, Any]) -> FoundResource:
     outputs = {
         "name": name,
         "database": database,
@@ -110,4 +110,4 @@ def _describe(session: Session, database: str, name: str, known: dict[str, Any])
         "ifNotExists": known.get("ifNotExists", True),
         "dropCascade": known.get("dropCascade", False),
     }
-    return Found(f"{database}.{name}", outputs)
+    return FoundResource(f"{database}.{name}", outputs)

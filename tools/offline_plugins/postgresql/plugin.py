@@ -5,12 +5,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from provider.base.plugin import Found, ResourceType
+from provider.base.plugin import FoundResource, ResourceType
 from provider.base.schema import Failure, Properties
 from provider.errors import ProviderError
 from tools.offline_plugins.plugin import OfflinePlugin
 from tools.offline_plugins.postgresql import declarations
-from tools.offline_plugins.postgresql.settings import Settings
+from tools.offline_plugins.postgresql.settings import ConnectionSettings
 
 Validator = Callable[[Mapping[str, Any]], Iterator[Failure]]
 
@@ -18,9 +18,9 @@ Validator = Callable[[Mapping[str, Any]], Iterator[Failure]]
 class Operations(Protocol):
     """What each of the modules ``database``, ``role``, ``namespace``, ``grant`` and ``default_privileges`` has."""
 
-    def create(self, server: Any, inputs: dict[str, Any]) -> Found: ...
-    def read(self, server: Any, id_: str, state: dict[str, Any]) -> Found | None: ...
-    def update(self, server: Any, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found: ...
+    def create(self, server: Any, inputs: dict[str, Any]) -> FoundResource: ...
+    def read(self, server: Any, id_: str, state: dict[str, Any]) -> FoundResource | None: ...
+    def update(self, server: Any, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource: ...
     def delete(self, server: Any, id_: str, state: dict[str, Any]) -> None: ...
 
 
@@ -57,7 +57,7 @@ class PostgresPlugin(OfflinePlugin):
                 raise ProviderError("the provider has no configuration yet")
             if self._server is None:
                 connections = importlib.import_module("tools.offline_plugins.postgresql.connections")
-                self._server = connections.Server(Settings.of(self._configuration))
+                self._server = connections.Server(ConnectionSettings.of(self._configuration))
             return self._server
 
     def cancel(self) -> None:
@@ -97,13 +97,13 @@ class _Type(ResourceType):
         if self._validator is not None:
             yield from self._validator(inputs)
 
-    def create(self, inputs: dict[str, Any]) -> Found:
+    def create(self, inputs: dict[str, Any]) -> FoundResource:
         return self._operations().create(self._plugin.server(), inputs)
 
-    def read(self, id_: str, state: dict[str, Any]) -> Found | None:
+    def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         return self._operations().read(self._plugin.server(), id_, state)
 
-    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
         return self._operations().update(self._plugin.server(), id_, state, inputs)
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:

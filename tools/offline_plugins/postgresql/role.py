@@ -7,9 +7,9 @@ from typing import Any
 
 from psycopg import sql
 
-from provider.base.plugin import Found
+from provider.base.plugin import FoundResource
 from provider.errors import ProviderError
-from tools.offline_plugins.postgresql.connections import Server
+from tools.offline_plugins.postgresql.connections import Connections
 from tools.offline_plugins.postgresql.session import Session
 
 # Property -> what the role gets when it is true, and when it is false.
@@ -31,10 +31,10 @@ _KEPT = {"skipDropRole": False, "skipReassignOwned": False, "encryptedPassword":
 _COMPARED = (*_FLAGS, *_TIMEOUTS, "roles", "searchPaths", "assumeRole", "connectionLimit", "validUntil")
 
 
-def create(server: Server, inputs: dict[str, Any]) -> Found:
+def create(server: Connections, inputs: dict[str, Any]) -> FoundResource:
     name = inputs["name"]
 
-    def work(session: Session) -> Found:
+    def work(session: Session) -> FoundResource:
         if session.role_exists(name):
             return _adopt(session, name, inputs)
         # What a role has by default is not said: not everybody may say it.
@@ -51,19 +51,19 @@ def create(server: Server, inputs: dict[str, Any]) -> Found:
     return server.run_anywhere(f"could not create role {name!r}", work)
 
 
-def read(server: Server, id_: str, state: dict[str, Any]) -> Found | None:
+def read(server: Connections, id_: str, state: dict[str, Any]) -> FoundResource | None:
     name = state.get("name") or id_
 
-    def work(session: Session) -> Found | None:
+    def work(session: Session) -> FoundResource | None:
         return _describe(session, name, state) if session.role_exists(name) else None
 
     return server.run_anywhere(f"could not read role {name!r}", work)
 
 
-def update(server: Server, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> Found:
+def update(server: Connections, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
     old, name = state.get("name") or id_, inputs["name"]
 
-    def work(session: Session) -> Found:
+    def work(session: Session) -> FoundResource:
         session.lock_roles(old)
         renamed = old != name and session.role_exists(old)
         if renamed:
@@ -77,7 +77,7 @@ def update(server: Server, id_: str, state: dict[str, Any], inputs: dict[str, An
     return server.run_anywhere(f"could not update role {old!r}", work)
 
 
-def delete(server: Server, id_: str, state: dict[str, Any]) -> None:
+def delete(server: Connections, id_: str, state: dict[str, Any]) -> None:
     """What the role owns goes to the admin, its privileges go; both in the provider's database only."""
     name = state.get("name") or id_
 
@@ -176,7 +176,7 @@ def _milliseconds(session: Session, value: str | None) -> int:
     return round(float(session.value("SELECT extract(epoch FROM %s::interval) * 1000", value.replace("min", " min"))))
 
 
-def _describe(session: Session, name: str, known: dict[str, Any]) -> Found:
+def _describe(session: Session, name: str, known: dict[str, Any]) -> FoundResource:
     """The outputs. ``known`` has what the catalog cannot tell: options of deletion, a password that is hashed there."""
     outputs = {"name": name, **_attributes(session, name)}
     if _same_moment(session, known.get("validUntil"), outputs["validUntil"]):
@@ -184,7 +184,7 @@ def _describe(session: Session, name: str, known: dict[str, Any]) -> Found:
     for option, default in _KEPT.items():
         outputs[option] = known.get(option, default)
     outputs["password"] = _password(session, name, outputs["login"], known.get("password", ""))
-    return Found(name, {key: value for key, value in outputs.items() if key != "password" or value})
+    return FoundResource(name, {key: value for key, value in outputs.items() if key != "password" or value})
 
 
 def _password(session: Session, name: str, login: bool, known: str) -> str:
@@ -228,7 +228,7 @@ def _same_moment(session: Session, one: str | None, other: str | None) -> bool:
     return bool(session.value("SELECT %s::timestamptz = %s::timestamptz", one, other))
 
 
-def _adopt(session: Session, name: str, inputs: dict[str, Any]) -> Found:
+def _adopt(session: Session, name: str, inputs: dict[str, Any]) -> FoundResource:
     """Take a role that is there already, if it can only be ours.
 
     A run that was killed between CREATE ROLE and the engine's note of it leaves exactly what this resource describes,

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from tools.offline_plugins.postgresql.declarations import PUBLIC
-from tools.offline_plugins.postgresql.settings import Settings
+from tools.offline_plugins.postgresql.settings import ConnectionSettings
 
 FINE_GRAINED_MEMBERSHIP = 160000  # server version: INHERIT and SET as options of a membership
 DATABASE_OWNER = "pg_database_owner"
@@ -18,7 +18,7 @@ DATABASE_OWNER = "pg_database_owner"
 class Session:
     """One connection while one resource is worked on."""
 
-    def __init__(self, connection: psycopg.Connection[Any], settings: Settings) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], settings: ConnectionSettings) -> None:
         self.connection = connection
         self.settings = settings
 

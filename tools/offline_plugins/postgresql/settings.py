@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Settings:
+class ConnectionSettings:
     """How to reach the server. ``superuser``: whether the program says that the user is one."""
 
     host: str
@@ -21,7 +21,7 @@ class Settings:
     ssl: dict[str, str]
 
     @staticmethod
-    def of(configuration: dict[str, Any]) -> "Settings":
+    def of(configuration: dict[str, Any]) -> "ConnectionSettings":
         certificate = configuration.get("clientcert") or {}
         ssl = {
             "sslmode": configuration.get("sslmode") or configuration.get("sslMode") or "prefer",
@@ -29,7 +29,7 @@ class Settings:
             "sslcert": certificate.get("cert"),
             "sslkey": certificate.get("key"),
         }
-        return Settings(
+        return ConnectionSettings(
             host=configuration.get("host") or os.environ.get("PGHOST", "localhost"),
             port=configuration["port"],
             user=configuration["username"],

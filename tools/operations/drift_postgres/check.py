@@ -9,7 +9,7 @@ from provider.postgres import append_only, row_security
 from provider.postgres.ownership import foreign_objects
 from provider.postgres.server import MissingDatabaseError
 from provider.postgres.session import prepare_connection
-from provider.postgres.target import Target
+from provider.postgres.target import SchemaTarget
 from tools.operations.drift_finding import DriftFinding
 from tools.operations.drift_postgres import objects, privileges, roles
 from tools.operations.drift_postgres.catalog import Catalog
@@ -46,7 +46,7 @@ def _sentences(catalog: Catalog, stack: Stack) -> Iterator[str]:
         yield from row_security.drift(connection, schema, stack.isolation(schema))
         owner = role_names.owner(schema)
         try:
-            foreign = foreign_objects(connection, Target(schema, owner))
+            foreign = foreign_objects(connection, SchemaTarget(schema, owner))
         except psycopg.errors.UndefinedObject:
             continue  # the owner role is missing, which is reported separately
         yield from (f"{name} is owned by {other}, not by {owner}" for name, other in foreign)

@@ -23,7 +23,7 @@ from pods.backup_agent.errors import BackupError
 from pods.backup_agent.rdb import SnapshotSource
 from pods.backup_agent.s3 import BucketClient
 from provider.errors import ProviderError
-from provider.postgres.server import Server
+from provider.postgres.server import PostgresServer
 from provider.postgres.session import Connection
 from tools import locks
 from tools.operations.stack import Stack
@@ -53,7 +53,7 @@ def as_provider_errors() -> Iterator[None]:
 
 
 @contextmanager
-def connected(server: Server, database: str = "") -> Iterator[Connection]:
+def connected(server: PostgresServer, database: str = "") -> Iterator[Connection]:
     """Open a session in ``database``, by default the server's. Raises ``ProviderError``."""
     try:
         with server.open(database or server.database) as session:
@@ -172,7 +172,7 @@ class RecoveryContext:
         return timedelta(days=(backups.valkey if kind.startswith("valkey") else backups.postgres).retention.days)
 
     @property
-    def reader(self) -> Server:
+    def reader(self) -> PostgresServer:
         """PostgreSQL, with the backup login, which can read every table."""
         return replace(
             self.stack.postgres, user=self.outputs["postgres_user"], password=self.outputs["postgres_password"]
@@ -228,7 +228,7 @@ class RecoveryContext:
                 f"another backup of this stack runs on this machine (pid {busy.pid}); wait until it ends"
             ) from None
 
-    def environment(self, server: Server, **more: str) -> dict[str, str]:
+    def environment(self, server: PostgresServer, **more: str) -> dict[str, str]:
         """Return the environment of a script. It contains the password, which other users could read on a command line."""
         path = os.pathsep.join(part for part in (self.programs.postgres, os.environ.get("PATH", os.defpath)) if part)
         kept = {key: os.environ[key] for key in ("HOME", "PGSSLROOTCERT", "LANG") if key in os.environ}

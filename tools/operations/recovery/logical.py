@@ -13,7 +13,7 @@ from pods.backup_agent import jobs, repository
 from pods.backup_agent.kinds import DUMP
 from pods.backup_agent.repository import StoredBackup
 from provider.errors import ProviderError
-from provider.postgres.server import Server
+from provider.postgres.server import PostgresServer
 from provider.postgres.session import Connection
 from tools.operations.recovery import verify
 from tools.operations.recovery.context import RecoveryContext, Say, as_provider_errors, connected
@@ -54,7 +54,7 @@ def restore(
     return database, checks
 
 
-def _fill(context: RecoveryContext, backup: StoredBackup, work: Path, server: Server, say: Say) -> None:
+def _fill(context: RecoveryContext, backup: StoredBackup, work: Path, server: PostgresServer, say: Say) -> None:
     environment = context.environment(server)
     program = context.programs.find("pg_restore")
     owners = [sql.Identifier(roles.owner(schema)) for schema in backup.manifest["schemas"]]

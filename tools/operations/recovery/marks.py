@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from provider.errors import ProviderError
-from provider.postgres.server import Server
+from provider.postgres.server import PostgresServer
 from tools.operations.recovery import logical
 from tools.operations.recovery.context import RecoveryContext
 
@@ -20,7 +20,7 @@ MARK_SECONDS = 0.1
 class Marks:
     """Numbered rows in the drill's own database on the running server."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: PostgresServer) -> None:
         self._server = server
         self._stopped = Event()
 
@@ -73,7 +73,7 @@ class Marks:
     def all(self) -> list[tuple[int, datetime]]:
         return self.of_server(self._server)
 
-    def of_server(self, server: Server) -> list[tuple[int, datetime]]:
+    def of_server(self, server: PostgresServer) -> list[tuple[int, datetime]]:
         """Return all marks of ``server``: (number, time), by number."""
         with replace(server, database=self._server.database).open(self._server.database) as session:
             rows = session.execute("SELECT number, at FROM marks ORDER BY number").fetchall()

@@ -13,7 +13,7 @@ from pods.backup_agent.errors import BackupError
 from pods.backup_agent.kinds import BASE, WAL
 from pods.backup_agent.repository import StoredBackup
 from provider.errors import ProviderError
-from provider.postgres.server import Server
+from provider.postgres.server import PostgresServer
 from tools.operations.recovery import servers, verify
 from tools.operations.recovery.context import RecoveryContext, Say, allow_traversal, as_provider_errors
 from tools.operations.recovery.servers import HOST, Running, ServerEndedError
@@ -61,7 +61,7 @@ def _end(backup: StoredBackup) -> datetime:
 
 def restore(
     context: RecoveryContext, backup: StoredBackup, target: datetime | None, say: Say, *, even_expired: bool = False
-) -> tuple[Running, Server, list[Check]]:
+) -> tuple[Running, PostgresServer, list[Check]]:
     """Restore and return the new server, its address with the admin login, and its checks. Raises ``ProviderError``.
 
     After an error nothing is left.

@@ -12,7 +12,7 @@ from pods.backup_agent import jobs, repository
 from pods.backup_agent.kinds import RDB
 from pods.backup_agent.repository import StoredBackup
 from provider.errors import ProviderError
-from provider.valkey.server import Server
+from provider.valkey.server import ValkeyServer
 from tools.operations.recovery import servers
 from tools.operations.recovery.context import RecoveryContext, Say, as_provider_errors
 from tools.operations.recovery.servers import HOST, Running, ServerEndedError
@@ -21,7 +21,7 @@ from tools.operations.recovery.verify import Check
 
 def restore(
     context: RecoveryContext, backup: StoredBackup, say: Say, *, even_expired: bool = False
-) -> tuple[Running, Server, list[Check]]:
+) -> tuple[Running, ValkeyServer, list[Check]]:
     """Restore and return the new server, its address with the admin login, and its checks. Raises ``ProviderError``.
 
     After an error nothing is left.
@@ -82,7 +82,7 @@ def _start(context: RecoveryContext, directory: Path, program: str) -> Running:
     return Running(directory, port)
 
 
-def _verify(context: RecoveryContext, server: Server, backup: StoredBackup) -> list[Check]:
+def _verify(context: RecoveryContext, server: ValkeyServer, backup: StoredBackup) -> list[Check]:
     keys, expiring = int(backup.manifest["keys"]), int(backup.manifest["expiring"])
     with server.connection() as client:
         size = client.dbsize()

@@ -11,7 +11,7 @@ from pods.backup_agent.repository import StoredBackup
 from provider.errors import ProviderError
 from provider.postgres import append_only
 from provider.postgres.problems import MigrationError
-from provider.postgres.server import Server
+from provider.postgres.server import PostgresServer
 from tools.operations.drift_postgres.check import check as drift_postgres
 from tools.operations.recovery.context import SCRIPTS, RecoveryContext
 
@@ -35,7 +35,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Facts:
+class BackupFacts:
     """The output of ``facts.sql``: table -> (rows, checksum), lines of the catalog, schema -> version."""
 
     tables: dict[str, tuple[int, str]]
@@ -43,21 +43,23 @@ class Facts:
     versions: dict[str, int]
 
 
-def read_facts(context: RecoveryContext, server: Server) -> Facts:
+def read_facts(context: RecoveryContext, server: PostgresServer) -> BackupFacts:
     """Read the facts of a database. Raises ``ProviderError``."""
     with context.scratch() as work:
         command = [context.programs.find("psql"), "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"]
         command += [f"--set=scripts={SCRIPTS}", f"--file={SCRIPTS / 'base.sql'}"]
         context.run(f"reading {server.database}", command, context.environment(server, WORK=str(work)))
         about = facts.read(work)
-        return Facts(tables_of(about), frozenset(facts.catalog(work)), about["schemas"])
+        return BackupFacts(tables_of(about), frozenset(facts.catalog(work)), about["schemas"])
 
 
 def tables_of(manifest: dict[str, Any]) -> dict[str, tuple[int, str]]:
     return {item["table"]: (int(item["rows"]), str(item["checksum"])) for item in manifest["tables"]}
 
 
-def against_backup(context: RecoveryContext, server: Server, backup: StoredBackup, directory: Path) -> list[Check]:
+def against_backup(
+    context: RecoveryContext, server: PostgresServer, backup: StoredBackup, directory: Path
+) -> list[Check]:
     """Compare a restored dump with its backup, which must be equal. ``directory`` contains the backup's files."""
     found, wanted = read_facts(context, server), tables_of(backup.manifest)
     rows = sum(count for count, _ in wanted.values())
@@ -69,7 +71,9 @@ def against_backup(context: RecoveryContext, server: Server, backup: StoredBacku
     ]
 
 
-def after_recovery(context: RecoveryContext, server: Server, backup: StoredBackup, directory: Path) -> list[Check]:
+def after_recovery(
+    context: RecoveryContext, server: PostgresServer, backup: StoredBackup, directory: Path
+) -> list[Check]:
     """Compare a server that recovered from a base backup: append-only tables have not lost rows, and the catalog is equal.
 
     If migrations ran since the base backup, compare the catalog with the mapping instead.
@@ -148,7 +152,7 @@ def _checksums(wanted: dict[str, tuple[int, str]], found: dict[str, tuple[int, s
     return tuple(table for table in sorted(wanted.keys() & found.keys()) if wanted[table][1] != found[table][1])
 
 
-def _triggers(context: RecoveryContext, server: Server) -> Check:
+def _triggers(context: RecoveryContext, server: PostgresServer) -> Check:
     """Check that the restored database has the append-only triggers of the mapping."""
     import psycopg
 
@@ -163,12 +167,12 @@ def _triggers(context: RecoveryContext, server: Server) -> Check:
     return Check(f"append-only triggers of {len(append_only_tables(mapping))} tables", tuple(sentences))
 
 
-def _drift(context: RecoveryContext, server: Server) -> tuple[str, ...]:
+def _drift(context: RecoveryContext, server: PostgresServer) -> tuple[str, ...]:
     """Run ``drift`` on the restored server and return its sentences."""
     place = {"postgresHost": server.host, "postgresPort": str(server.port), "postgresSslMode": server.ssl_mode}
     config = {**context.stack.config, **{f"{NAMESPACE}:{key}": value for key, value in place.items()}}
     return tuple(item.sentence for item in drift_postgres(replace(context.stack, config=config)))
 
 
-def of_database(server: Server, database: str) -> Server:
+def of_database(server: PostgresServer, database: str) -> PostgresServer:
     return replace(server, database=database)

@@ -1,8 +1,8 @@
-"""Generate every page of the reference. Each module here writes the pages of one subject from ``Facts``."""
+"""Generate every page of the reference. Each module here writes the pages of one subject from ``ReferenceFacts``."""
 
 from collections.abc import Callable
 
-from tools.reference.facts import Facts
+from tools.reference.facts import ReferenceFacts
 from tools.reference.markdown import Page
 from tools.reference.pages import (
     access,
@@ -16,7 +16,7 @@ from tools.reference.pages import (
     valkey,
 )
 
-MAKERS: tuple[Callable[[Facts], list[Page]], ...] = (
+MAKERS: tuple[Callable[[ReferenceFacts], list[Page]], ...] = (
     overview.pages,
     access.pages,
     flows.pages,
@@ -28,7 +28,7 @@ MAKERS: tuple[Callable[[Facts], list[Page]], ...] = (
 )
 
 
-def generate(facts: Facts) -> list[Page]:
+def generate(facts: ReferenceFacts) -> list[Page]:
     """Generate all pages, in the order of the site's list."""
     pages = [page for maker in MAKERS for page in maker(facts)]
     pages += configuration.pages()

@@ -1,6 +1,6 @@
 """The access matrix for auditors: by schema, then by table and column."""
 
-from tools.reference.facts import Facts, module_page, schema_page
+from tools.reference.facts import ReferenceFacts, module_page, schema_page
 from tools.reference.markdown import NOTHING, Page, code, codes, link, page, prose, table
 
 PATH = "reference/access.md"
@@ -10,7 +10,7 @@ A lower-case letter: only some tables or columns. A dash: no access to the schem
 an append-only table. No module has a privilege that is not listed here."""
 
 
-def pages(facts: Facts) -> list[Page]:
+def pages(facts: ReferenceFacts) -> list[Page]:
     schemas = list(facts.mapping.postgres.schemas)
     matrix = [
         [
@@ -61,7 +61,7 @@ def pages(facts: Facts) -> list[Page]:
     ]
 
 
-def _letter(facts: Facts, module: str, schema: str) -> str:
+def _letter(facts: ReferenceFacts, module: str, schema: str) -> str:
     access = facts.mapping.modules[module].postgres
     if schema in access.owns:
         return "**O**"

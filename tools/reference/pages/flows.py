@@ -1,11 +1,11 @@
 """Diagrams of the data flow and of the streams between modules."""
 
 from tools.reference import diagrams
-from tools.reference.facts import Facts
+from tools.reference.facts import ReferenceFacts
 from tools.reference.markdown import Page, fence, page
 
 
-def pages(facts: Facts) -> list[Page]:
+def pages(facts: ReferenceFacts) -> list[Page]:
     return [
         page(
             "reference/data-flow.md",

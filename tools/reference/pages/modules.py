@@ -1,15 +1,15 @@
 """A page for every module and service: what it owns, what it may use and how it connects."""
 
 from components.contract.objects import PREFIX, kubernetes_name
-from tools.reference.facts import VERBS, Facts, module_page, schema_page
+from tools.reference.facts import VERBS, ReferenceFacts, module_page, schema_page
 from tools.reference.markdown import Page, code, codes, fence, link, page, prose, table
 
 
-def pages(facts: Facts) -> list[Page]:
+def pages(facts: ReferenceFacts) -> list[Page]:
     return [_page(facts, user) for user in facts.mapping.users]
 
 
-def _page(facts: Facts, user: str) -> Page:
+def _page(facts: ReferenceFacts, user: str) -> Page:
     definition = facts.mapping.users[user]
     kind = "Module" if user in facts.mapping.modules else "Service"
     return page(
@@ -24,7 +24,7 @@ def _page(facts: Facts, user: str) -> Page:
     )
 
 
-def _postgres(facts: Facts, module: str) -> list[str | None]:
+def _postgres(facts: ReferenceFacts, module: str) -> list[str | None]:
     access, here = facts.mapping.modules[module].postgres, module_page(module)
     rows = [
         [link(code(f"{schema}.{name}"), here, schema_page(schema)), "; ".join(part for part in found if part)]
@@ -51,7 +51,7 @@ def _postgres(facts: Facts, module: str) -> list[str | None]:
     ]
 
 
-def _others(facts: Facts, owned: tuple[str, ...], module: str) -> list[str | None]:
+def _others(facts: ReferenceFacts, owned: tuple[str, ...], module: str) -> list[str | None]:
     rows = [
         [link(prose(facts.name(other)), module_page(module), module_page(other)), code(f"{schema}.{name}"), text]
         for other, access in facts.access.items()
@@ -64,7 +64,7 @@ def _others(facts: Facts, owned: tuple[str, ...], module: str) -> list[str | Non
     )
 
 
-def _valkey(facts: Facts, user: str) -> list[str | None]:
+def _valkey(facts: ReferenceFacts, user: str) -> list[str | None]:
     valkey = facts.mapping.valkey
     keys, streams = [], []
     for access in facts.keys[user]:
@@ -95,7 +95,7 @@ def _valkey(facts: Facts, user: str) -> list[str | None]:
     ]
 
 
-def _objects(facts: Facts, user: str) -> list[str | None]:
+def _objects(facts: ReferenceFacts, user: str) -> list[str | None]:
     if user not in facts.mapping.modules or not facts.objects(user):
         return []
     return [
@@ -105,7 +105,7 @@ def _objects(facts: Facts, user: str) -> list[str | None]:
     ]
 
 
-def _connect(facts: Facts, user: str) -> list[str | None]:
+def _connect(facts: ReferenceFacts, user: str) -> list[str | None]:
     name = PREFIX + kubernetes_name(user)
     lines = ["import contract_reader", "", "storage = contract_reader.from_environment()"]
     shell = [f'eval "$(make -s env MODULE={user})"']

@@ -2,13 +2,13 @@
 
 import json
 
-from tools.reference.facts import Facts, module_page
+from tools.reference.facts import ReferenceFacts, module_page
 from tools.reference.markdown import Page, code, fence, link, page, prose, table
 
 PATH = "reference/buckets.md"
 
 
-def pages(facts: Facts) -> list[Page]:
+def pages(facts: ReferenceFacts) -> list[Page]:
     rustfs = facts.mapping.rustfs
     types = [
         [code(extension), code(kind.type), prose(kind.description)] for extension, kind in rustfs.content_types.items()
@@ -33,7 +33,7 @@ def pages(facts: Facts) -> list[Page]:
     ]
 
 
-def _bucket(facts: Facts, name: str) -> list[str | None]:
+def _bucket(facts: ReferenceFacts, name: str) -> list[str | None]:
     bucket = facts.mapping.rustfs.buckets[name]
     layout = [
         [

@@ -1,6 +1,6 @@
 """The index page of the reference, and the matrix of modules and stores."""
 
-from tools.reference.facts import Facts, module_page, schema_page
+from tools.reference.facts import ReferenceFacts, module_page, schema_page
 from tools.reference.markdown import NOTHING, Page, bullets, code, codes, link, page, prose, table
 
 INDEX = "reference/README.md"
@@ -18,7 +18,7 @@ def index(pages: list[Page]) -> Page:
     return page(INDEX, "Reference", "Overview", intro, *blocks)
 
 
-def pages(facts: Facts) -> list[Page]:
+def pages(facts: ReferenceFacts) -> list[Page]:
     """The module-by-store matrix."""
     mapping = facts.mapping
     rows = []
@@ -48,7 +48,7 @@ def pages(facts: Facts) -> list[Page]:
     ]
 
 
-def _postgres(facts: Facts, module: str) -> str:
+def _postgres(facts: ReferenceFacts, module: str) -> str:
     access = facts.mapping.modules[module].postgres
     parts = [f"owns {link(code(schema), MATRIX, schema_page(schema))}" for schema in access.owns]
     for verb, targets in (("writes", access.writes), ("reads", access.reads)):

@@ -1,13 +1,13 @@
 """Backup strategies, and how long data are kept."""
 
 from components.mapping.values import Duration, TtlWord
-from tools.reference.facts import Facts
+from tools.reference.facts import ReferenceFacts
 from tools.reference.markdown import Page, code, codes, page, prose, table
 
 PATH = "reference/retention.md"
 
 
-def pages(facts: Facts) -> list[Page]:
+def pages(facts: ReferenceFacts) -> list[Page]:
     mapping = facts.mapping
     backups = [
         [title, codes(backup.strategy), str(backup.retention)]

@@ -3,15 +3,15 @@
 from components.mapping import roles
 from tools.reference import diagrams
 from tools.reference.catalog import TableFacts
-from tools.reference.facts import Facts, module_page, schema_page
+from tools.reference.facts import ReferenceFacts, module_page, schema_page
 from tools.reference.markdown import Page, bullets, code, codes, fence, link, page, prose, table
 
 
-def pages(facts: Facts) -> list[Page]:
+def pages(facts: ReferenceFacts) -> list[Page]:
     return [_page(facts, name) for name in facts.mapping.postgres.schemas]
 
 
-def _page(facts: Facts, name: str) -> Page:
+def _page(facts: ReferenceFacts, name: str) -> Page:
     schema = facts.mapping.postgres.schemas[name]
     owner = facts.owners[name]
     return page(
@@ -26,7 +26,7 @@ def _page(facts: Facts, name: str) -> Page:
     )
 
 
-def _table(facts: Facts, schema: str, name: str) -> list[str | None]:
+def _table(facts: ReferenceFacts, schema: str, name: str) -> list[str | None]:
     definition = facts.tables(schema)[name]
     known = facts.catalog.get((schema, name), TableFacts())
     runtime = name in facts.mapping.postgres.schemas[schema].runtime_tables
@@ -67,7 +67,7 @@ def _table(facts: Facts, schema: str, name: str) -> list[str | None]:
     ]
 
 
-def _functions(facts: Facts, schema: str) -> list[str | None]:
+def _functions(facts: ReferenceFacts, schema: str) -> list[str | None]:
     functions = facts.mapping.postgres.schemas[schema].functions
     rows = [
         [code(f"{name}({', '.join(function.arguments)})"), codes(function.execute), prose(function.purpose)]

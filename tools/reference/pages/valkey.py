@@ -2,7 +2,7 @@
 
 from components.mapping import Mapping
 from components.mapping.model import Estimate
-from tools.reference.facts import Facts, module_page
+from tools.reference.facts import ReferenceFacts, module_page
 from tools.reference.markdown import Page, code, codes, link, page, prose, table
 
 KEYS = "reference/keys.md"
@@ -14,7 +14,7 @@ work. See [when memory is full](../valkey.md#when-memory-is-full); `make size` s
 to."""
 
 
-def pages(facts: Facts) -> list[Page]:
+def pages(facts: ReferenceFacts) -> list[Page]:
     return [_keys(facts), _streams(facts)]
 
 
@@ -22,7 +22,7 @@ def _owner(mapping: Mapping, pattern: str) -> str | None:
     return next((user for user, definition in mapping.users.items() if pattern in definition.valkey.owns), None)
 
 
-def _keys(facts: Facts) -> Page:
+def _keys(facts: ReferenceFacts) -> Page:
     rows = []
     for pattern, key in facts.mapping.valkey.keys.items():
         owner = _owner(facts.mapping, pattern)
@@ -56,7 +56,7 @@ def _amount(estimate: Estimate) -> str:
     return f"{estimate.bytes:,} bytes"
 
 
-def _streams(facts: Facts) -> Page:
+def _streams(facts: ReferenceFacts) -> Page:
     valkey = facts.mapping.valkey
 
     def names(users: tuple[str, ...]) -> str:

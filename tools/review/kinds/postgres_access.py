@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from components.mapping.access import VERSION_TABLE
-from components.mapping.roles import ConnectRole, Group, GroupRole, is_owner, reader
+from components.mapping.roles import ConnectRole, GroupKind, GroupRole, is_owner, reader
 from tools.review.change import MappingPath, RatedChange
 from tools.review.context import ReviewContext
 from tools.review.escape import code, codes, plain
@@ -155,7 +155,7 @@ def _memberships(context: ReviewContext, step: PreviewStep, name: str, group: st
         known, shared = context.roles.get(role), _member_group(context, role)
         what, verb = f"membership in {code(role)}", ""
         if shared is not None:
-            writes = shared.group is Group.WRITER
+            writes = shared.group is GroupKind.WRITER
             what = f"write access to schema {code(schema)}" if writes else f"SELECT on all tables of {code(schema)}"
             verb = "writes" if writes else "reads"
         elif isinstance(known, ConnectRole):

@@ -36,7 +36,7 @@ class PatternSize:
 
 
 @dataclass(frozen=True)
-class Sizing:
+class KeyspaceSize:
     """``maxmemory`` in bytes; ``unbounded``: streams that nothing trims; ``unknown``: patterns without an estimate."""
 
     patterns: tuple[PatternSize, ...]
@@ -70,10 +70,10 @@ class Sizing:
         return tuple(found)
 
 
-def sizing(mapping: Mapping) -> Sizing:
+def sizing(mapping: Mapping) -> KeyspaceSize:
     """Every pattern's expected memory."""
     keys, estimates = mapping.valkey.keys, mapping.valkey.estimates
-    return Sizing(
+    return KeyspaceSize(
         patterns=tuple(_size(mapping, pattern, estimate) for pattern, estimate in estimates.items()),
         maxmemory=mapping.valkey.memory.maxmemory.bytes,
         unbounded=tuple(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from components.valkey.deployment.sizing import GIB, MIB, quantity, sizing
+from components.valkey.deployment.pod_resources import GIB, MIB, quantity, sizing
 
 BOTH = ("rdb-snapshot", "aof")
 

@@ -26,7 +26,7 @@ SHUTDOWN_SECONDS = 30  # the last fsync, and lagging replicas: shutdown-timeout 
 
 
 @dataclass(frozen=True)
-class Sizing:
+class PodResources:
     """``memory`` and ``disk`` in bytes; ``stopping`` and ``loading`` in seconds, at most."""
 
     memory: int
@@ -35,14 +35,14 @@ class Sizing:
     loading: int
 
 
-def sizing(maxmemory: int, *, replicas: int, strategy: tuple[str, ...]) -> Sizing:
+def sizing(maxmemory: int, *, replicas: int, strategy: tuple[str, ...]) -> PodResources:
     """The rule. ``maxmemory`` in bytes; ``strategy`` is that of the mapping's ``backups.valkey``."""
     memory = maxmemory * (100 + COPY_ON_WRITE_PERCENT + FRAGMENTATION_PERCENT) // 100 + BASE_MIB * MIB
     if replicas:
         memory += (BACKLOG_MIB + replicas * REPLICA_BUFFER_MIB) * MIB
     times = ("aof" in strategy) * AOF_PER_MAXMEMORY + ("rdb-snapshot" in strategy) * SNAPSHOT_PER_MAXMEMORY
     writing = -(-maxmemory // (SLOW_DISK_MIB_PER_SECOND * MIB))
-    return Sizing(
+    return PodResources(
         memory=_up(memory, 64 * MIB),
         disk=_up(max(maxmemory * times, GIB), GIB),
         # preStop saves or fails over; then the server saves once more as it ends.
