@@ -56,8 +56,9 @@ class PostgresPlugin(OfflinePlugin):
             if self._configuration is None:
                 raise ProviderError("the provider has no configuration yet")
             if self._server is None:
-                connections = importlib.import_module("tools.offline_plugins.postgresql.connections")
-                self._server = connections.Server(ConnectionSettings.of(self._configuration))
+                from tools.offline_plugins.postgresql.connections import Connections
+
+                self._server = Connections(ConnectionSettings.of(self._configuration))
             return self._server
 
     def cancel(self) -> None:
