@@ -225,7 +225,7 @@ VARIABLES = (
 @pytest.mark.parametrize("target", sorted(makefile_targets() - {"help"}))
 def test_a_make_target_runs_its_command_with_options_that_it_has(target: str) -> None:
     shown = subprocess.run(
-        ["make", "-n", target, *VARIABLES], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "-n", target, *VARIABLES], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
     words = shlex.split(shown[-1])
     assert words[:3] == ["python3", "-m", "tools"]
@@ -236,7 +236,7 @@ def test_a_make_target_runs_its_command_with_options_that_it_has(target: str) ->
         assert invocation.options.stack == "dev", "make would work on another stack than the one that was named"
     if any(argument.name == "--yes" for argument in command.arguments):
         assert invocation.options.yes, "YES=1 would be ignored"
-        without = shlex.split(subprocess.run(["make", "-n", target, "YES=0"], cwd=ROOT, capture_output=True, text=True, check=True).stdout)  # fmt: skip
+        without = shlex.split(subprocess.run(["make", "--no-print-directory", "-n", target, "YES=0"], cwd=ROOT, capture_output=True, text=True, check=True).stdout)  # fmt: skip
         assert "--yes" not in without
 
 
