@@ -24,9 +24,10 @@ from tests.faults.silence import silent_server
 from tools.local.servers.objects import LocalObjectStore
 from tools.local.servers.postgres import LocalPostgres
 
-# One resource in each store, so that the run contacts each store before the first refusal ends it.
-TARGETS = ("**pulumi:providers:**", "**:Role::signer", "**:valkey:Streams::**", "**:Bucket::evidence")
-UP = ("pulumi", "up", "--yes", "--skip-preview", "--continue-on-error", *(f"--target={name}" for name in TARGETS))
+# One resource of each store, each in a run of its own: the first refusal ends a run. With --continue-on-error the engine
+# 3.274 now and then writes a resource before the failed one that it depends on, and then refuses that state.
+RESOURCES = ("**:Role::signer", "**:valkey:Streams::**", "**:Bucket::evidence")
+UP = ("pulumi", "up", "--yes", "--skip-preview", "--target=**pulumi:providers:**")
 CLOCK = Path(__file__).parent / "clock"
 HOUR = 3600
 
@@ -46,12 +47,15 @@ def configured(stack: SmallStack, **settings: str) -> Iterator[None]:
 
 
 def refused(stack: SmallStack) -> str:
-    """Run ``up`` with a change, assert that it fails within two minutes, and return its output."""
+    """Run ``up`` with a change in each store, assert that it fails within two minutes, and return what was printed."""
     stack.change()
-    result = stack.run(*UP, timeout=120)
-    said = result.stdout + result.stderr
-    assert result.returncode != 0 and "Traceback" not in said and "panic:" not in said, said
-    return "\n".join(sorted({line for line in said.splitlines() if "error" in line}))
+    lines: set[str] = set()
+    for resource in RESOURCES:
+        result = stack.run(*UP, f"--target={resource}", timeout=120)
+        said = result.stdout + result.stderr
+        assert result.returncode != 0 and "Traceback" not in said and "panic:" not in said, said
+        lines |= {line for line in said.splitlines() if "error" in line}
+    return "\n".join(sorted(lines))
 
 
 def test_servers_that_accept_and_never_answer_are_named_and_the_next_up_converges(small_stack: SmallStack) -> None:
