@@ -69,7 +69,7 @@ class Privileges(PostgresKind):
                     sentences = table_privileges.differences(connection, _target(state), state["access"])
                     return FoundResource(id_, _outputs(state, sentences))
                 target = SchemaTarget(schema, schema_owner(connection, schema))
-                access = table_privileges.as_words(table_privileges.held(connection, target))
+                access = table_privileges.table_words(connection, target)
                 return FoundResource(id_, _outputs({"schema": schema, "owner": target.owner, "access": access}, []))
         except MissingDatabaseError:
             return None

@@ -1,13 +1,19 @@
-"""What roles may do on the tables of a schema and their columns: what the catalog has, what the mapping wants, and how
-to get from one to the other.
+"""Privileges of roles on the relations of a schema: what the catalog has, what the mapping wants, and how to get there.
 
-PostgreSQL takes column privileges along when a privilege on the table is revoked, so everything surplus is revoked
-first and what is missing then is granted, in one transaction.
+The mapping grants privileges on tables and columns. Those on views and sequences follow from them:
+
+- A view with ``security_invoker`` can be selected from by every role that has access to the schema: it returns only
+  rows and columns that the role may read anyway. No other view, and no materialized view, is granted to anybody.
+- A sequence that a table's column uses: USAGE for roles that may insert into the table, SELECT for those that may
+  read it. A sequence that no column uses is for the schema's writer and reader.
+
+A REVOKE on a table also revokes the role's privileges on its columns. ``reconcile`` therefore revokes everything
+surplus first and then grants what is missing, in one transaction.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -20,14 +26,16 @@ from provider.postgres.target import SchemaTarget
 # Role -> table, or pattern of run-time tables -> words like "SELECT" and "UPDATE (state, updated_at)".
 TableWords = Mapping[str, Mapping[str, Sequence[str]]]
 _WORD = re.compile(r"(?P<privilege>[A-Z]+)(?: \((?P<columns>[^()]+)\))?")
+PUBLIC = "PUBLIC"
+_GRANTED_KINDS = ["r", "p", "f", "v", "m", "S"]
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One privilege of one role on a table or, with ``column``, on a column. The role of everyone is "PUBLIC"."""
+    """One privilege of one role on a relation or, with ``column``, on a column. The role of everyone is "PUBLIC"."""
 
     role: str
-    table: str
+    relation: str
     column: str
     privilege: str
     grantable: bool = False
@@ -35,11 +43,22 @@ class Cell:
     def __str__(self) -> str:
         column = f" ({self.column})" if self.column else ""
         option = " WITH GRANT OPTION" if self.grantable else ""
-        return f"{self.privilege}{column} on {self.table} for {self.role}{option}"
+        return f"{self.privilege}{column} on {self.relation} for {self.role}{option}"
 
 
-def held(connection: Connection, target: SchemaTarget) -> set[Cell]:
-    """What everybody but a table's owner has. Tables of other owners are left out: only those may revoke there."""
+@dataclass(frozen=True)
+class Relations:
+    """The relations of a schema. ``views``: those with ``security_invoker``; ``sequences``: each with the tables that
+    have a column which uses it."""
+
+    tables: Collection[str]
+    views: Collection[str]
+    sequences: Mapping[str, Collection[str]]
+
+
+def held(connection: Connection, schema: str, owner: str | None = None) -> set[Cell]:
+    """Return what every role but a relation's owner has. With ``owner``: only on the relations of that role, which are
+    the ones on which it can grant and revoke."""
     rows = connection.execute(
         """SELECT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(a.grantee) END,
              c.relname, a.attname, a.privilege_type, a.is_grantable
@@ -47,34 +66,78 @@ def held(connection: Connection, target: SchemaTarget) -> set[Cell]:
              SELECT '' AS attname, x.* FROM pg_catalog.aclexplode(c.relacl) x UNION ALL
              SELECT t.attname, x.* FROM pg_catalog.pg_attribute t, pg_catalog.aclexplode(t.attacl) x
              WHERE t.attrelid = c.oid AND NOT t.attisdropped) a
-           WHERE n.nspname = %s AND c.relkind IN ('r', 'p', 'f') AND a.grantee <> c.relowner
-             AND pg_catalog.pg_get_userbyid(c.relowner) = %s""",
-        (target.schema, target.owner),
+           WHERE n.nspname = %s AND c.relkind = ANY (%s) AND a.grantee <> c.relowner
+             AND pg_catalog.pg_get_userbyid(c.relowner) = coalesce(%s, pg_catalog.pg_get_userbyid(c.relowner))""",
+        (schema, _GRANTED_KINDS, owner),
     )
     return {Cell(str(row[0]), str(row[1]), str(row[2]), str(row[3]), bool(row[4])) for row in rows}
 
 
 def wanted(connection: Connection, target: SchemaTarget, access: TableWords) -> set[Cell]:
-    """What the mapping gives on the tables that there are. A table that it does not have is nobody's but the owner's."""
-    rows = connection.execute(
-        """SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-           WHERE n.nspname = %s AND c.relkind IN ('r', 'p', 'f')""",
-        (target.schema,),
-    ).fetchall()
-    existing = [str(name) for (name,) in rows]
+    """Return what the mapping grants on the relations that exist. Only the owner has access to a table that is not in
+    the mapping."""
+    relations = _relations(connection, target.schema)
     named = {name for tables in access.values() for name in tables}
-    names = {table: table if table in named else _pattern(named, table) for table in existing}
-    return {
+    names = {table: table if table in named else _pattern(named, table) for table in relations.tables}
+    cells = {
         Cell(role, table, column, privilege)
         for role, tables in access.items()
-        for table in existing
+        for table in relations.tables
         for privilege, columns in map(_parsed, tables.get(names[table] or "", ()))
         for column in columns
     }
+    return cells.union(_view_cells(relations, access), _sequence_cells(relations, target, access, cells))
+
+
+def _relations(connection: Connection, schema: str) -> Relations:
+    rows = connection.execute(
+        """SELECT c.relname, c.relkind::text, pg_catalog.array_remove(pg_catalog.array_agg(DISTINCT t.relname::text), NULL)
+           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+           LEFT JOIN (
+             SELECT d.objid AS sequence, d.refobjid AS relation FROM pg_catalog.pg_depend d
+             WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+               AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i')
+             UNION ALL
+             SELECT d.refobjid, a.adrelid FROM pg_catalog.pg_depend d
+             JOIN pg_catalog.pg_attrdef a ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = a.oid
+             WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+           ) u ON u.sequence = c.oid AND c.relkind = 'S'
+           LEFT JOIN pg_catalog.pg_class t ON t.oid = u.relation AND t.relnamespace = c.relnamespace
+           WHERE n.nspname = %s AND (c.relkind IN ('r', 'p', 'f', 'S') OR c.relkind = 'v' AND EXISTS (
+             SELECT FROM pg_catalog.pg_options_to_table(c.reloptions) o
+             WHERE o.option_name = 'security_invoker' AND o.option_value::boolean))
+           GROUP BY c.oid, c.relname, c.relkind""",
+        (schema,),
+    ).fetchall()
+    return Relations(
+        tables=[str(name) for name, kind, _ in rows if kind not in ("v", "S")],
+        views=[str(name) for name, kind, _ in rows if kind == "v"],
+        sequences={str(name): list(tables) for name, kind, tables in rows if kind == "S"},
+    )
+
+
+def _view_cells(relations: Relations, access: TableWords) -> Iterator[Cell]:
+    for view in relations.views:
+        yield from (Cell(role, view, "", "SELECT") for role in access)
+
+
+def _sequence_cells(
+    relations: Relations, target: SchemaTarget, access: TableWords, on_tables: Collection[Cell]
+) -> Iterator[Cell]:
+    writer, reader = target.variables["writer"], target.variables["reader"]
+    groups = {(writer, "INSERT"), (writer, "SELECT"), (reader, "SELECT")}
+    follows = {"INSERT": "USAGE", "SELECT": "SELECT"}
+    for sequence, tables in relations.sequences.items():
+        on_its_tables = {
+            (cell.role, cell.privilege) for cell in on_tables if cell.relation in tables and not cell.column
+        }
+        for role, privilege in on_its_tables if tables else groups:
+            if privilege in follows and role in access:
+                yield Cell(role, sequence, "", follows[privilege])
 
 
 def _pattern(names: Iterable[str], table: str) -> str | None:
-    """The run-time tables' pattern that fits best: the history's name fits that of the current table as well."""
+    """Return the longest matching pattern of run-time tables: a history table also matches its current table's pattern."""
     return max((name for name in names if "{" in name and matches(name, table)), key=len, default=None)
 
 
@@ -82,37 +145,43 @@ def _parsed(word: str) -> tuple[str, list[str]]:
     match = _WORD.fullmatch(word)
     if match is None:
         raise MigrationError(
-            MigrationProblem(word, None, "this is no privilege", "write it like SELECT or UPDATE (state, note)")
+            MigrationProblem(word, None, "this is not a privilege", "write it like SELECT or UPDATE (state, note)")
         )
     return match["privilege"], match["columns"].split(", ") if match["columns"] else [""]
 
 
 def differences(connection: Connection, target: SchemaTarget, access: TableWords) -> list[str]:
-    """A sentence for each privilege that the mapping does not give, and for each that is missing, sorted."""
-    have, want = held(connection, target), wanted(connection, target, access)
+    """Return a sentence for each privilege that the mapping does not grant, and for each missing one, sorted."""
+    have, want = held(connection, target.schema, target.owner), wanted(connection, target, access)
     surplus = [f"{cell}: not in the mapping" for cell in sorted(have - want)]
-    # With the option to pass it on it is there, and the sentence before says what is wrong with it.
-    plain = {Cell(cell.role, cell.table, cell.column, cell.privilege) for cell in have}
+    # A privilege WITH GRANT OPTION is reported as surplus; it is not missing as well.
+    plain = {Cell(cell.role, cell.relation, cell.column, cell.privilege) for cell in have}
     return surplus + [f"{cell}: missing" for cell in sorted(want - plain)]
 
 
 def reconcile(connection: Connection, target: SchemaTarget, access: TableWords) -> list[str]:
-    """Revoke what is surplus, grant what is missing; call it in a transaction as the owner. Returns what it did.
+    """Revoke what is surplus and grant what is missing; call it in a transaction as the owner. Return what it did.
 
-    Touches nothing, and so locks nothing, where all is right. Raises ``MigrationError`` when something still differs.
+    It takes no lock on a relation whose privileges are right. Raises ``MigrationError`` when something still differs.
     """
     want = wanted(connection, target, access)
+    sequences = set(_relations(connection, target.schema).sequences)
     done = []
-    # With the option goes what others were given by it.
-    for cell in sorted(cell for cell in held(connection, target) if cell.grantable):
-        _run(connection, target, "REVOKE GRANT OPTION FOR {} ON {} FROM {} CASCADE", [cell])
-        done.append(f"{cell}: may no longer be passed on")
-    surplus = held(connection, target) - want
+
+    def run(statement: str, cells: list[Cell]) -> None:
+        kind = "SEQUENCE" if cells[0].relation in sequences else "TABLE"
+        _run(connection, target, statement, kind, cells)
+
+    # Revoking the option also revokes what the role granted to others with it.
+    for cell in sorted(cell for cell in held(connection, target.schema, target.owner) if cell.grantable):
+        run("REVOKE GRANT OPTION FOR {} ON {} {} FROM {} CASCADE", [cell])
+        done.append(f"revoked the grant option of {cell}")
+    surplus = held(connection, target.schema, target.owner) - want
     for cells in _together(surplus):
-        _run(connection, target, "REVOKE {} ON {} FROM {}", cells)
-    missing = want - held(connection, target)
+        run("REVOKE {} ON {} {} FROM {}", cells)
+    missing = want - held(connection, target.schema, target.owner)
     for cells in _together(missing):
-        _run(connection, target, "GRANT {} ON {} TO {}", cells)
+        run("GRANT {} ON {} {} TO {}", cells)
     left = differences(connection, target, access)
     if left:
         todo = "grant or revoke that as the owner of the table, then run up again"
@@ -122,14 +191,14 @@ def reconcile(connection: Connection, target: SchemaTarget, access: TableWords) 
 
 
 def _together(cells: Iterable[Cell]) -> list[list[Cell]]:
-    """Cells that one statement changes: of one role on one table. Whole tables first."""
+    """Group cells that one statement changes: of one role on one relation. Whole relations come before columns."""
     groups: dict[tuple[bool, str, str], list[Cell]] = defaultdict(list)
     for cell in sorted(cells):
-        groups[bool(cell.column), cell.table, cell.role].append(cell)
+        groups[bool(cell.column), cell.relation, cell.role].append(cell)
     return [groups[key] for key in sorted(groups)]
 
 
-def _run(connection: Connection, target: SchemaTarget, statement: str, cells: list[Cell]) -> None:
+def _run(connection: Connection, target: SchemaTarget, statement: str, kind: str, cells: list[Cell]) -> None:
     columns: dict[str, list[sql.Composable]] = defaultdict(list)
     for cell in cells:
         columns[cell.privilege] += [sql.Identifier(cell.column)] if cell.column else []
@@ -137,16 +206,18 @@ def _run(connection: Connection, target: SchemaTarget, statement: str, cells: li
         sql.SQL("{} ({})").format(sql.SQL(privilege), sql.SQL(", ").join(names)) if names else sql.SQL(privilege)
         for privilege, names in columns.items()
     ]
-    role = sql.SQL("PUBLIC") if cells[0].role == "PUBLIC" else sql.Identifier(cells[0].role)
-    table = sql.Identifier(target.schema, cells[0].table)
-    connection.execute(sql.SQL(statement).format(sql.SQL(", ").join(words), table, role))
+    role = sql.SQL(PUBLIC) if cells[0].role == PUBLIC else sql.Identifier(cells[0].role)
+    relation = sql.Identifier(target.schema, cells[0].relation)
+    connection.execute(sql.SQL(statement).format(sql.SQL(", ").join(words), sql.SQL(kind), relation, role))
 
 
-def as_words(cells: Iterable[Cell]) -> dict[str, dict[str, list[str]]]:
-    """The cells as ``TableWords``."""
+def table_words(connection: Connection, target: SchemaTarget) -> dict[str, dict[str, list[str]]]:
+    """Return what roles have on the tables of the schema, as ``TableWords``."""
+    tables = _relations(connection, target.schema).tables
     columns: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for cell in sorted(cells):
-        columns[cell.role, cell.table, cell.privilege] += [cell.column] if cell.column else []
+    for cell in sorted(held(connection, target.schema, target.owner)):
+        if cell.relation in tables:
+            columns[cell.role, cell.relation, cell.privilege] += [cell.column] if cell.column else []
     words: dict[str, dict[str, list[str]]] = {}
     for (role, table, privilege), names in columns.items():
         word = f"{privilege} ({', '.join(names)})" if names else privilege

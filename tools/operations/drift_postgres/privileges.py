@@ -4,11 +4,15 @@ A list that is NULL stands for PostgreSQL's defaults, which include PUBLIC's, he
 object's owner are not compared. Together with memberships (``roles``) these are all effective privileges.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from components.mapping import roles
 from components.mapping.roles import ConnectRole
 from provider.postgres.append_only import matches
+from provider.postgres.table_privileges import PUBLIC, Cell, held
+from provider.postgres.table_privileges import wanted as wanted_cells
+from provider.postgres.target import SchemaTarget
 from tools.operations.drift_postgres.catalog import EXTRA, Catalog, Entry, compare, who
 
 _GRANTEE = (
@@ -22,7 +26,6 @@ def differences(catalog: Catalog) -> Iterator[str]:
     yield from _database(catalog)
     yield from _schemas(catalog)
     yield from _relations(catalog)
-    yield from _columns(catalog)
     yield from _functions(catalog)
     yield from _defaults(catalog)
     yield from _system_objects(catalog)
@@ -58,45 +61,32 @@ def pattern_of(catalog: Catalog, schema: str, table: str) -> str | None:
 
 
 def _relations(catalog: Catalog) -> Iterator[str]:
-    rows = catalog.rows(
-        f"""SELECT n.nspname, c.relname, c.relkind::text, {_GRANTEE}
-            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            LEFT JOIN LATERAL pg_catalog.aclexplode(coalesce(c.relacl, pg_catalog.acldefault(
-              CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a ON a.grantee <> c.relowner
-            WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"""
-    )
-    found, wanted = [], {}
-    for schema, table, kind, role, privilege, grantable in rows:
-        where = f"on sequence {schema}.{table}" if kind == "S" else f"{schema}.{table}"
-        name = pattern_of(catalog, schema, table) or table
-        holders = catalog.wanted[schema].granted.items()
-        wanted[where] = {holder: tables[name].privileges for holder, tables in holders if name in tables}
-        if privilege is not None:
-            found.append(Entry(where, role, privilege, grantable))
-    yield from compare(found, wanted)
+    """Compare privileges on tables, views and sequences, and on columns."""
+    for schema in sorted(catalog.schemas):
+        target = SchemaTarget(schema, roles.owner(schema))
+        sequences = {
+            row[0]
+            for row in catalog.rows(
+                """SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                   WHERE n.nspname = %(schema)s AND c.relkind = 'S'""",
+                schema=schema,
+            )
+        }
 
+        def where(cell: Cell, schema: str = schema, sequences: set[str] = sequences) -> str:
+            name = f"{schema}.{cell.relation}"
+            if cell.relation in sequences:
+                return f"on sequence {name}"
+            return f"{name}({cell.column})" if cell.column else name
 
-def _columns(catalog: Catalog) -> Iterator[str]:
-    rows = catalog.rows(
-        f"""SELECT n.nspname, c.relname, t.attname, {_GRANTEE}
-            FROM pg_catalog.pg_attribute t JOIN pg_catalog.pg_class c ON c.oid = t.attrelid
-            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace, pg_catalog.aclexplode(t.attacl) a
-            WHERE n.nspname = ANY (%(schemas)s) AND NOT t.attisdropped AND a.grantee <> c.relowner"""
-    )
-    existing = catalog.rows(
-        """SELECT n.nspname, c.relname, t.attname FROM pg_catalog.pg_attribute t
-           JOIN pg_catalog.pg_class c ON c.oid = t.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-           WHERE n.nspname = ANY (%(schemas)s) AND NOT t.attisdropped"""
-    )
-    wanted: dict[str, dict[str, frozenset[str]]] = {}
-    for schema in catalog.schemas:
-        for role, tables in catalog.wanted[schema].granted.items():
-            for table, access in tables.items():
-                for column, privileges in access.columns.items():
-                    # A missing column is reported separately.
-                    if (schema, table, column) in existing:
-                        wanted.setdefault(f"{schema}.{table}({column})", {})[role] = privileges
-    yield from compare([Entry(f"{schema}.{table}({column})", *rest) for schema, table, column, *rest in rows], wanted)
+        found = [
+            Entry(where(cell), None if cell.role == PUBLIC else cell.role, cell.privilege, cell.grantable)
+            for cell in sorted(held(catalog.connection, schema))
+        ]
+        wanted: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        for cell in wanted_cells(catalog.connection, target, catalog.wanted[schema].words):
+            wanted[where(cell)][cell.role].add(cell.privilege)
+        yield from compare(found, wanted)
 
 
 def _functions(catalog: Catalog) -> Iterator[str]:
