@@ -6,13 +6,15 @@ Left out are the guards of ``guards`` (append-only triggers, row-level security)
 extensions.
 """
 
-from collections.abc import Iterator, Mapping
-
-from psycopg import sql
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from components.mapping.access import VERSION_TABLE
-from provider.postgres.append_only import FUNCTION, ROW_TRIGGER, TRUNCATE_TRIGGER
-from provider.postgres.session import Connection
+from provider.postgres.applied import Applied
+
+if TYPE_CHECKING:
+    from provider.postgres.session import Connection
 
 # Table ("" for objects that belong to none) -> object, like "index vuln.advisories_key_idx" -> the statement that
 # makes it.
@@ -100,58 +102,93 @@ UNION ALL
 """
 
 
-def read_definitions(connection: Connection, schema: str) -> dict[str, dict[str, str]]:
-    """Return the definitions of every object in the schema; reads the catalog only."""
-    parameters = {
-        "schema": sql.Identifier(schema).as_string(connection),
-        "guards": [ROW_TRIGGER, TRUNCATE_TRIGGER],
-        "function": FUNCTION,
-    }
-    found: dict[str, dict[str, str]] = {}
-    with connection.transaction():
-        # Names are printed with their schemas.
-        connection.execute("SET LOCAL search_path = ''")
-        for relation, name, statement in connection.execute(_OBJECTS.encode(), parameters):
-            if relation != VERSION_TABLE:
-                found.setdefault(str(relation), {})[str(name)] = str(statement)
-    return {relation: dict(sorted(objects.items())) for relation, objects in sorted(found.items())}
+@dataclass(frozen=True)
+class RecordedDefinitions:
+    """The definitions of a schema's objects; ``server`` is the major version of the server that printed them."""
 
+    objects: Definitions
+    server: int
 
-def after_migrations(recorded: Definitions, before: Definitions, after: Definitions) -> dict[str, dict[str, str]]:
-    """Return the record after a run: ``recorded`` with what the migrations changed between ``before`` and ``after``.
+    @staticmethod
+    def of(outputs: Mapping[str, Any]) -> "RecordedDefinitions | None":
+        """Return the record among the outputs of a ``SchemaMigrations``; None where an older release made the state."""
+        if "definitions" not in outputs:
+            return None
+        return RecordedDefinitions(outputs["definitions"], int(outputs["definitionsServer"]))
 
-    A manual change that was there before the run stays a difference.
-    """
-    result = {relation: dict(objects) for relation, objects in recorded.items()}
-    for relation in before.keys() | after.keys():
-        old, new = before.get(relation, {}), after.get(relation, {})
-        kept = result.setdefault(relation, {})
-        for name in old.keys() - new.keys():
-            kept.pop(name, None)
-        kept.update({name: text for name, text in new.items() if old.get(name) != text})
-    return {relation: dict(sorted(objects.items())) for relation, objects in sorted(result.items()) if objects}
+    @staticmethod
+    def read(connection: "Connection", schema: str) -> "RecordedDefinitions":
+        """Return the definitions of every object in the schema. Reads the catalog only."""
+        from psycopg import sql
 
+        from provider.postgres.append_only import FUNCTION, ROW_TRIGGER, TRUNCATE_TRIGGER
 
-def differences(recorded: Definitions, found: Definitions, owner: str) -> Iterator[str]:
-    """Yield a sentence for each object that is missing, changed or additional.
+        parameters = {
+            "schema": sql.Identifier(schema).as_string(connection),
+            "guards": [ROW_TRIGGER, TRUNCATE_TRIGGER],
+            "function": FUNCTION,
+        }
+        found: dict[str, dict[str, str]] = {}
+        with connection.transaction():
+            # Names are printed with their schemas.
+            connection.execute("SET LOCAL search_path = ''")
+            for relation, name, statement in connection.execute(_OBJECTS.encode(), parameters):
+                if relation != VERSION_TABLE:
+                    found.setdefault(str(relation), {})[str(name)] = str(statement)
+        return RecordedDefinitions(_sorted(found), _major(connection))
 
-    Tables and columns that exist on one side only are left out: the mapping decides about those.
-    """
-    for relation in sorted(recorded.keys() | found.keys()):
-        # A table that is gone is one difference, which the comparison with the mapping reports.
-        if relation not in found and relation:
-            continue
-        old, new = recorded.get(relation, {}), found.get(relation, {})
-        for name in sorted(old.keys() | new.keys()):
-            is_column = name.startswith("column ")
-            if old.get(name) == new.get(name) or (is_column and not {name} <= old.keys() & new.keys()):
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """The record as outputs of a ``SchemaMigrations``."""
+        return {"definitions": self.objects, "definitionsServer": self.server}
+
+    def is_current(self, connection: "Connection", applied: Sequence[str], history: Sequence[Applied]) -> bool:
+        """Return whether the record can be compared with the catalog: the same server version prints the definitions, and
+        no migration ran since outside of the stack. ``applied`` are the labels in state, ``history`` the database's."""
+        return self.server == _major(connection) and list(applied) == [row.label for row in history]
+
+    def after_migrations(self, before: "RecordedDefinitions", after: "RecordedDefinitions") -> "RecordedDefinitions":
+        """Return the record after a run: this one with what the migrations changed between ``before`` and ``after``.
+
+        A manual change that was there before the run stays a difference.
+        """
+        result = {relation: dict(objects) for relation, objects in self.objects.items()}
+        for relation in before.objects.keys() | after.objects.keys():
+            old, new = before.objects.get(relation, {}), after.objects.get(relation, {})
+            kept = result.setdefault(relation, {})
+            for name in old.keys() - new.keys():
+                kept.pop(name, None)
+            kept.update({name: text for name, text in new.items() if old.get(name) != text})
+        return RecordedDefinitions(_sorted(result), after.server)
+
+    def differences(self, found: "RecordedDefinitions", owner: str) -> Iterator[str]:
+        """Yield a sentence for each object that is missing, changed or additional in ``found``.
+
+        Tables and columns that exist on one side only are left out: the mapping decides about those.
+        """
+        for relation in sorted(self.objects.keys() | found.objects.keys()):
+            # The comparison with the mapping reports tables that are missing or additional.
+            if relation and not (relation in self.objects and relation in found.objects):
                 continue
-            if name not in new:
-                yield f"{name} does not exist: a migration made it{_remedy(name, old[name], owner)}"
-            elif name not in old:
-                yield f"{name}: no migration made it"
-            else:
-                yield f"{name} is not as the migrations made it{_change(name, old[name], new[name])}"
+            old, new = self.objects.get(relation, {}), found.objects.get(relation, {})
+            for name in sorted(old.keys() | new.keys()):
+                is_column = name.startswith("column ")
+                if old.get(name) == new.get(name) or (is_column and not (name in old and name in new)):
+                    continue
+                if name not in new:
+                    yield f"{name} does not exist: a migration made it{_remedy(name, old[name], owner)}"
+                elif name not in old:
+                    yield f"{name}: no migration made it"
+                else:
+                    yield f"{name} is not as the migrations made it{_change(name, old[name], new[name])}"
+
+
+def _sorted(objects: Definitions) -> Definitions:
+    return {relation: dict(sorted(named.items())) for relation, named in sorted(objects.items()) if named}
+
+
+def _major(connection: "Connection") -> int:
+    return connection.info.server_version // 10_000
 
 
 def _is_long(name: str) -> bool:

@@ -18,6 +18,7 @@ from provider.errors import ProviderError
 from provider.postgres.applied import Applied, compare
 from provider.postgres.kind import PostgresKind
 from provider.postgres.migration_files import describe, discover, render_all
+from provider.postgres.object_definitions import RecordedDefinitions
 from provider.postgres.problems import MigrationError, MigrationProblem
 from provider.postgres.server import MissingDatabaseError
 from provider.postgres.target import SchemaTarget
@@ -43,6 +44,14 @@ PROPERTIES: Properties = {
     "version": Property("integer", output=True, description="The version of the last applied migration"),
     "applied": strings("list", output=True, description="The applied migrations with their checksums"),
     "drift": strings("list", output=True, description="What a refresh found changed by hand; the next up corrects it"),
+    "definitions": Property(
+        "object",
+        output=True,
+        description="Table to index, constraint, view or other object of the migrations, to the statement that makes it",
+    ),
+    "definitionsServer": Property(
+        "integer", output=True, description="The major version of the server that printed the definitions"
+    ),
 }
 INPUTS = tuple(name for name, item in PROPERTIES.items() if not item.output)
 
@@ -109,10 +118,10 @@ class SchemaMigrations(PostgresKind):
         server = self._server
         with server.connected() as connection:
             take_back(connection, _target(inputs), log.info)
-        return FoundResource(f"{server.database}.{inputs['schema']}.migrations", self._apply(inputs))
+        return FoundResource(f"{server.database}.{inputs['schema']}.migrations", self._apply(inputs, {}))
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
-        return FoundResource(id_, self._apply(inputs))
+        return FoundResource(id_, self._apply(inputs, state))
 
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         """What the database really has. Gone with the schema; otherwise ``drift`` says in words what is off."""
@@ -133,15 +142,17 @@ class SchemaMigrations(PostgresKind):
                     f"{name} belongs to {owner}, not to {target.owner}"
                     for name, owner in foreign_objects(connection, target)
                 ]
+                definitions = RecordedDefinitions.of(state) or RecordedDefinitions.read(connection, schema)
         except MissingDatabaseError:
             return None
-        return FoundResource(id_, _outputs(inputs, applied, sentences))
+        return FoundResource(id_, _outputs(inputs, applied, sentences, definitions))
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         """Leaves everything: the schema resource drops its tables where the stack allows it."""
 
-    def _apply(self, inputs: dict[str, Any]) -> dict[str, Any]:
+    def _apply(self, inputs: dict[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
         from provider.postgres import migrations
+        from provider.postgres.history import read_applied
         from provider.postgres.session import Limits
 
         target, directory = _target(inputs), Path(inputs["directory"])
@@ -151,6 +162,10 @@ class SchemaMigrations(PostgresKind):
                 raise MigrationError(
                     MigrationProblem(str(directory), None, what, "look at a new preview, then run again")
                 )
+            recorded = RecordedDefinitions.of(state)
+            before = None
+            if recorded and recorded.is_current(connection, state["applied"], read_applied(connection, target)):
+                before = RecordedDefinitions.read(connection, target.schema)
             applied = migrations.apply(
                 connection,
                 target,
@@ -160,7 +175,10 @@ class SchemaMigrations(PostgresKind):
                 log.info,
                 _isolation(inputs),
             )
-        return _outputs(inputs, applied, [])
+            definitions = RecordedDefinitions.read(connection, target.schema)
+        if recorded and before:
+            definitions = recorded.after_migrations(before, definitions)
+        return _outputs(inputs, applied, [], definitions)
 
     def _history(self, target: SchemaTarget) -> tuple[Applied, ...]:
         from provider.postgres.history import read_applied
@@ -230,10 +248,13 @@ def _imported(connection: "Connection", schema: str) -> dict[str, Any]:
     }
 
 
-def _outputs(inputs: Mapping[str, Any], applied: tuple[Applied, ...], drift: list[str]) -> dict[str, Any]:
+def _outputs(
+    inputs: Mapping[str, Any], applied: tuple[Applied, ...], drift: list[str], definitions: RecordedDefinitions
+) -> dict[str, Any]:
     return {
         **{name: inputs[name] for name in INPUTS if name in inputs},
         "version": max((row.version for row in applied), default=0),
         "applied": [row.label for row in applied],
         "drift": drift,
+        **definitions.outputs,
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provider.postgres.object_definitions import after_migrations, differences, read_definitions
+from provider.postgres.object_definitions import RecordedDefinitions
 from tests.support.scratch_schema import Schema, make_schema
 from tools.local.servers.postgres import LocalPostgres
 
@@ -48,17 +48,19 @@ def schema(postgres_server: LocalPostgres, tmp_path: Path) -> Schema:
     return made
 
 
-def definitions(schema: Schema) -> dict[str, dict[str, str]]:
+def definitions(schema: Schema) -> RecordedDefinitions:
     with schema.connect() as connection:
-        return read_definitions(connection, schema.target.schema)
+        return RecordedDefinitions.read(connection, schema.target.schema)
 
 
-def sentences(schema: Schema, recorded: dict[str, dict[str, str]]) -> list[str]:
-    return list(differences(recorded, definitions(schema), schema.target.owner))
+def sentences(schema: Schema, recorded: RecordedDefinitions) -> list[str]:
+    return list(recorded.differences(definitions(schema), schema.target.owner))
 
 
 def names(schema: Schema) -> set[str]:
-    return {name.replace(schema.target.schema, "s") for objects in definitions(schema).values() for name in objects}
+    return {
+        name.replace(schema.target.schema, "s") for objects in definitions(schema).objects.values() for name in objects
+    }
 
 
 def test_every_kind_of_object_is_found_under_its_name(schema: Schema) -> None:
@@ -73,7 +75,7 @@ def test_every_kind_of_object_is_found_under_its_name(schema: Schema) -> None:
 
 def _dropped(schema: Schema) -> Iterator[tuple[str, str]]:
     """Each object whose statement is printed, with a statement that drops it."""
-    for name in (name for objects in definitions(schema).values() for name in objects):
+    for name in (name for objects in definitions(schema).objects.values() for name in objects):
         kind, _, rest = name.partition(" ")
         if kind in DROPS:
             identifier, _, table = rest.partition(" on ")
@@ -121,19 +123,23 @@ def test_columns_and_tables_that_come_or_go_are_left_to_the_mapping(schema: Sche
     recorded = definitions(schema)
     name = schema.target.schema
     schema.run(f"ALTER TABLE {name}.things ADD note text", f"DROP TABLE {name}.parents CASCADE")
-    assert sentences(schema, recorded) == [
+    (sentence,) = sentences(schema, recorded)
+    assert sentence == (
         f"constraint things_parent_fkey on {name}.things does not exist: a migration made it; to make it again: SET ROLE "
         f"{name}_owner; ALTER TABLE {name}.things ADD CONSTRAINT things_parent_fkey FOREIGN KEY (parent) REFERENCES "
         f"{name}.parents(id);"
-    ]
+    )
 
 
 def test_a_run_adds_what_its_migrations_changed_and_keeps_a_manual_change_visible() -> None:
-    recorded = {"t": {"index a": "1", "index b": "2"}}
-    before = {"t": {"index a": "by hand"}}  # a was changed, b was dropped
-    after = {"t": {"index a": "by hand", "index c": "3"}, "": {"view v": "4"}}
-    assert after_migrations(recorded, before, after) == {
-        "": {"view v": "4"},
+    def record(**objects: dict[str, str]) -> RecordedDefinitions:
+        return RecordedDefinitions(objects, 18)
+
+    recorded = record(t={"index a": "1", "index b": "2"})
+    before = record(t={"index a": "by hand"})  # a was changed, b was dropped
+    after = record(t={"index a": "by hand", "index c": "3"}, u={"view v": "4"})
+    assert recorded.after_migrations(before, after).objects == {
         "t": {"index a": "1", "index b": "2", "index c": "3"},
+        "u": {"view v": "4"},
     }
-    assert after_migrations(recorded, recorded, {"t": {"index b": "2"}}) == {"t": {"index b": "2"}}
+    assert recorded.after_migrations(recorded, record(t={"index b": "2"})).objects == {"t": {"index b": "2"}}

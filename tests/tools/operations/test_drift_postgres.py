@@ -18,6 +18,7 @@ from tools.operations.stack import Stack
 
 pytestmark = pytest.mark.xdist_group("live_stack")
 EXTRA = "not in the mapping"
+UNMIGRATED = "no migration made it"
 
 
 @dataclass(frozen=True)
@@ -214,12 +215,12 @@ TAMPERINGS = {
     "a view that leaks": Tampering(
         "SET ROLE vex_owner; CREATE VIEW vex.leak AS SELECT * FROM vex.vex_raw; GRANT SELECT ON vex.leak TO policy; RESET ROLE",
         "DROP VIEW vex.leak",
-        (f"view vex.leak: {EXTRA}", f"role policy may SELECT vex.leak: {EXTRA}"),
+        (f"view vex.leak: {UNMIGRATED}", f"role policy may SELECT vex.leak: {EXTRA}"),
     ),
     "a sequence": Tampering(
         "SET ROLE vex_owner; CREATE SEQUENCE vex.numbers; GRANT USAGE ON SEQUENCE vex.numbers TO policy; RESET ROLE",
         "DROP SEQUENCE vex.numbers",
-        (f"sequence vex.numbers: {EXTRA}", f"role policy may USAGE on sequence vex.numbers: {EXTRA}"),
+        (f"sequence vex.numbers: {UNMIGRATED}", f"role policy may USAGE on sequence vex.numbers: {EXTRA}"),
     ),
     "a table in schema public": Tampering(
         "CREATE TABLE public.parking (id int); ALTER TABLE public.parking OWNER TO policy",
@@ -260,7 +261,7 @@ TAMPERINGS = {
         "CREATE FUNCTION vex.wipe() RETURNS void LANGUAGE sql SECURITY DEFINER AS 'DELETE FROM vex.consensus'",
         "DROP FUNCTION vex.wipe()",
         (
-            f"function vex.wipe(): {EXTRA}",
+            f"function vex.wipe(): {UNMIGRATED}",
             f"PUBLIC may EXECUTE vex.wipe(): {EXTRA}",
             "function vex.wipe() is owned by postgres, not by vex_owner",
         ),
@@ -280,14 +281,15 @@ TAMPERINGS = {
         "ALTER FUNCTION policy.other(uuid) RENAME TO create_finding_tables",
         (
             f"function {FUNCTION} does not exist: it is in the mapping",
-            f"function policy.other(uuid): {EXTRA}",
+            f"function {FUNCTION} does not exist: a migration made it",
+            f"function policy.other(uuid): {UNMIGRATED}",
             f"role policy may EXECUTE policy.other(uuid): {EXTRA}",
         ),
     ),
     "a type": Tampering(
         "SET ROLE vex_owner; CREATE DOMAIN vex.score AS int; RESET ROLE",
         "DROP DOMAIN vex.score",
-        (f"type vex.score: {EXTRA}",),
+        (f"type vex.score: {UNMIGRATED}",),
     ),
     "a trigger disabled on evidence": Tampering(
         "ALTER TABLE vex.vex_raw DISABLE TRIGGER append_only_row",
@@ -308,7 +310,7 @@ TAMPERINGS = {
     "a trigger by hand": Tampering(
         "CREATE TRIGGER quiet BEFORE UPDATE ON vex.consensus FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
         "DROP TRIGGER quiet ON vex.consensus",
-        (f"trigger quiet on vex.consensus: {EXTRA}",),
+        (f"trigger quiet on vex.consensus: {UNMIGRATED}",),
     ),
     "foreign keys switched off": Tampering(
         "ALTER TABLE policy.policy_runs DISABLE TRIGGER ALL",
@@ -318,13 +320,13 @@ TAMPERINGS = {
     "a rule": Tampering(
         "CREATE RULE swallow AS ON INSERT TO vex.vex_raw DO INSTEAD NOTHING",
         "DROP RULE swallow ON vex.vex_raw",
-        (f"rule swallow on vex.vex_raw: {EXTRA}",),
+        (f"rule swallow on vex.vex_raw: {UNMIGRATED}",),
     ),
     "an event trigger": Tampering(
         "CREATE FUNCTION public.e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
         "CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION public.e()",
         "DROP EVENT TRIGGER watch; DROP FUNCTION public.e()",
-        (f"event trigger watch: {EXTRA}", f"function public.e(): {EXTRA}"),
+        (f"event trigger watch: {EXTRA}", f"function public.e(): {UNMIGRATED}"),
     ),
     "rows hidden by a policy": Tampering(
         "ALTER TABLE vex.consensus ENABLE ROW LEVEL SECURITY; CREATE POLICY hide ON vex.consensus USING (false)",
@@ -373,6 +375,36 @@ TAMPERINGS = {
         "GRANT CREATE ON DATABASE postgres TO policy",
         "REVOKE CREATE ON DATABASE postgres FROM policy",
         (f"role policy holds privileges on database postgres: {EXTRA}",),
+    ),
+    "an index that is gone": Tampering(
+        "DROP INDEX vex.vex_raw_issuer_id_idx",
+        "SET ROLE vex_owner; CREATE INDEX vex_raw_issuer_id_idx ON vex.vex_raw (issuer_id); RESET ROLE",
+        (
+            (
+                "index vex.vex_raw_issuer_id_idx does not exist: a migration made it; to make it again: SET ROLE vex_owner; "
+                "CREATE INDEX vex_raw_issuer_id_idx ON vex.vex_raw USING btree (issuer_id);"
+            ),
+        ),
+    ),
+    "a check that is looser": Tampering(
+        "ALTER TABLE vex.issuer_trust DROP CONSTRAINT issuer_trust_trust_score_check;"
+        "ALTER TABLE vex.issuer_trust ADD CONSTRAINT issuer_trust_trust_score_check CHECK (trust_score > 0)",
+        "ALTER TABLE vex.issuer_trust DROP CONSTRAINT issuer_trust_trust_score_check;"
+        "ALTER TABLE vex.issuer_trust ADD CONSTRAINT issuer_trust_trust_score_check"
+        " CHECK (trust_score BETWEEN 0.00 AND 1.00)",
+        (
+            (
+                "constraint issuer_trust_trust_score_check on vex.issuer_trust is not as the migrations made it: it is "
+                "`ALTER TABLE vex.issuer_trust ADD CONSTRAINT issuer_trust_trust_score_check CHECK ((trust_score > "
+                "(0)::numeric))`, they made `ALTER TABLE vex.issuer_trust ADD CONSTRAINT issuer_trust_trust_score_check "
+                "CHECK (((trust_score >= 0.00) AND (trust_score <= 1.00)))`"
+            ),
+        ),
+    ),
+    "an index by hand": Tampering(
+        "CREATE INDEX quick ON vex.consensus (vulnerability_id)",
+        "DROP INDEX vex.quick",
+        (f"index vex.quick: {UNMIGRATED}",),
     ),
     "a large object": Tampering(
         "SELECT lo_create(4711); ALTER LARGE OBJECT 4711 OWNER TO policy",

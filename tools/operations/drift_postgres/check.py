@@ -11,7 +11,7 @@ from provider.postgres.server import MissingDatabaseError
 from provider.postgres.session import prepare_connection
 from provider.postgres.target import SchemaTarget
 from tools.operations.drift_finding import DriftFinding
-from tools.operations.drift_postgres import objects, privileges, roles
+from tools.operations.drift_postgres import migrated, objects, privileges, roles
 from tools.operations.drift_postgres.catalog import Catalog
 from tools.operations.stack import Stack
 
@@ -21,6 +21,7 @@ STORE = "postgres"
 def check(stack: Stack) -> list[DriftFinding]:
     """Return every difference, without duplicates. Reads only. Raises ``ProviderError`` if the server cannot be read."""
     server = stack.postgres
+    recorded = migrated.recorded_schemas(stack.export())
     try:
         with server.connected() as connection:
             prepare_connection(connection)
@@ -30,7 +31,7 @@ def check(stack: Stack) -> list[DriftFinding]:
                 # With an empty search_path, names are printed with their schemas.
                 connection.execute("SET LOCAL search_path = ''")
                 catalog = Catalog(connection, stack.mapping, server.database, server.user)
-                sentences = set(_sentences(catalog, stack))
+                sentences = {*_sentences(catalog, stack), *migrated.differences(catalog, recorded)}
     except MissingDatabaseError:
         return [DriftFinding(STORE, f"database {server.database} does not exist; run pulumi up")]
     return [DriftFinding(STORE, sentence) for sentence in sorted(sentences)]

@@ -1,14 +1,14 @@
-"""Compare objects: missing, different and additional schemas, tables, columns, functions, types and triggers."""
+"""Compare schemas, tables, columns and functions with the mapping."""
 
 from collections.abc import Iterator
 
 from components.mapping.access import VERSION_TABLE
 from components.mapping.model import Table
-from provider.postgres.append_only import FUNCTION, ROW_TRIGGER, TRUNCATE_TRIGGER
 from tools.operations.drift_postgres.catalog import EXTRA, OBJECT_MISSING, Catalog
 from tools.operations.drift_postgres.privileges import pattern_of
 
-_KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table", "S": "sequence"}
+_KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table"}
+_VIEWS = ("v", "m")
 _SHORT = (("character varying", "varchar"), ("timestamp with time zone", "timestamptz"))
 _NOT_OF_EXTENSION = """NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
     WHERE e.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass AND e.objid = {alias}.oid AND e.deptype = 'e')"""
@@ -19,9 +19,7 @@ def differences(catalog: Catalog) -> Iterator[str]:
     yield from _schemas(catalog)
     yield from _relations(catalog)
     yield from _functions(catalog)
-    yield from _types(catalog)
-    yield from _triggers(catalog)
-    yield from _rules(catalog)
+    yield from _foreign_keys(catalog)
     yield from _event_triggers(catalog)
 
 
@@ -42,20 +40,18 @@ def _schemas(catalog: Catalog) -> Iterator[str]:
 def _relations(catalog: Catalog) -> Iterator[str]:
     rows = catalog.rows(
         f"""SELECT n.nspname, c.relname, c.relkind::text, c.relpersistence::text,
-                  EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) OR EXISTS (
-                    SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-                    AND d.objid = c.oid AND d.deptype IN ('a', 'i') AND c.relkind = 'S')
+                   EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid)
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname = 'public')
-              AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {_own("pg_class", "c")}"""
+              AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {_own("pg_class", "c")}"""
     )
     columns = _columns(catalog)
     seen = set()
-    for schema, name, kind, persistence, belongs in rows:
+    for schema, name, kind, persistence, is_child in rows:
         table = _definition(catalog, schema, name)
         if (table is None and name != VERSION_TABLE) or schema == "public":
-            # A partition, or the sequence of a column, belongs to its table.
-            if not belongs:
+            # A partition belongs to its table, and ``migrated`` compares views.
+            if not is_child and kind not in _VIEWS:
                 yield f"{_KINDS[kind]} {schema}.{name}: {EXTRA}"
             continue
         seen.add((schema, name))
@@ -109,52 +105,24 @@ def _compare_columns(where: str, found: dict[str, str], table: Table) -> Iterato
 
 def _functions(catalog: Catalog) -> Iterator[str]:
     rows = catalog.rows(
-        f"""SELECT n.nspname, p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')', p.prosecdef
-            FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-            WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname = 'public') AND {_own("pg_proc", "p")}"""
+        """SELECT n.nspname, p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')'
+           FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+           WHERE n.nspname = ANY (%(schemas)s)"""
     )
-    found = {(schema, name) for schema, name, _ in rows}
     wanted = {(schema, name) for schema in catalog.schemas for name in catalog.wanted[schema].functions}
-    ours = {(schema, f"{FUNCTION}()") for schema in catalog.schemas if catalog.wanted[schema].append_only}
-    yield from (f"function {schema}.{name} does not exist: {OBJECT_MISSING}" for schema, name in wanted - found)
-    yield from (f"function {schema}.{name}: {EXTRA}" for schema, name in found - wanted - ours)
+    yield from (f"function {schema}.{name} does not exist: {OBJECT_MISSING}" for schema, name in wanted - set(rows))
 
 
-def _types(catalog: Catalog) -> Iterator[str]:
+def _foreign_keys(catalog: Catalog) -> Iterator[str]:
+    """Find foreign keys that are not enforced."""
     rows = catalog.rows(
-        f"""SELECT n.nspname, t.typname FROM pg_catalog.pg_type t
-            JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-            WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname = 'public') AND t.typelem = 0
-              AND (t.typrelid = 0 OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.typrelid
-                AND c.relkind = 'c')) AND t.typtype <> 'm' AND {_own("pg_type", "t")}"""
+        """SELECT DISTINCT n.nspname, c.relname, k.conname FROM pg_catalog.pg_trigger t
+           JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+           JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
+           WHERE n.nspname = ANY (%(schemas)s) AND t.tgisinternal AND t.tgenabled = 'D'"""
     )
-    yield from (f"type {schema}.{name}: {EXTRA}" for schema, name in rows)
-
-
-def _triggers(catalog: Catalog) -> Iterator[str]:
-    """Compare triggers, except those of append-only tables, which ``append_only.drift`` compares."""
-    rows = catalog.rows(
-        """SELECT n.nspname, c.relname, t.tgname, t.tgisinternal, t.tgenabled = 'D', k.conname
-           FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
-           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-           LEFT JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
-           WHERE n.nspname = ANY (%(schemas)s) AND t.tgname <> ALL (%(ours)s)""",
-        ours=[ROW_TRIGGER, TRUNCATE_TRIGGER],
-    )
-    for schema, table, trigger, internal, disabled, constraint in rows:
-        if not internal:
-            yield f"trigger {trigger} on {schema}.{table}: {EXTRA}"
-        elif disabled:
-            yield f"foreign key {constraint} is not enforced on {schema}.{table}: its trigger is disabled"
-
-
-def _rules(catalog: Catalog) -> Iterator[str]:
-    rows = catalog.rows(
-        """SELECT n.nspname, c.relname, w.rulename FROM pg_catalog.pg_rewrite w
-           JOIN pg_catalog.pg_class c ON c.oid = w.ev_class JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-           WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p')"""
-    )
-    yield from (f"rule {rule} on {schema}.{table}: {EXTRA}" for schema, table, rule in rows)
+    for schema, table, constraint in rows:
+        yield f"foreign key {constraint} is not enforced on {schema}.{table}: its trigger is disabled"
 
 
 def _event_triggers(catalog: Catalog) -> Iterator[str]:
