@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from components.mapping.access import TENANT_COLUMN, TENANT_TYPE, TableAccess
+from components.mapping.access import EXTENSIONS_SCHEMA, TENANT_COLUMN, TENANT_TYPE, TableAccess
 from components.mapping.findings import Finding
 from components.mapping.mapping import Mapping
 from components.mapping.model import Schema, Table
@@ -11,8 +11,14 @@ from components.mapping.values import AccessTarget
 
 def check(mapping: Mapping) -> list[Finding]:
     """All findings, in no order that matters."""
-    first = [*_owners(mapping), *_postgres_targets(mapping), *_tenants(mapping)]
+    first = [*_extensions(mapping), *_owners(mapping), *_postgres_targets(mapping), *_tenants(mapping)]
     return [*first, *([] if first else _tenants_of_parents(mapping)), *_functions(mapping)]
+
+
+def _extensions(mapping: Mapping) -> Iterator[Finding]:
+    if mapping.postgres.extensions and EXTENSIONS_SCHEMA in mapping.postgres.schemas:
+        message = f"schema {EXTENSIONS_SCHEMA!r} is where postgres.extensions are installed; choose another name"
+        yield Finding(("postgres", "schemas", EXTENSIONS_SCHEMA), message)
 
 
 def _owners(mapping: Mapping) -> Iterator[Finding]:

@@ -24,6 +24,7 @@ from components.mapping.names import (
     ColumnName,
     Days,
     Extension,
+    ExtensionName,
     FunctionName,
     GroupName,
     ModuleName,
@@ -176,7 +177,10 @@ class LoginDefaults(Strict):
 
 
 class Postgres(Strict):
+    """``extensions`` are installed in schema ``extensions``, which is in the search_path of every login."""
+
     defaults: LoginDefaults
+    extensions: tuple[ExtensionName, ...] = ()
     schemas: Annotated[dict[SchemaName, Schema], Field(min_length=1)]
 
 

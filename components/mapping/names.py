@@ -73,6 +73,19 @@ TableName = Annotated[StrictStr, _identifier("table name", POSTGRES_NAME_BYTES, 
 ColumnName = Annotated[StrictStr, _identifier("column name", POSTGRES_NAME_BYTES, TAKEN_COLUMN_NAMES), _NAME]
 FunctionName = Annotated[StrictStr, _identifier("function name", POSTGRES_NAME_BYTES, TAKEN_FUNCTION_NAMES), _NAME]
 
+_EXTENSION_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+def _extension_name(value: str) -> str:
+    if not _EXTENSION_NAME.fullmatch(value) or len(value) > POSTGRES_NAME_BYTES:
+        raise ValueError(f"{value!r} is not the name of an extension, like citext, pg_trgm or uuid-ossp")
+    if value == "plpgsql":
+        raise ValueError("plpgsql is in every database; remove it")
+    return value
+
+
+ExtensionName = Annotated[StrictStr, AfterValidator(_extension_name), _pattern(_EXTENSION_NAME)]
+
 _TYPE = re.compile(
     r"(double precision|(character|bit) varying|([a-z][a-z0-9_]*\.)?[a-z][a-z0-9_]*)"
     r"(\([0-9]{1,7}(, ?-?[0-9]{1,4})?\))?( with(out)? time zone)?(\[\])*"

@@ -12,6 +12,7 @@ from components.mapping.access.objects import ObjectAccess, object_access
 from components.mapping.access.postgres import (
     APPEND,
     CHANGE,
+    EXTENSIONS_SCHEMA,
     READ,
     TENANT_COLUMN,
     TENANT_TYPE,
@@ -33,6 +34,7 @@ from components.mapping.roles import RoleNames
 __all__ = [
     "APPEND",
     "CHANGE",
+    "EXTENSIONS_SCHEMA",
     "READ",
     "TENANT_COLUMN",
     "TENANT_TYPE",

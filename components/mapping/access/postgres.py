@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from components.mapping.model import Contents, LoginDefaults, PostgresAccess, Schema, Table
+from components.mapping.model import Contents, Postgres, PostgresAccess, Schema, Table
 from components.mapping.roles import GroupKind, GroupRole
 from components.mapping.values import AccessTarget
 
@@ -11,6 +11,7 @@ READ = frozenset({"SELECT"})
 CHANGE = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 APPEND = frozenset({"SELECT", "INSERT"})
 VERSION_TABLE = "schema_migrations"
+EXTENSIONS_SCHEMA = "extensions"
 TENANT_COLUMN = "tenant_id"
 TENANT_TYPE = "uuid"
 
@@ -169,7 +170,7 @@ def login_access(contents: Contents, module: str, grants: tuple[DirectGrant, ...
             for name, function in definition.functions.items()
             if module in function.execute
         ),
-        limits=_limits(access, contents.postgres.defaults),
+        limits=_limits(access, contents.postgres),
     )
 
 
@@ -232,15 +233,17 @@ def _tables(grants: Iterable[DirectGrant]) -> dict[str, TableAccess]:
     return tables
 
 
-def _limits(access: PostgresAccess, defaults: LoginDefaults) -> LoginLimits:
+def _limits(access: PostgresAccess, postgres: Postgres) -> LoginLimits:
     """The module's own limits, or the defaults."""
+    defaults = postgres.defaults
     path = access.schemas if access.search_path is None else access.search_path
+    extensions = (EXTENSIONS_SCHEMA,) if postgres.extensions else ()
     return LoginLimits(
         access.connection_limit or defaults.connection_limit,
         (access.statement_timeout or defaults.statement_timeout).milliseconds,
         (access.idle_in_transaction_timeout or defaults.idle_in_transaction_timeout).milliseconds,
         # Without a path of its own a login would search "$user" and public.
-        path or ("pg_catalog",),
+        (*path, *extensions) or ("pg_catalog",),
     )
 
 

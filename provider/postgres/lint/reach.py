@@ -7,13 +7,13 @@ from postgast import AstNode
 from postgast import nodes as ast
 from postgast import pg_query_pb2 as enums
 
-from components.mapping.access import CHANGE, READ
+from components.mapping.access import CHANGE, EXTENSIONS_SCHEMA, READ
 from provider.postgres.lint import LintFinding
 from provider.postgres.lint.bodies import language_of
 from provider.postgres.lint.tree import is_placeholder, nodes, of_kind, option, strings
 from provider.postgres.target import SchemaTarget
 
-_OPEN_SCHEMAS = {"pg_catalog", "information_schema"}
+_OPEN_SCHEMAS = {"pg_catalog", "information_schema", EXTENSIONS_SCHEMA}
 # Comments, drops and the like name these as schema, table, thing.
 _PARTS_OF_TABLES = {
     enums.OBJECT_COLUMN,

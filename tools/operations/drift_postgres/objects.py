@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from components.mapping.access import VERSION_TABLE
+from components.mapping.access import EXTENSIONS_SCHEMA, VERSION_TABLE
 from components.mapping.model import Table
 from tools.operations.drift_postgres.catalog import EXTRA, OBJECT_MISSING, Catalog
 from tools.operations.drift_postgres.privileges import pattern_of
@@ -17,6 +17,7 @@ _NOT_OF_EXTENSION = """NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
 def differences(catalog: Catalog) -> Iterator[str]:
     """Yield a sentence for each difference."""
     yield from _schemas(catalog)
+    yield from _extensions(catalog)
     yield from _relations(catalog)
     yield from _functions(catalog)
     yield from _foreign_keys(catalog)
@@ -32,9 +33,25 @@ def _schemas(catalog: Catalog) -> Iterator[str]:
         yield f"schema {schema} does not exist: {OBJECT_MISSING}"
     rows = catalog.rows(
         f"""SELECT nspname FROM pg_catalog.pg_namespace n WHERE nspname <> ALL (%(schemas)s)
-              AND nspname NOT IN ('public', 'information_schema') AND nspname !~ '^pg_' AND {_own("pg_namespace", "n")}"""
+              AND nspname <> ALL (%(known)s) AND nspname !~ '^pg_' AND {_own("pg_namespace", "n")}""",
+        known=["public", "information_schema", *catalog.extensions_schema],
     )
     yield from (f"schema {row[0]}: {EXTRA}" for row in rows)
+
+
+def _extensions(catalog: Catalog) -> Iterator[str]:
+    rows = catalog.rows(
+        """SELECT e.extname, n.nspname FROM pg_catalog.pg_extension e
+           JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql'"""
+    )
+    installed = {str(name): str(schema) for name, schema in rows}
+    wanted = catalog.mapping.postgres.extensions
+    yield from (f"extension {name} is not installed: {OBJECT_MISSING}" for name in wanted if name not in installed)
+    for name, schema in installed.items():
+        if name not in wanted:
+            yield f"extension {name}: {EXTRA}"
+        elif schema not in (EXTENSIONS_SCHEMA, "pg_catalog"):
+            yield f"extension {name} is in schema {schema}: the mapping has it in schema {EXTENSIONS_SCHEMA}"
 
 
 def _relations(catalog: Catalog) -> Iterator[str]:

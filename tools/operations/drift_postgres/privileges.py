@@ -45,12 +45,16 @@ def _schemas(catalog: Catalog) -> Iterator[str]:
     rows = catalog.rows(
         f"""SELECT n.nspname, {_GRANTEE} FROM pg_catalog.pg_namespace n,
               pg_catalog.aclexplode(coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner))) a
-            WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname = 'public') AND a.grantee <> n.nspowner"""
+            WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname = ANY (%(others)s)) AND a.grantee <> n.nspowner""",
+        others=["public", *catalog.extensions_schema],
     )
     found = [Entry(f"on schema {schema}", *rest) for schema, *rest in rows]
     wanted = {
         f"on schema {schema}": dict.fromkeys(catalog.wanted[schema].granted, ("USAGE",)) for schema in catalog.schemas
     }
+    owners = (roles.owner(schema) for schema in catalog.schemas)
+    for schema in catalog.extensions_schema:
+        wanted[f"on schema {schema}"] = dict.fromkeys((ConnectRole(catalog.database).name, *owners), ("USAGE",))
     yield from compare(found, wanted)
 
 
