@@ -16,13 +16,13 @@ GroupInfo = TypedDict(
 
 def streams(connection: Connection) -> list[str]:
     """Return the names of all streams on the server, sorted."""
-    found: set[str] = set()
+    all_names: set[str] = set()
     cursor = "0"
     while True:
         cursor, names = connection.call("SCAN", cursor, "COUNT", SCAN_COUNT, "TYPE", "stream")
-        found.update(names)
+        all_names.update(names)
         if cursor == "0":
-            return sorted(found)
+            return sorted(all_names)
 
 
 def groups(connection: Connection, stream: str) -> list[GroupInfo]:
@@ -50,7 +50,7 @@ def oldest_unprocessed(connection: Connection, stream: str, group: GroupInfo) ->
     """Return the ID of the oldest entry that is pending or not yet delivered, or None if there is none."""
     next_entry = ("XRANGE", stream, f"({group['last-delivered-id']}", "+", "COUNT", 1)
     undelivered, pending = connection.pipeline([next_entry, ("XPENDING", stream, group["name"])])
-    found = [entry for entry, _ in connection.checked(undelivered)]
+    oldest = [entry for entry, _ in connection.checked(undelivered)]
     if connection.checked(pending)[0]:
-        found.append(pending[1])
-    return min(found, key=order, default=None)
+        oldest.append(pending[1])
+    return min(oldest, key=order, default=None)

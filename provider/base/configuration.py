@@ -14,11 +14,11 @@ ENGINE_PROPERTIES = frozenset({"version", "pluginDownloadURL"})
 def check(properties: Properties, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Failure]]:
     """Return the configuration unparsed, with credentials marked secret, and the failures."""
     _, failures = _parse(properties, given)
-    kept = {name: value for name, value in given.items() if name != DEFAULTS}
+    inputs = {name: value for name, value in given.items() if name != DEFAULTS}
     for name, property_ in properties.items():
-        if property_.secret and kept.get(name) is not None and not isinstance(kept[name], Secret):
-            kept[name] = Secret(kept[name])
-    return kept, failures
+        if property_.secret and inputs.get(name) is not None and not isinstance(inputs[name], Secret):
+            inputs[name] = Secret(inputs[name])
+    return inputs, failures
 
 
 def parse(properties: Properties, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Failure]]:

@@ -119,14 +119,14 @@ class ResourceType(ABC):
 
     def plan(self, state: Mapping[str, Any], inputs: Mapping[str, Any], ignore: Iterable[str]) -> UpdatePlan:
         ignored, old, new = set(ignore), plain(state), plain(inputs)
-        found = [
+        differences = [
             change
             for change in (*changes(self.properties, old, new), *self.drift(old, new))
             if change.path not in ignored and _top(change.path) not in ignored
         ]
         # Two resources with the same name cannot exist at the same time.
         same_name = self.autoname and "name" not in inputs.get(DEFAULTS, []) and state.get("name") == inputs.get("name")
-        plan = UpdatePlan(found, delete_before_replace=same_name)
+        plan = UpdatePlan(differences, delete_before_replace=same_name)
         return replace(plan, delete_before_replace=same_name or self.deletes_before_replace(plan.replaces))
 
     def preview(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -202,5 +202,7 @@ class Plugin(ABC):
         try:
             return self.types[token]
         except KeyError:
-            known = ", ".join(sorted(self.types))
-            raise ProviderError(f"the {self.title} does not have {token} (it has {known}){self.hint}") from None
+            supported = ", ".join(sorted(self.types))
+            raise ProviderError(
+                f"the {self.title} does not support {token} (it supports {supported}){self.hint}"
+            ) from None

@@ -113,7 +113,7 @@ class Checker:
         """Return the inputs for state. ``autoname``: the resource's name, from which to generate a missing ``name``."""
         inputs = self._object("", self._properties, given)
         if autoname and inputs.get("name") is None:
-            inputs["name"] = _kept_name(old) or _new_name(autoname, seed)
+            inputs["name"] = _old_name(old) or _new_name(autoname, seed)
             inputs[DEFAULTS] = sorted([*inputs[DEFAULTS], "name"])
         return inputs
 
@@ -143,9 +143,9 @@ class Checker:
         return inputs
 
     def _unknown(self, at: str, name: str, properties: Properties) -> None:
-        accepted = [known for known, property_ in properties.items() if not property_.output]
-        near = difflib.get_close_matches(name, accepted, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else f"; supported are {', '.join(sorted(accepted))}"
+        inputs = [input_ for input_, property_ in properties.items() if not property_.output]
+        near = difflib.get_close_matches(name, inputs, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else f"; supported are {', '.join(sorted(inputs))}"
         self.failures.append(Failure(at, f"unknown property '{name}'{hint}"))
 
     def _value(self, at: str, property_: Property, value: Any) -> Any:
@@ -187,7 +187,7 @@ def _describe(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def _kept_name(old: Mapping[str, Any]) -> Any:
+def _old_name(old: Mapping[str, Any]) -> Any:
     return old.get("name") if "name" in (old.get(DEFAULTS) or []) else None
 
 

@@ -127,8 +127,8 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
 
     @_report_errors
     def CheckConfig(self, request: Any, context: Any) -> Any:
-        kept, failures = configuration.check(self._plugin.configuration, decode(request.news))
-        return messages.CheckResponse(inputs=encode(kept), failures=_failures(failures))
+        inputs, failures = configuration.check(self._plugin.configuration, decode(request.news))
+        return messages.CheckResponse(inputs=encode(inputs), failures=_failures(failures))
 
     @_report_errors
     def DiffConfig(self, request: Any, context: Any) -> Any:
@@ -171,8 +171,8 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
         inputs = decode(request.properties)
         if request.preview:
             return messages.CreateResponse(properties=encode(type_.preview(inputs)))
-        found = type_.create(_known(inputs))
-        return messages.CreateResponse(id=found.id, properties=self._outputs(type_, found, inputs))
+        created = type_.create(_known(inputs))
+        return messages.CreateResponse(id=created.id, properties=self._outputs(type_, created, inputs))
 
     @_report_errors
     def Update(self, request: Any, context: Any) -> Any:
@@ -180,8 +180,8 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
         state, inputs = decode(request.olds), decode(request.news)
         if request.preview:
             return messages.UpdateResponse(properties=encode(type_.preview(inputs, state)))
-        found = type_.update(request.id, plain(state), _known(inputs))
-        return messages.UpdateResponse(properties=self._outputs(type_, found, inputs))
+        updated = type_.update(request.id, plain(state), _known(inputs))
+        return messages.UpdateResponse(properties=self._outputs(type_, updated, inputs))
 
     @_report_errors
     def Read(self, request: Any, context: Any) -> Any:
@@ -214,8 +214,8 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
         if self._cancelled.is_set():
             raise ProviderError("cancelled")
 
-    def _outputs(self, type_: ResourceType, found: FoundResource, examples: Mapping[str, Any]) -> Any:
-        return encode(type_.conceal({"id": found.id, **found.outputs}, examples))
+    def _outputs(self, type_: ResourceType, resource: FoundResource, examples: Mapping[str, Any]) -> Any:
+        return encode(type_.conceal({"id": resource.id, **resource.outputs}, examples))
 
 
 def _known(inputs: dict[str, Any]) -> dict[str, Any]:

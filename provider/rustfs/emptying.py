@@ -26,10 +26,10 @@ def empty(client: Client, bucket: str, *, bypass_governance: bool, page_size: in
     for page in client.get_paginator("list_object_versions").paginate(
         Bucket=bucket, PaginationConfig={"PageSize": page_size}
     ):
-        found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-        if not found:
+        versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        if not versions:
             continue
-        objects = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]
+        objects = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in versions]
         answer = client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True}, **options)
         _raise_errors(bucket, answer.get("Errors", []))
         if deleted // REPORT_EVERY != (deleted + len(objects)) // REPORT_EVERY:

@@ -113,7 +113,7 @@ def _drop(client: "Client", names: list[str], *, allow_data_loss: bool) -> None:
     if not names:
         return
     with client.pipeline(transaction=True) as transaction:
-        # WATCH the streams, so that no entry is lost that arrives between XLEN and DEL.
+        # WATCH the streams, so that an entry that arrives between XLEN and DEL is not lost.
         transaction.watch(*names)
         entries = {name: count for name in names if (count := transaction.xlen(name))}
         if entries and not allow_data_loss:
