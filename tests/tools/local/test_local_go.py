@@ -14,7 +14,7 @@ from tools.local.engine import build, go
 from tools.local.errors import UserError
 
 HELLO = build.Tool(
-    name="hello", version_of="example.org/hello", builds=(build.Build("hello", ".", "main.version"),), room=10**6
+    name="hello", version_of="example.org/hello", builds=(build.Build("hello", ".", "main.version"),), disk_bytes=10**6
 )
 # Enough of Go to pass for one: it writes down where it lies.
 FAKE = """#!/bin/sh
@@ -47,7 +47,7 @@ def test_a_tool_is_built_with_the_go_of_the_wheel(tmp_path: Path) -> None:
         program = build.ensure(HELLO, console) / "hello"
         said = subprocess.run([program], capture_output=True, text=True, check=True).stderr
         builder = go.ensure(console)
-        version = builder.ask(tmp_path, "version", str(program)).stdout
+        version = builder.run(tmp_path, "version", str(program)).stdout
     finally:
         shutil.rmtree(target, ignore_errors=True)
     assert said == "hello v1.2.3\n"
