@@ -111,7 +111,7 @@ def _rustfs(mapping: Mapping) -> None:
 
 
 def _digests(key: str) -> Iterator[str]:
-    yield "x is no SHA-256 digest (64 hexadecimal digits)"
+    yield "x is not a SHA-256 digest (64 hexadecimal digits)"
 
 
 def _contract(mapping: Mapping) -> None:
