@@ -52,7 +52,7 @@ class PostgresArgs:
 
     @property
     def drops_everything(self) -> bool:
-        """Whether no schema in the database must be kept."""
+        """Whether no schema in the database has to be kept."""
         return all(map(self.drops, self.mapping.postgres.schemas))
 
 
@@ -126,13 +126,13 @@ class PostgresComponent(pulumi.ComponentResource):
 
     def _create_database(self) -> postgresql.Database:
         args, settings = self._args, self._args.settings
-        outside = self._create_provider("outside", settings.maintenance_database)
+        provider = self._create_provider("outside", settings.maintenance_database)
         return postgresql.Database(
             settings.database,
             name=settings.database,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                provider=outside,
+                provider=provider,
                 protect=args.protect,
                 retain_on_delete=not args.drops_everything,
                 import_=settings.database if settings.adopt_database else None,
@@ -207,7 +207,7 @@ class PostgresComponent(pulumi.ComponentResource):
         )
 
     def _restrict_database(self) -> None:
-        """Revoke PUBLIC's privileges on the database and on schema public, and let only members of one role connect."""
+        """Revoke PUBLIC's privileges on the database and on schema public, and let only the connect role's members connect."""
         chain = GrantChain(self._options, self._database.name)
         chain.grant("public-database", role="public", object_type="database", privileges=[])
         chain.grant("public-schema", role="public", object_type="schema", schema="public", privileges=[])

@@ -157,12 +157,12 @@ def _check_exit(code: int, command: str, state: State, fleet: Fleet) -> None:
         raise UserError(
             f"{names} ended during the run", f"run make {command} again: it restarts the server and continues"
         )
-    for place in (state.directory, fleet.postgres.home):
-        if shutil.disk_usage(place).free < FULL_BYTES:
-            raise UserError(f"the disk is full at {short(place)}", f"make room, then {again}")
+    for directory in (state.directory, fleet.postgres.home):
+        if shutil.disk_usage(directory).free < FULL_BYTES:
+            raise UserError(f"the disk is full at {short(directory)}", f"make room, then {again}")
     if code < 0:
         raise UserError(f"the engine was killed (signal {-code})", again)
-    raise UserError("the engine stopped, see its messages above", f"fix the cause, then run make {command} again")
+    raise UserError("the engine failed, see its messages above", f"fix the cause, then run make {command} again")
 
 
 def preview(arguments: Sequence[str]) -> int:

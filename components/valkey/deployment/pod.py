@@ -80,7 +80,7 @@ def template(
 
 
 def _spread(label: str, *, required: bool) -> core.TopologySpreadConstraintArgs:
-    """Servers must not share a node (if ``required``); zones are only preferred."""
+    """Spread the servers over the nodes or zones in ``label``, strictly if ``required``."""
     return core.TopologySpreadConstraintArgs(
         max_skew=1,
         topology_key=label,

@@ -115,7 +115,7 @@ def version(tool: Tool) -> str:
     return found[1]
 
 
-def place(tool: Tool) -> Path:
+def tool_directory(tool: Tool) -> Path:
     """The tool's directory in the cache; it changes with the pinned version, the recipe and the platform."""
     recipe = (tool.builds, tool.files_of, tool.files, os.uname().sysname, os.uname().machine)
     digest = hashlib.sha256(repr(recipe).encode())
@@ -131,7 +131,7 @@ def ensure(tool: Tool, console: Console) -> Path:
     Raises ``UserError`` without a suitable Go, without enough disk space, or if the build fails (with the end of its
     output and the path of its log).
     """
-    target = place(tool)
+    target = tool_directory(tool)
     if target.exists():
         return target
     builder = go.ensure(console)

