@@ -34,13 +34,13 @@ def _down(_invocation: Invocation) -> int:
 def _destroy(invocation: Invocation) -> int:
     from tools.local import commands
 
-    return commands.destroy(invocation.passed_on, sure=invocation.options.yes)
+    return commands.destroy(invocation.passed_on, confirmed=invocation.options.yes)
 
 
 def _clean(invocation: Invocation) -> int:
     from tools.local import commands
 
-    return commands.clean(sure=invocation.options.yes)
+    return commands.clean(confirmed=invocation.options.yes)
 
 
 def _env(invocation: Invocation) -> int:
