@@ -1,4 +1,4 @@
-"""``postgresql:index/database:Database``: CREATE, ALTER and DROP DATABASE. None of it can be in a transaction."""
+"""``postgresql:index/database:Database``: CREATE, ALTER and DROP DATABASE, outside transactions."""
 
 from typing import Any
 
@@ -108,8 +108,8 @@ def _create_statement(name: str, owner: str, inputs: dict[str, Any]) -> sql.Comp
         "CONNECTION LIMIT": sql.Literal(inputs["connectionLimit"]),
         "IS_TEMPLATE": sql.Literal(bool(inputs.get("isTemplate"))),
     }
-    said = [sql.SQL("{} {}").format(sql.SQL(key), value) for key, value in options.items() if value is not None]
-    return sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), sql.SQL(" ").join(said))
+    clauses = [sql.SQL("{} {}").format(sql.SQL(key), value) for key, value in options.items() if value is not None]
+    return sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), sql.SQL(" ").join(clauses))
 
 
 def _change_owner(server: Connections, session: Session, name: str, now: str, inputs: dict[str, Any]) -> None:
@@ -124,7 +124,7 @@ def _change_owner(server: Connections, session: Session, name: str, now: str, in
             with inside.acting_as([owner, now]):
                 inside.execute("REASSIGN OWNED BY {} TO {}", now, owner)
 
-        server.run(f"could not give the objects of database {name!r} to {owner!r}", reassign, name)
+        server.run(f"could not change the owner of the objects in database {name!r} to {owner!r}", reassign, name)
 
 
 def _attributes(session: Session, name: str) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def _attributes(session: Session, name: str) -> dict[str, Any]:
         name,
     )
     if row is None:
-        raise ProviderError(f"there is no database {name!r}")
+        raise ProviderError(f"database {name!r} does not exist")
     return dict(zip(("owner", *_COMPARED), row, strict=True))
 
 
@@ -150,9 +150,9 @@ def _describe(session: Session, name: str, known: dict[str, Any]) -> FoundResour
 
 
 def _adopt(server: Connections, session: Session, name: str, inputs: dict[str, Any]) -> FoundResource:
-    """Take a database that is there already, if it can only be ours: the same in everything, and nothing in it.
+    """Adopt an existing database if it equals this resource and is empty.
 
-    That is what a run leaves that was killed between CREATE DATABASE and the engine's note of it.
+    A run that was killed between CREATE DATABASE and the engine's record of it leaves such a database.
     """
     now = _attributes(session, name)
     wanted = {"owner": session.user, **inputs}
@@ -161,13 +161,13 @@ def _adopt(server: Connections, session: Session, name: str, inputs: dict[str, A
         for key in ("owner", *_COMPARED)
         if wanted.get(key) is not None and str(wanted[key]).upper() not in {"DEFAULT", str(now[key]).upper()}
     ]
-    # Below 16384 are the objects that every database begins with.
+    # OIDs below 16384 belong to objects that every database has from the start.
     content = "SELECT true FROM pg_class WHERE oid >= 16384 UNION SELECT true FROM pg_namespace WHERE oid >= 16384"
-    if not reasons and server.run(f"could not look into database {name!r}", lambda inside: inside.value(content), name):
-        reasons.append("something in it")
+    if not reasons and server.run(f"could not read database {name!r}", lambda inside: inside.value(content), name):
+        reasons.append("objects in it")
     if reasons:
         raise ProviderError(
-            f"database {name!r} exists already and is not what this resource would make (it has {', '.join(reasons)}); "
-            f"take it over with 'pulumi import postgresql:index/database:Database <resource name> {name}', or drop it"
+            f"database {name!r} exists already and differs from this resource (it has {', '.join(reasons)}); "
+            f"import it with 'pulumi import postgresql:index/database:Database <resource name> {name}', or drop it"
         )
     return _describe(session, name, inputs)

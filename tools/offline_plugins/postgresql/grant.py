@@ -1,4 +1,4 @@
-"""``postgresql:index/grant:Grant``: what one role may do on a database, a schema, or objects of a schema."""
+"""``postgresql:index/grant:Grant``: privileges of one role on a database, a schema or objects of a schema."""
 
 # ruff: noqa: ARG001 - all types have the same functions
 
@@ -29,14 +29,14 @@ def create(server: Connections, inputs: dict[str, Any]) -> FoundResource:
 
 
 def update(server: Connections, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
-    # Only the privileges can differ; all else replaces the grant.
+    # Only the privileges can differ; any other change replaces the grant.
     return create(server, inputs)
 
 
 def read(server: Connections, id_: str, state: dict[str, Any]) -> FoundResource | None:
     if not state.get("role"):
         raise ProviderError(
-            f"a Grant cannot be imported; leave {id_!r} to 'pulumi up', which changes nothing that is right"
+            f"a Grant cannot be imported; 'pulumi up' creates {id_!r} and changes only privileges that differ"
         )
 
     def work(session: Session) -> FoundResource | None:
@@ -79,7 +79,7 @@ def _what(verb: str, inputs: dict[str, Any]) -> str:
 
 
 def _complete(inputs: dict[str, Any]) -> None:
-    """What Check could not say while a property was unknown, in the words of the official plugin."""
+    """Raise for rules that Check skips while a property is unknown, with the official plugin's message."""
     if inputs["objectType"] != "database" and not inputs.get("schema"):
         raise ProviderError("parameter 'schema' is mandatory for a Grant on anything but a database")
     if inputs["objectType"] == "column" and not (inputs.get("objects") and inputs.get("columns")):
@@ -105,7 +105,7 @@ def _reconcile(session: Session, inputs: dict[str, Any]) -> None:
     if everywhere and (surplus or not wanted):
         _statement(session, "REVOKE", ["ALL"], inputs)
     elif not wanted and inputs.get("objects"):
-        # Column privileges go too, as an empty list says.
+        # An empty list also revokes column privileges.
         _statement(session, "REVOKE", ["ALL"], inputs)
     elif surplus:
         _statement(session, "REVOKE", surplus, inputs)
@@ -113,7 +113,7 @@ def _reconcile(session: Session, inputs: dict[str, Any]) -> None:
         _statement(session, "GRANT", inputs["privileges"], inputs)
     for name, held in _held(session, inputs).items():
         if held != wanted:
-            # A REVOKE of what somebody else granted does nothing, and says nothing.
+            # A REVOKE of a privilege that another role granted has no effect and raises no error.
             missing, left = ", ".join(sorted(wanted - held)), ", ".join(sorted(held - wanted))
             differs = f"still has {left}, granted by another role" if left else f"did not get {missing}"
             raise ProviderError(
@@ -143,7 +143,7 @@ def _statement(session: Session, verb: str, privileges: Iterable[str], inputs: d
 def _held(session: Session, inputs: dict[str, Any]) -> dict[str, set[str]]:
     oid = session.role_oid(inputs["role"])
     if oid is None:
-        raise ProviderError(f"{_what('grant', inputs)}: there is no role {inputs['role']!r}")
+        raise ProviderError(f"{_what('grant', inputs)}: role {inputs['role']!r} does not exist")
     return grant_targets.held(session, inputs, oid)
 
 
@@ -159,7 +159,7 @@ def _describe(session: Session, known: dict[str, Any]) -> FoundResource:
     outputs["privileges"] = sorted(known["privileges"])
     held = _held(session, known)
     if known["objectType"] == "column":
-        # Which columns still have it: one that lost it needs a new grant.
+        # Only columns that still have the privilege: the others need a new grant.
         outputs["columns"] = sorted(column for column in known["columns"] if held.get(column))
     else:
         wanted = expand(known["objectType"], known["privileges"], session.version)
@@ -171,7 +171,7 @@ def _describe(session: Session, known: dict[str, Any]) -> FoundResource:
 
 
 def _id(known: dict[str, Any]) -> str:
-    """As the official plugin makes it: parts joined by underscores, sets in the order of their hashes."""
+    """Return the id in the official plugin's form: parts joined by underscores, sets sorted by hash."""
     parts = [known["role"], known["database"]]
     if known["objectType"] != "database":
         parts.append(known.get("schema") or "")

@@ -1,4 +1,4 @@
-"""What a Grant is about: the objects in the catalog, their owners, and the SQL that names them."""
+"""Targets of a Grant: the objects in the catalog, their owners, and the SQL that names them."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from provider.errors import ProviderError
 from tools.offline_plugins.postgresql.privileges import HELD
 from tools.offline_plugins.postgresql.session import Session
 
-# Tables, partitioned tables, views, materialized views, foreign tables: all that GRANT calls a table.
+# Tables, partitioned tables, views, materialized views, foreign tables: GRANT calls all of them tables.
 _RELATION_KINDS = {"table": "rpvmf", "column": "rpvmf", "sequence": "S"}
 _ROUTINE_KINDS = {"function": "faw", "procedure": "p", "routine": "fawp"}
 
 
 def held(session: Session, inputs: dict[str, Any], grantee: int) -> dict[str, set[str]]:
-    """Object name -> what the grantee has on it. A named object that is missing has nothing.
+    """Return object name -> the grantee's privileges on it; a named object that is missing has none.
 
-    For a Grant on columns: column name -> the wanted privilege, if the grantee has it on that column.
+    For a Grant on columns: column name -> the Grant's privilege, if the grantee has it on that column.
     """
     type_ = inputs["objectType"]
     if type_ == "database":
@@ -56,7 +56,7 @@ def _held_on_columns(session: Session, inputs: dict[str, Any], grantee: int) -> 
 
 
 def present(session: Session, inputs: dict[str, Any]) -> dict[str, Any]:
-    """``inputs`` with only those objects and columns that are still there."""
+    """Return ``inputs`` with only those objects and columns that still exist."""
     objects = list(inputs.get("objects") or [])
     if not objects:
         return inputs
@@ -76,7 +76,7 @@ def present(session: Session, inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def owners(session: Session, inputs: dict[str, Any]) -> list[str]:
-    """Whose privileges it takes to grant: of the schema, and of every table in it."""
+    """Return the roles whose privileges a GRANT needs: the owners of the schema and of its objects."""
     if inputs["objectType"] == "database":
         return [str(session.database_owner())]
     query = "SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = %s"
@@ -90,7 +90,7 @@ def owners(session: Session, inputs: dict[str, Any]) -> list[str]:
 
 
 def clause(session: Session, inputs: dict[str, Any]) -> sql.Composable:
-    """What comes after ON."""
+    """Return the part of GRANT or REVOKE after ON."""
     type_, schema = inputs["objectType"], inputs.get("schema") or ""
     if type_ in {"database", "schema"}:
         return sql.SQL("{} {}").format(sql.SQL(type_.upper()), sql.Identifier(inputs[type_]))
@@ -107,7 +107,7 @@ def clause(session: Session, inputs: dict[str, Any]) -> sql.Composable:
 
 
 def _routines(session: Session, inputs: dict[str, Any]) -> dict[int, str]:
-    """OID -> the name as the program gave it, ``f`` or ``f(text, integer)``; all of the schema where it gave none."""
+    """Return OID -> name in the program, ``f`` or ``f(text, integer)``; without names, all routines of the schema."""
     schema, kinds = session.schema_oid(inputs["schema"]), list(_ROUTINE_KINDS[inputs["objectType"]])
     objects = inputs.get("objects")
     if not objects:
@@ -124,7 +124,7 @@ def _routines(session: Session, inputs: dict[str, Any]) -> dict[int, str]:
             rows = session.rows(query, schema, plain, kinds)
         if len(rows) > 1:
             raise ProviderError(
-                f"there are {len(rows)} functions {name!r} in schema {inputs['schema']!r}; give argument types"
+                f"there are {len(rows)} functions {name!r} in schema {inputs['schema']!r}; add argument types"
             )
         found.update({oid: name for (oid,) in rows if oid is not None})
     return found
@@ -136,5 +136,5 @@ def _signatures(session: Session, inputs: dict[str, Any]) -> list[sql.Composable
     if missing:
         raise ProviderError(f"there is no {inputs['objectType']} {', '.join(missing)} in schema {inputs['schema']!r}")
     rows = session.rows("SELECT oid::regprocedure::text FROM pg_proc WHERE oid = ANY(%s) ORDER BY 1", list(found))
-    # Quoted by the server itself.
+    # The server returns the signatures quoted.
     return [sql.SQL(signature) for (signature,) in rows]

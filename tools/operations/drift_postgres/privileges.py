@@ -10,8 +10,12 @@ from collections.abc import Iterator
 from components.mapping import roles
 from components.mapping.roles import ConnectRole
 from provider.postgres.append_only import matches
-from provider.postgres.table_privileges import PUBLIC, Cell, held
-from provider.postgres.table_privileges import wanted as wanted_cells
+from provider.postgres.relation_privileges import (
+    PUBLIC,
+    RelationPrivilege,
+    current_privileges,
+    expected_privileges,
+)
 from provider.postgres.target import SchemaTarget
 from tools.operations.drift_postgres.catalog import EXTRA, Catalog, Entry, compare, who
 
@@ -77,19 +81,19 @@ def _relations(catalog: Catalog) -> Iterator[str]:
             )
         }
 
-        def where(cell: Cell, schema: str = schema, sequences: set[str] = sequences) -> str:
-            name = f"{schema}.{cell.relation}"
-            if cell.relation in sequences:
+        def where(item: RelationPrivilege, schema: str = schema, sequences: set[str] = sequences) -> str:
+            name = f"{schema}.{item.relation}"
+            if item.relation in sequences:
                 return f"on sequence {name}"
-            return f"{name}({cell.column})" if cell.column else name
+            return f"{name}({item.column})" if item.column else name
 
         found = [
-            Entry(where(cell), None if cell.role == PUBLIC else cell.role, cell.privilege, cell.grantable)
-            for cell in sorted(held(catalog.connection, schema))
+            Entry(where(item), None if item.role == PUBLIC else item.role, item.privilege, item.grantable)
+            for item in sorted(current_privileges(catalog.connection, schema))
         ]
         wanted: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-        for cell in wanted_cells(catalog.connection, target, catalog.wanted[schema].words):
-            wanted[where(cell)][cell.role].add(cell.privilege)
+        for item in expected_privileges(catalog.connection, target, catalog.wanted[schema].words):
+            wanted[where(item)][item.role].add(item.privilege)
         yield from compare(found, wanted)
 
 

@@ -24,14 +24,14 @@ from provider.postgres.session import Connection
 from provider.postgres.target import SchemaTarget
 
 # Role -> table, or pattern of run-time tables -> words like "SELECT" and "UPDATE (state, updated_at)".
-TableWords = Mapping[str, Mapping[str, Sequence[str]]]
-_WORD = re.compile(r"(?P<privilege>[A-Z]+)(?: \((?P<columns>[^()]+)\))?")
+TableAccess = Mapping[str, Mapping[str, Sequence[str]]]
+_PRIVILEGE = re.compile(r"(?P<privilege>[A-Z]+)(?: \((?P<columns>[^()]+)\))?")
 PUBLIC = "PUBLIC"
 _GRANTED_KINDS = ["r", "p", "f", "v", "m", "S"]
 
 
 @dataclass(frozen=True, order=True)
-class Cell:
+class RelationPrivilege:
     """One privilege of one role on a relation or, with ``column``, on a column. The role of everyone is "PUBLIC"."""
 
     role: str
@@ -56,7 +56,7 @@ class Relations:
     sequences: Mapping[str, Collection[str]]
 
 
-def held(connection: Connection, schema: str, owner: str | None = None) -> set[Cell]:
+def current_privileges(connection: Connection, schema: str, owner: str | None = None) -> set[RelationPrivilege]:
     """Return what every role but a relation's owner has. With ``owner``: only on the relations of that role, which are
     the ones on which it can grant and revoke."""
     rows = connection.execute(
@@ -70,23 +70,23 @@ def held(connection: Connection, schema: str, owner: str | None = None) -> set[C
              AND pg_catalog.pg_get_userbyid(c.relowner) = coalesce(%s, pg_catalog.pg_get_userbyid(c.relowner))""",
         (schema, _GRANTED_KINDS, owner),
     )
-    return {Cell(str(row[0]), str(row[1]), str(row[2]), str(row[3]), bool(row[4])) for row in rows}
+    return {RelationPrivilege(str(row[0]), str(row[1]), str(row[2]), str(row[3]), bool(row[4])) for row in rows}
 
 
-def wanted(connection: Connection, target: SchemaTarget, access: TableWords) -> set[Cell]:
+def expected_privileges(connection: Connection, target: SchemaTarget, access: TableAccess) -> set[RelationPrivilege]:
     """Return what the mapping grants on the relations that exist. Only the owner has access to a table that is not in
     the mapping."""
     relations = _relations(connection, target.schema)
     named = {name for tables in access.values() for name in tables}
     names = {table: table if table in named else _pattern(named, table) for table in relations.tables}
-    cells = {
-        Cell(role, table, column, privilege)
+    privileges = {
+        RelationPrivilege(role, table, column, privilege)
         for role, tables in access.items()
         for table in relations.tables
         for privilege, columns in map(_parsed, tables.get(names[table] or "", ()))
         for column in columns
     }
-    return cells.union(_view_cells(relations, access), _sequence_cells(relations, target, access, cells))
+    return privileges.union(_on_views(relations, access), _on_sequences(relations, target, access, privileges))
 
 
 def _relations(connection: Connection, schema: str) -> Relations:
@@ -116,24 +116,24 @@ def _relations(connection: Connection, schema: str) -> Relations:
     )
 
 
-def _view_cells(relations: Relations, access: TableWords) -> Iterator[Cell]:
+def _on_views(relations: Relations, access: TableAccess) -> Iterator[RelationPrivilege]:
     for view in relations.views:
-        yield from (Cell(role, view, "", "SELECT") for role in access)
+        yield from (RelationPrivilege(role, view, "", "SELECT") for role in access)
 
 
-def _sequence_cells(
-    relations: Relations, target: SchemaTarget, access: TableWords, on_tables: Collection[Cell]
-) -> Iterator[Cell]:
+def _on_sequences(
+    relations: Relations, target: SchemaTarget, access: TableAccess, on_tables: Collection[RelationPrivilege]
+) -> Iterator[RelationPrivilege]:
     writer, reader = target.variables["writer"], target.variables["reader"]
     groups = {(writer, "INSERT"), (writer, "SELECT"), (reader, "SELECT")}
     follows = {"INSERT": "USAGE", "SELECT": "SELECT"}
     for sequence, tables in relations.sequences.items():
         on_its_tables = {
-            (cell.role, cell.privilege) for cell in on_tables if cell.relation in tables and not cell.column
+            (item.role, item.privilege) for item in on_tables if item.relation in tables and not item.column
         }
         for role, privilege in on_its_tables if tables else groups:
             if privilege in follows and role in access:
-                yield Cell(role, sequence, "", follows[privilege])
+                yield RelationPrivilege(role, sequence, "", follows[privilege])
 
 
 def _pattern(names: Iterable[str], table: str) -> str | None:
@@ -142,7 +142,7 @@ def _pattern(names: Iterable[str], table: str) -> str | None:
 
 
 def _parsed(word: str) -> tuple[str, list[str]]:
-    match = _WORD.fullmatch(word)
+    match = _PRIVILEGE.fullmatch(word)
     if match is None:
         raise MigrationError(
             MigrationProblem(word, None, "this is not a privilege", "write it like SELECT or UPDATE (state, note)")
@@ -150,74 +150,75 @@ def _parsed(word: str) -> tuple[str, list[str]]:
     return match["privilege"], match["columns"].split(", ") if match["columns"] else [""]
 
 
-def differences(connection: Connection, target: SchemaTarget, access: TableWords) -> list[str]:
+def differences(connection: Connection, target: SchemaTarget, access: TableAccess) -> list[str]:
     """Return a sentence for each privilege that the mapping does not grant, and for each missing one, sorted."""
-    have, want = held(connection, target.schema, target.owner), wanted(connection, target, access)
-    surplus = [f"{cell}: not in the mapping" for cell in sorted(have - want)]
+    current = current_privileges(connection, target.schema, target.owner)
+    expected = expected_privileges(connection, target, access)
+    surplus = [f"{item}: not in the mapping" for item in sorted(current - expected)]
     # A privilege WITH GRANT OPTION is reported as surplus; it is not missing as well.
-    plain = {Cell(cell.role, cell.relation, cell.column, cell.privilege) for cell in have}
-    return surplus + [f"{cell}: missing" for cell in sorted(want - plain)]
+    plain = {RelationPrivilege(item.role, item.relation, item.column, item.privilege) for item in current}
+    return surplus + [f"{item}: missing" for item in sorted(expected - plain)]
 
 
-def reconcile(connection: Connection, target: SchemaTarget, access: TableWords) -> list[str]:
+def reconcile(connection: Connection, target: SchemaTarget, access: TableAccess) -> list[str]:
     """Revoke what is surplus and grant what is missing; call it in a transaction as the owner. Return what it did.
 
     It takes no lock on a relation whose privileges are right. Raises ``MigrationError`` when something still differs.
     """
-    want = wanted(connection, target, access)
+    expected = expected_privileges(connection, target, access)
     sequences = set(_relations(connection, target.schema).sequences)
     done = []
 
-    def run(statement: str, cells: list[Cell]) -> None:
-        kind = "SEQUENCE" if cells[0].relation in sequences else "TABLE"
-        _run(connection, target, statement, kind, cells)
+    def run(statement: str, privileges: list[RelationPrivilege]) -> None:
+        kind = "SEQUENCE" if privileges[0].relation in sequences else "TABLE"
+        _run(connection, target, statement, kind, privileges)
 
     # Revoking the option also revokes what the role granted to others with it.
-    for cell in sorted(cell for cell in held(connection, target.schema, target.owner) if cell.grantable):
-        run("REVOKE GRANT OPTION FOR {} ON {} {} FROM {} CASCADE", [cell])
-        done.append(f"revoked the grant option of {cell}")
-    surplus = held(connection, target.schema, target.owner) - want
-    for cells in _together(surplus):
-        run("REVOKE {} ON {} {} FROM {}", cells)
-    missing = want - held(connection, target.schema, target.owner)
-    for cells in _together(missing):
-        run("GRANT {} ON {} {} TO {}", cells)
+    for item in sorted(item for item in current_privileges(connection, target.schema, target.owner) if item.grantable):
+        run("REVOKE GRANT OPTION FOR {} ON {} {} FROM {} CASCADE", [item])
+        done.append(f"revoked the grant option of {item}")
+    surplus = current_privileges(connection, target.schema, target.owner) - expected
+    for privileges in _grouped(surplus):
+        run("REVOKE {} ON {} {} FROM {}", privileges)
+    missing = expected - current_privileges(connection, target.schema, target.owner)
+    for privileges in _grouped(missing):
+        run("GRANT {} ON {} {} TO {}", privileges)
     left = differences(connection, target, access)
     if left:
         todo = "grant or revoke that as the owner of the table, then run up again"
         raise MigrationError(*(MigrationProblem(target.schema, None, sentence, todo) for sentence in left))
-    done += [f"revoked {cell}" for cell in sorted(surplus)]
-    return done + [f"granted {cell}" for cell in sorted(missing - surplus)]
+    done += [f"revoked {item}" for item in sorted(surplus)]
+    return done + [f"granted {item}" for item in sorted(missing - surplus)]
 
 
-def _together(cells: Iterable[Cell]) -> list[list[Cell]]:
-    """Group cells that one statement changes: of one role on one relation. Whole relations come before columns."""
-    groups: dict[tuple[bool, str, str], list[Cell]] = defaultdict(list)
-    for cell in sorted(cells):
-        groups[bool(cell.column), cell.relation, cell.role].append(cell)
+def _grouped(privileges: Iterable[RelationPrivilege]) -> list[list[RelationPrivilege]]:
+    """Group privileges that one statement changes: of one role on one relation. Whole relations come before columns."""
+    groups: dict[tuple[bool, str, str], list[RelationPrivilege]] = defaultdict(list)
+    for item in sorted(privileges):
+        groups[bool(item.column), item.relation, item.role].append(item)
     return [groups[key] for key in sorted(groups)]
 
 
-def _run(connection: Connection, target: SchemaTarget, statement: str, kind: str, cells: list[Cell]) -> None:
+def _run(connection: Connection, target: SchemaTarget, statement: str, kind: str, privileges: list[RelationPrivilege]) -> None:
     columns: dict[str, list[sql.Composable]] = defaultdict(list)
-    for cell in cells:
-        columns[cell.privilege] += [sql.Identifier(cell.column)] if cell.column else []
+    for item in privileges:
+        columns[item.privilege] += [sql.Identifier(item.column)] if item.column else []
     words = [
         sql.SQL("{} ({})").format(sql.SQL(privilege), sql.SQL(", ").join(names)) if names else sql.SQL(privilege)
         for privilege, names in columns.items()
     ]
-    role = sql.SQL(PUBLIC) if cells[0].role == PUBLIC else sql.Identifier(cells[0].role)
-    relation = sql.Identifier(target.schema, cells[0].relation)
+    role = sql.SQL(PUBLIC) if privileges[0].role == PUBLIC else sql.Identifier(privileges[0].role)
+    relation = sql.Identifier(target.schema, privileges[0].relation)
     connection.execute(sql.SQL(statement).format(sql.SQL(", ").join(words), sql.SQL(kind), relation, role))
 
 
-def table_words(connection: Connection, target: SchemaTarget) -> dict[str, dict[str, list[str]]]:
-    """Return what roles have on the tables of the schema, as ``TableWords``."""
+def table_access(connection: Connection, target: SchemaTarget) -> dict[str, dict[str, list[str]]]:
+    """Return what roles have on the tables of the schema, as ``TableAccess``."""
     tables = _relations(connection, target.schema).tables
     columns: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for cell in sorted(held(connection, target.schema, target.owner)):
-        if cell.relation in tables:
-            columns[cell.role, cell.relation, cell.privilege] += [cell.column] if cell.column else []
+    for item in sorted(current_privileges(connection, target.schema, target.owner)):
+        if item.relation in tables:
+            columns[item.role, item.relation, item.privilege] += [item.column] if item.column else []
     words: dict[str, dict[str, list[str]]] = {}
     for (role, table, privilege), names in columns.items():
         word = f"{privilege} ({', '.join(names)})" if names else privilege
