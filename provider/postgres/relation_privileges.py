@@ -199,7 +199,9 @@ def _grouped(privileges: Iterable[RelationPrivilege]) -> list[list[RelationPrivi
     return [groups[key] for key in sorted(groups)]
 
 
-def _run(connection: Connection, target: SchemaTarget, statement: str, kind: str, privileges: list[RelationPrivilege]) -> None:
+def _run(
+    connection: Connection, target: SchemaTarget, statement: str, kind: str, privileges: list[RelationPrivilege]
+) -> None:
     columns: dict[str, list[sql.Composable]] = defaultdict(list)
     for item in privileges:
         columns[item.privilege] += [sql.Identifier(item.column)] if item.column else []

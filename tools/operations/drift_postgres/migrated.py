@@ -7,11 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
+from psycopg import sql
+
 from components.mapping import roles
 from components.resources.postgres import MIGRATIONS
-from provider.postgres.history import read_applied
+from provider.postgres.applied import Applied
+from provider.postgres.history import applied_rows
 from provider.postgres.object_definitions import RecordedDefinitions
-from provider.postgres.target import SchemaTarget
+from provider.postgres.problems import error_text
 from tools.operations.drift_postgres.catalog import EXTRA, Catalog
 from tools.operations.drift_postgres.privileges import pattern_of
 
@@ -42,21 +46,31 @@ def differences(catalog: Catalog, recorded: Mapping[str, RecordedSchema]) -> Ite
         if record is None or record.definitions is None:
             yield f"schema {schema}: the state has no record of what its migrations made; run pulumi up to make one"
             continue
-        connection = catalog.connection
-        if not record.definitions.is_current(
-            connection, record.applied, read_applied(connection, SchemaTarget(schema, owner))
-        ):
+        try:
+            history = _history(catalog, schema, owner)
+        except psycopg.Error as error:
+            yield f"schema {schema}: its migrations cannot be read: {error_text(error)}"
+            continue
+        if not record.definitions.is_current(catalog.connection, record.applied, history):
             yield (
                 f"schema {schema}: the state's record of what its migrations made is out of date (other migrations ran, or"
                 " the server was upgraded); run pulumi up to renew it"
             )
             continue
-        found = RecordedDefinitions.read(connection, schema)
+        found = RecordedDefinitions.read(catalog.connection, schema)
         yield from _without_run_time_tables(catalog, schema, record.definitions).differences(
             _without_run_time_tables(catalog, schema, found), owner
         )
     for objects in RecordedDefinitions.read(catalog.connection, "public").objects.values():
         yield from (f"{name}: {EXTRA}" for name in objects if not name.startswith("column "))
+
+
+def _history(catalog: Catalog, schema: str, owner: str) -> tuple[Applied, ...]:
+    connection = catalog.connection
+    # The rollback ends SET LOCAL ROLE.
+    with connection.transaction(force_rollback=True):
+        connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(owner)))
+        return applied_rows(connection, schema)
 
 
 def _without_run_time_tables(catalog: Catalog, schema: str, definitions: RecordedDefinitions) -> RecordedDefinitions:
