@@ -179,7 +179,7 @@ class Policy(BucketSetting):
 
 
 def _same_policy(one: Any, other: Any) -> bool:
-    """Whether two documents are equivalent, ignoring the order of lists and different forms of one item and of ``*``."""
+    """Whether two documents are equivalent: ignores the order of lists and the forms of one item and of ``*``."""
     try:
         return bool(_canonical(json.loads(one)) == _canonical(json.loads(other)))
     except (TypeError, ValueError):

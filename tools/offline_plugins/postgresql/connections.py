@@ -1,4 +1,4 @@
-"""Connections to one PostgreSQL server: a bounded pool for each database, retries of transactions, errors of one line."""
+"""Connections to one PostgreSQL server: a bounded pool per database, retries of transactions, errors of one line."""
 
 import random
 import threading

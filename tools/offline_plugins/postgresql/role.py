@@ -231,8 +231,8 @@ def _same_time(session: Session, one: str | None, other: str | None) -> bool:
 def _adopt(session: Session, name: str, inputs: dict[str, Any]) -> FoundResource:
     """Adopt an existing role if it equals this resource and nothing depends on it.
 
-    A run that was killed between CREATE ROLE and the engine's record of it leaves such a role. Any other role may belong
-    to somebody else, and a later destroy would drop it.
+    A run that was killed between CREATE ROLE and the engine's record of it leaves such a role. Any other role may
+    belong to somebody else, and a later destroy would drop it.
     """
     now = _attributes(session, name)
     empty = {
