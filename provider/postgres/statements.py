@@ -1,7 +1,7 @@
-"""Cut an SQL file into its statements, so that a failure can name the statement and its line.
+"""Split an SQL file into statements, so that an error can name the statement and its line.
 
 Follows psql's scanner: quotes, dollar quotes, nested comments, parentheses and ``BEGIN ATOMIC`` bodies hide
-semicolons. It assumes ``standard_conforming_strings`` on, which the runner sets.
+semicolons. It assumes ``standard_conforming_strings = on``, which the runner sets.
 """
 
 import re
@@ -41,7 +41,7 @@ class Statement:
 
     @property
     def concurrent_index(self) -> str | None:
-        """The index that a ``CREATE INDEX CONCURRENTLY`` makes; None for any other statement, or without a name."""
+        """The index name in a ``CREATE INDEX CONCURRENTLY``; None for other statements and unnamed indexes."""
         if not self.is_concurrent_index:
             return None
         tokens = [self.text[begin:end] for kind, begin, end in _tokens(self.text) if kind in ("word", "identifier")]
@@ -60,12 +60,12 @@ class Statement:
         return words[:3] == ("CREATE", "INDEX", "CONCURRENTLY")
 
     def line_at(self, position: int) -> int:
-        """The line, in the whole file, of a 1-based character position in this statement, as PostgreSQL reports it."""
+        """Convert a 1-based character position in this statement, as PostgreSQL reports it, to a line of the file."""
         return self.line + self.text.count("\n", 0, max(position - 1, 0))
 
 
 def split(sql: str) -> list[Statement]:
-    """Every statement of ``sql`` in order. Comments between statements belong to none."""
+    """Return the statements of ``sql`` in order, without the comments between them."""
     return list(_statements(sql))
 
 
@@ -95,7 +95,7 @@ def _statements(sql: str) -> Iterator[Statement]:
 
 
 def _atomic_step(words: list[str], atomic: int) -> int:
-    """+1 where an SQL-standard function body (or a CASE in it) begins, -1 at its END."""
+    """Return 1 where an SQL-standard function body (or a CASE in it) begins, -1 at its END, else 0."""
     if words[-2:] == ["BEGIN", "ATOMIC"] and words[0] == "CREATE":
         return 1
     if atomic and words[-1] == "CASE":
@@ -122,7 +122,7 @@ def _tokens(sql: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _comment_end(sql: str, position: int) -> int:
-    """Where a block comment ends that was opened just before ``position``; PostgreSQL nests them."""
+    """Return the end of the block comment that begins just before ``position``; block comments nest."""
     depth = 1
     for match in re.compile(r"/\*|\*/").finditer(sql, position):
         depth += 1 if match.group() == "/*" else -1
