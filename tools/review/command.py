@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _masked(value: Any, secrets: Sequence[str], keep: Sequence[str]) -> Any:
-    """Mask each string of a JSON document on its own, so that the document stays valid."""
+    """Mask each string of a JSON document separately, which keeps the document valid."""
     if isinstance(value, str):
         return mask(value, secrets, keep)
     if isinstance(value, dict):
@@ -77,7 +77,7 @@ def _previews(options: argparse.Namespace, secrets: list[str]) -> list[preview.P
         item.stack for item in found if sum((one.project, one.stack) == (item.project, item.stack) for one in found) > 1
     }
     if duplicated:
-        raise ReviewError(f"two previews of stack {', '.join(sorted(duplicated))}; pass one of each stack")
+        raise ReviewError(f"more than one preview of stack {', '.join(sorted(duplicated))}; pass one per stack")
     return found
 
 

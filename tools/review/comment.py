@@ -1,7 +1,7 @@
-"""The comment: verdicts, then data loss, then the other changes, each with its details folded below.
+"""Write the comment: verdicts, then data loss, then the other changes, with folded details below each.
 
-GitHub accepts 65,536 characters. A longer comment omits whole blocks: first folded details, then sentences, the lowest
-risk first. Data loss is never omitted.
+GitHub accepts 65,536 characters. If the comment is longer, whole blocks are omitted: first folded details, then
+sentences, the lowest risk first. Data loss is never omitted.
 """
 
 from collections.abc import Iterable
@@ -160,7 +160,7 @@ def _violations(verdict: Verdict) -> str:
 
 
 def _approvals(verdict: Verdict) -> str:
-    """The labels that a threshold below data loss requires. Data loss has its labels in its own block."""
+    """Labels that a threshold below data loss requires. Labels for data loss are in ``_destructive``."""
     required = [change for change in verdict.unapproved if change.risk != Risk.DATA_LOSS]
     if not required:
         return ""
@@ -171,7 +171,7 @@ def _approvals(verdict: Verdict) -> str:
 
 
 def _store(verdict: Verdict, store: str, changes: list[RatedChange], shown: set[str]) -> list[CommentBlock]:
-    """For each group a block of sentences and one of details, under the store's heading."""
+    """A block of sentences and a block of details for each group, under the store's heading."""
     blocks = []
     groups = dict.fromkeys(change.group for change in changes)
     for index, group in enumerate(groups):
@@ -185,7 +185,7 @@ def _store(verdict: Verdict, store: str, changes: list[RatedChange], shown: set[
 
 
 def _details(verdict: Verdict, changes: list[RatedChange], shown: set[str]) -> list[CommentBlock]:
-    """The SQL of migrations, and the properties of each resource below the first change that mentions it."""
+    """The SQL of migrations, and the changed properties of each resource that no earlier change has shown."""
     blocks = [CommentBlock(change.extra, DETAILS, change.risk) for change in changes if change.extra]
     urns = {urn for change in changes for urn in change.urns} - shown
     shown |= urns
@@ -210,7 +210,7 @@ def _contract(verdict: Verdict) -> list[CommentBlock]:
         hint = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true"
         return [
             CommentBlock(
-                f"#### Contract\nnot compared: the preview has no new outputs (run it with {code(hint)})",
+                f"#### Contract\nnot compared: the preview has no planned outputs (run it with {code(hint)})",
                 SENTENCES,
                 Risk.ADDITIVE,
             )

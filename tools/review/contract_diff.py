@@ -16,7 +16,7 @@ _BY_NAME = ("modules", "schemas", "schemas.*", "columns", "groups", "secrets", "
 
 @dataclass(frozen=True)
 class ContractDifference:
-    """Paths like ``modules.scanner.postgres.role``. ``retyped`` and ``changed`` include the old and the new type or value."""
+    """Paths like ``modules.scanner.postgres.role``, with the old and the new type or value in ``retyped`` and ``changed``."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class ContractDifference:
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> ContractDifference:
-    """Compare two contracts. ``problem`` is set if the version does not reflect the changed fields."""
+    """Compare two contracts. ``problem`` is set if the version was not raised as the differences require."""
     found: dict[str, list[str]] = {"added": [], "removed": [], "retyped": [], "changed": []}
     _walk(_keyed(old), _keyed(new), "", found)
     versions = str(old.get("version", "")), str(new.get("version", ""))
@@ -109,7 +109,8 @@ def version_problem(versions: tuple[str, str], old: Shape, new: Shape) -> str:
     """Why the version is wrong, or an empty string. Removing or retyping a field requires a higher major version, adding
     a field a higher minor version.
 
-    A removed field counts only if its parent still exists: a field that no module uses any longer is not removed.
+    A field counts as removed or added only if both contracts have its parent object: a field that disappears together
+    with the last module that used it is not a change of the format.
     """
     removed = [path for path in old if path not in new and _field(path) and "object" in new.get(_parent(path), ())]
     added = [path for path in new if path not in old and _field(path) and "object" in old.get(_parent(path), ())]

@@ -20,7 +20,7 @@ from tools.review.errors import ReviewError
 
 PER_PAGE = 100
 TIMEOUT_SECONDS = 30
-# The author of comments by a workflow's own token, which cannot query its user.
+# The author of comments posted with a workflow's GITHUB_TOKEN, which cannot query its own user.
 WORKFLOW_ACCOUNT = "github-actions[bot]"
 _MARKER = re.compile(r"^<!-- stellaops-storage review: \S+ -->$", re.MULTILINE)
 
@@ -29,8 +29,8 @@ _MARKER = re.compile(r"^<!-- stellaops-storage review: \S+ -->$", re.MULTILINE)
 class Forge:
     """The comment API of one forge.
 
-    ``comments`` is the URL that lists and creates comments, ``comment`` that of a single one without its ID, and
-    ``update_method`` the HTTP method that updates it.
+    ``comments`` is the URL that lists and creates comments, ``comment`` the URL of a single comment without its ID, and
+    ``update_method`` the HTTP method that updates it. ``author`` is the account that posts the comments.
     """
 
     headers: dict[str, str]
@@ -102,9 +102,9 @@ def _variable(name: str) -> str:
 
 
 def _call(method: str, url: str, headers: dict[str, str], body: dict[str, str] | None = None) -> Any:
-    """Send a request; return the JSON of the response. Raises ``ReviewError`` with method, URL and the server's message."""
+    """Send a request and parse the JSON response. Raises ``ReviewError`` with method, URL and the server's message."""
     if not url.startswith(("https://", "http://")):
-        raise ReviewError(f"{url} is not the URL of an API: it must begin with https:// or http://")
+        raise ReviewError(f"{url} is not the URL of an API; it must begin with https:// or http://")
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(  # noqa: S310 - checked above
         url,

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from tools.review.risk import Risk
 
 LIMIT = 65_536  # characters that GitHub accepts
-NOTE_ROOM = 300  # characters for the line about omitted blocks, with a URL in it
+NOTE_ROOM = 300  # characters for the line about omitted blocks, including its URL
 
 FIXED, SENTENCES, DETAILS = 2, 1, 0
 
 
 @dataclass
 class CommentBlock:
-    """Part of the comment. Blocks with the lowest ``kind``, then the lowest ``risk``, are omitted first. ``short``
-    replaces the text of a ``FIXED`` block if the fixed blocks alone exceed the limit."""
+    """Part of the comment. Blocks are omitted in the order of ``kind``, then ``risk``; ``FIXED`` ones never are. If the
+    fixed blocks alone exceed the limit, ``short`` replaces their text."""
 
     text: str
     kind: int = FIXED
@@ -52,9 +52,9 @@ def fit_to_limit(blocks: list[CommentBlock], ending: str, report: str, limit: in
 
 
 def _shorten(blocks: list[CommentBlock], excess: Callable[[], int]) -> None:
-    """Shorten fixed blocks that alone exceed the limit: names replace sentences, then blocks lose their last lines.
+    """Shorten fixed blocks that alone exceed the limit: names replace sentences, then last lines are cut off.
 
-    The names of changes with data loss are kept as far as they fit.
+    Blocks with data loss are cut last.
     """
     for item in blocks:
         if item.short:

@@ -434,8 +434,8 @@ EXPECTED = {
         Risk.RESTART,
         (
             "restart: ConfigMaps of `airgap`, `attestor`, `authority`, `concelier`, `evidence_locker` and 19 more are changed: `PGHOST`; services must restart to use it",
-            "restart: the postgresql providers `postgres-outside` and `postgres-inside` get another target: `host` from `127.0.0.1` to `localhost`; existing data are not moved",
-            "restart: the stellaops provider `stellaops` gets another target: `postgresHost` from `127.0.0.1` to `localhost`; existing data are not moved",
+            "restart: the target of the postgresql providers `postgres-outside` and `postgres-inside` changes: `host` from `127.0.0.1` to `localhost`; existing data is not moved",
+            "restart: the target of the stellaops provider `stellaops` changes: `postgresHost` from `127.0.0.1` to `localhost`; existing data is not moved",
         ),
     ),
     "secret-in-clear": Expected(

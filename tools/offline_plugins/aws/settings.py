@@ -17,7 +17,7 @@ BUCKET = Property(required=True, force_new=True)
 class BucketSetting(ResourceType):
     """Base class. ``get`` returns None if the bucket lacks the setting; ``unset`` has S3's error codes for that."""
 
-    what: str
+    label: str
     unset: frozenset[str] = frozenset()
 
     def __init__(self, store: Callable[[], S3Endpoint]) -> None:
@@ -34,12 +34,12 @@ class BucketSetting(ResourceType):
 
     def create(self, inputs: dict[str, Any]) -> FoundResource:
         store, target = self._store(), _target(inputs)
-        with store.errors_as(f"set {self.what} of bucket {inputs['bucket']!r}"):
+        with store.errors_as(f"set {self.label} of bucket {inputs['bucket']!r}"):
             self.put(store.client(self._region(inputs)), target, inputs)
         found = self.read(_id(inputs), inputs)
         if found is None:
             raise ProviderError(
-                f"bucket {inputs['bucket']!r} has no {self.what} after it was set; check that the bucket exists"
+                f"bucket {inputs['bucket']!r} has no {self.label} after it was set; check that the bucket exists"
             )
         return found
 
@@ -51,7 +51,7 @@ class BucketSetting(ResourceType):
         known = {"expectedBucketOwner": owner, **state, "bucket": bucket}
         store = self._store()
         try:
-            with store.errors_as(f"read {self.what} of bucket {bucket!r}"):
+            with store.errors_as(f"read {self.label} of bucket {bucket!r}"):
                 outputs = self.get(store.client(self._region(known)), _target(known), known)
         except StoreError as error:
             if error.code in NO_BUCKET | self.unset:
@@ -65,7 +65,7 @@ class BucketSetting(ResourceType):
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         store = self._store()
         try:
-            with store.errors_as(f"remove {self.what} of bucket {state['bucket']!r}"):
+            with store.errors_as(f"remove {self.label} of bucket {state['bucket']!r}"):
                 self.remove(store.client(self._region(state)), _target(state), state)
         except StoreError as error:
             if error.code not in NO_BUCKET | self.unset:
@@ -103,7 +103,7 @@ VERSIONING: Properties = {
 
 class Versioning(BucketSetting):
     token = "aws:s3/bucketVersioning:BucketVersioning"  # noqa: S105
-    what = "versioning"
+    label = "versioning"
     properties = VERSIONING
 
     def put(self, client: Any, target: dict[str, str], inputs: dict[str, Any]) -> None:
@@ -144,7 +144,7 @@ POLICY: Properties = {"bucket": BUCKET, "policy": Property(required=True), "regi
 
 class Policy(BucketSetting):
     token = "aws:s3/bucketPolicy:BucketPolicy"  # noqa: S105
-    what = "policy"
+    label = "policy"
     unset = frozenset({"NoSuchBucketPolicy"})
     properties = POLICY
 
@@ -179,7 +179,7 @@ class Policy(BucketSetting):
 
 
 def _same_policy(one: Any, other: Any) -> bool:
-    """Whether two documents are equivalent, ignoring the order of lists and different forms of one item and of ``*``."""
+    """Whether two documents are equivalent: ignores the order of lists and the forms of one item and of ``*``."""
     try:
         return bool(_canonical(json.loads(one)) == _canonical(json.loads(other)))
     except (TypeError, ValueError):
@@ -221,7 +221,7 @@ OBJECT_LOCK: Properties = {
 
 class ObjectLock(BucketSetting):
     token = "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration"  # noqa: S105
-    what = "object lock"
+    label = "object lock"
     unset = frozenset({"ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration"})
     properties = OBJECT_LOCK
 
@@ -270,7 +270,7 @@ PUBLIC_ACCESS_BLOCK: Properties = {
 
 class PublicAccessBlock(BucketSetting):
     token = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"  # noqa: S105
-    what = "public access block"
+    label = "public access block"
     unset = frozenset({"NoSuchPublicAccessBlockConfiguration"})
     properties = PUBLIC_ACCESS_BLOCK
 

@@ -90,8 +90,8 @@ class S3Endpoint:
         return client
 
     @contextmanager
-    def errors_as(self, what: str) -> Iterator[None]:
-        """Convert errors to a ``StoreError`` of one line: could not do ``what``."""
+    def errors_as(self, action: str) -> Iterator[None]:
+        """Convert errors to a ``StoreError`` of one line: could not do ``action``."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         where = f"S3 at {self.endpoint or 'AWS'}"
@@ -99,8 +99,8 @@ class S3Endpoint:
             yield
         except ClientError as error:
             code, text = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
-            raise StoreError(f"{where}: could not {what}: {code} {text}".rstrip(), code) from error
+            raise StoreError(f"{where}: could not {action}: {code} {text}".rstrip(), code) from error
         except BotoCoreError as error:
             raise StoreError(
-                f"{where}: could not {what}: {error}; check that it runs and that the endpoint and keys are correct"
+                f"{where}: could not {action}: {error}; check that it runs and that the endpoint and keys are correct"
             ) from error

@@ -65,7 +65,7 @@ class KubernetesPlugin(OfflinePlugin):
 
 
 class Manifest(ResourceType):
-    """One object. Inputs and outputs are the object itself; the state also has the internal fields of the official plugin."""
+    """One object. Inputs and outputs are the object; the state also has the official plugin's internal fields."""
 
     properties: Properties = MappingProxyType({})
 

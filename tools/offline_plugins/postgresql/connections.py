@@ -1,4 +1,4 @@
-"""Connections to one PostgreSQL server: a bounded pool for each database, retries of transactions, errors of one line."""
+"""Connections to one PostgreSQL server: a bounded pool per database, retries of transactions, errors of one line."""
 
 import random
 import threading
@@ -39,34 +39,36 @@ class Connections:
         self._lock = threading.Lock()
         self._pools: dict[str, _Pool] = {}
 
-    def run(self, what: str, work: Callable[[Session], T], database: str | None = None) -> T:
+    def run(self, failure: str, work: Callable[[Session], T], database: str | None = None) -> T:
         """Run ``work`` in one transaction; retry after a deadlock or a race for a catalog row.
 
-        ``what`` begins the error. Raises ProviderError; UnknownDatabaseError if the database does not exist.
+        ``failure`` begins the error. Raises ProviderError; UnknownDatabaseError if the database does not exist.
         """
 
         def transaction(session: Session) -> T:
             with session.connection.transaction():
                 return work(session)
 
-        return self._attempt(what, transaction, database)
+        return self._attempt(failure, transaction, database)
 
-    def run_outside_transaction(self, what: str, work: Callable[[Session], T], database: str | None = None) -> T:
+    def run_outside_transaction(self, failure: str, work: Callable[[Session], T], database: str | None = None) -> T:
         """Run statements like CREATE DATABASE; each is committed separately."""
-        return self._attempt(what, work, database)
+        return self._attempt(failure, work, database)
 
-    def run_anywhere(self, what: str, work: Callable[[Session], T], *, avoid: str = "", transaction: bool = True) -> T:
+    def run_anywhere(
+        self, failure: str, work: Callable[[Session], T], *, avoid: str = "", transaction: bool = True
+    ) -> T:
         """Run server-wide ``work`` in the first database that exists, but never in ``avoid``."""
         candidates = [name for name in (self.settings.database, *MAINTENANCE_DATABASES) if name != avoid]
         run = self.run if transaction else self.run_outside_transaction
         for name in candidates[:-1]:
             try:
-                return run(what, work, name)
+                return run(failure, work, name)
             except UnknownDatabaseError:
                 continue
-        return run(what, work, candidates[-1])
+        return run(failure, work, candidates[-1])
 
-    def _attempt(self, what: str, work: Callable[[Session], T], database: str | None) -> T:
+    def _attempt(self, failure: str, work: Callable[[Session], T], database: str | None) -> T:
         pool = self._pool(database or self.settings.database)
         for attempt in range(1, ATTEMPTS + 1):
             kept = False
@@ -76,7 +78,7 @@ class Connections:
             except psycopg.Error as error:
                 # A kept connection may have been ended by the server in the meantime.
                 if attempt == ATTEMPTS or not (_is_transient(error) or (kept and _is_lost(error))):
-                    raise ProviderError(f"{what}: {describe(error)}") from error
+                    raise ProviderError(f"{failure}: {describe(error)}") from error
             # The jitter keeps two transactions from colliding again.
             time.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
         raise AssertionError("unreachable")

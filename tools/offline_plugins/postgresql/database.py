@@ -44,22 +44,22 @@ def update(server: Connections, id_: str, state: dict[str, Any], inputs: dict[st
         if old != name and _exists(session, old):
             server.close(old)
             session.execute("ALTER DATABASE {} RENAME TO {}", old, name)
-        now = _attributes(session, name)
-        _change_owner(server, session, name, now["owner"], inputs)
+        current = _attributes(session, name)
+        _change_owner(server, session, name, current["owner"], inputs)
         identifier = sql.Identifier(name)
         tablespace = inputs.get("tablespaceName")
-        if tablespace and tablespace.upper() != "DEFAULT" and tablespace != now["tablespaceName"]:
+        if tablespace and tablespace.upper() != "DEFAULT" and tablespace != current["tablespaceName"]:
             session.execute("ALTER DATABASE {} SET TABLESPACE {}", name, tablespace)
         options = (("connectionLimit", "CONNECTION LIMIT"), ("allowConnections", "ALLOW_CONNECTIONS"))
         for property_, words in (*options, ("isTemplate", "IS_TEMPLATE")):
             wanted = inputs.get(property_)
-            if wanted is not None and wanted != now[property_]:
+            if wanted is not None and wanted != current[property_]:
                 statement = sql.SQL("ALTER DATABASE {} WITH {} {}")
                 session.execute(statement.format(identifier, sql.SQL(words), sql.Literal(wanted)))
         return _describe(session, name, {**state, **inputs})
 
-    what = f"could not update database {old!r}"
-    return server.run_anywhere(what, work, avoid=old, transaction=False)
+    failure = f"could not update database {old!r}"
+    return server.run_anywhere(failure, work, avoid=old, transaction=False)
 
 
 def delete(server: Connections, id_: str, state: dict[str, Any]) -> None:
@@ -112,17 +112,17 @@ def _create_statement(name: str, owner: str, inputs: dict[str, Any]) -> sql.Comp
     return sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), sql.SQL(" ").join(clauses))
 
 
-def _change_owner(server: Connections, session: Session, name: str, now: str, inputs: dict[str, Any]) -> None:
+def _change_owner(server: Connections, session: Session, name: str, current: str, inputs: dict[str, Any]) -> None:
     owner = inputs.get("owner")
-    if not owner or owner == now:
+    if not owner or owner == current:
         return
-    with session.acting_as([owner, now]):
+    with session.acting_as([owner, current]):
         session.execute("ALTER DATABASE {} OWNER TO {}", name, owner)
     if inputs.get("alterObjectOwnership"):
 
         def reassign(inside: Session) -> None:
-            with inside.acting_as([owner, now]):
-                inside.execute("REASSIGN OWNED BY {} TO {}", now, owner)
+            with inside.acting_as([owner, current]):
+                inside.execute("REASSIGN OWNED BY {} TO {}", current, owner)
 
         server.run(f"could not change the owner of the objects in database {name!r} to {owner!r}", reassign, name)
 
@@ -154,12 +154,12 @@ def _adopt(server: Connections, session: Session, name: str, inputs: dict[str, A
 
     A run that was killed between CREATE DATABASE and the engine's record of it leaves such a database.
     """
-    now = _attributes(session, name)
+    current = _attributes(session, name)
     wanted = {"owner": session.user, **inputs}
     reasons = [
         f"another {key}"
         for key in ("owner", *_COMPARED)
-        if wanted.get(key) is not None and str(wanted[key]).upper() not in {"DEFAULT", str(now[key]).upper()}
+        if wanted.get(key) is not None and str(wanted[key]).upper() not in {"DEFAULT", str(current[key]).upper()}
     ]
     # OIDs below 16384 belong to objects that every database has from the start.
     content = "SELECT true FROM pg_class WHERE oid >= 16384 UNION SELECT true FROM pg_namespace WHERE oid >= 16384"

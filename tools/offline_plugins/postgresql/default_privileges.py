@@ -37,11 +37,11 @@ def create(server: Connections, inputs: dict[str, Any]) -> FoundResource:
         current = _current(session, inputs)
         if current != wanted:
             raise ProviderError(
-                f"{_what('set', inputs)}: {inputs['role']!r} still has {', '.join(sorted(current)) or 'none'}"
+                f"{_failure('set', inputs)}: {inputs['role']!r} still has {', '.join(sorted(current)) or 'none'}"
             )
         return _describe(session, inputs)
 
-    return server.run(_what("set", inputs), work, inputs["database"])
+    return server.run(_failure("set", inputs), work, inputs["database"])
 
 
 def update(server: Connections, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
@@ -56,13 +56,13 @@ def read(server: Connections, id_: str, state: dict[str, Any]) -> FoundResource 
     def work(session: Session) -> FoundResource | None:
         if not _exists(session, state):
             return None
-        # A role without privileges has no default privileges, unless the program sets an empty list.
+        # Without privileges the resource is gone, unless the program sets an empty list.
         if state["privileges"] and not _current(session, state):
             return None
         return _describe(session, state)
 
     try:
-        return server.run(_what("read", state), work, state["database"])
+        return server.run(_failure("read", state), work, state["database"])
     except UnknownDatabaseError:
         return None
 
@@ -76,12 +76,12 @@ def delete(server: Connections, id_: str, state: dict[str, Any]) -> None:
             _alter(session, "REVOKE", ["ALL"], state)
 
     try:
-        server.run(_what("revoke", state), work, state["database"])
+        server.run(_failure("revoke", state), work, state["database"])
     except UnknownDatabaseError:
         return
 
 
-def _what(verb: str, inputs: dict[str, Any]) -> str:
+def _failure(verb: str, inputs: dict[str, Any]) -> str:
     return (
         f"could not {verb} default privileges of {inputs['role']!r} on {inputs['objectType']}s of {inputs['owner']!r}"
     )
@@ -115,7 +115,7 @@ def _current(session: Session, inputs: dict[str, Any]) -> set[str]:
     owner, role, schema = (session.role_oid(inputs["owner"]), session.role_oid(inputs["role"]), inputs.get("schema"))
     for name, oid in ((inputs["owner"], owner), (inputs["role"], role)):
         if oid is None:
-            raise ProviderError(f"{_what('set', inputs)}: role {name!r} does not exist")
+            raise ProviderError(f"{_failure('set', inputs)}: role {name!r} does not exist")
     namespace = session.schema_oid(schema) if schema else 0
     stored, built_in = _LETTERS[inputs["objectType"]]
     query = """SELECT DISTINCT privilege_type::text FROM aclexplode(coalesce(

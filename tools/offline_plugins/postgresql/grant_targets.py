@@ -5,7 +5,7 @@ from typing import Any
 from psycopg import sql
 
 from provider.errors import ProviderError
-from tools.offline_plugins.postgresql.privileges import HELD
+from tools.offline_plugins.postgresql.privileges import GRANTED
 from tools.offline_plugins.postgresql.session import Session
 
 # Tables, partitioned tables, views, materialized views, foreign tables: GRANT calls all of them tables.
@@ -13,29 +13,29 @@ _RELATION_KINDS = {"table": "rpvmf", "column": "rpvmf", "sequence": "S"}
 _ROUTINE_KINDS = {"function": "faw", "procedure": "p", "routine": "fawp"}
 
 
-def held(session: Session, inputs: dict[str, Any], grantee: int) -> dict[str, set[str]]:
+def current_privileges(session: Session, inputs: dict[str, Any], grantee: int) -> dict[str, set[str]]:
     """Return object name -> the grantee's privileges on it; a named object that is missing has none.
 
     For a Grant on columns: column name -> the Grant's privilege, if the grantee has it on that column.
     """
     type_ = inputs["objectType"]
     if type_ == "database":
-        query = f"SELECT datname::text, {HELD.format(acl='datacl', kind='d', owner='datdba')} FROM pg_database WHERE datname = %s"
+        query = f"SELECT datname::text, {GRANTED.format(acl='datacl', kind='d', owner='datdba')} FROM pg_database WHERE datname = %s"
         rows = session.rows(query, grantee, inputs["database"])
     elif type_ == "schema":
-        query = f"SELECT nspname::text, {HELD.format(acl='nspacl', kind='n', owner='nspowner')} FROM pg_namespace WHERE nspname = %s"
+        query = f"SELECT nspname::text, {GRANTED.format(acl='nspacl', kind='n', owner='nspowner')} FROM pg_namespace WHERE nspname = %s"
         rows = session.rows(query, grantee, inputs["schema"])
     elif type_ == "column":
-        return _held_on_columns(session, inputs, grantee)
+        return _current_on_columns(session, inputs, grantee)
     elif type_ in _ROUTINE_KINDS:
-        query = f"SELECT oid::text, {HELD.format(acl='proacl', kind='f', owner='proowner')} FROM pg_proc WHERE oid = ANY(%s)"
+        query = f"SELECT oid::text, {GRANTED.format(acl='proacl', kind='f', owner='proowner')} FROM pg_proc WHERE oid = ANY(%s)"
         names = {str(oid): name for oid, name in _routines(session, inputs).items()}
         missing = {name: set[str]() for name in inputs.get("objects") or [] if name not in names.values()}
         rows = session.rows(query, grantee, [int(oid) for oid in names])
         return missing | {names[oid]: set(words) for oid, words in rows}
     else:
         kind = "s" if type_ == "sequence" else "r"
-        query = f"""SELECT relname::text, {HELD.format(acl="relacl", kind=kind, owner="relowner")} FROM pg_class
+        query = f"""SELECT relname::text, {GRANTED.format(acl="relacl", kind=kind, owner="relowner")} FROM pg_class
             WHERE relnamespace = %s AND relkind = ANY(%s) AND (%s OR relname = ANY(%s))"""
         objects = list(inputs.get("objects") or [])
         kinds = list(_RELATION_KINDS[type_])
@@ -44,7 +44,7 @@ def held(session: Session, inputs: dict[str, Any], grantee: int) -> dict[str, se
     return {name: set(words) for name, words in rows}
 
 
-def _held_on_columns(session: Session, inputs: dict[str, Any], grantee: int) -> dict[str, set[str]]:
+def _current_on_columns(session: Session, inputs: dict[str, Any], grantee: int) -> dict[str, set[str]]:
     query = """SELECT attname::text, ARRAY(SELECT privilege_type::text FROM aclexplode(attacl)
             WHERE grantee = %s AND privilege_type = ANY(%s))
         FROM pg_attribute JOIN pg_class c ON c.oid = attrelid

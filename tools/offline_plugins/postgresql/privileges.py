@@ -8,7 +8,7 @@ from tools.offline_plugins.postgresql.declarations import PRIVILEGES, PUBLIC
 
 MAINTAIN_SINCE = 170000  # server version
 # An object without an ACL has the default of its type, in which PUBLIC may have privileges.
-HELD = """ARRAY(SELECT DISTINCT privilege_type::text
+GRANTED = """ARRAY(SELECT DISTINCT privilege_type::text
     FROM aclexplode(coalesce({acl}, acldefault('{kind}', {owner}))) WHERE grantee = %s ORDER BY 1)"""
 
 

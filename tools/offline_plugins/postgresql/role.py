@@ -37,7 +37,7 @@ def create(server: Connections, inputs: dict[str, Any]) -> FoundResource:
     def work(session: Session) -> FoundResource:
         if session.role_exists(name):
             return _adopt(session, name, inputs)
-        # Only superusers may use some keywords, even for the default, so those are omitted.
+        # Omit keywords that need a privilege even if they set the default.
         words = [
             _FLAGS[flag][0 if inputs[flag] else 1] for flag in ("login", "createDatabase", "createRole", "inherit")
         ]
@@ -97,29 +97,29 @@ def delete(server: Connections, id_: str, state: dict[str, Any]) -> None:
 
 def _reconcile(session: Session, name: str, inputs: dict[str, Any]) -> None:
     """Change the attributes, memberships and settings that differ from the inputs."""
-    now = _attributes(session, name)
+    current = _attributes(session, name)
     words: list[sql.Composable] = [
-        sql.SQL(_FLAGS[flag][0 if inputs[flag] else 1]) for flag in _FLAGS if inputs[flag] != now[flag]
+        sql.SQL(_FLAGS[flag][0 if inputs[flag] else 1]) for flag in _FLAGS if inputs[flag] != current[flag]
     ]
-    if inputs["connectionLimit"] != now["connectionLimit"]:
+    if inputs["connectionLimit"] != current["connectionLimit"]:
         words.append(sql.SQL("CONNECTION LIMIT {}").format(sql.Literal(inputs["connectionLimit"])))
-    if not _same_time(session, inputs["validUntil"], now["validUntil"]):
+    if not _same_time(session, inputs["validUntil"], current["validUntil"]):
         words.append(sql.SQL("VALID UNTIL {}").format(sql.Literal(inputs["validUntil"])))
     if words:
         session.execute(sql.SQL("ALTER ROLE {} WITH {}").format(sql.Identifier(name), sql.SQL(" ").join(words)))
-    wanted, has = set(inputs.get("roles", [])), set(now["roles"])
+    wanted, has = set(inputs.get("roles", [])), set(current["roles"])
     for role in sorted(has - wanted):
         session.execute("REVOKE {} FROM {}", role, name)
     for role in sorted(wanted - has):
         session.execute("GRANT {} TO {}", role, name)
-    _set(session, name, "search_path", now["searchPaths"], inputs.get("searchPaths", []))
+    _set(session, name, "search_path", current["searchPaths"], inputs.get("searchPaths", []))
     for timeout, setting in _TIMEOUTS.items():
-        _set(session, name, setting, now[timeout], inputs.get(timeout, 0))
-    _set(session, name, "role", now["assumeRole"], inputs.get("assumeRole", ""))
+        _set(session, name, setting, current[timeout], inputs.get(timeout, 0))
+    _set(session, name, "role", current["assumeRole"], inputs.get("assumeRole", ""))
 
 
-def _set(session: Session, name: str, setting: str, now: Any, wanted: Any) -> None:
-    if now == wanted:
+def _set(session: Session, name: str, setting: str, current: Any, wanted: Any) -> None:
+    if current == wanted:
         return
     start = sql.SQL("ALTER ROLE {} ").format(sql.Identifier(name))
     if not wanted:
@@ -231,10 +231,10 @@ def _same_time(session: Session, one: str | None, other: str | None) -> bool:
 def _adopt(session: Session, name: str, inputs: dict[str, Any]) -> FoundResource:
     """Adopt an existing role if it equals this resource and nothing depends on it.
 
-    A run that was killed between CREATE ROLE and the engine's record of it leaves such a role. Any other role may belong
-    to somebody else, and a later destroy would drop it.
+    A run that was killed between CREATE ROLE and the engine's record of it leaves such a role. Any other role may
+    belong to somebody else, and a later destroy would drop it.
     """
-    now = _attributes(session, name)
+    current = _attributes(session, name)
     empty = {
         "roles": [],
         "searchPaths": [],
@@ -243,8 +243,10 @@ def _adopt(session: Session, name: str, inputs: dict[str, Any]) -> FoundResource
         "idleInTransactionSessionTimeout": 0,
     }
     wanted = {**empty, **inputs, "roles": sorted(inputs.get("roles", []))}
-    wanted["validUntil"] = now["validUntil"] if _same_time(session, inputs["validUntil"], now["validUntil"]) else ""
-    reasons = [f"another {key}" for key in _COMPARED if now[key] != wanted[key]]
+    wanted["validUntil"] = (
+        current["validUntil"] if _same_time(session, inputs["validUntil"], current["validUntil"]) else ""
+    )
+    reasons = [f"another {key}" for key in _COMPARED if current[key] != wanted[key]]
     if session.value("SELECT true FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = %s LIMIT 1",
                      session.role_oid(name)):  # fmt: skip
         reasons.append("objects or privileges of its own")

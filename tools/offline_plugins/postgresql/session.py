@@ -71,7 +71,7 @@ class Session:
         return owner
 
     def lock_roles(self, *names: str) -> None:
-        """Make other changes of these roles wait until the transaction ends. The official plugin takes the same locks."""
+        """Block other changes of these roles until the transaction ends. The official plugin takes the same locks."""
         self._lock("SELECT oid FROM pg_roles WHERE rolname = ANY(%s) ORDER BY oid", list(names))
 
     def lock_schema(self, name: str) -> None:
