@@ -221,7 +221,13 @@ TAMPERINGS = {
     "a sequence": Tampering(
         "SET ROLE vex_owner; CREATE SEQUENCE vex.numbers; GRANT USAGE ON SEQUENCE vex.numbers TO policy; RESET ROLE",
         "DROP SEQUENCE vex.numbers",
-        (f"sequence vex.numbers: {UNMIGRATED}", f"role policy may USAGE on sequence vex.numbers: {EXTRA}"),
+        (
+            f"sequence vex.numbers: {UNMIGRATED}",
+            f"role policy may USAGE on sequence vex.numbers: {EXTRA}",
+            "role vex_reader may not SELECT on sequence vex.numbers: the mapping allows it",
+            "role vex_writer may not SELECT on sequence vex.numbers: the mapping allows it",
+            "role vex_writer may not USAGE on sequence vex.numbers: the mapping allows it",
+        ),
     ),
     "a table in schema public": Tampering(
         "CREATE TABLE public.parking (id int); ALTER TABLE public.parking OWNER TO policy",

@@ -4,6 +4,7 @@ The mapping does not declare them. ``SchemaMigrations`` records them in the stac
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,8 @@ def differences(catalog: Catalog, recorded: Mapping[str, RecordedSchema]) -> Ite
 
 def _history(catalog: Catalog, schema: str, owner: str) -> tuple[Applied, ...]:
     connection = catalog.connection
+    with suppress(psycopg.errors.InsufficientPrivilege), connection.transaction():
+        return applied_rows(connection, schema)
     # The rollback ends SET LOCAL ROLE.
     with connection.transaction(force_rollback=True):
         connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(owner)))
