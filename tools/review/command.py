@@ -28,14 +28,16 @@ def run(options: argparse.Namespace) -> int:
     drift = _drift(options.drift)
     secrets: list[str] = []
     verdicts = []
-    for found in _previews(options, secrets):
-        secrets += policy.plain_secrets(found.config).values()
+    for stack_preview in _previews(options, secrets):
+        secrets += policy.plain_secrets(stack_preview.config).values()
         try:
-            least = threshold(found, options.threshold)
+            minimum = threshold(stack_preview, options.threshold)
         except ValueError as error:
-            raise ReviewError(f"config reviewThreshold of stack {found.stack}: {error}") from None
-        context = ReviewContext(found, origins, Path())
-        verdicts.append(Verdict(context, least, Approvals.read(options.approve), tuple(drift.get(found.stack, ()))))
+            raise ReviewError(f"config reviewThreshold of stack {stack_preview.stack}: {error}") from None
+        context = ReviewContext(stack_preview, origins, Path())
+        verdicts.append(
+            Verdict(context, minimum, Approvals.read(options.approve), tuple(drift.get(stack_preview.stack, ())))
+        )
     # The highest risk first.
     verdicts.sort(key=lambda item: (not item.failed, not item.blocked, -item.risk, item.preview.stack))
     report = (

@@ -105,13 +105,13 @@ def _stack(verdict: Verdict) -> list[CommentBlock]:
         changes = [change for change in rest if change.store == store]
         if changes:
             blocks += _store(verdict, store, changes, shown)
-    left = [
+    remaining = [
         step
         for step in verdict.preview.changes
         if step.urn not in shown and not step.type.startswith(generic.ENGINE_TYPES)
     ]
-    if left:
-        blocks.append(CommentBlock(_folded_steps(left, "other resources"), DETAILS, Risk.NONE))
+    if remaining:
+        blocks.append(CommentBlock(_folded_steps(remaining, "other resources"), DETAILS, Risk.NONE))
     return [
         *blocks,
         *_contract(verdict),
@@ -125,10 +125,10 @@ def _errors(verdict: Verdict) -> str:
         return ""
     texts = []
     for error in verdict.preview.errors:
-        cut = (
+        truncation = (
             f"\n... ({len(error) - LONGEST_ERROR} more characters in the report)" if len(error) > LONGEST_ERROR else ""
         )
-        texts.append(error[:LONGEST_ERROR] + cut)
+        texts.append(error[:LONGEST_ERROR] + truncation)
     text = "\n".join(texts[:MOST_LINES])
     return f"Pulumi reported these errors; nothing was changed:\n\n{block(text[: LONGEST_ERROR * 2])}"
 
@@ -136,10 +136,10 @@ def _errors(verdict: Verdict) -> str:
 def _destructive(verdict: Verdict, changes: list[RatedChange]) -> CommentBlock:
     lines, names = [], []
     for change in changes:
-        covered = verdict.approvals.covers(change)
-        how = "**approved**" if covered else f"to approve, add the label {code(label(change))}"
-        lines.append(f"> - {_sentence(verdict, change)}; {how}")
-        names.append(f"> - {code(change.resource)}{' (approved)' if covered else ''}")
+        approved = verdict.approvals.covers(change)
+        approval = "**approved**" if approved else f"to approve, add the label {code(label(change))}"
+        lines.append(f"> - {_sentence(verdict, change)}; {approval}")
+        names.append(f"> - {code(change.resource)}{' (approved)' if approved else ''}")
     head = "> [!CAUTION]\n> **These changes delete data or remove its protection**\n>\n"
     return CommentBlock(head + "\n".join(lines), risk=Risk.DATA_LOSS, short=head + "\n".join(names))
 
@@ -196,11 +196,11 @@ def _details(verdict: Verdict, changes: list[RatedChange], shown: set[str]) -> l
     return blocks
 
 
-def _folded_steps(steps: list[PreviewStep], what: str) -> str:
+def _folded_steps(steps: list[PreviewStep], noun: str) -> str:
     text = "\n".join(generic.properties(step) for step in steps)
     if len(text) > LONGEST_DETAIL:
         text = f"{text[:LONGEST_DETAIL]}\n... ({len(text) - LONGEST_DETAIL} more characters in the report)"
-    count = f"{len(steps)} {what or 'resource' + ('' if len(steps) == 1 else 's')}"
+    count = f"{len(steps)} {noun or 'resource' + ('' if len(steps) == 1 else 's')}"
     return folded(f"{count}, property by property", block(text, "diff"))
 
 

@@ -30,11 +30,11 @@ _RANDOM = re.compile(
 def mask(text: str, secrets: Iterable[str] = (), keep: Iterable[str] = ()) -> str:
     """Mask ``secrets`` and text that looks like a secret, except in the URLs in ``keep``."""
     kept = {f"\0{index}\0": address for index, address in enumerate(keep) if address}
-    for place, address in kept.items():
-        text = text.replace(address, place)
+    for placeholder, address in kept.items():
+        text = text.replace(address, placeholder)
     text = _masked(text, secrets)
-    for place, address in kept.items():
-        text = text.replace(place, address)
+    for placeholder, address in kept.items():
+        text = text.replace(placeholder, address)
     return text
 
 

@@ -49,8 +49,8 @@ def _no_public_grant(context: ReviewContext) -> Iterator[str]:
     for step in _remaining(context, GRANT, DEFAULT_PRIVILEGES):
         privileges = step.new.declared("privileges") or []
         if step.new.declared("role") == "public" and privileges:
-            where = step.new.declared("schema") or step.new.declared("database")
-            yield f"{step.name} grants {', '.join(map(str, privileges))} on {where} to everyone (PUBLIC)"
+            target = step.new.declared("schema") or step.new.declared("database")
+            yield f"{step.name} grants {', '.join(map(str, privileges))} on {target} to everyone (PUBLIC)"
     for step in _remaining(context, BUCKET_POLICY):
         yield from bucket_rights.grants_to_everyone(step)
 
@@ -68,30 +68,30 @@ def _buckets_have_versioning(context: ReviewContext) -> Iterator[str]:
 
 
 def _evidence_has_triggers(context: ReviewContext) -> Iterator[str]:
-    guarded: dict[str, set[str]] = {}
+    append_only: dict[str, set[str]] = {}
     reported: set[str] = set()
     for step in _remaining(context, MIGRATIONS):
         schema = str(step.new.declared("schema", step.name))
-        guarded[schema] = {str(table) for table in step.new.declared("appendOnly") or ()}
+        append_only[schema] = {str(table) for table in step.new.declared("appendOnly") or ()}
         missing_triggers = [
             line for line in step.old.live("drift") or () if "trigger" in str(line) and step.op == "same"
         ]
         yield from (f"{line}" for line in missing_triggers)
         before = {str(table) for table in step.old.declared("appendOnly") or ()}
-        for table in before - guarded[schema]:
+        for table in before - append_only[schema]:
             if EVIDENCE.fullmatch(table):
                 reported.add(f"{schema}.{table}")
                 yield f"{schema}.{table} is evidence and loses its append-only triggers"
     for step in _remaining(context, GRANT):
         schema = str(step.new.declared("schema") or "")
-        if schema not in guarded or step.new.declared("objectType") != "table":
+        if schema not in append_only or step.new.declared("objectType") != "table":
             continue
         changing = CHANGING & {str(item) for item in step.new.declared("privileges") or ()}
         for table in map(str, step.new.declared("objects") or ()):
-            unguarded = table not in guarded[schema] and f"{schema}.{table}" not in reported
-            if EVIDENCE.fullmatch(table) and unguarded:
+            unprotected = table not in append_only[schema] and f"{schema}.{table}" not in reported
+            if EVIDENCE.fullmatch(table) and unprotected:
                 yield f"{schema}.{table} is named like evidence but has no append-only triggers: mark it append_only"
-            elif table in guarded[schema] and changing:
+            elif table in append_only[schema] and changing:
                 yield f"{step.name} grants {', '.join(sorted(changing))} on {schema}.{table}, which is append-only"
 
 

@@ -169,8 +169,8 @@ def parse(text: str, name: str = "") -> Preview:
             f"{name or 'the preview'} is JSON but not a preview; pass the output of `pulumi preview --json`"
         )
     if preview.steps:
-        where, preview.project, _ = preview.steps[0].urn.split("::", 2)
-        preview.stack = where.rpartition(":")[2]
+        stack_urn, preview.project, _ = preview.steps[0].urn.split("::", 2)
+        preview.stack = stack_urn.rpartition(":")[2]
     preview.stack = preview.stack or name or "unknown"
     return preview
 

@@ -84,13 +84,13 @@ class Forge:
         markers = set(_MARKER.findall(body))
         if not markers:
             raise ReviewError("the comment has no marker; pass a file that `python3 -m tools review --output` wrote")
-        found = self.existing(markers)
-        if found is None:
+        existing = self.existing(markers)
+        if existing is None:
             _call("POST", self.comments, self.headers, {"body": body})
             return "created"
-        if str(found.get("body", "")).replace("\r\n", "\n").strip() == body.strip():
+        if str(existing.get("body", "")).replace("\r\n", "\n").strip() == body.strip():
             return "unchanged"
-        _call(self.update_method, f"{self.comment}/{found['id']}", self.headers, {"body": body})
+        _call(self.update_method, f"{self.comment}/{existing['id']}", self.headers, {"body": body})
         return "updated"
 
 
@@ -112,21 +112,21 @@ def _call(method: str, url: str, headers: dict[str, str], body: dict[str, str] |
         {**headers, "Content-Type": "application/json", "User-Agent": "stellaops-storage-review"},
         method=method,
     )
-    place = url.partition("?")[0]
+    address = url.partition("?")[0]
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
-            return json.loads(answer.read() or b"null")
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
+            return json.loads(response.read() or b"null")
     except urllib.error.HTTPError as error:
         remedy = "; give the job the permission pull-requests: write" if error.code in (401, 403) else ""
-        raise ReviewError(f"{method} {place} returned {error.code}: {_message(error)}{remedy}") from None
+        raise ReviewError(f"{method} {address} returned {error.code}: {_message(error)}{remedy}") from None
     except (OSError, ValueError) as error:
-        raise ReviewError(f"{method} {place} failed: {getattr(error, 'reason', error)}") from None
+        raise ReviewError(f"{method} {address} failed: {getattr(error, 'reason', error)}") from None
 
 
 def _message(error: urllib.error.HTTPError) -> str:
     try:
-        answer = json.loads(error.read())
-        return str(answer.get("message", error.reason)) if isinstance(answer, dict) else str(error.reason)
+        response = json.loads(error.read())
+        return str(response.get("message", error.reason)) if isinstance(response, dict) else str(error.reason)
     except (OSError, ValueError):
         return str(error.reason)
 

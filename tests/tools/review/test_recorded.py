@@ -329,7 +329,7 @@ EXPECTED = {
     "password-renewed": Expected(
         Risk.RESTART,
         (
-            "restart: Valkey users get the rotated passwords of `concelier`",
+            "restart: the rotated passwords of `concelier` are set in Valkey",
             "restart: the passwords of `concelier` are rotated: it must restart to use the new ones",
         ),
     ),

@@ -21,7 +21,7 @@ _GUARDS = {
 }
 
 
-def policy(name: str, step: PreviewStep, *, fresh: bool) -> list[RatedChange]:
+def policy(name: str, step: PreviewStep, *, new_bucket: bool) -> list[RatedChange]:
     """Describe a bucket policy by its statements: guard statements, grants to everyone, other grants and denials."""
     before, after = (_statements(state) for state in (step.old, step.new))
 
@@ -38,7 +38,7 @@ def policy(name: str, step: PreviewStep, *, fresh: bool) -> list[RatedChange]:
         if sid in _GUARDS:
             added, removed = _GUARDS[sid]
             sentence = added if old is None else removed if new is None else f"its guard policy changes ({code(sid)})"
-            risk = Risk.ADDITIVE if fresh else Risk.ACCESS_REVOKED
+            risk = Risk.ADDITIVE if new_bucket else Risk.ACCESS_REVOKED
             result.append(change(risk if old is None else Risk.DATA_LOSS, sentence))
             continue
         for statement, negation in ((old, "no longer "), (new, "")):
@@ -83,8 +83,8 @@ def _statements(state: ResourceState) -> dict[str, dict[str, Any]]:
         document = json.loads(str(state.live("policy") or "{}"))
     except ValueError:
         return {}
-    found = document.get("Statement") if isinstance(document, dict) else None
-    statements = [found] if isinstance(found, dict) else found if isinstance(found, list) else []
+    statement = document.get("Statement") if isinstance(document, dict) else None
+    statements = [statement] if isinstance(statement, dict) else statement if isinstance(statement, list) else []
     return {str(item.get("Sid") or number): item for number, item in enumerate(statements) if isinstance(item, dict)}
 
 

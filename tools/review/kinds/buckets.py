@@ -40,14 +40,14 @@ def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChang
         if step.type in _SETTINGS:
             result += _SETTINGS[step.type](step)
         elif step.type in (BUCKET_POLICY, PUBLIC_ACCESS_BLOCK):
-            result += _access_settings(step, fresh=step.name in context.created_buckets)
+            result += _access_settings(step, new_bucket=step.name in context.created_buckets)
     return result
 
 
-def _access_settings(step: PreviewStep, *, fresh: bool) -> list[RatedChange]:
+def _access_settings(step: PreviewStep, *, new_bucket: bool) -> list[RatedChange]:
     if step.type == PUBLIC_ACCESS_BLOCK:
         return bucket_rights.public_access(_name(step), step)
-    return bucket_rights.policy(_name(step), step, fresh=fresh)
+    return bucket_rights.policy(_name(step), step, new_bucket=new_bucket)
 
 
 def _name(step: PreviewStep) -> str:
@@ -55,7 +55,7 @@ def _name(step: PreviewStep) -> str:
 
 
 def _bucket(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
-    name, old = _name(step), str(step.old.live("bucket", step.name))
+    name, old_name = _name(step), str(step.old.live("bucket", step.name))
     origin = ("rustfs", "buckets", step.name)
     lock = "objectLock" if step.type == BUCKET else "objectLockEnabled"
     force = "forceDestroy"
@@ -80,11 +80,11 @@ def _bucket(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
         refusal = "" if step.old.live(force) else " (refused while it has objects: allowDataLoss is false)"
         successor = ""
         if step.op == "replace":
-            successor = " and recreated" if name == old else f"; {code(name)} is created in its place"
+            successor = " and recreated" if name == old_name else f"; {code(name)} is created in its place"
         if step.op == "replace" and bool(step.old.live(lock)) != bool(step.new.declared(lock)):
             successor += f", {'with' if step.new.declared(lock) else 'without'} object lock"
-        sentence = f"bucket {code(old)} is deleted with all its objects{successor}{refusal}"
-        return [change(Risk.DATA_LOSS, sentence, old, urns)]
+        sentence = f"bucket {code(old_name)} is deleted with all its objects{successor}{refusal}"
+        return [change(Risk.DATA_LOSS, sentence, old_name, urns)]
     result = []
     if step.type == BUCKET:
         result = _retention_changes(step, name, _stellaops_retention(step.old), _stellaops_retention(step.new))

@@ -43,8 +43,8 @@ def _changes_of(
     result = []
     for kind in sorted({kind for _, kind in pairs}):
         places = sorted(place for place, found in pairs if found == kind)
-        fresh = all(place.split("/")[0] not in known for place in places)
-        widened = Risk.ADDITIVE if fresh else Risk.ACCESS_WIDENED
+        all_new = all(place.split("/")[0] not in known for place in places)
+        widened = Risk.ADDITIVE if all_new else Risk.ACCESS_WIDENED
         risk = Risk.ACCESS_REVOKED if verb == "loses" else widened
         sentence = f"{code(name)} {verb} {_WORDS.get(kind, plain(kind))} access to {codes(places)}"
         if store == "Valkey":

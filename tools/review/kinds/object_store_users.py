@@ -73,10 +73,10 @@ def _differences(
     result = []
     for (effect, group_actions), places in sorted(grouped.items()):
         names = [_display_name(context, place) for place in sorted(places)]
-        fresh = all(name.partition("/")[0] in context.created_buckets for name in names)
+        all_new = all(name.partition("/")[0] in context.created_buckets for name in names)
         # Removing a denial widens access.
         gained = (verb == "gains") == (effect == "Allow")
-        risk = (Risk.ADDITIVE if fresh else Risk.ACCESS_WIDENED) if gained else Risk.ACCESS_REVOKED
+        risk = (Risk.ADDITIVE if all_new else Risk.ACCESS_WIDENED) if gained else Risk.ACCESS_REVOKED
         if effect == "Deny":
             sentence = f"{code(user)} is {'no longer ' if gained else ''}denied {_access(group_actions)} {codes(names)}"
         elif group_actions == ("attached",):

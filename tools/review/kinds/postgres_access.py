@@ -190,8 +190,8 @@ def _grants(context: ReviewContext) -> list[RatedChange]:
     for role, target in sorted(old.keys() | new.keys(), key=str):
         before, after = old.get((role, target), set()), new.get((role, target), set())
         if after - before:
-            fresh = role != PUBLIC and _is_new(context, readable, granted, target)
-            gained[role, target.schema, fresh][target] = frozenset(after - before)
+            is_new = role != PUBLIC and _is_new(context, readable, granted, target)
+            gained[role, target.schema, is_new][target] = frozenset(after - before)
         if before - after and role not in dropped_roles and target.schema not in dropped_schemas:
             lost[role, target.schema][target] = frozenset(before - after)
     urns_of: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -199,8 +199,8 @@ def _grants(context: ReviewContext) -> list[RatedChange]:
         for role in {str(step.old.live("role")), str(step.new.declared("role"))}:
             urns_of[role, _schema(step)].append(step.urn)
     result = []
-    for (role, schema, fresh), targets in gained.items():
-        result += _changes_of(context, urns_of, role, schema, targets, "gains", fresh=fresh)
+    for (role, schema, is_new), targets in gained.items():
+        result += _changes_of(context, urns_of, role, schema, targets, "gains", is_new=is_new)
     for (role, schema), targets in lost.items():
         result += _changes_of(context, urns_of, role, schema, targets, "loses")
     return result + _grants_without_effect(context, steps, result, dropped_roles)
@@ -245,7 +245,7 @@ def _changes_of(
     targets: dict[PrivilegeTarget, frozenset[str]],
     verb: str,
     *,
-    fresh: bool = False,
+    is_new: bool = False,
 ) -> list[RatedChange]:
     """One sentence for each set of privileges. USAGE on a schema is omitted if there are privileges on its objects."""
     inside = {target: privileges for target, privileges in targets.items() if target.object}
@@ -253,21 +253,21 @@ def _changes_of(
     for target, privileges in (inside or targets).items():
         by_privileges[tuple(sorted(privileges))].append(target)
     result = []
-    for privileges, found in by_privileges.items():
-        listed = plain(", ".join(privileges))
+    for privilege_names, found in by_privileges.items():
+        listed = plain(", ".join(privilege_names))
         subject, group, plural = _subject(context, role)
         objects = sorted({item.object for item in found if item.object})
-        if fresh and objects == [VERSION_TABLE] and len(by_privileges) > 1:
+        if is_new and objects == [VERSION_TABLE] and len(by_privileges) > 1:
             # Every schema has this table, and every role with access to the schema may read it.
             continue
         predicate = {"gains": "gain", "loses": "lose"}[verb] if plural else verb
         origin = _origin(context, role, schema, objects)
         names = codes(_joined(found))
-        note = ", which " + ("is" if len(objects) < 2 else "are") + " new" if fresh and objects else ""
+        note = ", which " + ("is" if len(objects) < 2 else "are") + " new" if is_new and objects else ""
         sentence = f"{subject} {predicate} {listed} on {names}{note}"
         if role == PUBLIC:
             sentence = f"**everyone** (PUBLIC) {verb} {listed} on {names}"
-        widened = Risk.ADDITIVE if fresh else Risk.ACCESS_WIDENED
+        widened = Risk.ADDITIVE if is_new else Risk.ACCESS_WIDENED
         risk = Risk.ACCESS_REVOKED if verb == "loses" else widened
         urns = tuple(urns_of.get((role, schema), ()))
         result.append(RatedChange(risk, STORE, group, sentence, role, origin, urns))

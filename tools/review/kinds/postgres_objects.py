@@ -140,19 +140,19 @@ def _defaults(step: PreviewStep) -> RatedChange:
     role, kind = str(step.state.live("role", "")), plain(str(step.state.live("objectType", "object")))
     group = _schema_of(step)
     before, after = (set(state.live("privileges") or ()) for state in (step.old, step.new))
-    who = "everyone (PUBLIC)" if role == "public" else code(role)
+    subject = "everyone (PUBLIC)" if role == "public" else code(role)
     if step.op == "delete":
         restored = role == "public" and not before
         risk = Risk.ACCESS_WIDENED if restored else Risk.ACCESS_REVOKED
         verb = "gains PostgreSQL's" if restored else "loses its"
-        sentence = f"{who} {verb} default privileges on new {kind}s in {code(group)}"
+        sentence = f"{subject} {verb} default privileges on new {kind}s in {code(group)}"
     elif after - before:
         risk = Risk.ACCESS_WIDENED
-        sentence = f"{who} gains {plain(', '.join(sorted(after - before)))} on every new {kind} in {code(group)}"
+        sentence = f"{subject} gains {plain(', '.join(sorted(after - before)))} on every new {kind} in {code(group)}"
     elif before - after:
         risk = Risk.ACCESS_REVOKED
-        sentence = f"{who} loses {plain(', '.join(sorted(before - after)))} on every new {kind} in {code(group)}"
+        sentence = f"{subject} loses {plain(', '.join(sorted(before - after)))} on every new {kind} in {code(group)}"
     else:
         risk = Risk.ADDITIVE if step.op == "create" else Risk.NONE
-        sentence = f"{who} has no default privileges on new {kind}s in {code(group)}"
+        sentence = f"{subject} has no default privileges on new {kind}s in {code(group)}"
     return RatedChange(risk, STORE, group, sentence, group, (), (step.urn,))

@@ -52,19 +52,19 @@ def _schema(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     schema = str(step.state.live("schema", step.name))
     before, after = _tables(step.old), _tables(step.new)
     gained = after.keys() - before.keys()
-    fresh = {table for table in gained if (schema, table) not in context.granted and "{" not in table}
+    new_tables = {table for table in gained if (schema, table) not in context.granted and "{" not in table}
     other = {table for table in before.keys() & after.keys() if before[table] != after[table]}
     result = []
-    for risk, what, tables in (
+    for risk, predicate, tables in (
         (Risk.ACCESS_WIDENED, "tenant isolation **no longer covers**", before.keys() - after.keys()),
         (Risk.ACCESS_WIDENED, "the rules of tenant isolation change for", other),
-        (Risk.ACCESS_REVOKED, "tenant isolation covers", gained - fresh),
-        (Risk.ADDITIVE, "tenant isolation covers the new", fresh),
+        (Risk.ACCESS_REVOKED, "tenant isolation covers", gained - new_tables),
+        (Risk.ADDITIVE, "tenant isolation covers the new", new_tables),
     ):
         if tables:
             names = codes(f"{schema}.{table}" for table in sorted(tables))
             origin = ("postgres", "schemas", schema, "tables", *sorted(tables)[:1])
-            result.append(RatedChange(risk, STORE, schema, f"{what} {names}", schema, origin, (step.urn,)))
+            result.append(RatedChange(risk, STORE, schema, f"{predicate} {names}", schema, origin, (step.urn,)))
     return result
 
 
