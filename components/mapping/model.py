@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from components.mapping.column_types import ColumnType
 from components.mapping.names import (
     BucketName,
     ColumnName,
@@ -33,7 +34,6 @@ from components.mapping.names import (
     TableName,
     Timeout,
     Ttl,
-    TypeName,
 )
 from components.mapping.values import AccessTarget, Duration, KeyPattern, MemorySize, ObjectPath, PathTemplate, TtlWord
 
@@ -143,14 +143,14 @@ class Table(Strict):
     purpose: Text
     append_only: Text | None = None
     tenant: Tenant | None = None
-    columns: Annotated[dict[ColumnName, TypeName], Field(min_length=1)]
+    columns: Annotated[dict[ColumnName, ColumnType], Field(min_length=1)]
 
 
 class Function(Strict):
     """A function that modules call; EXECUTE goes to these logins and to nobody else."""
 
     purpose: Text
-    arguments: tuple[TypeName, ...] = ()
+    arguments: tuple[ColumnType, ...] = ()
     execute: Annotated[tuple[ModuleName, ...], Field(min_length=1)]
 
 

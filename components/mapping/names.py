@@ -86,21 +86,6 @@ def _extension_name(value: str) -> str:
 
 ExtensionName = Annotated[StrictStr, AfterValidator(_extension_name), _pattern(_EXTENSION_NAME)]
 
-_TYPE = re.compile(
-    r"(double precision|(character|bit) varying|([a-z][a-z0-9_]*\.)?[a-z][a-z0-9_]*)"
-    r"(\([0-9]{1,7}(, ?-?[0-9]{1,4})?\))?( with(out)? time zone)?(\[\])*"
-)
-
-
-def _type(value: str) -> str:
-    if not _TYPE.fullmatch(value) or len(value) > LONGEST_PATTERN:
-        raise ValueError(f"{value!r} is not a type of PostgreSQL, like uuid, varchar(255), numeric(3,2) or text[]")
-    return value
-
-
-TypeName = Annotated[StrictStr, AfterValidator(_type), _pattern(_TYPE)]
-
-
 _RUNTIME_TABLE = re.compile(r"[a-z][a-z0-9_]*\{[A-Za-z]+\}[a-z0-9_]*")
 
 

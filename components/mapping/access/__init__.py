@@ -12,7 +12,6 @@ from components.mapping.access.objects import ObjectAccess, object_access
 from components.mapping.access.postgres import (
     APPEND,
     CHANGE,
-    EXTENSIONS_SCHEMA,
     READ,
     TENANT_COLUMN,
     TENANT_TYPE,
@@ -28,6 +27,7 @@ from components.mapping.access.postgres import (
     schema_access,
 )
 from components.mapping.access.valkey import KeyAccess, StreamGroup, key_access, stream_groups
+from components.mapping.column_types import EXTENSIONS_SCHEMA
 from components.mapping.model import Contents
 from components.mapping.roles import RoleNames
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from components.mapping.column_types import EXTENSIONS_SCHEMA
 from components.mapping.model import Contents, Postgres, PostgresAccess, Schema, Table
 from components.mapping.roles import GroupKind, GroupRole
 from components.mapping.values import AccessTarget
@@ -11,7 +12,6 @@ READ = frozenset({"SELECT"})
 CHANGE = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 APPEND = frozenset({"SELECT", "INSERT"})
 VERSION_TABLE = "schema_migrations"
-EXTENSIONS_SCHEMA = "extensions"
 TENANT_COLUMN = "tenant_id"
 TENANT_TYPE = "uuid"
 
@@ -140,7 +140,8 @@ def schema_access(contents: Contents, name: str, grants: Mapping[str, tuple[Dire
         granted=_group_access(name, definition) | {module: _tables(own) for module, own in grants.items()},
         append_only=tuple(sorted(table for table, item in definition.all_tables.items() if item.append_only)),
         functions={
-            f"{function}({', '.join(item.arguments)})": item.execute for function, item in definition.functions.items()
+            f"{function}({', '.join(argument.canonical for argument in item.arguments)})": item.execute
+            for function, item in definition.functions.items()
         },
         tenant_rules=_tenant_rules(definition),
         tenant_bypass=tuple(sorted(bypass)),
@@ -165,7 +166,7 @@ def login_access(contents: Contents, module: str, grants: tuple[DirectGrant, ...
         grants=grants,
         tables=tables,
         functions=tuple(
-            f"{schema}.{name}({', '.join(function.arguments)})"
+            f"{schema}.{name}({', '.join(argument.canonical for argument in function.arguments)})"
             for schema, definition in definitions.items()
             for name, function in definition.functions.items()
             if module in function.execute
