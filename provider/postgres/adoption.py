@@ -1,7 +1,7 @@
-"""Databases with a history of their own: tables that exist already, an edited file, a schema that was kept.
+"""Adopt existing tables (``baseline``), edited migrations (``repair``) and kept schemas (``readopt``).
 
-``baseline`` and ``repair`` change rows of ``schema_migrations`` and nothing else, and only when they are asked for.
-``take_back`` is for a schema that left the mapping, was kept, and comes again.
+``baseline`` and ``repair`` write only to ``schema_migrations``, and run only on request. ``readopt`` is for a schema
+that left the mapping, was kept, and is in the mapping again.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from components.mapping.model import Table
 from provider.postgres.applied import Applied, short
 from provider.postgres.history import create_version_table, read_applied, record, version_table_owner
 from provider.postgres.migration_files import Migration, discover, render_all
-from provider.postgres.migrations import alone, silent
+from provider.postgres.migrations import locked_schema, silent
 from provider.postgres.ownership import owner_statements, ownership_problems
 from provider.postgres.problems import MigrationError, MigrationProblem
 from provider.postgres.running import in_transaction
-from provider.postgres.session import Connection, Limits, Log, make_able_to_act_as
+from provider.postgres.session import Connection, Limits, Log, ensure_may_act_as
 from provider.postgres.tables import table_problems
 from provider.postgres.target import SchemaTarget
 
@@ -34,9 +34,9 @@ def baseline(
 ) -> list[Applied]:
     """Record migrations up to ``version`` (default: the newest) as applied, without running them.
 
-    ``tables`` are the mapping's. Raises ``MigrationError``, with nothing recorded, when the database has a history
-    already, when a table or column that those migrations make is missing or of another type, when one exists that a
-    later migration would make, and when something in the schema is not its owner's.
+    ``tables`` are those of the mapping. Raises ``MigrationError`` and records nothing if migrations are recorded
+    already, if a table or column that the recorded migrations create is missing or has another type, if a table exists
+    that only a later migration creates, or if an object in the schema does not belong to its owner role.
     """
     limits = limits or Limits()
     scripts = render_all(discover(directory), target.variables)
@@ -45,18 +45,17 @@ def baseline(
         newest = scripts[-1].migration.version
         raise MigrationError(
             MigrationProblem(
-                str(directory), None, f"there is no migration {chosen:04}", f"give a version from 1 to {newest}"
+                str(directory), None, f"there is no migration {chosen:04}", f"choose a version from 1 to {newest}"
             )
         )
     recorded = [script.migration for script in scripts if script.migration.version <= chosen]
     pending = [script for script in scripts if script.migration.version > chosen]
-    with alone(connection, target, limits, log):
+    with locked_schema(connection, target, limits, log):
         history = read_applied(connection, target) if version_table_owner(connection, target.schema) else ()
         if history:
-            what = f"it has a history already, up to version {history[-1].version:04}"
-            raise MigrationError(
-                MigrationProblem(target.schema, None, what, "look at status; repair accepts an edited file")
-            )
+            message = f"migrations are recorded already, up to version {history[-1].version:04}"
+            remedy = "run status to list them, or repair to accept an edited file"
+            raise MigrationError(MigrationProblem(target.schema, None, message, remedy))
         problems = table_problems(connection, target, tables, pending) + ownership_problems(connection, target)
         if problems:
             raise MigrationError(*problems)
@@ -80,21 +79,21 @@ def repair(
     limits: Limits | None = None,
     log: Log = silent,
 ) -> list[str]:
-    """Have the database record ``version`` as its file is now: checksum and description. Returns what changed.
+    """Update the row of ``version`` to the checksum and description of its current file. Return the changes.
 
-    Raises ``MigrationError`` when there is no such file or the database does not record that version.
+    Raises ``MigrationError`` if there is no such file or the version is not recorded as applied.
     """
     limits = limits or Limits()
     files = {migration.version: migration for migration in discover(directory)}
     if version not in files:
-        todo = f"give a version from 1 to {max(files)}"
-        raise MigrationError(MigrationProblem(str(directory), None, f"there is no migration {version:04}", todo))
+        remedy = f"choose a version from 1 to {max(files)}"
+        raise MigrationError(MigrationProblem(str(directory), None, f"there is no migration {version:04}", remedy))
     migration = files[version]
-    with alone(connection, target, limits, log):
+    with locked_schema(connection, target, limits, log):
         rows = {row.version: row for row in read_applied(connection, target)}
         if version not in rows:
-            what = f"version {version:04} is not recorded as applied"
-            raise MigrationError(MigrationProblem(target.schema, None, what, "apply it; there is nothing to repair"))
+            message = f"version {version:04} is not recorded as applied"
+            raise MigrationError(MigrationProblem(target.schema, None, message, "apply it; there is nothing to repair"))
         changes = _changes(rows[version], migration)
         if changes:
             statement = sql.SQL("UPDATE {} SET checksum = %s, description = %s WHERE version = %s").format(
@@ -114,18 +113,18 @@ def _changes(row: Applied, migration: Migration) -> list[str]:
     return changes
 
 
-def take_back(connection: Connection, target: SchemaTarget, log: Log = silent) -> None:
-    """Give a kept schema's objects to its owner again.
+def readopt(connection: Connection, target: SchemaTarget, log: Log = silent) -> None:
+    """Return the objects of a kept schema from the admin to the schema's owner role.
 
-    When a schema left the mapping, its tables went to the admin together with ``schema_migrations``. That table is the
-    mark: where it is the owner's, or is not there, nothing is done.
+    When a schema leaves the mapping and is kept, its tables and ``schema_migrations`` pass to the admin. Unless
+    ``schema_migrations`` exists and belongs to the admin, nothing is changed.
     """
     admin = connection.info.user
     if version_table_owner(connection, target.schema) != admin or admin == target.owner:
         return
-    make_able_to_act_as(connection, target.owner, log)
+    ensure_may_act_as(connection, target.owner, log)
     connection.read_only = False
     with connection.transaction():
         for statement in owner_statements(connection, target, admin):
             connection.execute(statement)
-    log(f"{target.schema}: kept tables found, and given to {target.owner} again")
+    log(f"{target.schema}: found kept tables and returned them to {target.owner}")

@@ -1,7 +1,7 @@
 """Append-only tables: triggers that refuse UPDATE, DELETE and TRUNCATE for everyone, owner and superuser included.
 
-The mapping says which tables; ``reconcile`` makes the database agree. Both triggers are ENABLE ALWAYS, or
-``session_replication_role = replica`` would get round them.
+The mapping lists the tables; ``reconcile`` creates and drops the triggers. Both triggers are ENABLE ALWAYS because
+``session_replication_role = replica`` would bypass them otherwise.
 """
 
 import re
@@ -33,30 +33,30 @@ _EVENTS = {
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Trigger:
     table: str
     name: str
-    right: bool
+    unchanged: bool
     enabled: bool
     cloned: bool
 
 
 def is_pattern(name: str) -> bool:
-    """Whether the entry stands for tables made at run time, like ``effective_finding_{policyId}_history``."""
+    """Whether the entry is a pattern of run-time tables, like ``effective_finding_{policyId}_history``."""
     return "{" in name
 
 
 def matches(pattern: str, table: str) -> bool:
-    """Whether a table made at run time has a name of that pattern."""
+    """Whether the name of a run-time table matches the pattern."""
     parts = re.split(r"\{[^}]*\}", pattern)
     return re.fullmatch(".+".join(re.escape(part) for part in parts), table) is not None
 
 
-def wanted_tables(connection: Connection, schema: str, entries: Collection[str]) -> tuple[list[str], list[str]]:
-    """(tables that must have the triggers, entries that no table answers to); parents come before their children.
+def resolve_entries(connection: Connection, schema: str, entries: Collection[str]) -> tuple[list[str], list[str]]:
+    """Return the existing tables that ``entries`` name or match, parents before children, and the missing tables.
 
-    Partitions and other children in the schema are among the tables: a parent's TRUNCATE trigger does not fire for a
-    TRUNCATE of its partition. A pattern without a table is no problem: its tables come at run time.
+    The tables include partitions and other children in the schema: a parent's TRUNCATE trigger does not fire for a
+    TRUNCATE of its partition. A pattern that matches no table is not missing: its tables are created at run time.
     """
     rows = connection.execute(
         """SELECT c.relname FROM pg_catalog.pg_class c WHERE c.relnamespace =
@@ -64,9 +64,9 @@ def wanted_tables(connection: Connection, schema: str, entries: Collection[str])
         (schema,),
     ).fetchall()
     existing = {str(row[0]) for row in rows}
-    found = {table for table in existing for entry in entries if is_pattern(entry) and matches(entry, table)}
+    matching = {table for table in existing for entry in entries if is_pattern(entry) and matches(entry, table)}
     named = {entry for entry in entries if not is_pattern(entry)}
-    roots = sorted(found | (named & existing))
+    roots = sorted(matching | (named & existing))
     family = connection.execute(
         """WITH RECURSIVE family AS (
              SELECT c.oid, 0 AS depth FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -82,22 +82,22 @@ def wanted_tables(connection: Connection, schema: str, entries: Collection[str])
 
 
 def drift(connection: Connection, schema: str, entries: Collection[str]) -> list[str]:
-    """What differs from the mapping, a sentence each, sorted. Reads the catalog only."""
-    tables, missing = wanted_tables(connection, schema, entries)
-    found = _triggers(connection, schema)
-    sentences = [f"{schema}.{table} is append-only and does not exist" for table in missing]
-    if tables and not _function_is_right(connection, schema):
+    """Return a sentence for each difference from the mapping, sorted. Reads only the catalog."""
+    tables, missing = resolve_entries(connection, schema, entries)
+    triggers = _triggers(connection, schema)
+    sentences = [f"append-only table {schema}.{table} does not exist" for table in missing]
+    if tables and not _function_is_unchanged(connection, schema):
         sentences.append(f"function {schema}.{FUNCTION}() is missing, changed or open to PUBLIC")
     for table in tables:
         for name in _TYPES:
-            trigger = next((item for item in found if item.table == table and item.name == name), None)
+            trigger = next((item for item in triggers if item.table == table and item.name == name), None)
             if trigger is None:
                 sentences.append(f"trigger {name} on {schema}.{table} is missing")
-            elif not trigger.right:
-                sentences.append(f"trigger {name} on {schema}.{table} is not ours any more")
+            elif not trigger.unchanged:
+                sentences.append(f"trigger {name} on {schema}.{table} was changed")
             elif not trigger.enabled:
                 sentences.append(f"trigger {name} on {schema}.{table} is not enabled always")
-    for trigger in found:
+    for trigger in triggers:
         if trigger.table not in tables and not trigger.cloned:
             sentences.append(f"trigger {trigger.name} on {schema}.{trigger.table}: the table is not append-only")
     return sorted(sentences)
@@ -106,47 +106,48 @@ def drift(connection: Connection, schema: str, entries: Collection[str]) -> list
 def reconcile(
     connection: Connection, target: SchemaTarget, entries: Collection[str], *, complete: bool = True
 ) -> list[str]:
-    """Make triggers and function as the mapping has them; call it in a transaction as the owner. Returns what it did.
+    """Create the function and the triggers, drop surplus triggers; return a sentence for each change.
 
-    Touches nothing, and so locks nothing, where all is right. Tables made at run time get their triggers from
-    whoever makes them; here they are only put right. Without ``complete`` a named table may not exist yet; with it
-    that raises ``MigrationError``.
+    Call it in a transaction as the owner. It locks only tables whose triggers differ. The function that creates a
+    run-time table also creates its triggers; here they are only corrected. A named table that does not exist raises
+    ``MigrationError`` if ``complete``, and is skipped otherwise.
     """
     schema = target.schema
-    tables, missing = wanted_tables(connection, schema, entries)
+    tables, missing = resolve_entries(connection, schema, entries)
     if missing and complete:
-        todo = "add a migration that creates it, or mend the mapping"
-        what = "schema-mapping.yaml marks it append_only, but no migration creates it"
-        raise MigrationError(*(MigrationProblem(f"{schema}.{table}", None, what, todo) for table in missing))
-    done = _make_function(connection, target) if tables else []
-    good = _good(connection, schema)
+        message = "schema-mapping.yaml marks it append_only, but no migration creates it"
+        remedy = "add a migration that creates it, or correct the mapping"
+        raise MigrationError(*(MigrationProblem(f"{schema}.{table}", None, message, remedy) for table in missing))
+    changes = _create_function(connection, target) if tables else []
+    correct = _correct_triggers(connection, schema)
     for table in tables:
         for name in _TYPES:
-            if (table, name) not in good:
-                _make_trigger(connection, schema, table, name)
-                # A parent's row trigger comes with clones on its partitions.
-                good = _good(connection, schema)
-                done.append(f"made trigger {name} on {schema}.{table}")
+            if (table, name) not in correct:
+                _create_trigger(connection, schema, table, name)
+                # A parent's row trigger is cloned to its partitions.
+                correct = _correct_triggers(connection, schema)
+                changes.append(f"created trigger {name} on {schema}.{table}")
     for trigger in _triggers(connection, schema):
         if trigger.table not in tables and not trigger.cloned:
             relation = sql.Identifier(schema, trigger.table)
             connection.execute(sql.SQL("DROP TRIGGER {} ON {}").format(sql.Identifier(trigger.name), relation))
-            done.append(f"dropped trigger {trigger.name} on {schema}.{trigger.table}: it is not append-only any more")
-    return done
+            changes.append(f"dropped trigger {trigger.name} on {schema}.{trigger.table}: it is no longer append-only")
+    return changes
 
 
 def guarded_tables(connection: Connection, schema: str) -> list[str]:
-    """The tables that have both triggers, sorted."""
-    found = _good(connection, schema)
-    return sorted({table for table, _ in found if {(table, ROW_TRIGGER), (table, TRUNCATE_TRIGGER)} <= found})
+    """Return the tables that have both triggers, sorted."""
+    correct = _correct_triggers(connection, schema)
+    return sorted({table for table, _ in correct if {(table, ROW_TRIGGER), (table, TRUNCATE_TRIGGER)} <= correct})
 
 
-def _good(connection: Connection, schema: str) -> set[tuple[str, str]]:
-    return {(item.table, item.name) for item in _triggers(connection, schema) if item.right and item.enabled}
+def _correct_triggers(connection: Connection, schema: str) -> set[tuple[str, str]]:
+    """Return (table, trigger name) of each trigger that is unchanged and enabled."""
+    return {(item.table, item.name) for item in _triggers(connection, schema) if item.unchanged and item.enabled}
 
 
-def _triggers(connection: Connection, schema: str) -> Sequence[_Found]:
-    """Triggers with our names on tables of the schema; ``cloned`` ones belong to the trigger of a parent."""
+def _triggers(connection: Connection, schema: str) -> Sequence[_Trigger]:
+    """Return triggers with our names on tables of the schema. A ``cloned`` one belongs to a parent's trigger."""
     rows = connection.execute(
         """SELECT c.relname, t.tgname, t.tgtype, t.tgenabled = 'A', t.tgparentid <> 0,
                   t.tgqual IS NULL AND t.tgattr::text = '' AND t.tgnargs = 0 AND p.proname = %s
@@ -160,12 +161,12 @@ def _triggers(connection: Connection, schema: str) -> Sequence[_Found]:
         (FUNCTION, schema, list(_TYPES)),
     ).fetchall()
     return [
-        _Found(table, name, bool(ours) and kind == _TYPES[name], enabled, cloned)
+        _Trigger(table, name, bool(ours) and kind == _TYPES[name], enabled, cloned)
         for table, name, kind, enabled, cloned, ours in rows
     ]
 
 
-def _make_trigger(connection: Connection, schema: str, table: str, name: str) -> None:
+def _create_trigger(connection: Connection, schema: str, table: str, name: str) -> None:
     relation, trigger = sql.Identifier(schema, table), sql.Identifier(name)
     connection.execute(
         sql.SQL("CREATE OR REPLACE TRIGGER {} {} EXECUTE FUNCTION {}()").format(
@@ -175,7 +176,7 @@ def _make_trigger(connection: Connection, schema: str, table: str, name: str) ->
     connection.execute(sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(relation, trigger))
 
 
-def _function_is_right(connection: Connection, schema: str) -> bool:
+def _function_is_unchanged(connection: Connection, schema: str) -> bool:
     row = connection.execute(
         """SELECT p.prosrc = %s AND NOT p.prosecdef AND l.lanname = 'plpgsql'
                   AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(
@@ -189,8 +190,8 @@ def _function_is_right(connection: Connection, schema: str) -> bool:
     return bool(row and row[0])
 
 
-def _make_function(connection: Connection, target: SchemaTarget) -> list[str]:
-    if _function_is_right(connection, target.schema):
+def _create_function(connection: Connection, target: SchemaTarget) -> list[str]:
+    if _function_is_unchanged(connection, target.schema):
         return []
     function = sql.Identifier(target.schema, FUNCTION)
     connection.execute(
@@ -202,4 +203,4 @@ def _make_function(connection: Connection, target: SchemaTarget) -> list[str]:
     connection.execute(sql.SQL("REVOKE ALL ON FUNCTION {}() FROM PUBLIC").format(function))
     comment = sql.Literal("Refuses every change of rows that are evidence; the triggers of append-only tables call it.")
     connection.execute(sql.SQL("COMMENT ON FUNCTION {}() IS {}").format(function, comment))
-    return [f"made function {target.schema}.{FUNCTION}()"]
+    return [f"created function {target.schema}.{FUNCTION}()"]

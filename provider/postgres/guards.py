@@ -1,6 +1,6 @@
-"""What guards the tables of a schema besides grants: append-only triggers, row-level security, nothing for PUBLIC.
+"""Protect the tables of a schema beyond grants: append-only triggers, row-level security, no privileges for PUBLIC.
 
-All follow from the mapping and the stack's config; one place to put them right, and one to say what is off.
+The mapping and the stack's config define all three.
 """
 
 from collections.abc import Collection
@@ -20,9 +20,9 @@ def reconcile(
     *,
     complete: bool = True,
 ) -> list[str]:
-    """Put them right; call it in a transaction as the owner. Returns what it did. Raises ``MigrationError``.
+    """Correct all three; return a sentence for each change. Call it in a transaction as the owner.
 
-    Without ``complete`` a named append-only table may not exist yet.
+    Raises ``MigrationError``, if ``complete`` also for a named append-only table that does not exist.
     """
     return [
         *triggers.reconcile(connection, target, append_only, complete=complete),
@@ -34,7 +34,7 @@ def reconcile(
 def drift(
     connection: Connection, target: SchemaTarget, append_only: Collection[str], isolation: Isolation
 ) -> list[str]:
-    """What is off, a sentence each. Reads the catalog only."""
+    """Return a sentence for each difference from the mapping. Reads only the catalog."""
     return [
         *triggers.drift(connection, target.schema, append_only),
         *row_security.drift(connection, target.schema, isolation),

@@ -1,4 +1,4 @@
-"""``schema_migrations``: the table in which a schema's database records its migrations."""
+"""``schema_migrations``: the table that records a schema's applied migrations."""
 
 from psycopg import sql
 
@@ -22,7 +22,7 @@ def has_schema(connection: Connection, schema: str) -> bool:
 
 
 def schema_owner(connection: Connection, schema: str) -> str:
-    """The role that owns a schema, which exists."""
+    """Return the role that owns an existing schema."""
     query = "SELECT pg_catalog.pg_get_userbyid(nspowner) FROM pg_catalog.pg_namespace WHERE nspname = %s"
     row = connection.execute(query, (schema,)).fetchone()
     assert row is not None
@@ -30,7 +30,7 @@ def schema_owner(connection: Connection, schema: str) -> str:
 
 
 def version_table_owner(connection: Connection, schema: str) -> str | None:
-    """Who owns the schema's ``schema_migrations``; None where it is not there."""
+    """Return the owner of the schema's ``schema_migrations``, or None if the table does not exist."""
     row = connection.execute(
         """SELECT pg_catalog.pg_get_userbyid(c.relowner) FROM pg_catalog.pg_class c
            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s""",
@@ -40,7 +40,7 @@ def version_table_owner(connection: Connection, schema: str) -> str | None:
 
 
 def read_applied(connection: Connection, target: SchemaTarget) -> tuple[Applied, ...]:
-    """The rows of ``schema_migrations`` by version; none where the table is not there yet. Changes nothing."""
+    """Return the rows of ``schema_migrations`` by version, or no rows if the table does not exist yet."""
     if version_table_owner(connection, target.schema) is None:
         return ()
     table = sql.Identifier(target.schema, VERSION_TABLE)
@@ -51,8 +51,8 @@ def read_applied(connection: Connection, target: SchemaTarget) -> tuple[Applied,
 
 
 def create_version_table(connection: Connection, target: SchemaTarget) -> None:
-    """Call it in a transaction as the owner. Does nothing where the table exists."""
-    # Not IF NOT EXISTS: that would ask for CREATE on the schema, and warn, at every run.
+    """Create ``schema_migrations`` if it does not exist. Call it in a transaction as the owner."""
+    # IF NOT EXISTS would need CREATE on the schema and warn in every run.
     if version_table_owner(connection, target.schema) is not None:
         return
     table = sql.Identifier(target.schema, VERSION_TABLE)
@@ -62,7 +62,7 @@ def create_version_table(connection: Connection, target: SchemaTarget) -> None:
 
 
 def record(connection: Connection, target: SchemaTarget, migration: Migration) -> None:
-    """Add the migration's row; call it in a transaction as the owner."""
+    """Add the migration's row. Call it in a transaction as the owner."""
     insert = sql.SQL(
         "INSERT INTO {} (version, description, applied_at, checksum) VALUES (%s, %s, pg_catalog.now(), %s)"
     ).format(sql.Identifier(target.schema, VERSION_TABLE))

@@ -1,9 +1,8 @@
-"""``Inventory``: the logins and schemas that the stack manages, so that a preview shows who goes and what is kept.
+"""``Inventory``: the logins and schemas that the stack manages; a preview shows which ones leave and what is kept.
 
-A login that leaves the mapping is disabled and its sessions are ended when this resource is updated; the engine drops
-roles after all updates, so nobody is at work as a role that is being dropped. When the run fails in between and the
-login is back in the mapping, it may log in again. Schemas are only listed here: the schema resource itself keeps or drops
-its tables.
+An update of this resource disables each login that left the mapping and ends its sessions. The engine drops roles after
+all updates, so a role that is dropped has no sessions. If the run fails in between and the login is in the mapping
+again, the next update enables it. Schemas are only listed here: the schema resource itself keeps or drops its tables.
 """
 
 import time
@@ -41,25 +40,25 @@ class Inventory(PostgresKind):
     properties = PROPERTIES
 
     def validate(self, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Failure]:
-        """A schema that the last ``up`` kept stays: naming it in dropSchemas in the run in which it leaves is too late."""
+        """Refuse to drop a schema that leaves the mapping in the same run in which ``dropSchemas`` first names it."""
         if "schemas" not in inputs:
             return
-        named, schemas = inputs.get("dropSchemas") or [], inputs["schemas"]
+        droppable, schemas = inputs.get("dropSchemas") or [], inputs["schemas"]
         for schema, fate in (old.get("schemas") or {}).items():
-            if schema not in schemas and fate == KEPT and ("*" in named or schema in named):
+            if schema not in schemas and fate == KEPT and ("*" in droppable or schema in droppable):
                 yield Failure(
                     step("schemas", schema),
-                    f"schema {schema} leaves the mapping and is named in dropSchemas at once, but the last up was told "
-                    f"to keep it; put it back into the mapping, run up, and then take it out; or keep it: take it out "
-                    f"of dropSchemas",
+                    f"schema {schema} leaves the mapping in the same run in which dropSchemas first names it; to drop "
+                    f"it, put it back into the mapping, run up, then remove it from the mapping; to keep it, remove it "
+                    f"from dropSchemas",
                 )
 
     def create(self, inputs: dict[str, Any]) -> FoundResource:
-        self._admit(sorted(inputs["logins"]))
+        self._enable(sorted(inputs["logins"]))
         return FoundResource(f"{self._server.database}.inventory", inputs)
 
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
-        """The state itself; for an import, what the database has."""
+        """Return the state or, for an import, the logins and schemas of the database."""
         if state:
             return FoundResource(id_, {name: state.get(name) for name in PROPERTIES})
         server = self._server
@@ -73,7 +72,7 @@ class Inventory(PostgresKind):
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
         self._retire(sorted(set(state["logins"]) - set(inputs["logins"])))
-        self._admit(sorted(inputs["logins"]))
+        self._enable(sorted(inputs["logins"]))
         return FoundResource(id_, inputs)
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
@@ -86,18 +85,18 @@ class Inventory(PostgresKind):
             with self._server.connected() as connection:
                 retire_all(connection, logins)
         except MissingDatabaseError:
-            # Whoever dropped it by hand left nothing to log in to.
+            # The database was dropped by hand, so nobody can log in to it.
             return
 
-    def _admit(self, logins: list[str]) -> None:
+    def _enable(self, logins: list[str]) -> None:
         with self._server.connected() as connection:
-            admit(connection, logins)
+            enable(connection, logins)
 
 
 def _imported(connection: "Connection", database: str) -> dict[str, Any]:
-    """The logins that may connect to the database, and the schemas whose owner is a role of this stack.
+    """Return the logins that may connect to the database, and the schemas that belong to an owner role of this stack.
 
-    Display names are not in the database, so a login stands for itself; every schema counts as kept.
+    The database has no display names, so each login's name is used; every schema is listed as kept.
     """
     from components.mapping.roles import BackupRole, ConnectRole, owner
 
@@ -119,19 +118,19 @@ def _imported(connection: "Connection", database: str) -> dict[str, Any]:
 
 
 def retire_all(connection: "Connection", logins: list[str]) -> None:
-    """``retire`` each, or none: where one fails they all stay in the state, and nothing would let them in again."""
+    """Retire all logins or none: if one fails, the state still lists them all, so no later update would enable them."""
     try:
         for login in logins:
             retire(connection, login)
     except ProviderError:
-        admit(connection, logins)
+        enable(connection, logins)
         raise
 
 
 def retire(connection: "Connection", login: str) -> None:
-    """Let nobody log in as ``login`` any more, and end its sessions. A login that is gone is no error.
+    """Disable ``login`` and end its sessions. Do nothing if it does not exist.
 
-    Raises ``ProviderError`` when a session does not end in ``SESSIONS_END_SECONDS``.
+    Raises ``ProviderError`` if a session does not end within ``SESSIONS_END_SECONDS``.
     """
     if connection.execute("SELECT FROM pg_catalog.pg_roles WHERE rolname = %s", (login,)).fetchone() is None:
         return
@@ -139,11 +138,11 @@ def retire(connection: "Connection", login: str) -> None:
 
     connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(login)))
     deadline = time.monotonic() + SESSIONS_END_SECONDS
-    may_end = False
+    may_end_sessions = False
     while sessions := _sessions(connection, login):
-        if not may_end:
-            _make_able_to_end_sessions(connection, login)
-            may_end = True
+        if not may_end_sessions:
+            _ensure_may_end_sessions(connection, login)
+            may_end_sessions = True
             log.info(f"{login}: disabled; ending {len(sessions)} session(s)")
         if time.monotonic() > deadline:
             raise ProviderError(
@@ -155,14 +154,14 @@ def retire(connection: "Connection", login: str) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def admit(connection: "Connection", logins: list[str]) -> None:
-    """Let each of these log in again that was retired by a run which failed afterwards."""
+def enable(connection: "Connection", logins: list[str]) -> None:
+    """Enable those of ``logins`` that an earlier run disabled before it failed."""
     from psycopg import sql
 
     query = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY (%s) AND NOT rolcanlogin ORDER BY 1"
     for (login,) in connection.execute(query, (logins,)).fetchall():
         connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(login)))
-        log.info(f"{login}: may log in again; a run that failed had disabled it")
+        log.info(f"{login}: enabled again; a failed run had disabled it")
 
 
 def _sessions(connection: "Connection", login: str) -> list[int]:
@@ -170,8 +169,11 @@ def _sessions(connection: "Connection", login: str) -> list[int]:
     return [int(row[0]) for row in rows]
 
 
-def _make_able_to_end_sessions(connection: "Connection", login: str) -> None:
-    """An admin without SUPERUSER may end the sessions of roles whose privileges it has; this one is about to go."""
+def _ensure_may_end_sessions(connection: "Connection", login: str) -> None:
+    """Grant ``login`` to the admin: without SUPERUSER it may only end the sessions of roles whose privileges it has.
+
+    The membership ends when the role is dropped.
+    """
     row = connection.execute("SELECT pg_catalog.pg_has_role(%s, 'USAGE')", (login,)).fetchone()
     if not (row and row[0]):
         from psycopg import sql

@@ -1,4 +1,4 @@
-"""The base of the kinds that act on PostgreSQL."""
+"""The base class of the resource kinds that manage PostgreSQL."""
 
 from typing import TYPE_CHECKING
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 class PostgresKind(Kind):
-    """A kind with a connection to the provider's PostgreSQL server."""
+    """A kind that can connect to the provider's PostgreSQL server."""
 
     @property
     def _server(self) -> "PostgresServer":
-        """Raises ``ProviderError`` where a setting is not known yet."""
+        """The server in the provider's settings. Raises ``ProviderError`` if a setting is not known yet."""
         from provider.postgres.server import PostgresServer
 
         settings = self._settings

@@ -1,6 +1,6 @@
-"""Migration files: ``sql/<schema>/NNNN_name.sql.j2`` found, checked, rendered and cut into statements.
+"""Find, check and render the migration files ``sql/<schema>/NNNN_name.sql.j2``, and split them into statements.
 
-No database here. What is wrong with the files of a directory is raised at once, as one ``MigrationError``.
+Contacts no database. One ``MigrationError`` lists all problems of the files of a directory.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _NAME = re.compile(r"(?P<version>[0-9]{4})_(?P<words>[a-z0-9]+(?:_[a-z0-9]+)*)\.
 
 _HEADER = re.compile(r"--\s*transactional\s*:\s*(?P<value>.*?)\s*")
 
-# What may stand in a file that is no transaction: statements that can be repeated after an interruption.
+# Allowed in a non-transactional file, besides indexes: statements that can be repeated after an interruption.
 _REPEATABLE = (
     ("DROP", "INDEX", "CONCURRENTLY", "IF", "EXISTS"),
     ("REINDEX",),
@@ -28,7 +28,7 @@ _REPEATABLE = (
     ("COMMENT", "ON"),
 )
 
-# What would leave the file's transaction or the owner's role, by the first words of a statement.
+# First words of statements that would end the file's transaction or leave the owner role.
 _FORBIDDEN = (
     *((word,) for word in ("BEGIN", "COMMIT", "ROLLBACK", "END", "ABORT")),
     ("START", "TRANSACTION"),
@@ -47,9 +47,9 @@ _FORBIDDEN = (
 
 @dataclass(frozen=True)
 class Migration:
-    """One file. ``source`` is its normalised text and ``checksum`` that text's SHA-256 in hex (64 digits).
+    """One file. ``source`` is its normalised text, ``checksum`` the SHA-256 of that text in hex (64 digits).
 
-    ``transactional`` is False where a comment among its first lines says ``-- transactional: false``.
+    ``transactional`` is False if the file's leading comments include ``-- transactional: false``.
     """
 
     version: int
@@ -61,13 +61,13 @@ class Migration:
 
     @property
     def label(self) -> str:
-        """How a preview shows the file: its name and what is in it."""
+        """The file in a preview: its name and checksum."""
         return f"{self.path.name} sha256:{self.checksum}"
 
 
 @dataclass(frozen=True)
 class Script:
-    """A rendered migration, ready to run: its whole text, and the statements in it."""
+    """A rendered migration: its whole text and its statements."""
 
     migration: Migration
     text: str
@@ -75,9 +75,9 @@ class Script:
 
 
 def normalise(data: bytes) -> str:
-    """Text without byte-order mark and with ``\\n`` line ends: what an editor or git changes by itself is no edit.
+    """Decode text without byte-order mark and with ``\\n`` line ends, which editors and git may change by themselves.
 
-    Raises ``UnicodeDecodeError`` when it is not UTF-8.
+    Raises ``UnicodeDecodeError`` if it is not UTF-8.
     """
     return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
 
@@ -92,18 +92,18 @@ def describe(name: str) -> str:
 
 
 def discover(directory: Path) -> list[Migration]:
-    """The migrations of a directory by version. Hidden files are skipped.
+    """Return the migrations of a directory by version. Hidden files are skipped.
 
-    Raises ``MigrationError`` for a missing or empty directory, a name that is none, a version that two files have,
-    a gap, and text that is not UTF-8.
+    Raises ``MigrationError`` for a missing or empty directory, an invalid name or header, a duplicate or missing
+    version, and text that is not UTF-8.
     """
     problems: list[MigrationProblem] = []
     found: list[Migration] = []
     for path in _paths(directory):
         match = _NAME.fullmatch(path.name)
         if match is None or not path.is_file() or int(match["version"]) == 0:
-            todo = "name migrations like 0001_tables.sql.j2: four digits from 0001, then small letters"
-            problems.append(MigrationProblem(str(path), None, "this is not the name of a migration", todo))
+            remedy = "name migrations like 0001_tables.sql.j2: four digits from 0001, then lower-case letters"
+            problems.append(MigrationProblem(str(path), None, "this is not the name of a migration", remedy))
             continue
         try:
             source = normalise(path.read_bytes())
@@ -119,23 +119,23 @@ def discover(directory: Path) -> list[Migration]:
         found.append(Migration(version, describe(path.name), path, source, checksum(source), transactional))
     problems += _numbering(found)
     if not found and not problems:
-        problems.append(MigrationProblem(str(directory), None, "no migration is here", "add 0001_tables.sql.j2"))
+        problems.append(
+            MigrationProblem(str(directory), None, "there are no migrations here", "add 0001_tables.sql.j2")
+        )
     if problems:
         raise MigrationError(*problems)
     return found
 
 
 def _transactional(path: Path, source: str) -> bool:
-    """What the comments before the first statement say. Raises ``MigrationError`` for a value that is neither."""
+    """Read ``transactional`` from the comments before the first statement. Raises ``MigrationError``."""
     for number, line in enumerate(source.split("\n"), start=1):
         if line.strip() and not line.startswith("--"):
             break
         match = _HEADER.fullmatch(line)
         if match and match["value"] not in ("true", "false"):
-            what = f"`{line}` says neither true nor false"
-            raise MigrationError(
-                MigrationProblem(str(path), number, what, "write `-- transactional: false`, or nothing")
-            )
+            remedy = "write `-- transactional: false`, or remove the line"
+            raise MigrationError(MigrationProblem(str(path), number, f"`{line}` must be `true` or `false`", remedy))
         if match:
             return match["value"] == "true"
     return True
@@ -145,9 +145,9 @@ def _paths(directory: Path) -> list[Path]:
     try:
         return sorted(path for path in directory.iterdir() if not path.name.startswith("."))
     except OSError as error:
-        reason = f"the directory cannot be read: {error.strerror}"
-        todo = "each schema of the mapping needs a directory of migrations"
-        raise MigrationError(MigrationProblem(str(directory), None, reason, todo)) from None
+        message = f"the directory cannot be read: {error.strerror}"
+        remedy = "each schema of the mapping needs a directory of migrations"
+        raise MigrationError(MigrationProblem(str(directory), None, message, remedy)) from None
 
 
 def _numbering(migrations: Iterable[Migration]) -> list[MigrationProblem]:
@@ -156,19 +156,19 @@ def _numbering(migrations: Iterable[Migration]) -> list[MigrationProblem]:
     for migration in migrations:
         last = previous.version if previous else 0
         if previous and migration.version == last:
-            what = f"version {migration.version:04} is also that of {previous.path.name}"
-            todo = "give the newer of the two the next free number"
-            problems.append(MigrationProblem(str(migration.path), None, what, todo))
+            message = f"{previous.path.name} also has version {migration.version:04}"
+            remedy = "give the newer of the two the next free number"
+            problems.append(MigrationProblem(str(migration.path), None, message, remedy))
         elif migration.version > last + 1:
-            what = f"version {last + 1:04} is missing before {migration.version:04}"
-            todo = "restore that file, or renumber this one if no database has it yet"
-            problems.append(MigrationProblem(str(migration.path), None, what, todo))
+            message = f"version {last + 1:04} is missing before {migration.version:04}"
+            remedy = "restore that file, or renumber this one if no database has applied it yet"
+            problems.append(MigrationProblem(str(migration.path), None, message, remedy))
         previous = migration
     return problems
 
 
 def render_all(migrations: Iterable[Migration], variables: Mapping[str, str]) -> list[Script]:
-    """Every migration rendered with ``variables``. Raises ``MigrationError`` with all that is wrong in any of them."""
+    """Render every migration with ``variables``. Raises ``MigrationError`` with the problems of all of them."""
     scripts: list[Script] = []
     problems: list[MigrationProblem] = []
     for migration in migrations:
@@ -182,37 +182,40 @@ def render_all(migrations: Iterable[Migration], variables: Mapping[str, str]) ->
 
 
 def render(migration: Migration, variables: Mapping[str, str]) -> Script:
-    """One migration's statements. Raises ``MigrationError`` for a template error, an empty file, and a statement
-    that would leave the transaction or the owner's role."""
+    """Render one migration and split it into statements.
+
+    Raises ``MigrationError`` for a template error, an empty file, a statement that would leave the transaction or the
+    owner role, and one that a non-transactional file cannot repeat.
+    """
     file = str(migration.path)
     text = _render_text(migration, variables)
     statements = split(text)
     if not statements:
-        raise MigrationError(
-            MigrationProblem(file, None, "there is no statement in it", "write one, or delete the file")
-        )
+        raise MigrationError(MigrationProblem(file, None, "it has no statement", "add one, or delete the file"))
     problems = []
     for statement in statements:
         if any(statement.words[: len(words)] == words for words in _FORBIDDEN):
-            what = f"a migration may not say `{statement.first_line}`"
-            todo = "the runner sees to transactions and to the owner's role: take the statement out"
-            problems.append(MigrationProblem(file, statement.line, what, todo))
+            message = f"a migration must not contain `{statement.first_line}`"
+            remedy = "remove it; the runner manages transactions and sets the owner role"
+            problems.append(MigrationProblem(file, statement.line, message, remedy))
         elif not migration.transactional and not _repeatable(statement):
-            what = f"`{statement.first_line}` cannot be repeated after an interruption, and the file is no transaction"
-            problems.append(MigrationProblem(file, statement.line, what, _REPEATABLE_TODO))
+            message = (
+                f"`{statement.first_line}` cannot be repeated after an interruption of this non-transactional file"
+            )
+            problems.append(MigrationProblem(file, statement.line, message, _REPEATABLE_REMEDY))
     if problems:
         raise MigrationError(*problems)
     return Script(migration, text, tuple(statements))
 
 
-_REPEATABLE_TODO = (
-    "such a file may hold CREATE INDEX CONCURRENTLY IF NOT EXISTS name, DROP INDEX CONCURRENTLY IF EXISTS, REINDEX, "
-    "VACUUM, ANALYZE and COMMENT; put the rest into a file of its own"
+_REPEATABLE_REMEDY = (
+    "such a file may contain CREATE INDEX CONCURRENTLY IF NOT EXISTS name, DROP INDEX CONCURRENTLY IF EXISTS, REINDEX, "
+    "VACUUM, ANALYZE and COMMENT; move the rest to its own file"
 )
 
 
 def _repeatable(statement: Statement) -> bool:
-    """An index without a name would be made twice, and one without IF NOT EXISTS would stop the second run."""
+    """A repeated CREATE INDEX would create an unnamed index twice, and without IF NOT EXISTS it would fail."""
     if statement.is_concurrent_index:
         after = statement.words.index("CONCURRENTLY") + 1
         return statement.words[after : after + 3] == IF_NOT_EXISTS and statement.concurrent_index is not None
@@ -221,7 +224,7 @@ def _repeatable(statement: Statement) -> bool:
 
 def _render_text(migration: Migration, variables: Mapping[str, str]) -> str:
     file = str(migration.path)
-    # Knows this one file only: an included one would change without the checksum noticing.
+    # Loads only this file: the checksum would not cover an included one.
     loader = jinja2.FunctionLoader(lambda name: (migration.source, name, None) if name == file else None)
     # SQL, not HTML.
     environment = jinja2.Environment(  # noqa: S701
@@ -231,18 +234,18 @@ def _render_text(migration: Migration, variables: Mapping[str, str]) -> str:
         return environment.get_template(file).render(variables)
     except jinja2.TemplateSyntaxError as error:
         raise MigrationError(
-            MigrationProblem(file, error.lineno, f"template error: {error.message}", "mend it")
+            MigrationProblem(file, error.lineno, f"template error: {error.message}", "correct it")
         ) from None
     except jinja2.UndefinedError as error:
-        todo = f"a template may use {', '.join(sorted(variables))}"
-        raise MigrationError(MigrationProblem(file, _line_in(error, file), str(error.message), todo)) from None
+        remedy = f"a template may use {', '.join(sorted(variables))}"
+        raise MigrationError(MigrationProblem(file, _line_in(error, file), str(error.message), remedy)) from None
     except Exception as error:
-        what = f"template error: {type(error).__name__}: {error}"
-        raise MigrationError(MigrationProblem(file, _line_in(error, file), what, "mend it")) from None
+        message = f"template error: {type(error).__name__}: {error}"
+        raise MigrationError(MigrationProblem(file, _line_in(error, file), message, "correct it")) from None
 
 
 def _line_in(error: BaseException, file: str) -> int | None:
-    """The line of ``file`` where a rendering error was raised: jinja2 rewrites its tracebacks to template lines."""
+    """Return the template line that raised a rendering error: jinja2 rewrites tracebacks to template lines."""
     line = None
     frame = error.__traceback__
     while frame is not None:

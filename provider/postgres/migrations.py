@@ -1,8 +1,8 @@
 """The migration runner: brings one schema to the newest version of ``sql/<schema>``.
 
-``plan`` checks the files against what the database records and changes nothing; ``verify`` looks at everything and
-changes nothing; ``apply`` does it, as the owner, under the schema's lock. Nothing is applied when any check fails.
-No pulumi in here. How one file is run is in ``running``; ``adoption`` is for databases with a history of their own.
+``plan`` compares the files with the applied migrations; ``verify`` compares everything; both change nothing. ``apply``
+runs the pending files as the owner, under the schema's lock, and runs none if a check fails. Does not import pulumi.
+``running`` runs one file; ``adoption`` is for databases with existing tables.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -25,7 +25,7 @@ from provider.postgres.session import (
     Connection,
     Limits,
     Log,
-    make_able_to_act_as,
+    ensure_may_act_as,
     may_act_as,
     prepare_connection,
     run_lock,
@@ -36,26 +36,26 @@ from provider.postgres.target import SchemaTarget
 
 @dataclass(frozen=True)
 class MigrationPlan:
-    """What the database has, and what is to be run, both by version."""
+    """Applied migrations and pending scripts, both by version."""
 
     applied: tuple[Applied, ...]
     pending: tuple[Script, ...]
 
 
 def silent(_line: str) -> None:
-    """A log that nobody reads."""
+    """Discard a log line."""
 
 
 def plan(connection: Connection, target: SchemaTarget, directory: Path) -> MigrationPlan:
-    """What ``apply`` would run. Changes nothing. Raises ``MigrationError`` with everything that speaks against it."""
+    """Return what ``apply`` would run. Changes nothing. Raises ``MigrationError`` with all reasons to refuse."""
     migrations = discover(directory)
     scripts = render_all(migrations, target.variables)
     applied = read_applied(connection, target)
     problems = compare(directory, migrations, applied)
     if problems:
         raise MigrationError(*problems)
-    done = {row.version for row in applied}
-    return MigrationPlan(applied, tuple(script for script in scripts if script.migration.version not in done))
+    versions = {row.version for row in applied}
+    return MigrationPlan(applied, tuple(script for script in scripts if script.migration.version not in versions))
 
 
 def verify(
@@ -66,9 +66,9 @@ def verify(
     append_only: Collection[str] = (),
     isolation: Isolation = OFF,
 ) -> list[MigrationProblem]:
-    """Everything in which the schema is not as files and mapping have it; empty when all is well. Changes nothing.
+    """Return every difference of the schema from the files and the mapping. Changes nothing.
 
-    ``tables`` are the mapping's. Raises ``MigrationError`` when it cannot be looked at.
+    ``tables`` are those of the mapping. Raises ``MigrationError`` if the schema cannot be read.
     """
     schema = target.schema
     prepare_connection(connection)
@@ -84,14 +84,15 @@ def verify(
         problems += table_problems(connection, target, tables, pending)
     except MigrationError as error:
         problems += error.problems
-    mend = "run apply, which puts it right"
     problems += [
-        MigrationProblem(schema, None, what, mend) for what in guards.drift(connection, target, append_only, isolation)
+        MigrationProblem(schema, None, sentence, "run apply to correct it")
+        for sentence in guards.drift(connection, target, append_only, isolation)
     ]
     problems += ownership_problems(connection, target)
     for index in invalid_indexes(connection, schema):
-        todo = "drop it with DROP INDEX CONCURRENTLY, or run the migration that makes it again"
-        problems.append(MigrationProblem(schema, None, f"index {index} is INVALID: kept up, and never used", todo))
+        message = f"index {index} is INVALID: PostgreSQL maintains it but never uses it"
+        remedy = "drop it with DROP INDEX CONCURRENTLY, or run again the migration that creates it"
+        problems.append(MigrationProblem(schema, None, message, remedy))
     return problems
 
 
@@ -104,31 +105,31 @@ def apply(
     log: Log = silent,
     isolation: Isolation = OFF,
 ) -> tuple[Applied, ...]:
-    """Run what is pending, see to what guards the tables, and check who owns what. Returns what is applied now.
+    """Run pending migrations, reconcile ``guards`` and check ownership. Return all applied migrations.
 
-    ``append_only`` names tables of the schema, or patterns of run-time tables (``effective_finding_{policyId}``);
-    ``isolation`` says how tenants are kept apart.
-    Raises ``MigrationError``; the schema is then at the version before the failing file.
+    ``append_only`` lists tables of the schema, or patterns of run-time tables (``effective_finding_{policyId}``);
+    ``isolation`` defines tenant isolation. Raises ``MigrationError``; the schema then stays at the version before the
+    failing file.
     """
     limits = limits or Limits()
-    # First the files: what is wrong with them needs no server.
+    # Check the files first: that needs no server.
     render_all(discover(directory), target.variables)
-    with alone(connection, target, limits, log):
+    with locked_schema(connection, target, limits, log):
         return _run(connection, target, directory, append_only, limits, log, isolation)
 
 
 @contextmanager
-def alone(connection: Connection, target: SchemaTarget, limits: Limits, log: Log) -> Iterator[None]:
-    """The schema's lock held, and able to act as its owner. Raises ``MigrationError``, also for a server's error."""
+def locked_schema(connection: Connection, target: SchemaTarget, limits: Limits, log: Log) -> Iterator[None]:
+    """Hold the schema's lock and ensure that the session may act as its owner. Raises ``MigrationError`` for any error."""
     try:
         prepare_connection(connection)
         with run_lock(connection, target.schema, limits, log):
-            make_able_to_act_as(connection, target.owner, log)
+            ensure_may_act_as(connection, target.owner, log)
             require_schema(connection, target)
             yield
     except psycopg.Error as error:
         raise MigrationError(
-            MigrationProblem(target.schema, None, error_text(error), "mend that and run again")
+            MigrationProblem(target.schema, None, error_text(error), "correct that and run again")
         ) from None
 
 
@@ -141,7 +142,7 @@ def _run(
     log: Log,
     isolation: Isolation,
 ) -> tuple[Applied, ...]:
-    """``apply`` with the lock held."""
+    """Do the work of ``apply``, with the lock held."""
     pending = plan(connection, target, directory).pending
     in_transaction(connection, target, limits, log, lambda: create_version_table(connection, target))
     for script in pending:
@@ -153,10 +154,10 @@ def _run(
             limits,
             log,
         )
-    done = in_transaction(
+    changes = in_transaction(
         connection, target, limits, log, lambda: guards.reconcile(connection, target, append_only, isolation)
     )
-    for line in done:
+    for line in changes:
         log(line)
     problems = ownership_problems(connection, target)
     if problems:
@@ -165,7 +166,7 @@ def _run(
 
 
 def require_schema(connection: Connection, target: SchemaTarget) -> None:
-    """Raises ``MigrationError`` when there is no such schema."""
+    """Raise ``MigrationError`` if the schema does not exist."""
     if not has_schema(connection, target.schema):
         raise MigrationError(
             MigrationProblem(target.schema, None, "the schema does not exist", "create it before its tables")
@@ -173,8 +174,9 @@ def require_schema(connection: Connection, target: SchemaTarget) -> None:
 
 
 def require_owner(connection: Connection, target: SchemaTarget) -> None:
-    """For what changes nothing: raises ``MigrationError`` when the session may not act as the owner."""
+    """Raise ``MigrationError`` if the session may not act as the owner. Unlike ``ensure_may_act_as``, grant nothing."""
     if not may_act_as(connection, target.owner):
         admin = connection.info.user
-        todo = f"run apply, which grants it, or: GRANT {target.owner} TO {admin} WITH INHERIT FALSE, SET TRUE"
-        raise MigrationError(MigrationProblem(f"role {target.owner}", None, f"{admin} may not act as this role", todo))
+        message = f"{admin} may not act as this role"
+        remedy = f"run apply, which grants it, or: GRANT {target.owner} TO {admin} WITH INHERIT FALSE, SET TRUE"
+        raise MigrationError(MigrationProblem(f"role {target.owner}", None, message, remedy))

@@ -1,7 +1,7 @@
-"""Everything in a schema belongs to its owner role.
+"""Check that everything in a schema belongs to its owner role.
 
-Default privileges follow the role that creates an object, so one made by somebody else is out of reach for readers,
-and out of control for the owner.
+Default privileges apply to objects that their role creates. Readers cannot read an object that another role created,
+and the owner role cannot change it.
 """
 
 from psycopg import sql
@@ -10,7 +10,7 @@ from provider.postgres.problems import MigrationProblem
 from provider.postgres.session import Connection
 from provider.postgres.target import SchemaTarget
 
-# catalog, owner, namespace, what to leave out: indexes and toast tables, row types and array types follow their table.
+# Catalog, owner, namespace, condition. Indexes, toast tables, row types and array types follow their table.
 _CATALOGS = (
     ("pg_class", "relowner", "relnamespace", "o.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')"),
     (
@@ -31,42 +31,42 @@ _CATALOGS = (
     ("pg_ts_dict", "dictowner", "dictnamespace", "true"),
 )
 
-# What pg_identify_object calls a kind, where ALTER calls it otherwise.
-_COMMANDS = {"statistics object": "STATISTICS"}
+# Kinds that pg_identify_object and ALTER name differently.
+_ALTER_KINDS = {"statistics object": "STATISTICS"}
 
 
 def foreign_objects(connection: Connection, target: SchemaTarget) -> list[tuple[str, str]]:
-    """(object, its owner) of everything in the schema, and the schema itself, that is not the owner's, sorted.
+    """Return (object, its owner) for everything that does not belong to the owner role, sorted.
 
-    Members of extensions belong to whoever installed the extension, and are left out.
+    Includes the schema itself, but not members of extensions, which belong to the role that installed the extension.
     """
-    parts: list[sql.Composable] = [
+    queries: list[sql.Composable] = [
         sql.SQL(
             "SELECT pg_catalog.pg_describe_object({catalog}, o.oid, 0), pg_catalog.pg_get_userbyid(o.{owner})"
             " FROM pg_catalog.{name} o JOIN pg_catalog.pg_namespace n ON n.oid = o.{namespace}"
             " WHERE n.nspname = %(schema)s AND o.{owner} <> %(owner)s::pg_catalog.text::pg_catalog.regrole"
             " AND {condition} AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"
             " WHERE d.classid = {catalog} AND d.objid = o.oid AND d.deptype = 'e')"
-        ).format(**_parts(catalog, owner, namespace, condition))
+        ).format(**_catalog_names(catalog, owner, namespace, condition))
         for catalog, owner, namespace, condition in _CATALOGS
     ]
-    parts.append(
+    queries.append(
         sql.SQL(
             "SELECT 'schema ' || n.nspname, pg_catalog.pg_get_userbyid(n.nspowner) FROM pg_catalog.pg_namespace n"
             " WHERE n.nspname = %(schema)s AND n.nspowner <> %(owner)s::pg_catalog.text::pg_catalog.regrole"
         )
     )
-    query = sql.SQL(" UNION ALL ").join(parts)
+    query = sql.SQL(" UNION ALL ").join(queries)
     parameters = {"schema": target.schema, "owner": sql.Identifier(target.owner).as_string(connection)}
     return sorted((str(row[0]), str(row[1])) for row in connection.execute(query, parameters))
 
 
 def owner_statements(connection: Connection, target: SchemaTarget, owner: str) -> list[sql.Composed]:
-    """An ``ALTER ... OWNER TO`` the target's owner for each object in the schema that is ``owner``'s.
+    """Return statements that give every object of ``owner`` in the schema to the target's owner.
 
-    Call it in the transaction in which they run. Sequences of columns are left out: they follow their table.
+    Call it in the transaction that runs them. Sequences of columns are left out: they follow their table.
     """
-    parts = [
+    queries = [
         sql.SQL(
             "SELECT k.type, k.identity FROM pg_catalog.{name} o JOIN pg_catalog.pg_namespace n ON n.oid = o.{namespace},"
             " LATERAL pg_catalog.pg_identify_object({catalog}, o.oid, 0) k"
@@ -75,23 +75,23 @@ def owner_statements(connection: Connection, target: SchemaTarget, owner: str) -
             " AND d.deptype IN ('e', 'a', 'i') AND (d.deptype = 'e' OR {sequence}))"
         ).format(
             sequence=sql.SQL("o.relkind = 'S'" if catalog == "pg_class" else "false"),
-            **_parts(catalog, owner_, namespace, condition),
+            **_catalog_names(catalog, owner_column, namespace, condition),
         )
-        for catalog, owner_, namespace, condition in _CATALOGS
+        for catalog, owner_column, namespace, condition in _CATALOGS
     ]
-    query = sql.SQL(" UNION ALL ").join(parts)
+    query = sql.SQL(" UNION ALL ").join(queries)
     parameters = {"schema": target.schema, "owner": sql.Identifier(owner).as_string(connection)}
     rows = connection.execute(query, parameters).fetchall()
-    # The identity comes quoted from the server.
+    # The server returns the identity quoted.
     return [
         sql.SQL("ALTER {} {} OWNER TO {}").format(
-            sql.SQL(_COMMANDS.get(kind, str(kind))), sql.SQL(identity), sql.Identifier(target.owner)
+            sql.SQL(_ALTER_KINDS.get(kind, str(kind))), sql.SQL(identity), sql.Identifier(target.owner)
         )
         for kind, identity in ((str(row[0]), str(row[1])) for row in rows)
     ]
 
 
-def _parts(catalog: str, owner: str, namespace: str, condition: str) -> dict[str, sql.Composable]:
+def _catalog_names(catalog: str, owner: str, namespace: str, condition: str) -> dict[str, sql.Composable]:
     return {
         "catalog": sql.SQL("'pg_catalog.{}'::pg_catalog.regclass").format(sql.SQL(catalog)),
         "name": sql.SQL(catalog),
@@ -102,9 +102,9 @@ def _parts(catalog: str, owner: str, namespace: str, condition: str) -> dict[str
 
 
 def ownership_problems(connection: Connection, target: SchemaTarget) -> list[MigrationProblem]:
-    """A problem for each object that is not the owner's."""
-    todo = f"give it to {target.owner} with ALTER ... OWNER TO {target.owner}, or drop it"
+    """Return a problem for each object that does not belong to the owner role."""
+    remedy = f"give it to {target.owner} with ALTER ... OWNER TO {target.owner}, or drop it"
     return [
-        MigrationProblem(target.schema, None, f"{name} belongs to {owner}, not to {target.owner}", todo)
+        MigrationProblem(target.schema, None, f"{name} belongs to {owner}, not to {target.owner}", remedy)
         for name, owner in foreign_objects(connection, target)
     ]

@@ -1,7 +1,7 @@
-"""``Privileges``: what every role may do on the tables of one schema, exactly.
+"""``Privileges``: the exact privileges of every role on the tables of one schema.
 
-Grants are resources of the postgresql plugin; each knows its own privileges only, and one that is replaced or removed
-may take away what another gave. This resource comes after them and makes the whole schema right, whatever was before.
+Each Grant of the postgresql plugin manages only its own privileges; replacing or removing one may revoke what another
+granted. This resource runs after them and corrects the whole schema.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ from provider.postgres.server import MissingDatabaseError
 from provider.postgres.target import SchemaTarget
 
 PROPERTIES: Properties = {
-    "schema": Property(required=True, force_new=True, description="The schema, which has its tables already"),
+    "schema": Property(required=True, force_new=True, description="The schema; its tables exist already"),
     "owner": Property(required=True, description="The role that owns everything in the schema"),
     "access": Property(
         "map",
@@ -24,25 +24,27 @@ PROPERTIES: Properties = {
         item=Property("map", item=strings("set")),
         description="Role to table, or pattern of run-time tables, to privileges like SELECT and UPDATE (state, note)",
     ),
-    "migration": Property("integer", description="The schema's last migration, so that this runs after each"),
-    "revision": Property(
-        "integer", description="The number of the last change of grants, so that this runs after each"
+    "migration": Property(
+        "integer", description="Version of the schema's last migration; the resource runs after each migration"
     ),
-    "drift": strings("list", output=True, description="What a refresh found changed by hand; the next up corrects it"),
+    "revision": Property(
+        "integer", description="Number of the last change of grants; the resource runs after each change"
+    ),
+    "drift": strings("list", output=True, description="Manual changes that a refresh found; the next up corrects them"),
 }
 INPUTS = tuple(name for name, item in PROPERTIES.items() if not item.output)
 
 
 class Privileges(PostgresKind):
-    """Revokes and grants. The id is ``<database>.<schema>.privileges``, also for an import."""
+    """Grants and revokes. The id, also for an import, is ``<database>.<schema>.privileges``."""
 
     token = "stellaops:postgres:Privileges"  # noqa: S105 - a type
-    description = "Who may do what on the tables of one schema. Import id: DATABASE.SCHEMA.privileges"
+    description = "The privileges of every role on the tables of one schema. Import id: DATABASE.SCHEMA.privileges"
     properties = PROPERTIES
     delete_before_replace = True
 
     def drift(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[PropertyChange]:
-        """Where a refresh found privileges that are not the mapping's."""
+        """Update if a refresh found privileges that differ from the mapping."""
         if state.get("drift"):
             yield PropertyChange("drift", "update", replace=False)
 
@@ -56,7 +58,7 @@ class Privileges(PostgresKind):
         return FoundResource(id_, self._reconcile(inputs))
 
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
-        """Gone with the schema; otherwise ``drift`` says what differs."""
+        """Return None if the schema is gone; otherwise ``drift`` has a sentence for each difference."""
         from provider.postgres import table_privileges
         from provider.postgres.history import has_schema, schema_owner
 
@@ -69,20 +71,20 @@ class Privileges(PostgresKind):
                     sentences = table_privileges.differences(connection, _target(state), state["access"])
                     return FoundResource(id_, _outputs(state, sentences))
                 target = SchemaTarget(schema, schema_owner(connection, schema))
-                access = table_privileges.as_words(table_privileges.held(connection, target))
+                access = table_privileges.to_table_access(table_privileges.current_privileges(connection, target))
                 return FoundResource(id_, _outputs({"schema": schema, "owner": target.owner, "access": access}, []))
         except MissingDatabaseError:
             return None
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
-        """Nobody but the owner may do anything on the tables of a schema that leaves and is kept."""
+        """Revoke all privileges except the owner's, if the schema is kept."""
         from provider.postgres.history import has_schema
 
         target = _target(state)
         try:
             with self._server.connected() as connection:
-                known = connection.execute("SELECT FROM pg_catalog.pg_roles WHERE rolname = %s", (target.owner,))
-                if not has_schema(connection, target.schema) or known.fetchone() is None:
+                owner = connection.execute("SELECT FROM pg_catalog.pg_roles WHERE rolname = %s", (target.owner,))
+                if not has_schema(connection, target.schema) or owner.fetchone() is None:
                     return
         except MissingDatabaseError:
             return
@@ -90,8 +92,8 @@ class Privileges(PostgresKind):
 
     def _reconcile(self, inputs: dict[str, Any]) -> dict[str, Any]:
         from provider.postgres import table_privileges
-        from provider.postgres.migrations import alone
-        from provider.postgres.session import Limits, as_owner, retried
+        from provider.postgres.migrations import locked_schema
+        from provider.postgres.session import Limits, as_owner, with_retries
 
         target, limits = _target(inputs), Limits()
 
@@ -99,9 +101,9 @@ class Privileges(PostgresKind):
             with as_owner(connection, target, limits):
                 return table_privileges.reconcile(connection, target, inputs["access"])
 
-        with self._server.connected() as connection, alone(connection, target, limits, log.info):
-            done = retried(f"{target.schema}: privileges", in_transaction, limits, log.info)
-        for line in done:
+        with self._server.connected() as connection, locked_schema(connection, target, limits, log.info):
+            changes = with_retries(f"{target.schema}: privileges", in_transaction, limits, log.info)
+        for line in changes:
             log.info(f"{target.schema}: {line}")
         return _outputs(inputs, [])
 
@@ -110,7 +112,7 @@ class Privileges(PostgresKind):
         schema = id_.removeprefix(f"{database}.").removesuffix(".privileges")
         if id_ != f"{database}.{schema}.privileges":
             raise ProviderError(
-                f"{id_!r} is not the id of a schema's privileges; it is like {database}.vuln.privileges"
+                f"{id_!r} is not the id of a schema's privileges; write it like {database}.vuln.privileges"
             )
         return schema
 

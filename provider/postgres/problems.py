@@ -1,4 +1,4 @@
-"""What is wrong with a migration, said in one line each: where, what, and what to do."""
+"""Problems of migrations, one line each: the place, what is wrong and what to do."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,20 +9,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MigrationProblem:
-    """``file`` is a path or a schema; ``line`` counts from 1 in the file as rendered, None when no line is to blame."""
+    """``file`` is a path, a schema or another place; ``line`` counts from 1 in the rendered file, None for no line."""
 
     file: str
     line: int | None
-    what: str
-    todo: str
+    message: str
+    remedy: str
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{place}: {self.what}; {self.todo}"
+        return f"{place}: {self.message}; {self.remedy}"
 
 
 class MigrationError(Exception):
-    """One or more problems, all that were found at once. ``str()`` has one line a problem."""
+    """All problems that one check found. ``str()`` has a line for each."""
 
     def __init__(self, *problems: MigrationProblem) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
@@ -30,7 +30,7 @@ class MigrationError(Exception):
 
 
 def error_text(error: "psycopg.Error") -> str:
-    """What the server, or the client library, says, in one line."""
+    """Return the error of the server or the client library as one line."""
     from psycopg import errors
 
     diag = error.diag
@@ -43,5 +43,5 @@ def error_text(error: "psycopg.Error") -> str:
     if diag.context:
         parts.append(f"at: {diag.context}")
     if isinstance(error, errors.LockNotAvailable):
-        parts.append("somebody else holds the table; see pg_locks and pg_stat_activity")
+        parts.append("another session holds a lock on the table; see pg_locks and pg_stat_activity")
     return " ".join("; ".join(parts).split())

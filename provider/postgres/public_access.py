@@ -1,6 +1,6 @@
-"""Nothing in a schema is everybody's: what PUBLIC has on an object, by default or by a grant, is taken away.
+"""Revoke every privilege that PUBLIC has on an object of a schema, by default or by a grant.
 
-Default privileges see to functions that are made from now on; this sees to what is there already.
+Default privileges cover functions that are created later; this module covers the objects that exist.
 """
 
 from psycopg import sql
@@ -9,8 +9,8 @@ from provider.postgres.problems import MigrationError, MigrationProblem
 from provider.postgres.session import Connection
 from provider.postgres.target import SchemaTarget
 
-# Kind, as REVOKE names it; name as SQL needs it; privilege. Of what the owner owns: the rest is said by ``ownership``.
-# Row types are out of reach without their table.
+# Kind as REVOKE names it, quoted name, privilege; only for objects of the owner: ``ownership`` reports the others.
+# Row types are left out: nobody can use them without their table.
 _OBJECTS = """
   SELECT 'ROUTINE', pg_catalog.format('%I.%I(%s)', n.nspname, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)),
          a.privilege_type
@@ -41,32 +41,34 @@ ORDER BY 1, 2, 3
 """
 
 
-def _open_objects(connection: Connection, target: SchemaTarget) -> list[tuple[str, str, str]]:
+def _public_privileges(connection: Connection, target: SchemaTarget) -> list[tuple[str, str, str]]:
     parameters = {"schema": target.schema, "owner": target.owner}
     query = _OBJECTS.replace("%I", "%%I").replace("(%s)", "(%%s)")
-    return [(kind, name, what) for kind, name, what in connection.execute(query.encode(), parameters)]
+    return [(kind, name, privilege) for kind, name, privilege in connection.execute(query.encode(), parameters)]
 
 
 def drift(connection: Connection, target: SchemaTarget) -> list[str]:
-    """What PUBLIC may do in the schema, a sentence each, sorted. Reads the catalog only."""
-    found = _open_objects(connection, target)
-    return sorted(f"PUBLIC may {what} on {kind.lower()} {name}: not in the mapping" for kind, name, what in found)
+    """Return a sentence for each privilege of PUBLIC in the schema, sorted. Reads only the catalog."""
+    return sorted(
+        f"PUBLIC may {privilege} on {kind.lower()} {name}: not in the mapping"
+        for kind, name, privilege in _public_privileges(connection, target)
+    )
 
 
 def reconcile(connection: Connection, target: SchemaTarget) -> list[str]:
-    """Take it away; call it in a transaction as the owner. Returns what it did.
+    """Revoke the privileges of PUBLIC; return a sentence for each object. Call it in a transaction as the owner.
 
-    Raises ``MigrationError`` for what is left: a role that was given the right to grant has granted it, and a REVOKE by
-    anybody else does nothing.
+    Raises ``MigrationError`` for a privilege that remains: a role with GRANT OPTION granted it, and only that role can
+    revoke it.
     """
-    done = []
-    for kind, name in dict.fromkeys((kind, name) for kind, name, _ in _open_objects(connection, target)):
-        # The name comes quoted from the server. Privileges on columns go with those on the table.
+    changes = []
+    for kind, name in dict.fromkeys((kind, name) for kind, name, _ in _public_privileges(connection, target)):
+        # The server returns the name quoted. REVOKE on a table also revokes privileges on its columns.
         connection.execute(sql.SQL("REVOKE ALL ON {} {} FROM PUBLIC").format(sql.SQL(kind), sql.SQL(name)))
-        done.append(f"revoked what PUBLIC had on {kind.lower()} {name}")
-    left = _open_objects(connection, target)
-    if left:
-        todo = "take the GRANT OPTION away from who granted it, with CASCADE; psql's \\dp and \\df+ show who that is"
-        what = (f"PUBLIC may {privilege} on {kind.lower()} {name}" for kind, name, privilege in left)
-        raise MigrationError(*(MigrationProblem(target.schema, None, text, todo) for text in what))
-    return done
+        changes.append(f"revoked the privileges of PUBLIC on {kind.lower()} {name}")
+    remaining = _public_privileges(connection, target)
+    if remaining:
+        remedy = "find the role that granted it (psql: \\dp, \\df+) and revoke its GRANT OPTION with CASCADE"
+        messages = (f"PUBLIC may {privilege} on {kind.lower()} {name}" for kind, name, privilege in remaining)
+        raise MigrationError(*(MigrationProblem(target.schema, None, message, remedy) for message in messages))
+    return changes

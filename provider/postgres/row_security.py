@@ -1,9 +1,9 @@
-"""Tenants kept apart: row-level security on every table whose rows are a tenant's.
+"""Tenant isolation: row-level security on every table whose rows belong to a tenant.
 
-The mapping says which tables and how their tenant is told, stack config ``postgres:tenantIsolation`` whether;
-``reconcile`` makes the database agree, also when it is switched off again. A session names its tenant with
-``SET LOCAL app.tenant_id = '<uuid>'``; without one it sees no row and adds none. Security is forced, so that the owner is
-no exception; a superuser, and a role with BYPASSRLS, always is.
+The mapping lists the tables and the column that holds each table's tenant; stack config ``postgres:tenantIsolation``
+enables isolation. ``reconcile`` creates the policies, and drops them when isolation is disabled. A session sets its
+tenant with ``SET LOCAL app.tenant_id = '<uuid>'``; without it the session sees no rows and can add none. Row-level
+security is forced, so it applies to the owner as well; superusers and roles with BYPASSRLS always bypass it.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from psycopg import sql
 
 from components.mapping.access import TENANT_COLUMN, TENANT_TYPE, TenantRule
-from provider.postgres.append_only import is_pattern, wanted_tables
+from provider.postgres.append_only import is_pattern, resolve_entries
 from provider.postgres.session import Connection
 from provider.postgres.target import SchemaTarget
 
@@ -24,9 +24,9 @@ PUBLIC = ("public",)
 
 @dataclass(frozen=True)
 class Isolation:
-    """What holds in one schema: the rule of each table (or pattern of run-time tables), and the roles that see all rows.
+    """Tenant isolation of one schema: a rule for each table or pattern of run-time tables, and roles that see all rows.
 
-    Without rules, nothing is isolated.
+    Without rules there is no isolation.
     """
 
     rules: Mapping[str, TenantRule] = field(default_factory=dict)
@@ -38,7 +38,7 @@ OFF = Isolation()
 
 @dataclass(frozen=True)
 class _Policy:
-    """``condition`` and ``check`` as the server prints them, in one line."""
+    """``condition`` (USING) and ``check`` (WITH CHECK) as the server prints them, in one line."""
 
     permissive: bool
     command: str
@@ -55,72 +55,73 @@ class _Table:
 
 
 def drift(connection: Connection, schema: str, isolation: Isolation) -> list[str]:
-    """What differs from the mapping, a sentence each, sorted. Reads the catalog only."""
-    wanted = _wanted(connection, schema, isolation)
+    """Return a sentence for each difference from the mapping, sorted. Reads only the catalog."""
+    expected = _expected_policies(connection, schema, isolation)
     sentences = []
-    for table, found in _found(connection, schema).items():
-        name, policies = f"{schema}.{table}", wanted.get(table, {})
-        if policies and not found.enabled:
-            sentences.append(f"row-level security of {name} is off: tenants are not kept apart")
-        elif policies and not found.forced:
+    for table, current in _current_tables(connection, schema).items():
+        name, policies = f"{schema}.{table}", expected.get(table, {})
+        if policies and not current.enabled:
+            sentences.append(f"row-level security of {name} is off: tenants are not isolated")
+        elif policies and not current.forced:
             sentences.append(f"row-level security of {name} is not forced: its owner sees every tenant")
-        elif found.enabled and not policies:
+        elif current.enabled and not policies:
             sentences.append(f"row-level security of {name} is on: not in the mapping")
         for policy, definition in policies.items():
-            if policy not in found.policies:
+            if policy not in current.policies:
                 sentences.append(f"policy {policy} on {name} is missing")
-            elif found.policies[policy] != definition:
-                sentences.append(f"policy {policy} on {name} is not ours any more")
-        sentences += [f"policy {policy} on {name}: not in the mapping" for policy in found.policies.keys() - policies]
+            elif current.policies[policy] != definition:
+                sentences.append(f"policy {policy} on {name} was changed")
+        sentences += [f"policy {policy} on {name}: not in the mapping" for policy in current.policies.keys() - policies]
     return sorted(sentences)
 
 
 def reconcile(connection: Connection, target: SchemaTarget, isolation: Isolation) -> list[str]:
-    """Make security and policies of the schema's tables as wanted; call it in a transaction as the owner.
+    """Correct row-level security and policies of the schema's tables; return a sentence for each changed table.
 
-    Returns what it did. Touches nothing, and so locks nothing, where all is right. A policy that is not in the mapping
-    is dropped: one that lets rows through would undo the others.
+    Call it in a transaction as the owner. It locks only tables that differ. A policy that is not in the mapping is
+    dropped: a permissive one could show rows that the others hide.
     """
     named = {name: rule for name, rule in isolation.rules.items() if not is_pattern(name)}
-    # Tables that are made at run time look at the named ones: those first, so that none is made unguarded in between.
-    done = _apply(connection, target.schema, _wanted(connection, target.schema, Isolation(named, isolation.bypass)))
-    wanted = _wanted(connection, target.schema, isolation)
-    done += _apply(connection, target.schema, wanted)
-    for table, found in _found(connection, target.schema).items():
-        if table in wanted:
+    # A new run-time table copies the policies of a named table, so the named tables come first.
+    named_policies = _expected_policies(connection, target.schema, Isolation(named, isolation.bypass))
+    changes = _apply(connection, target.schema, named_policies)
+    expected = _expected_policies(connection, target.schema, isolation)
+    changes += _apply(connection, target.schema, expected)
+    for table, current in _current_tables(connection, target.schema).items():
+        if table in expected:
             continue
         relation = sql.Identifier(target.schema, table)
-        for policy in found.policies:
+        for policy in current.policies:
             connection.execute(sql.SQL("DROP POLICY {} ON {}").format(sql.Identifier(policy), relation))
-        if found.enabled or found.forced:
+        if current.enabled or current.forced:
             statement = sql.SQL("ALTER TABLE {} DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY")
             connection.execute(statement.format(relation))
-        if found.policies or found.enabled or found.forced:
-            done.append(f"rows of {target.schema}.{table} are no longer told by tenant")
-    return done
+        if current.policies or current.enabled or current.forced:
+            changes.append(f"tenant isolation of {target.schema}.{table} disabled")
+    return changes
 
 
-def _apply(connection: Connection, schema: str, wanted: Mapping[str, Mapping[str, _Policy]]) -> list[str]:
-    done = []
-    found = _found(connection, schema)
-    for table, policies in wanted.items():
-        relation, now = sql.Identifier(schema, table), found[table]
-        if now == _Table(enabled=True, forced=True, policies=policies):
+def _apply(connection: Connection, schema: str, expected: Mapping[str, Mapping[str, _Policy]]) -> list[str]:
+    changes = []
+    tables = _current_tables(connection, schema)
+    for table, policies in expected.items():
+        relation, current = sql.Identifier(schema, table), tables[table]
+        if current == _Table(enabled=True, forced=True, policies=policies):
             continue
-        for policy in now.policies:
-            if now.policies[policy] != policies.get(policy):
+        for policy in current.policies:
+            if current.policies[policy] != policies.get(policy):
                 connection.execute(sql.SQL("DROP POLICY {} ON {}").format(sql.Identifier(policy), relation))
         for policy, definition in policies.items():
-            if now.policies.get(policy) != definition:
-                _create(connection, relation, policy, definition)
-        if not (now.enabled and now.forced):
+            if current.policies.get(policy) != definition:
+                _create_policy(connection, relation, policy, definition)
+        if not (current.enabled and current.forced):
             statement = sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
             connection.execute(statement.format(relation))
-        done.append(f"rows of {schema}.{table} are told by tenant")
-    return done
+        changes.append(f"tenant isolation of {schema}.{table} enabled")
+    return changes
 
 
-def _create(connection: Connection, relation: sql.Identifier, name: str, policy: _Policy) -> None:
+def _create_policy(connection: Connection, relation: sql.Identifier, name: str, policy: _Policy) -> None:
     roles = [sql.SQL("PUBLIC") if role in PUBLIC else sql.Identifier(role) for role in policy.roles]
     condition = sql.SQL(policy.condition or "true")
     connection.execute(
@@ -130,30 +131,30 @@ def _create(connection: Connection, relation: sql.Identifier, name: str, policy:
     )
 
 
-def _wanted(connection: Connection, schema: str, isolation: Isolation) -> dict[str, dict[str, _Policy]]:
-    """Table -> its policies by name; parents before their children."""
-    wanted: dict[str, dict[str, _Policy]] = {}
+def _expected_policies(connection: Connection, schema: str, isolation: Isolation) -> dict[str, dict[str, _Policy]]:
+    """Return table -> its policies by name; parents come before their children."""
+    expected: dict[str, dict[str, _Policy]] = {}
     for entry, rule in isolation.rules.items():
-        for table in wanted_tables(connection, schema, [entry])[0]:
+        for table in resolve_entries(connection, schema, [entry])[0]:
             condition = _condition(connection, schema, table, rule)
-            wanted[table] = {POLICY: _Policy(True, "*", PUBLIC, condition, condition)}
+            expected[table] = {POLICY: _Policy(True, "*", PUBLIC, condition, condition)}
             if isolation.bypass:
                 roles = tuple(sorted(isolation.bypass))
-                wanted[table][BYPASS_POLICY] = _Policy(True, "*", roles, "true", "true")
-    return wanted
+                expected[table][BYPASS_POLICY] = _Policy(True, "*", roles, "true", "true")
+    return expected
 
 
 def _condition(connection: Connection, schema: str, table: str, rule: TenantRule) -> str:
-    """The condition just as the server prints it, so that one made of it compares equal."""
-    # An empty string after a SET LOCAL that is over; NULL before the first.
+    """Return a policy's condition in the form in which the server prints it, for comparison with the catalog."""
+    # The setting is NULL before the first SET LOCAL of a session, and an empty string after one has ended.
     tenant = f"(NULLIF(current_setting('{SETTING}'::text, true), ''::text))::{TENANT_TYPE}"
     if rule.parent is None:
         return f"({_quoted(connection, rule.column)} = {tenant})"
     relation = f"{_quoted(connection, schema)}.{_quoted(connection, rule.parent)}"
     column, own = _quoted(connection, rule.column), _quoted(connection, table)
-    # Columns are named with their tables: else a column of the parent would hide the table's own.
-    same = f"(parent.{column} = {own}.{column})"
-    return f"(EXISTS ( SELECT FROM {relation} parent WHERE ({same} AND (parent.{TENANT_COLUMN} = {tenant}))))"
+    # Qualified names: a column of the parent would hide the table's column of the same name.
+    join = f"(parent.{column} = {own}.{column})"
+    return f"(EXISTS ( SELECT FROM {relation} parent WHERE ({join} AND (parent.{TENANT_COLUMN} = {tenant}))))"
 
 
 def _quoted(connection: Connection, name: str) -> str:
@@ -162,8 +163,8 @@ def _quoted(connection: Connection, name: str) -> str:
     return str(row[0])
 
 
-def _found(connection: Connection, schema: str) -> dict[str, _Table]:
-    """Every table of the schema as it is."""
+def _current_tables(connection: Connection, schema: str) -> dict[str, _Table]:
+    """Read the row-level security and policies of every table in the schema."""
     rows = connection.execute(
         """SELECT c.relname, c.relrowsecurity, c.relforcerowsecurity, p.polname, p.polpermissive, p.polcmd::text,
                   ARRAY(SELECT CASE WHEN r = 0 THEN 'public' ELSE pg_catalog.pg_get_userbyid(r)::text END
@@ -177,11 +178,11 @@ def _found(connection: Connection, schema: str) -> dict[str, _Table]:
     ).fetchall()
     policies: dict[str, dict[str, _Policy]] = {}
     for table, _, _, name, permissive, command, roles, condition, check in rows:
-        known = policies.setdefault(table, {})
+        policies.setdefault(table, {})
         if name is not None:
-            known[name] = _Policy(permissive, command, tuple(roles), _line(condition), _line(check))
+            policies[table][name] = _Policy(permissive, command, tuple(roles), _one_line(condition), _one_line(check))
     return {table: _Table(enabled, forced, policies[table]) for table, enabled, forced, *_ in rows}
 
 
-def _line(expression: str | None) -> str | None:
+def _one_line(expression: str | None) -> str | None:
     return None if expression is None else " ".join(expression.split())

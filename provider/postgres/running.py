@@ -1,8 +1,8 @@
-"""Running one migration file on a locked schema, as its owner.
+"""Run one migration file on a locked schema, as its owner.
 
-In one transaction; or, where its header says ``-- transactional: false``, statement by statement, each committed by
-itself. Such a statement can be interrupted and must be able to run again, so ``migration_files`` lets only those in
-that can; an index that an interrupted CREATE INDEX CONCURRENTLY left INVALID is dropped before the next try.
+A file runs in one transaction or, if its header has ``-- transactional: false``, statement by statement, each
+committed separately. Such a file may be interrupted and is then run again, so ``migration_files`` accepts only
+statements that can be repeated. An index that an interrupted CREATE INDEX CONCURRENTLY left INVALID is dropped before the next attempt.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from psycopg import errors, sql
 from provider.postgres.history import record
 from provider.postgres.migration_files import Script
 from provider.postgres.problems import MigrationError, MigrationProblem, error_text
-from provider.postgres.session import Connection, Limits, Log, as_owner, retried
+from provider.postgres.session import Connection, Limits, Log, as_owner, with_retries
 from provider.postgres.statements import Statement
 from provider.postgres.target import SchemaTarget
 
@@ -26,21 +26,21 @@ Result = TypeVar("Result")
 def in_transaction(
     connection: Connection, target: SchemaTarget, limits: Limits, log: Log, action: Callable[[], Result]
 ) -> Result:
-    """``action`` in one transaction as the owner."""
+    """Run ``action`` in one transaction as the owner, with retries."""
 
     def transaction() -> Result:
         with as_owner(connection, target, limits):
             return action()
 
-    return retried(target.schema, transaction, limits, log)
+    return with_retries(target.schema, transaction, limits, log)
 
 
 def run_script(
     connection: Connection, target: SchemaTarget, script: Script, guard: Callable[[], object], limits: Limits, log: Log
 ) -> None:
-    """One file, with what ``guard`` does for its tables and its row in ``schema_migrations``.
+    """Run one file, call ``guard`` to protect its tables, and record the version.
 
-    Raises ``MigrationError`` naming statement and line; the schema stays at the version before.
+    Raises ``MigrationError`` with statement and line; the schema stays at the version before.
     """
     migration = script.migration
     current: Statement | None = None
@@ -52,43 +52,43 @@ def run_script(
                 for current in script.statements:
                     connection.execute(current.text.encode())
             current = None
-            # In the same transaction: an append-only table is never seen without its triggers.
+            # In the same transaction, so that an append-only table never exists without its triggers.
             guard()
             record(connection, target, migration)
 
     try:
         if not migration.transactional:
             for current in script.statements:
-                _run_alone(connection, target, script, current, limits, log)
-        retried(str(migration.path), transaction, limits, log)
+                _run_outside_transaction(connection, target, script, current, limits, log)
+        with_retries(str(migration.path), transaction, limits, log)
     except (psycopg.Error, MigrationError) as error:
         raise _failure(connection, target, script, current, error) from None
     log(f"{target.schema}: applied {migration.path.name}")
 
 
-def _run_alone(
+def _run_outside_transaction(
     connection: Connection, target: SchemaTarget, script: Script, statement: Statement, limits: Limits, log: Log
 ) -> None:
-    """One statement in autocommit mode, again after a lock timeout or a deadlock."""
-    # It blocks nobody while it waits, so it may wait longer; and an index of a large table takes its time.
-    patient = replace(limits, lock_timeout=limits.concurrent_lock_timeout, statement_timeout=0)
+    """Run one statement in autocommit mode; retry after a lock timeout or a deadlock."""
+    # It blocks nobody while it waits for a lock, and creating an index on a large table takes a long time.
+    long_limits = replace(limits, lock_timeout=limits.concurrent_lock_timeout, statement_timeout=0)
     index = statement.concurrent_index
     log(f"{target.schema}: {script.migration.path.name}: {statement.first_line}")
 
     def attempt() -> None:
-        with _session_as_owner(connection, target, patient):
+        with _session_as_owner(connection, target, long_limits):
             if index is not None and index in invalid_indexes(connection, target.schema):
                 log(f"{target.schema}: dropping index {index}, which an interrupted run left INVALID")
                 name = sql.Identifier(target.schema, index)
                 connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(name))
             connection.execute(statement.text.encode())
 
-    retried(str(script.migration.path), attempt, limits, log)
+    with_retries(str(script.migration.path), attempt, limits, log)
 
 
 @contextmanager
 def _session_as_owner(connection: Connection, target: SchemaTarget, limits: Limits) -> Iterator[None]:
-    """As ``as_owner``, for statements that refuse a transaction; the session is itself again afterwards."""
+    """Like ``as_owner``, for statements that cannot run in a transaction. Resets role and limits afterwards."""
     settings = {
         "role": target.owner,
         "search_path": "",
@@ -100,14 +100,14 @@ def _session_as_owner(connection: Connection, target: SchemaTarget, limits: Limi
             connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
         yield
     finally:
-        # On a connection that is gone there is nothing to put back; the first error is the one to report.
+        # A lost connection needs no reset, and the first error is the one to report.
         with suppress(psycopg.Error):
             for name in settings:
                 connection.execute(sql.SQL("RESET {}").format(sql.Identifier(name)))
 
 
 def invalid_indexes(connection: Connection, schema: str) -> list[str]:
-    """Indexes that PostgreSQL keeps up and never uses, sorted. Those of a partitioned table may wait for partitions."""
+    """Return INVALID indexes, sorted. Excludes indexes of partitioned tables: one may be waiting for its partitions."""
     rows = connection.execute(
         """SELECT c.relname FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -125,36 +125,36 @@ def _failure(
     error: psycopg.Error | MigrationError,
 ) -> MigrationError:
     migration = script.migration
-    line, what = None, str(error)
+    line, message = None, str(error)
     if isinstance(error, psycopg.Error):
-        what = error_text(error)
+        message = error_text(error)
     if statement is not None:
         position = error.diag.statement_position if isinstance(error, psycopg.Error) else None
         line = statement.line_at(int(position)) if position else statement.line
-        what += f" in `{statement.first_line}`"
+        message += f" in `{statement.first_line}`"
     before = migration.version - 1
     state = f"{target.schema} stays at version {before:04}" if before else f"{target.schema} stays empty"
     if isinstance(error, errors.ActiveSqlTransaction):
-        todo = f"{state}: put it into a file of its own that begins with `-- transactional: false`"
+        remedy = f"{state}: move it to its own file that begins with `-- transactional: false`"
     elif isinstance(error, errors.DuplicateTable) and before == 0:
-        todo = f"{state}: if its tables are there already, record that: make migrate-baseline SCHEMA={target.schema}"
+        remedy = f"{state}: if its tables exist already, record them: make migrate-baseline SCHEMA={target.schema}"
     elif migration.transactional:
-        todo = f"{state}: mend the file and run again"
+        remedy = f"{state}: correct the file and run again"
     else:
-        todo = f"{state}; {_left_behind(connection, target, script)}mend what stopped it and run again"
-    return MigrationError(MigrationProblem(str(migration.path), line, what, todo))
+        remedy = f"{state}; {_incomplete_effects(connection, target, script)}correct the cause and run again"
+    return MigrationError(MigrationProblem(str(migration.path), line, message, remedy))
 
 
-def _left_behind(connection: Connection, target: SchemaTarget, script: Script) -> str:
-    """What a file that is no transaction leaves when it stops half-way, and what becomes of it."""
-    parts = ["statements before this one stay done and are repeated without effect; "]
-    ours = {statement.concurrent_index for statement in script.statements}
-    # The connection may be what failed.
+def _incomplete_effects(connection: Connection, target: SchemaTarget, script: Script) -> str:
+    """Describe what an interrupted non-transactional file left and what the next run does with it."""
+    parts = ["earlier statements of the file are committed, and repeating them changes nothing; "]
+    own_indexes = {statement.concurrent_index for statement in script.statements}
+    # The connection may be lost.
     with suppress(psycopg.Error):
         for index in invalid_indexes(connection, target.schema):
-            if index in ours:
-                parts.append(f"index {target.schema}.{index} is left INVALID, the next run drops it first; ")
+            if index in own_indexes:
+                parts.append(f"index {target.schema}.{index} is left INVALID; the next run drops it first; ")
             else:
                 name = sql.Identifier(target.schema, index).as_string(connection)
-                parts.append(f"index {name} is INVALID, drop it: DROP INDEX CONCURRENTLY {name}; ")
+                parts.append(f"index {name} is INVALID; drop it: DROP INDEX CONCURRENTLY {name}; ")
     return "".join(parts)

@@ -1,7 +1,7 @@
 """``SchemaMigrations``: a schema's migrations as a resource, so that a preview lists the pending files.
 
-A preview compares the files with the stack's state. It reads the database's history only where the two conflict.
-Deleting the resource leaves the tables; they go with the schema, if at all.
+A preview compares the files with the stack's state. It reads the database's applied migrations only if the two conflict.
+Deleting the resource keeps the tables; only dropping the schema drops them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -27,33 +27,33 @@ if TYPE_CHECKING:
     from provider.postgres.session import Connection
 
 PROPERTIES: Properties = {
-    "schema": Property(required=True, force_new=True, description="The schema, which exists already"),
+    "schema": Property(required=True, force_new=True, description="The schema; it exists already"),
     "owner": Property(required=True, description="The role that owns everything in the schema"),
-    "directory": Property(required=True, description="Where the files NNNN_name.sql.j2 are, relative to the project"),
-    "migrations": strings(
-        "list", computed=True, description="Those files with their checksums; the provider lists them"
+    "directory": Property(
+        required=True, description="Directory of the files NNNN_name.sql.j2, relative to the project"
     ),
-    "appendOnly": strings("set", description="Tables, or patterns of run-time tables, that refuse every change"),
+    "migrations": strings("list", computed=True, description="The files with their checksums, listed by the provider"),
+    "appendOnly": strings("set", description="Append-only tables, or patterns of run-time tables"),
     "tenantTables": Property(
         "map",
         item=Property("object", fields={"column": Property(required=True), "parent": Property()}),
-        description="Table to the column that holds the tenant and, where it is in a parent table, that table",
+        description="Table to the column that holds its tenant or refers to a parent table, and that parent",
     ),
-    "tenantBypass": strings("set", description="Roles that see the rows of all tenants"),
+    "tenantBypass": strings("set", description="Roles that are not limited to one tenant"),
     "version": Property("integer", output=True, description="The version of the last applied migration"),
     "applied": strings("list", output=True, description="The applied migrations with their checksums"),
-    "drift": strings("list", output=True, description="What a refresh found changed by hand; the next up corrects it"),
+    "drift": strings("list", output=True, description="Manual changes that a refresh found; the next up corrects them"),
 }
 INPUTS = tuple(name for name, item in PROPERTIES.items() if not item.output)
 
 
 class SchemaMigrations(PostgresKind):
-    """Runs ``migrations.apply``. The id is ``<database>.<schema>.migrations``, also for an import."""
+    """Runs ``migrations.apply``. The id, also for an import, is ``<database>.<schema>.migrations``."""
 
     token = "stellaops:postgres:SchemaMigrations"  # noqa: S105 - a type
     description = "The tables of one schema. Import id: DATABASE.SCHEMA.migrations"
     properties = PROPERTIES
-    # The old schema goes by itself; a new resource with the same name would find its tables in place.
+    # A replacement of the same schema must not find the old tables.
     delete_before_replace = True
 
     def complete(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,35 +63,34 @@ class SchemaMigrations(PostgresKind):
         return {}
 
     def validate(self, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Failure]:
-        """Every problem of the files, and of the files against the migrations that the state has as applied.
+        """Every problem of the files, alone and compared with the applied migrations in the state.
 
-        Contacts the server only where state and files conflict: the database's history may have been repaired.
+        Contacts the server only if state and files conflict: somebody may have run ``repair``.
         """
         if "directory" in inputs:
             for problem in self._problems(Path(inputs["directory"]), inputs, old):
                 yield Failure("directory", str(problem))
 
     def _problems(self, directory: Path, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> list[MigrationProblem]:
-        known = "schema" in inputs and "owner" in inputs
-        # While names are still unknown, the templates are tried with the directory's, which is the schema's.
-        target = SchemaTarget(inputs["schema"], inputs["owner"]) if known else None
+        target = SchemaTarget(inputs["schema"], inputs["owner"]) if "schema" in inputs and "owner" in inputs else None
         try:
-            found = discover(directory)
+            files = discover(directory)
         except MigrationError as error:
             return list(error.problems)
-        names = target or SchemaTarget.of_schema(directory.name)
-        problems = _problems_of(lambda: render_all(found, names.variables))
-        # Another schema, or one that is recreated, starts from nothing.
+        # While the names are unknown, the templates are rendered with the directory's name, which is the schema's.
+        template_target = target or SchemaTarget.of_schema(directory.name)
+        problems = _problems_of(lambda: render_all(files, template_target.variables))
+        # Another schema, or one that is recreated, has no applied migrations.
         recorded = old.get("migrations") if target and old.get("schema") == target.schema else None
-        conflicts = compare(directory, found, _recorded(recorded))
+        conflicts = compare(directory, files, _applied_from_labels(recorded))
         if conflicts and target:
-            # A server that cannot be reached does not make the file right.
+            # If the server cannot be reached, the conflicts with the state remain.
             with suppress(ProviderError):
-                conflicts = compare(directory, found, self._history(target))
+                conflicts = compare(directory, files, self._read_applied(target))
         return problems + conflicts
 
     def drift(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[PropertyChange]:
-        """Where a refresh found another history than the files', or tables that are not guarded as they should be."""
+        """Update if a refresh found other applied migrations than the files, or other differences."""
         if state.get("migrations") == inputs.get("migrations") != state.get("applied"):
             yield PropertyChange("applied", "update", replace=False)
         if state.get("drift"):
@@ -104,18 +103,18 @@ class SchemaMigrations(PostgresKind):
         return {"version": int(migrations[-1][:4]), "applied": migrations, "drift": []}
 
     def create(self, inputs: dict[str, Any]) -> FoundResource:
-        from provider.postgres.adoption import take_back
+        from provider.postgres.adoption import readopt
 
         server = self._server
         with server.connected() as connection:
-            take_back(connection, _target(inputs), log.info)
+            readopt(connection, _target(inputs), log.info)
         return FoundResource(f"{server.database}.{inputs['schema']}.migrations", self._apply(inputs))
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
         return FoundResource(id_, self._apply(inputs))
 
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
-        """What the database really has. Gone with the schema; otherwise ``drift`` says in words what is off."""
+        """Read the database. Return None if the schema is gone; otherwise ``drift`` has a sentence for each difference."""
         from provider.postgres import guards
         from provider.postgres.history import has_schema, read_applied
         from provider.postgres.ownership import foreign_objects
@@ -138,7 +137,7 @@ class SchemaMigrations(PostgresKind):
         return FoundResource(id_, _outputs(inputs, applied, sentences))
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
-        """Leaves everything: the schema resource drops its tables where the stack allows it."""
+        """Keep everything: the schema resource drops its tables if the stack allows it."""
 
     def _apply(self, inputs: dict[str, Any]) -> dict[str, Any]:
         from provider.postgres import migrations
@@ -147,10 +146,8 @@ class SchemaMigrations(PostgresKind):
         target, directory = _target(inputs), Path(inputs["directory"])
         with self._server.connected() as connection:
             if _labels(directory) != inputs["migrations"]:
-                what = "the files changed after the preview"
-                raise MigrationError(
-                    MigrationProblem(str(directory), None, what, "look at a new preview, then run again")
-                )
+                message = "the files changed after the preview"
+                raise MigrationError(MigrationProblem(str(directory), None, message, "run preview again, then up"))
             applied = migrations.apply(
                 connection,
                 target,
@@ -162,7 +159,7 @@ class SchemaMigrations(PostgresKind):
             )
         return _outputs(inputs, applied, [])
 
-    def _history(self, target: SchemaTarget) -> tuple[Applied, ...]:
+    def _read_applied(self, target: SchemaTarget) -> tuple[Applied, ...]:
         from provider.postgres.history import read_applied
 
         with self._server.connected() as connection:
@@ -173,13 +170,13 @@ class SchemaMigrations(PostgresKind):
         schema = id_.removeprefix(f"{database}.").removesuffix(".migrations")
         if id_ != f"{database}.{schema}.migrations":
             raise ProviderError(
-                f"{id_!r} is not the id of a schema's migrations; it is like {database}.vuln.migrations"
+                f"{id_!r} is not the id of a schema's migrations; write it like {database}.vuln.migrations"
             )
         return schema
 
 
 def _labels(directory: Path) -> list[str]:
-    """The files of a directory as inputs: ``0001_tables.sql.j2 sha256:<64 hex digits>``. Raises ``MigrationError``."""
+    """List a directory's files like ``0001_tables.sql.j2 sha256:<64 hex digits>``. Raises ``MigrationError``."""
     return [migration.label for migration in discover(directory)]
 
 
@@ -206,8 +203,8 @@ def _problems_of(action: Callable[[], object]) -> list[MigrationProblem]:
     return []
 
 
-def _recorded(labels: list[str] | None) -> list[Applied]:
-    """The state's list of files as rows: the state has it from the last run that succeeded."""
+def _applied_from_labels(labels: list[str] | None) -> list[Applied]:
+    """Convert the state's list of files, which dates from the last successful run, to applied migrations."""
     rows = []
     for label in labels or []:
         name, _, digest = label.partition(" sha256:")
@@ -216,7 +213,7 @@ def _recorded(labels: list[str] | None) -> list[Applied]:
 
 
 def _imported(connection: "Connection", schema: str) -> dict[str, Any]:
-    """Inputs that describe a schema which is there already. How its tenants are kept apart is left to the next up."""
+    """Return inputs for an existing schema. The next ``up`` adds tenant isolation."""
     from provider.postgres.append_only import guarded_tables
     from provider.postgres.history import read_applied, schema_owner
 

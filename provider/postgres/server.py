@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, for the resources of our own provider and the day-two commands."""
+"""Connections to PostgreSQL, for the resources of our own provider and the operations commands."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from provider.errors import ProviderError
 from provider.postgres.problems import MigrationError, error_text
 
-# psycopg is imported where a connection is opened: a preview opens none and would pay 0.2 s for it.
+# psycopg is imported where a connection is opened: importing it takes 0.2 s, and a preview needs no connection.
 if TYPE_CHECKING:
     import psycopg
 
@@ -19,12 +19,12 @@ LOGIN_FAILED = "password authentication failed"
 
 
 class MissingDatabaseError(ProviderError):
-    """The server answers, and does not have the database."""
+    """The server is reachable, but the database does not exist."""
 
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """How to reach the database: configuration of the provider, never a resource's inputs."""
+    """Address and credentials of the database, from the provider's settings, never from a resource's inputs."""
 
     host: str
     port: int
@@ -52,44 +52,44 @@ class PostgresServer:
 
     @contextmanager
     def connected(self) -> Iterator["Connection"]:
-        """A connection to the database, closed afterwards.
+        """Open a connection to the database and close it afterwards.
 
-        Whatever goes wrong becomes a ``ProviderError``: a ``MissingDatabaseError`` when there is no such database.
+        Every error becomes a ``ProviderError``, a missing database a ``MissingDatabaseError``.
         """
         import psycopg
 
         try:
-            with self._open_ours() as connection:
+            with self._open_database() as connection:
                 yield connection
         except MigrationError as error:
             raise ProviderError(str(error)) from None
         except psycopg.Error as error:
-            raise ProviderError(self._complaint(error)) from None
+            raise ProviderError(self._error_message(error)) from None
 
-    def _open_ours(self) -> "Connection":
+    def _open_database(self) -> "Connection":
         import psycopg
 
         try:
             return self.open(self.database)
         except psycopg.OperationalError as error:
             if not self.database_exists():
-                raise MissingDatabaseError(self._complaint(error)) from None
+                raise MissingDatabaseError(self._error_message(error)) from None
             raise
 
-    def _complaint(self, error: "psycopg.Error") -> str:
+    def _error_message(self, error: "psycopg.Error") -> str:
         place = f"PostgreSQL at {self.host}:{self.port}, database {self.database}, as {self.user}"
-        said = error_text(error)
-        todo = "see that the server runs and that the postgres settings of the stack's config are right"
-        if LOGIN_FAILED in said:
-            # The server tells its log alone which of the two it is.
-            todo = (
-                "set stellaops-storage:postgresAdminPassword to the right one or, if the server's log calls it expired, let an"
+        text = error_text(error)
+        remedy = "check that the server runs and that the postgres settings in the stack config are correct"
+        if LOGIN_FAILED in text:
+            # Only the server's log shows whether the password is wrong or expired.
+            remedy = (
+                "correct stellaops-storage:postgresAdminPassword or, if the server's log reports it as expired, have an"
                 f" administrator run: ALTER ROLE {self.user} VALID UNTIL 'infinity'"
             )
-        return f"{place}: {said}; {todo}"
+        return f"{place}: {text}; {remedy}"
 
     def database_exists(self) -> bool:
-        """Asked elsewhere, since the text of a failed connection depends on the server's language."""
+        """Query the maintenance database: the text of a connection error depends on the server's language."""
         with self.open(self.maintenance_database) as connection:
             query = "SELECT FROM pg_catalog.pg_database WHERE datname = %s"
             return connection.execute(query, (self.database,)).fetchone() is not None

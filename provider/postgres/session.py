@@ -1,4 +1,4 @@
-"""One database session of the migration runner: who it acts as, how long it waits, and what it holds.
+"""A database session of the migration runner: its role, timeouts and locks.
 
 Needs no SUPERUSER. The connection must be in autocommit mode; each transaction here is explicit.
 """
@@ -27,11 +27,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a run waits. ``run_lock`` is in seconds, the timeouts in milliseconds; ``retries`` bounds how often a
-    transaction that could not get its locks, or was the victim of a deadlock, is tried again.
+    """How long a run waits: ``run_lock`` and ``pause`` in seconds, the timeouts in milliseconds.
 
-    ``concurrent_lock_timeout`` is for statements that are no transaction: they wait until every older transaction has
-    ended, and block nobody while they do.
+    A transaction is retried ``retries`` times after a lock timeout or a deadlock, first after ``pause``.
+    ``concurrent_lock_timeout`` is for statements outside a transaction: they wait until every older transaction has
+    ended, and block nobody meanwhile.
     """
 
     run_lock: float = 60.0
@@ -43,7 +43,7 @@ class Limits:
 
 
 def prepare_connection(connection: Connection) -> None:
-    """Settings of the whole session. Raises ``MigrationError`` when the server is too old."""
+    """Set the parameters of the whole session. Raises ``MigrationError`` if the server is too old."""
     version = connection.info.server_version // 10_000
     if version < MINIMUM_SERVER:
         place = f"{connection.info.host}:{connection.info.port}"
@@ -57,7 +57,7 @@ def prepare_connection(connection: Connection) -> None:
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     connection.execute("SET standard_conforming_strings = on")
     connection.execute("SET client_min_messages = warning")
-    # A server whose client was killed ends the statement, and with it lets go of the run's lock.
+    # If the client is killed, the server ends its statement soon and releases the run's lock.
     with suppress(psycopg.Error):
         connection.execute("SET client_connection_check_interval = '2s'")
 
@@ -66,9 +66,9 @@ def prepare_connection(connection: Connection) -> None:
 def as_owner(
     connection: Connection, target: SchemaTarget, limits: Limits | None = None, *, read_only: bool = False
 ) -> Iterator[None]:
-    """One transaction as the owner, with an empty search path and bounded waiting.
+    """Open a transaction as the owner, with an empty search path and timeouts.
 
-    Where tenants are kept apart, a statement that would see a part of the rows fails instead.
+    With tenant isolation, a statement fails if row-level security would hide rows from it.
     """
     limits = limits or Limits()
     connection.read_only = read_only
@@ -83,7 +83,7 @@ def as_owner(
 
 
 def may_act_as(connection: Connection, owner: str) -> bool:
-    """Whether ``SET ROLE owner`` will work. Raises ``MigrationError`` when there is no such role."""
+    """Whether the session may ``SET ROLE owner``. Raises ``MigrationError`` if the role does not exist."""
     try:
         row = connection.execute("SELECT pg_catalog.pg_has_role(%s, 'SET')", (owner,)).fetchone()
     except errors.UndefinedObject:
@@ -91,11 +91,11 @@ def may_act_as(connection: Connection, owner: str) -> bool:
     return bool(row and row[0])
 
 
-def make_able_to_act_as(connection: Connection, owner: str, log: Log) -> None:
-    """Let the admin ``SET ROLE`` to the owner. Since PostgreSQL 16 whoever creates a role may only administer it.
+def ensure_may_act_as(connection: Connection, owner: str, log: Log) -> None:
+    """Grant the owner role to the admin, if needed, so that it can ``SET ROLE`` to it.
 
-    A CREATEROLE admin that made the role grants it to itself, without inheriting its privileges. Raises
-    ``MigrationError`` when it may not.
+    Since PostgreSQL 16 a CREATEROLE admin can grant the roles that it created, but not use them without a grant. The
+    grant does not inherit the owner's privileges. Raises ``MigrationError`` if the admin may not grant the role.
     """
     if may_act_as(connection, owner):
         return
@@ -105,39 +105,39 @@ def make_able_to_act_as(connection: Connection, owner: str, log: Log) -> None:
     try:
         connection.execute(grant)
     except errors.InsufficientPrivilege as error:
-        what = f"{admin} may not act as this role: {error.diag.message_primary}"
-        todo = f"as an administrator of it run: GRANT {owner} TO {admin} WITH INHERIT FALSE, SET TRUE"
-        raise MigrationError(MigrationProblem(f"role {owner}", None, what, todo)) from None
+        message = f"{admin} may not act as this role: {error.diag.message_primary}"
+        remedy = f"as a role with ADMIN OPTION on it, run: GRANT {owner} TO {admin} WITH INHERIT FALSE, SET TRUE"
+        raise MigrationError(MigrationProblem(f"role {owner}", None, message, remedy)) from None
     log(f"granted {owner} to {admin} (SET TRUE, INHERIT FALSE), so that migrations run as the owner")
 
 
 def lock_key(database: str, schema: str) -> int:
-    """The advisory lock of a schema's migrations: 64 bits, signed, as PostgreSQL wants it."""
+    """Return the key of the advisory lock of a schema's migrations, a signed 64-bit integer."""
     digest = hashlib.sha256(f"stellaops-storage migrations {database}.{schema}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
 @contextmanager
 def run_lock(connection: Connection, schema: str, limits: Limits, log: Log) -> Iterator[None]:
-    """Hold the schema's migration lock. Tried again and again rather than waited for: a session that waits for a lock
-    has a snapshot, which would block CREATE INDEX CONCURRENTLY in the session that holds it.
+    """Hold the schema's migration lock.
 
-    Raises ``MigrationError`` naming the holder when the lock is not free in time.
+    Polls for it: a session that waits for a lock has a snapshot, which would block CREATE INDEX CONCURRENTLY in the
+    session that holds the lock. Raises ``MigrationError``, which names the holder, on timeout.
     """
     key = lock_key(connection.info.dbname, schema)
     deadline = time.monotonic() + limits.run_lock
-    told = False
+    logged = False
     while not _scalar(connection, "SELECT pg_catalog.pg_try_advisory_lock(%s)", key):
         if time.monotonic() >= deadline:
             raise MigrationError(_lock_held(connection, schema, key, limits))
-        if not told:
-            log(f"{schema}: another migration run is at work; waiting up to {limits.run_lock:.0f} s for it")
-            told = True
+        if not logged:
+            log(f"{schema}: another migration run is active; waiting up to {limits.run_lock:.0f} s for it")
+            logged = True
         time.sleep(_POLL_SECONDS)
     try:
         yield
     finally:
-        # With the connection gone the lock is gone too; the first error is the one to report.
+        # A lost connection has released the lock, and the first error is the one to report.
         with suppress(psycopg.Error):
             connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", (key,))
 
@@ -156,18 +156,18 @@ def _lock_held(connection: Connection, schema: str, key: int, limits: Limits) ->
         (unsigned >> 32, unsigned & 0xFFFFFFFF),
     ).fetchone()
     holder = f"by server process {row[0]} of {row[1]}" if row else "by a run that just ended"
-    what = f"its migrations are still locked after {limits.run_lock:.0f} s {holder}"
-    todo = f"wait for that run, or end it: SELECT pg_terminate_backend({row[0]})" if row else "run again"
-    return MigrationProblem(schema, None, what, todo)
+    message = f"its migrations are still locked after {limits.run_lock:.0f} s {holder}"
+    remedy = f"wait for that run, or end it: SELECT pg_terminate_backend({row[0]})" if row else "run again"
+    return MigrationProblem(schema, None, message, remedy)
 
 
-def retried(what: str, action: Callable[[], Result], limits: Limits, log: Log) -> Result:
-    """``action``, a whole transaction, again after a lock timeout or a deadlock, with growing pauses."""
+def with_retries(place: str, action: Callable[[], Result], limits: Limits, log: Log) -> Result:
+    """Run ``action``, a whole transaction; retry after a lock timeout or a deadlock, with growing pauses."""
     for attempt in range(limits.retries):
         try:
             return action()
         except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
             pause = limits.pause * 2**attempt
-            log(f"{what}: {error.diag.message_primary}; trying again in {pause:.1f} s")
+            log(f"{place}: {error.diag.message_primary}; trying again in {pause:.1f} s")
             time.sleep(pause)
     return action()

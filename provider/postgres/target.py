@@ -14,11 +14,11 @@ class SchemaTarget:
 
     @staticmethod
     def of_schema(schema: str) -> "SchemaTarget":
-        """The schema with the owner role that the stack gives it."""
+        """The schema with the owner role that the stack creates for it."""
         return SchemaTarget(schema, roles.owner(schema))
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a template may use: plain names."""
+        """Variables of migration templates: the schema and its roles."""
         schema = self.schema
         return {"schema": schema, "owner": self.owner, "writer": roles.writer(schema), "reader": roles.reader(schema)}

@@ -64,7 +64,10 @@ def test_servers_that_accept_and_never_answer_are_named_and_the_next_up_converge
         endpoint = f"http://127.0.0.1:{objects}"
         with configured(small_stack, postgresPort=str(postgres), valkeyPort=str(valkey), objectStoreEndpoint=endpoint):
             said = refused(small_stack)
-    assert f"PostgreSQL at 127.0.0.1:{postgres}" in said and "is the server running" in said, said
+    assert (
+        f"PostgreSQL at 127.0.0.1:{postgres}" in said
+        and "check that the server runs and that host and password are correct" in said
+    ), said
     assert f"Valkey at 127.0.0.1:{valkey}" in said and "valkeyHost, valkeyPort and valkeyTls are right" in said, said
     assert f"object store at {endpoint}" in said and "objectStoreEndpoint is right" in said, said
     small_stack.whole()

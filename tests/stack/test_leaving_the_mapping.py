@@ -131,7 +131,7 @@ def test_a_module_and_its_schema_leave_and_come_back_with_all_that_was_in_it(sta
     other.close()
 
     stack.project.write(names=[stack.stays, name])
-    assert f"{name}: kept tables found, and given to {name}_owner again" in stack.up()
+    assert f"{name}: found kept tables and returned them to {name}_owner" in stack.up()
     with stack.login(name) as module:
         assert module.execute(f"UPDATE {name}.things SET id = 8 RETURNING id".encode()).fetchall() == [(8,)]
     assert stack.project.nothing_to_do()
@@ -144,7 +144,10 @@ def test_a_schema_goes_with_its_tables_only_when_it_was_named_before_it_left(sta
     stack.project.write(names=[stack.stays], drop=[name])
     refused = stack.project.run("up", "--yes", "--skip-preview")
     said = refused.stdout + refused.stderr
-    assert refused.exit_code != 0 and f"schema {name} leaves the mapping and is named in dropSchemas at once" in said
+    assert (
+        refused.exit_code != 0
+        and f"schema {name} leaves the mapping in the same run in which dropSchemas first names it" in said
+    )
     assert "Traceback" not in said
     assert stack.rows(f"SELECT id FROM {name}.things") == [(7,)]
 

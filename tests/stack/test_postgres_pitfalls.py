@@ -20,7 +20,7 @@ from psycopg import errors, sql
 from components.mapping import load
 from provider.postgres import public_access
 from provider.postgres.migrations import silent
-from provider.postgres.session import Limits, retried, run_lock
+from provider.postgres.session import Limits, run_lock, with_retries
 from tests.program.test_stacks import run as run_program
 from tests.support.scratch_schema import QUICK, RAW, TABLES, Schema, make_schema
 from tests.support.stack import PROJECT, LocalStack
@@ -102,7 +102,7 @@ def test_a_deadlock_is_tried_again_and_nothing_else_is(error: type[psycopg.Error
         raise error("no")
 
     with pytest.raises(error):
-        retried("test", action, Limits(retries=2, pause=0.01), silent)
+        with_retries("test", action, Limits(retries=2, pause=0.01), silent)
     assert len(tried) == attempts
 
 
@@ -235,7 +235,7 @@ def test_a_function_that_was_there_before_is_closed_by_the_next_run(schema: Sche
     schema.apply()
     query = "SELECT has_function_privilege('public', %s, 'EXECUTE') OR has_type_privilege('public', %s, 'USAGE')"
     assert schema.rows(query, f"{name}.late()", f"{name}.score") == [(False,)]
-    assert f"revoked what PUBLIC had on routine {name}.late()" in schema.lines
+    assert f"revoked the privileges of PUBLIC on routine {name}.late()" in schema.lines
 
 
 def test_an_access_list_that_is_null_stands_for_the_defaults_and_drift_knows(
@@ -266,7 +266,7 @@ def test_a_revoke_that_only_warns_is_noticed(schema: Schema) -> None:
         assert public_access.drift(connection, schema.target) == [
             f"PUBLIC may SELECT on table {name}.sources: not in the mapping"
         ]
-    assert f"PUBLIC may SELECT on table {name}.sources; take the GRANT OPTION away" in schema.refusal()
+    assert f"PUBLIC may SELECT on table {name}.sources; find the role that granted it" in schema.refusal()
 
 
 APPEND_ONLY = [

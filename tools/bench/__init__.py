@@ -1,1 +1,1 @@
-"""Measurements, run by hand: ``python3 -m tools bench``. They print numbers and judge nothing."""
+"""Measurements, started manually with ``python3 -m tools bench``. They only print numbers."""

@@ -1,9 +1,8 @@
-"""The least that a first ``up`` can take: the same catalog, users, streams and buckets, made by direct calls.
+"""The lower bound of a first ``up``: the same catalog, users, streams and buckets, created by direct calls.
 
-The catalog is ``pg_dump`` of what the stack made, replayed by psql in one transaction. Users of Valkey and of the
-object store, streams, groups and buckets are read from the stores that the stack provisioned, and written to empty
-ones. What the engine does besides (an empty program's ``up``) is added by the caller; rendered Kubernetes manifests
-are left out.
+The catalog is a ``pg_dump`` of the stack's database, restored by psql in one transaction. Users of Valkey and of the
+object store, streams, groups and buckets are read from the stores that the stack provisioned, and created in empty
+ones. The caller adds the engine's own time (``up`` of an empty program). Rendered Kubernetes manifests are left out.
 """
 
 import json
@@ -31,7 +30,7 @@ OWN_ROLES = ("CREATE ROLE postgres;", "ALTER ROLE postgres ")
 
 @dataclass
 class Provisioned:
-    """What a stack made, as it stands in the stores."""
+    """What a stack created, as read from the stores."""
 
     catalog: str
     acl: list[list[str]]
@@ -42,7 +41,7 @@ class Provisioned:
 
 
 def read(stack: Ours) -> Provisioned:
-    """Everything that the direct calls will make again."""
+    """Read everything that the direct calls will create."""
     fleet = stack.fleet
     state = json.loads(stack.cli.output("stack", "export", "--show-secrets"))
     users = [item for item in state["deployment"]["resources"] if item["type"] == OBJECT_STORE_USER]
@@ -60,7 +59,7 @@ def read(stack: Ours) -> Provisioned:
 
 
 def replay(made: Provisioned, fleet: Fleet, directory: Path) -> dict[str, float]:
-    """Make it all in empty stores; seconds for each of the three."""
+    """Create everything in empty stores. Return the seconds for each store."""
     script = directory / "catalog.sql"
     script.write_text(made.catalog, encoding="utf-8")
     return {
@@ -77,7 +76,7 @@ def _timed(action: Any) -> float:
 
 
 def _environment(server: LocalPostgres) -> dict[str, str]:
-    """libpq's variables: a password on a command line is for everyone to read."""
+    """Return libpq's variables: everyone could read a password on a command line."""
     return {
         "PATH": os.defpath,
         "PGHOST": server.host,
@@ -89,14 +88,14 @@ def _environment(server: LocalPostgres) -> dict[str, str]:
 
 def _tool(server: LocalPostgres, name: str, *arguments: str) -> str:
     command = [str(postgres.installation() / "bin" / name), *arguments]
-    done = subprocess.run(command, env=_environment(server), capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{name} failed: {done.stderr.strip()}")
-    return done.stdout
+    process = subprocess.run(command, env=_environment(server), capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise RuntimeError(f"{name} failed: {process.stderr.strip()}")
+    return process.stdout
 
 
 def _catalog(server: LocalPostgres) -> str:
-    """Roles and everything in the database, as SQL for an empty server that has the empty database."""
+    """Dump the roles and the database as SQL, for a new server with an empty database."""
     roles = _tool(server, "pg_dumpall", "--roles-only", "--no-comments")
     kept = "".join(line for line in roles.splitlines(keepends=True) if not line.startswith(OWN_ROLES))
     return kept + _tool(server, "pg_dump", "--dbname", DATABASE)
@@ -145,7 +144,7 @@ def _store(fleet: Fleet) -> Store:
 
 
 def _buckets(client: Any) -> dict[str, dict[str, Any]]:
-    """Bucket -> its lifecycle rules, lock and policy, each None where there is none."""
+    """Return bucket -> its lifecycle rules, and its lock and policy or None."""
     names = [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]
     return {
         name: {
@@ -157,9 +156,9 @@ def _buckets(client: Any) -> dict[str, dict[str, Any]]:
     }
 
 
-def _optional(client: Any, ask: Any, bucket: str, part: str) -> Any:
+def _optional(client: Any, get: Any, bucket: str, part: str) -> Any:
     try:
-        return ask(Bucket=bucket)[part]
+        return get(Bucket=bucket)[part]
     except client.exceptions.ClientError:
         return None
 

@@ -1,7 +1,7 @@
-"""The shipped mapping with N times its modules, schemas, keys, streams and buckets, and the migrations for it.
+"""The shipped mapping with N copies of its modules, schemas, keys, streams and buckets, and migrations for it.
 
-Copy 2 of ``scanner`` is ``scanner_2``; its keys begin with ``c2:``, its bucket is ``blobs-2``. What all modules share
-(``events:*`` and ``queue:*``) stays one, else every user's rules would grow with N.
+Copy 2 of ``scanner`` is ``scanner_2``; its keys begin with ``c2:``, its bucket is ``blobs-2``. Shared keys
+(``events:*`` and ``queue:*``) are not copied: every user's rules would grow with N.
 """
 
 import copy
@@ -17,16 +17,16 @@ LINKED = ("__main__.py", "Pulumi.yaml", "components", "provider", "pods", "schem
 
 
 def mapping(factor: int) -> dict[str, Any]:
-    """Plain data of the mapping with ``factor`` times the modules."""
+    """Return the data of a mapping with ``factor`` times the modules."""
     shipped: dict[str, Any] = yaml.safe_load((ROOT / "schema-mapping.yaml").read_text(encoding="utf-8"))
-    made = copy.deepcopy(shipped)
+    copied = copy.deepcopy(shipped)
     for number in range(2, factor + 1):
-        _merge(made, _renamed(copy.deepcopy(shipped), number))
-    return made
+        _merge(copied, _renamed(copy.deepcopy(shipped), number))
+    return copied
 
 
 def add_module(data: dict[str, Any], name: str) -> None:
-    """One more module with a schema of its own, with one table, and keys of its own."""
+    """Add a module with its own schema, which has one table, and its own keys."""
     data["modules"][name] = {
         "name": name.title(),
         "purpose": "Added by the benchmark",
@@ -40,7 +40,7 @@ def add_module(data: dict[str, Any], name: str) -> None:
 
 
 def project(directory: Path, data: dict[str, Any]) -> None:
-    """Make ``directory`` a project of this program with another mapping; may be called again with new ``data``."""
+    """Make ``directory`` a project of this program with mapping ``data``; can be repeated with other data."""
     directory.mkdir(exist_ok=True)
     for name in LINKED:
         if not (directory / name).exists():
@@ -69,7 +69,7 @@ def _tables(tables: dict[str, Any]) -> str:
 
 
 def _renamed(shipped: dict[str, Any], number: int) -> dict[str, Any]:
-    """The mapping's parts that have names, with the names of copy ``number``."""
+    """Return the named parts of the mapping, renamed for copy ``number``."""
     modules, services = shipped["modules"], shipped["services"]
     keys = {name: key for name, key in shipped["valkey"]["keys"].items() if not key.get("shared")}
     users = {*modules, *services}

@@ -1,9 +1,9 @@
-"""``bench keyspace``: the command ``keys`` on a million keys: how long it takes, and how long any step of it keeps the server from other clients.
+"""``bench keyspace``: how long the command ``keys`` takes for a million keys, and how long each step blocks clients.
 
-A step is TYPE and PTTL of some keys and the SCAN for the next ones, sent together. Its length is taken three ways: processor time of the
-server's main thread (Linux), which is the step itself; what the server's SLOWLOG says; and what another client sees (PING, in
-a process of its own) during the audit and, for comparison, with nobody else there. On a busy machine the last two
-contain the time in which the server did not run at all.
+A step is TYPE and PTTL of some keys and the SCAN for the next ones, sent together. It is measured in three ways:
+processor time of the server's main thread (Linux), which is the step itself; the server's SLOWLOG; and the round trips
+of another client (PING, in its own process) during the audit and, for comparison, without one. On a busy machine the
+last two include time in which the server did not run.
 """
 
 import multiprocessing
@@ -28,7 +28,7 @@ FORKS = ("rdb_bgsave", "aof_rewrite")
 
 
 class Measured(Connection):
-    """A connection that notes how much processor time the server's main thread took for each request."""
+    """A connection that records the processor time of the server's main thread for each request."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.steps: list[float] = []
@@ -39,24 +39,24 @@ class Measured(Connection):
         self._clock = Path(f"/proc/{pid}/task/{pid}/schedstat")
 
     def _now(self) -> float:
-        """Milliseconds that the thread has run."""
+        """Return the thread's processor time in milliseconds."""
         return 0.0 if self._clock is None else int(self._clock.read_text().split()[0]) / 1e6
 
     def call(self, *words: Word) -> Any:
         before = self._now()
-        found = super().call(*words)
+        reply = super().call(*words)
         self.steps.append(self._now() - before)
-        return found
+        return reply
 
     def exchange(self, request: bytes, lines: int, replies: int) -> tuple[list[bytes], list[Any]]:
         before = self._now()
-        found = super().exchange(request, lines, replies)
+        result = super().exchange(request, lines, replies)
         self.steps.append(self._now() - before)
-        return found
+        return result
 
 
 def fill(connection: Connection, count: int) -> None:
-    """Keys as Scanner writes them: digests, with TTLs where they have one."""
+    """Add keys like Scanner's, half of them with a TTL."""
     for start in range(0, count, STEP):
         commands: list[tuple[Word, ...]] = []
         for number in range(start, min(start + STEP, count)):
@@ -80,26 +80,26 @@ def ping(endpoint: Endpoint, stop: Event, results: Any) -> None:
 
 
 def pinged(endpoint: Endpoint, work: Any) -> tuple[Any, str]:
-    """What ``work`` gives, and the round trips of another client meanwhile."""
+    """Return the result of ``work``, and a summary of another client's round trips meanwhile."""
     context = multiprocessing.get_context("spawn")
     stop, results = context.Event(), context.Queue()
     process = context.Process(target=ping, args=(endpoint, stop, results))
     process.start()
     time.sleep(0.5)
-    found = work()
+    result = work()
     stop.set()
     times = [value * 1000 for value in results.get()]
     process.join()
     at = {name: times[min(len(times) - 1, int(len(times) * share))] for name, share in SHARES}
     shown = ", ".join(f"{name} {value:.2f} ms" for name, value in at.items())
-    return found, f"{len(times)} pings: {shown}, longest {times[-1]:.2f} ms"
+    return result, f"{len(times)} pings: {shown}, longest {times[-1]:.2f} ms"
 
 
 SHARES = (("median", 0.5), ("99 %", 0.99), ("99.9 %", 0.999))
 
 
 def scan_only(connection: Connection) -> float:
-    """Seconds for SCAN alone: the floor of any audit."""
+    """Return the seconds that SCAN alone takes, the lower bound of any audit."""
     started = time.perf_counter()
     cursor = "0"
     while True:
@@ -109,7 +109,7 @@ def scan_only(connection: Connection) -> float:
 
 
 def run(count: int, rate: int) -> int:
-    """Fill a Valkey of its own with ``count`` keys, audit them at ``rate`` keys per second and at full speed."""
+    """Fill a new Valkey server with ``count`` keys; audit them at ``rate`` keys per second and at full speed."""
     plan = maintenance_plan(load(ROOT / "schema-mapping.yaml"))
     with tempfile.TemporaryDirectory() as directory:
         server = LocalValkey(Path(directory) / "valkey")
@@ -126,26 +126,26 @@ def measure(endpoint: Endpoint, plan: UpkeepPlan, count: int, allowed: int) -> N
         fill(connection, count)
         # The forks of snapshots and rewrites would count as steps.
         connection.call("CONFIG", "SET", "save", "", "auto-aof-rewrite-percentage", 0)
-        while any(f"{what}_in_progress:1" in connection.call("INFO", "persistence") for what in FORKS):
+        while any(f"{fork}_in_progress:1" in connection.call("INFO", "persistence") for fork in FORKS):
             time.sleep(0.5)
         floor = scan_only(connection)
         _, idle = pinged(endpoint, lambda: time.sleep(IDLE_SECONDS))
-        print(f"alone:  {idle}")
+        print(f"without an audit: {idle}")
         for rate in (allowed, 10**9):
             connection.call("CONFIG", "RESETSTAT")
             connection.call("SLOWLOG", "RESET")
             connection.call("CONFIG", "SET", "slowlog-log-slower-than", SLOW_US)
             connection.steps.clear()
             audit, busy = pinged(endpoint, lambda rate=rate: keys.audit(connection, plan, rate))
-            word = f"at most {rate} keys a second" if rate < 10**9 else "as fast as it goes"
-            print(f"\naudit, {word}: {audit.total} keys in {audit.seconds:.1f} s, {audit.wrong} findings")
-            print(f"  {audit.total / audit.seconds:.0f} keys a second; {audit.seconds / floor:.1f} times SCAN alone")
+            speed = f"at most {rate} keys per second" if rate < 10**9 else "at full speed"
+            print(f"\naudit, {speed}: {audit.total} keys in {audit.seconds:.1f} s, {audit.wrong} findings")
+            print(f"  {audit.total / audit.seconds:.0f} keys per second; {audit.seconds / floor:.1f} times SCAN alone")
             steps = sorted(connection.steps)
             print(
-                f"  processor time of the server a step: median {steps[len(steps) // 2]:.3f} ms, "
+                f"  processor time of the server per step: median {steps[len(steps) // 2]:.3f} ms, "
                 f"99.9 % {steps[int(len(steps) * 0.999)]:.3f} ms, longest {steps[-1]:.3f} ms"
             )
-            print(f"  meanwhile {busy}")
+            print(f"  other client: {busy}")
             report(connection)
 
 

@@ -1,4 +1,4 @@
-"""The measurements: every ratio is of two things that ran in turns in the same run."""
+"""The measurements. Each ratio compares two commands that alternated in the same run."""
 
 import json
 import statistics
@@ -16,7 +16,7 @@ from tools.bench.stacks import Ours, Program, settle
 Say = Callable[[str], None]
 
 ADDED = "widgets"
-# In the order in which each is imported after the ones before it.
+# In import order: each time excludes the packages above it.
 IMPORTS = {
     "pulumi": "import pulumi",
     "SDKs of the three providers": (
@@ -33,7 +33,7 @@ IMPORTS = {
 
 @dataclass(frozen=True)
 class Cost:
-    """Medians of some runs of one command: seconds, bytes. ``parts``: processor seconds of each kind of process."""
+    """Medians of a command's runs: ``wall`` seconds, processor seconds by kind in ``parts``, ``peak`` bytes."""
 
     wall: float
     parts: dict[str, float]
@@ -42,7 +42,7 @@ class Cost:
 
 @dataclass
 class Change:
-    """What adding one module does. ``touched``: what a preview would do to which resource."""
+    """The cost of adding a module. ``touched``: resource -> the operation that a preview lists for it."""
 
     touched: dict[str, str]
     up: Cost
@@ -51,7 +51,7 @@ class Change:
 
 @dataclass
 class Growth:
-    """One size. ``first_up_with_checkpoints`` is None where that was left out as too long."""
+    """The costs of one mapping size. ``first_up_with_checkpoints`` is None if it was skipped as too slow."""
 
     factor: int
     modules: int
@@ -67,7 +67,7 @@ class Growth:
 
 @dataclass
 class Results:
-    """Everything of one run, by what the table calls it."""
+    """All measurements of one run of the benchmark."""
 
     resources: int = 0
     costs: dict[str, Cost] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Results:
 
 
 def cost(runs: Sequence[Run]) -> Cost:
-    """Each figure's median by itself."""
+    """Return the median of each figure separately."""
     kinds = sorted({kind for run in runs for kind in run.seconds})
     return Cost(
         wall=statistics.median(run.wall for run in runs),
@@ -88,7 +88,7 @@ def cost(runs: Sequence[Run]) -> Cost:
 
 
 def no_op(results: Results, directory: Path, rounds: int, say: Say) -> None:
-    """Preview and ``up`` without changes: of an empty program, of one that does nothing as often, and ours."""
+    """Measure preview and ``up`` without changes, of an empty program, of one with idle resources, and of ours."""
     with stacks.ours(directory / "no-op", generated.mapping(1)) as ours:
         say("first up of the shipped mapping")
         ours.up()
@@ -101,15 +101,15 @@ def no_op(results: Results, directory: Path, rounds: int, say: Say) -> None:
         for name in ("empty", "idle"):
             programs[name].up()
         for command in ("preview", "up"):
-            found = _in_turns(
+            costs = _alternate(
                 {name: getattr(program, command) for name, program in programs.items()}, rounds, command, say
             )
-            results.costs |= {f"{command} {name}": value for name, value in found.items()}
-        results.change = _added(ours, rounds, say)
+            results.costs |= {f"{command} {name}": value for name, value in costs.items()}
+        results.change = _add_module(ours, rounds, say)
 
 
 def first_up(results: Results, directory: Path, rounds: int, say: Say) -> None:
-    """A first ``up`` in empty stores, against the same things made by direct calls."""
+    """Measure a first ``up`` in empty stores, and direct calls that create the same."""
     runs: dict[str, list[Run]] = {"ours": [], "ours without checkpoints": [], "empty": [], "idle": []}
     floors: list[dict[str, float]] = []
     for number in range(rounds):
@@ -134,7 +134,7 @@ def first_up(results: Results, directory: Path, rounds: int, say: Say) -> None:
 
 
 def growth(results: Results, directory: Path, factors: Iterable[int], saved: int, say: Say) -> None:
-    """Times of larger and larger mappings. Up to ``saved`` times, a first ``up`` with checkpoints is measured, too."""
+    """Measure larger and larger mappings; up to factor ``saved``, also a first ``up`` with checkpoints."""
     for factor in factors:
         data = generated.mapping(factor)
         say(f"{factor} times the modules")
@@ -161,7 +161,7 @@ def growth(results: Results, directory: Path, factors: Iterable[int], saved: int
 
 
 def imports(results: Results, rounds: int) -> None:
-    """Processor seconds of importing, one after the other in a new interpreter."""
+    """Measure the processor seconds of each import, one after the other in a new interpreter."""
     script = "import time\n" + "".join(
         f"began = time.process_time()\n{line}\nprint(time.process_time() - began)\n" for line in IMPORTS.values()
     )
@@ -177,8 +177,8 @@ def imports(results: Results, rounds: int) -> None:
     results.imports = {name: statistics.median(one[at] for one in found) for at, name in enumerate(IMPORTS)}
 
 
-def _in_turns(commands: dict[str, Callable[[], Run]], rounds: int, what: str, say: Say) -> dict[str, Cost]:
-    """One round runs each once, so that whatever else the machine does meets all of them."""
+def _alternate(commands: dict[str, Callable[[], Run]], rounds: int, what: str, say: Say) -> dict[str, Cost]:
+    """Run each command once per round, so that other load on the machine affects all of them."""
     runs: dict[str, list[Run]] = {name: [] for name in commands}
     for number in range(rounds):
         say(f"{what} without changes, round {number + 1} of {rounds}")
@@ -188,8 +188,8 @@ def _in_turns(commands: dict[str, Callable[[], Run]], rounds: int, what: str, sa
     return {name: cost(found) for name, found in runs.items()}
 
 
-def _added(ours: Ours, rounds: int, say: Say) -> Change:
-    """One module more, with a schema and keys of its own, and out again, so that each round does the same."""
+def _add_module(ours: Ours, rounds: int, say: Say) -> Change:
+    """Measure ``up`` after adding a module with a schema and keys; remove it again before the next round."""
     shipped, larger = generated.mapping(1), generated.mapping(1)
     generated.add_module(larger, ADDED)
     runs: list[Run] = []
@@ -209,7 +209,7 @@ def _added(ours: Ours, rounds: int, say: Say) -> Change:
 
 
 def _touched(ours: Ours) -> dict[str, str]:
-    """Type and name of each resource that a preview would change, and how."""
+    """Return type and name of each resource that a preview lists as changed -> the operation."""
     digest: dict[str, Any] = json.loads(ours.cli.output("preview", "--json"))
     return {
         " ".join(step["urn"].split("::")[2:]).rpartition("$")[2]: step["op"]

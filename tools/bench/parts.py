@@ -1,3 +1,3 @@
-"""The parts of the benchmark, each of which `make bench` can run alone. Without imports: the help lists them."""
+"""The parts of the benchmark; `make bench` can run each alone. Has no imports because the CLI's help loads it."""
 
 PARTS = ("no-op", "first-up", "growth")

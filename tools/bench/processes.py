@@ -1,7 +1,7 @@
-"""Runs a command and tells, for each kind of process below it, processor time and memory.
+"""Run a command and measure processor time and memory of each kind of its processes.
 
-A run of the engine is many processes: the engine, the language host with the program, and the plugins. They are
-sampled, so that the last ``SAMPLE_SECONDS`` of a short-lived process may be missing.
+The engine starts many processes: the language host with the program, and the plugins. They are sampled, so up to
+``SAMPLE_SECONDS`` at the end of a process may be missing.
 """
 
 import os
@@ -20,7 +20,7 @@ KINDS = ENGINE, PROGRAM, PLUGINS, OTHER = "engine", "program", "plugins", "other
 
 @dataclass(frozen=True)
 class Run:
-    """What one run took: ``wall`` seconds, processor ``seconds`` by kind, ``peak`` bytes of all kinds together."""
+    """The cost of a run: ``wall`` seconds, processor ``seconds`` by kind, ``peak`` memory of all processes in bytes."""
 
     wall: float
     seconds: dict[str, float]
@@ -28,7 +28,7 @@ class Run:
 
 
 class CommandError(Exception):
-    """The command ended with another exit code than 0; the text is the end of what it printed."""
+    """The command's exit code is not 0; the text is the end of its output."""
 
 
 def _kind(process: psutil.Process) -> str:
@@ -55,7 +55,7 @@ def measured(command: Sequence[str | Path], environment: Mapping[str, str], dire
         ) as child:  # fmt: skip
             top = psutil.Process(child.pid)
             while child.poll() is None:
-                now = 0
+                memory = 0
                 for process in _family(top):
                     try:
                         with process.oneshot():
@@ -63,10 +63,10 @@ def measured(command: Sequence[str | Path], environment: Mapping[str, str], dire
                                 kinds[process.pid] = _kind(process)
                             times = process.cpu_times()
                             used[process.pid] = times.user + times.system
-                            now += process.memory_info().rss
+                            memory += process.memory_info().rss
                     except (psutil.NoSuchProcess, IndexError):
                         continue
-                peak = max(peak, now)
+                peak = max(peak, memory)
                 time.sleep(SAMPLE_SECONDS)
         wall = time.perf_counter() - began
         if child.returncode:

@@ -1,4 +1,4 @@
-"""What is measured: this program, an empty one, and one whose resources do nothing, all on the same engine."""
+"""The measured programs: this one, an empty one, and one with idle resources, all on the same engine."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from tools.local.paths import State, write_private
 from tools.pulumi_cli import PulumiCli
 
 EMPTY = "import pulumi\n"
-# Built in, so that no plugin takes part: what is left is the engine and the SDK.
+# Built-in resources need no plugin, so only the engine and the SDK are measured.
 IDLE = """import pulumi
 
 for number in range({count}):
@@ -53,17 +53,17 @@ class Program:
 
 @dataclass
 class Ours(Program):
-    """This program on servers of its own; ``fleet`` has them."""
+    """This program on its own servers, which are in ``fleet``."""
 
     fleet: Fleet
 
     def change(self, mapping: dict[str, Any]) -> None:
-        """Give it another mapping."""
+        """Replace the mapping."""
         generated.project(self.directory, mapping)
 
 
 def small(directory: Path, name: str, source: str) -> Program:
-    """A program of a few lines, with a stack of its own."""
+    """Create a program from ``source``, with its own stack."""
     engine = tools.engine(Console())
     directory.mkdir()
     (directory / "Pulumi.yaml").write_text(f"name: {name}\nruntime: python\n", encoding="utf-8")
@@ -80,7 +80,7 @@ def small(directory: Path, name: str, source: str) -> Program:
 
 @contextmanager
 def ours(directory: Path, mapping: dict[str, Any]) -> Iterator[Ours]:
-    """This program with ``mapping``, its servers running and nothing provisioned; all of it is removed afterwards."""
+    """Set up this program with ``mapping`` and running, empty servers; remove all of it afterwards."""
     state = State(directory / "state")
     directory.mkdir()
     project = directory / "project"
@@ -96,7 +96,7 @@ def ours(directory: Path, mapping: dict[str, Any]) -> Iterator[Ours]:
 
 @contextmanager
 def servers(directory: Path) -> Iterator[Fleet]:
-    """Empty servers."""
+    """Start empty servers; remove them afterwards."""
     state = State(directory / "state")
     directory.mkdir()
     with commands.alone(state):
@@ -114,5 +114,5 @@ def _remove(state: State) -> None:
 
 
 def settle() -> None:
-    """Have what was written on disk before the next measurement begins."""
+    """Flush writes to disk before the next measurement."""
     os.sync()

@@ -1,6 +1,6 @@
 """Install the plugins into a PULUMI_HOME: the official ones where they are available, else the offline ones.
 
-Each is installed under the version that its SDK package names, so that the engine neither warns nor downloads.
+Each is installed under the version that its SDK package requires, so that the engine neither warns nor downloads.
 """
 
 import contextlib
@@ -20,10 +20,10 @@ from tools.pulumi_cli import PulumiCli, PulumiError
 SDKS = {"postgresql": "pulumi_postgresql", "aws": "pulumi_aws", "kubernetes": "pulumi_kubernetes"}
 CHOICE = "STELLAOPS_PLUGINS"  # official, offline, or unset: the official ones if they are available
 DOWNLOADS = "https://get.pulumi.com"
-ANSWER_SECONDS = 3.0
+RESPONSE_SECONDS = 3.0
 DOWNLOAD_SECONDS = 300.0
-ASK_AGAIN_SECONDS = 24 * 3600.0
-# A file beside an offline plugin, with what it was installed from.
+RETRY_SECONDS = 24 * 3600.0
+# A file next to an offline plugin, with its version and start script.
 MARK = "offline.json"
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -33,19 +33,19 @@ class PluginInstallError(Exception):
 
 
 def ensure(pulumi_home: Path, pulumi: Path, env: Mapping[str, str]) -> list[str]:
-    """Install the plugins that are missing; lines for the user. Takes milliseconds when none is.
+    """Install missing plugins; return lines for the user. Takes milliseconds if none is missing.
 
-    Raises ``PluginInstallError`` for an unknown choice, or when only official plugins are allowed and one is missing.
+    Raises ``PluginInstallError`` for an unknown choice, and if a required official plugin is unavailable.
     """
     choice = env.get(CHOICE, "")
     if choice not in {"", "official", "offline"}:
-        raise PluginInstallError(f"{CHOICE}={choice} is neither official nor offline; say one of them, or nothing")
+        raise PluginInstallError(f"{CHOICE}={choice} is not valid; set it to official or offline, or unset it")
     plugins = [_Plugin(name, sdk_version(sdk), pulumi_home) for name, sdk in SDKS.items()]
     missing = [plugin for plugin in plugins if not plugin.is_official()]
     if choice == "offline":
         missing = plugins
     elif missing:
-        missing = _download(missing, pulumi_home, pulumi, env, wanted=choice == "official")
+        missing = _download(missing, pulumi_home, pulumi, env, required=choice == "official")
         if missing and choice == "official":
             names = ", ".join(f"{plugin.name} {plugin.version}" for plugin in missing)
             raise PluginInstallError(
@@ -62,14 +62,14 @@ def ensure(pulumi_home: Path, pulumi: Path, env: Mapping[str, str]) -> list[str]
 
 
 def install_built(pulumi_home: Path, program: Path) -> Path:
-    """Install the official Kubernetes plugin, built from its sources; its directory.
+    """Install the official Kubernetes plugin, built from its sources; return its directory.
 
-    An installed one is replaced. Raises ``OSError``.
+    Replaces an installed one. Raises ``OSError``.
     """
     plugin = _Plugin("kubernetes", sdk_version(SDKS["kubernetes"]), pulumi_home)
     fresh = plugin.fresh()
     try:
-        # It has 300 MB.
+        # A hard link, because the file has 300 MB.
         os.link(program, fresh / plugin.program.name)
     except OSError:
         shutil.copy2(program, fresh / plugin.program.name)
@@ -79,7 +79,7 @@ def install_built(pulumi_home: Path, program: Path) -> Path:
 
 
 def sdk_version(package: str) -> str:
-    """The plugin version that an installed SDK requires. The SDK is not imported, since that takes a second."""
+    """Read the plugin version that an installed SDK requires, without importing the SDK, which takes a second."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise PluginInstallError(f"the Python package {package} is not installed; remove .venv and run make up")
@@ -93,7 +93,7 @@ class _Plugin:
         self.version = version
         directory = f"resource-{name}-v{version}"
         self.place = home / "plugins" / directory
-        # Where an official plugin is kept while an offline one replaces it, to avoid another download.
+        # Keeps an official plugin while an offline one replaces it, to avoid another download.
         self.aside = home / "official" / directory
         self.program = self.place / f"pulumi-resource-{name}"
 
@@ -128,7 +128,7 @@ class _Plugin:
         fresh.rename(self.place)
 
     def fresh(self) -> Path:
-        """An empty directory, to be renamed when complete: the engine would use an incomplete one."""
+        """Create a temporary directory, to be renamed when complete: the engine would use an incomplete plugin."""
         fresh = self.place.with_name(f".{self.place.name}.{os.getpid()}")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
@@ -141,13 +141,13 @@ def _quoted(path: Path | str) -> str:
 
 
 def _download(
-    missing: list[_Plugin], home: Path, pulumi: Path, env: Mapping[str, str], *, wanted: bool
+    missing: list[_Plugin], home: Path, pulumi: Path, env: Mapping[str, str], *, required: bool
 ) -> list[_Plugin]:
-    """Try to download official plugins, at most once a day unless they are ``wanted``; those that are still missing."""
+    """Try to download official plugins, at most once a day unless ``required``. Return those that are still missing."""
     stamp = home / "official-plugins-asked"
-    if not wanted:
+    if not required:
         with contextlib.suppress(OSError):
-            if time.time() - stamp.stat().st_mtime < ASK_AGAIN_SECONDS:
+            if time.time() - stamp.stat().st_mtime < RETRY_SECONDS:
                 return missing
         home.mkdir(parents=True, exist_ok=True)
         stamp.touch()
@@ -157,7 +157,7 @@ def _download(
 
 
 def _download_one(plugin: _Plugin, pulumi: Path, env: Mapping[str, str]) -> bool:
-    # The engine would regard an offline plugin as installed.
+    # The engine would not download anything while an offline plugin is installed.
     shutil.rmtree(plugin.place, ignore_errors=True)
     cli = PulumiCli(pulumi, {**env, "PULUMI_HOME": str(plugin.place.parents[1])})
     with contextlib.suppress(PulumiError):
@@ -166,15 +166,15 @@ def _download_one(plugin: _Plugin, pulumi: Path, env: Mapping[str, str]) -> bool
 
 
 def _reachable(url: str) -> bool:
-    """Whether the download server answers. In a thread, since a DNS look-up has no timeout."""
+    """Whether the download server answers. Uses a thread because a DNS look-up has no timeout."""
     answered = threading.Event()
 
-    def ask() -> None:
+    def request() -> None:
         import urllib.error
         import urllib.request
 
         try:
-            urllib.request.urlopen(url, timeout=ANSWER_SECONDS).close()  # noqa: S310 - a constant https address
+            urllib.request.urlopen(url, timeout=RESPONSE_SECONDS).close()  # noqa: S310 - a constant https address
         except urllib.error.HTTPError:
             answered.set()
         except (OSError, ValueError):
@@ -182,7 +182,7 @@ def _reachable(url: str) -> bool:
         else:
             answered.set()
 
-    thread = threading.Thread(target=ask, daemon=True)
+    thread = threading.Thread(target=request, daemon=True)
     thread.start()
-    thread.join(ANSWER_SECONDS)
+    thread.join(RESPONSE_SECONDS)
     return answered.is_set()

@@ -1,11 +1,11 @@
-"""What the three offline plugins have in common beside the base: how they name themselves, and where to turn."""
+"""The base class of the offline plugins: their title, description and hint in errors."""
 
 from provider.base.plugin import Plugin
 from provider.base.schema import Properties
 
 
 class OfflinePlugin(Plugin):
-    """A plugin that stands in for the official one of the same name."""
+    """A plugin that replaces the official one of the same name."""
 
     def __init__(self, name: str, configuration: Properties) -> None:
         super().__init__(

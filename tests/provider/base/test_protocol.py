@@ -169,7 +169,7 @@ def test_an_unreachable_server_is_one_line_without_the_password(client: PluginCl
     with pytest.raises(grpc.RpcError) as caught:
         client.create(ROLE, {"name": "x"})
     text = said(caught.value)
-    assert "PostgreSQL at 127.0.0.1:1" in text and "is the server running" in text and "topsecret" not in text
+    assert "PostgreSQL at 127.0.0.1:1" in text and "check that the server runs" in text and "topsecret" not in text
 
 
 def test_a_fault_of_the_plugin_is_one_line_and_its_traceback_is_in_a_private_log(tmp_path: object) -> None:

@@ -101,12 +101,12 @@ def rename(old: str, new: str) -> Callable[[Path], object]:
     [
         (edit("0001_a", "SELECT 1"), "0001_a.sql.j2: it was edited after it was applied"),
         (remove("0001_a"), "0002_b.sql.j2: version 0001 is missing before 0002"),
-        (remove("0002_b", "0003_new"), "the database is at version 0002 and has 0002_b.sql.j2, unknown here"),
+        (remove("0002_b", "0003_new"), "the database is at version 0002, but 0002_b.sql.j2 is not here"),
         (rename("0002_b", "0002_c"), '0002_c.sql.j2: it was applied as "b"'),
-        (edit("0002_z", "SELECT 1"), "0002_z.sql.j2: version 0002 is also that of 0002_b"),
+        (edit("0002_z", "SELECT 1"), "0002_z.sql.j2: 0002_b.sql.j2 also has version 0002"),
         (edit("0005_e", "SELECT 1"), "0005_e.sql.j2: version 0004 is missing before 0005"),
         (edit("0004_d", "{{ x }}"), "0004_d.sql.j2:1: 'x' is undefined"),
-        (edit("0004_d", ""), "0004_d.sql.j2: there is no statement in it"),
+        (edit("0004_d", ""), "0004_d.sql.j2: it has no statement"),
     ],
     ids=["edited", "missing", "unknown in the database", "renamed", "duplicate", "gap", "template error", "empty"],
 )
@@ -202,7 +202,7 @@ def test_a_table_that_is_in_use_is_tried_again_and_then_given_up(schema: Schema)
         reader.execute(f"SELECT * FROM {schema.target.schema}.sources".encode())
         text = schema.refusal()
         assert "0002_b.sql.j2:1: canceling statement due to lock timeout" in text
-        assert "somebody else holds the table" in text
+        assert "another session holds a lock on the table" in text
         assert sum("trying again" in line for line in schema.lines) == QUICK.retries
         threading.Timer(0.3, reader.rollback).start()
         assert len(schema.apply(limits=Limits(lock_timeout=100, pause=0.2))) == 2, "the reader left in time"

@@ -88,11 +88,11 @@ def test_baseline_up_to_a_version_leaves_the_later_ones_to_be_applied(schema: Sc
         (
             (FIRST.replace("varchar(20)", "varchar(30)"), SECOND),
             None,
-            ".sources.name: it is character varying(30), not varchar(20)",
+            ".sources.name: its type is character varying(30), not varchar(20)",
         ),
-        ((FIRST, SECOND), 1, ".raw: it exists, and a migration after that version would make it"),
+        ((FIRST, SECOND), 1, ".raw: it exists, but only a migration after that version creates it"),
         ((FIRST, SECOND, "RESET ROLE; CREATE TABLE {{ schema }}.x ();"), None, ".x belongs to postgres, not to"),
-        ((FIRST, SECOND), 3, "there is no migration 0003; give a version from 1 to 2"),
+        ((FIRST, SECOND), 3, "there is no migration 0003; choose a version from 1 to 2"),
     ],
     ids=["nothing", "a table", "a column", "a type", "too low", "an owner", "a version"],
 )
@@ -106,7 +106,7 @@ def test_baseline_refuses_what_the_migrations_would_not_have_made(
 
 def test_baseline_leaves_a_history_alone(schema: Schema) -> None:
     schema.apply()
-    assert "it has a history already, up to version 0002" in complaint(lambda: baseline(schema))
+    assert "migrations are recorded already, up to version 0002" in complaint(lambda: baseline(schema))
 
 
 def test_repair_accepts_an_edited_and_renamed_file_and_says_what_it_changed(schema: Schema) -> None:

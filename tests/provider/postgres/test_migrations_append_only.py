@@ -178,15 +178,15 @@ BODY = "RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
         ("DROP TRIGGER append_only_truncate ON {0}.raw", "trigger append_only_truncate on {0}.raw is missing"),
         (
             trigger("BEFORE UPDATE OF source OR DELETE", "FOR EACH ROW"),
-            "trigger append_only_row on {0}.raw is not ours any more",
+            "trigger append_only_row on {0}.raw was changed",
         ),
         (
             trigger("BEFORE UPDATE OR DELETE", "FOR EACH ROW WHEN (OLD.id > 5)"),
-            "trigger append_only_row on {0}.raw is not ours any more",
+            "trigger append_only_row on {0}.raw was changed",
         ),
         (
             trigger("BEFORE DELETE", "FOR EACH ROW"),
-            "trigger append_only_row on {0}.raw is not ours any more",
+            "trigger append_only_row on {0}.raw was changed",
         ),
         (
             "CREATE OR REPLACE FUNCTION {0}.refuse_change() " + BODY,
@@ -215,7 +215,7 @@ def test_tampering_is_found_in_words_and_put_right(schema: Schema, tampering: st
 
 def test_a_table_that_is_gone_is_drift(schema: Schema) -> None:
     schema.run(f"DROP TABLE {schema.target.schema}.raw")
-    assert found(schema) == [f"{schema.target.schema}.raw is append-only and does not exist"]
+    assert found(schema) == [f"append-only table {schema.target.schema}.raw does not exist"]
 
 
 def test_no_run_locks_a_table_whose_triggers_are_right(schema: Schema) -> None:

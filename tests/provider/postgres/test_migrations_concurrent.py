@@ -75,7 +75,7 @@ def test_without_the_header_the_remedy_is_named(schema: Schema) -> None:
     schema.write(v0002_index=INDEX.replace("-- transactional: false\n", ""))
     text = schema.refusal()
     assert "0002_index.sql.j2:3: CREATE INDEX CONCURRENTLY cannot run inside a transaction block" in text
-    assert "a file of its own that begins with `-- transactional: false`" in text
+    assert "its own file that begins with `-- transactional: false`" in text
     assert schema.versions() == [1]
 
 
@@ -102,7 +102,7 @@ def test_an_index_that_fails_is_named_as_invalid_and_the_next_run_makes_it_anew(
     text = schema.refusal()
     assert "0002_index.sql.j2:4: could not create unique index" in text and "in `CREATE UNIQUE INDEX" in text
     assert f"{name} stays at version 0001" in text
-    assert f"index {name}.sources_name_idx is left INVALID, the next run drops it first" in text
+    assert f"index {name}.sources_name_idx is left INVALID; the next run drops it first" in text
     assert "\n" not in text
     assert validity(schema) == [False] and schema.versions() == [1]
     schema.run(f"DELETE FROM {name}.sources WHERE id = 2")

@@ -78,7 +78,7 @@ def test_hidden_files_are_left_alone(tmp_path: Path) -> None:
 def test_two_files_of_one_version_are_both_named(tmp_path: Path) -> None:
     write(tmp_path, v0001_a="SELECT 1", v0001_b="SELECT 2")
     text = complaint(tmp_path)
-    assert "0001_b.sql.j2: version 0001 is also that of 0001_a.sql.j2" in text, "which of the two runs would be luck"
+    assert "0001_b.sql.j2: 0001_a.sql.j2 also has version 0001" in text, "which of the two runs would be luck"
 
 
 def test_a_gap_is_named(tmp_path: Path) -> None:
@@ -92,12 +92,12 @@ def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_an_empty_directory_is_refused(tmp_path: Path) -> None:
-    assert "no migration is here" in complaint(tmp_path), "the schema would silently stay without tables"
+    assert "there are no migrations here" in complaint(tmp_path), "the schema would silently stay without tables"
 
 
 @pytest.mark.parametrize("text", ["", "\n", "-- only words\n", "/* nothing /* nested */ */ ;;\n", "\ufeff", "{# x #}"])
 def test_a_file_without_a_statement_is_refused(tmp_path: Path, text: str) -> None:
-    assert "there is no statement in it" in complaint(write(tmp_path, v0001_x=text))
+    assert "it has no statement" in complaint(write(tmp_path, v0001_x=text))
 
 
 def test_text_that_is_not_utf8_is_located(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_template_cannot_pull_in_another_file(tmp_path: Path) -> None:
 )
 def test_a_statement_that_leaves_the_transaction_or_the_role_is_refused(tmp_path: Path, statement: str) -> None:
     text = complaint(write(tmp_path, v0001_x=f"SELECT 1;\n  {statement};\n"))
-    assert f":2: a migration may not say `{statement}`" in text, "half a file could be applied and not recorded"
+    assert f":2: a migration must not contain `{statement}`" in text, "half a file could be applied and not recorded"
 
 
 CONCURRENT = "-- transactional: false\n"
@@ -147,7 +147,7 @@ def test_a_header_says_that_a_file_is_no_transaction(tmp_path: Path, header: str
 
 def test_a_header_that_says_neither_true_nor_false_is_located(tmp_path: Path) -> None:
     text = complaint(write(tmp_path, v0001_x="-- An index.\n-- transactional: no\nSELECT 1;\n"))
-    assert text.startswith(f"{tmp_path / '0001_x.sql.j2'}:2: `-- transactional: no` says neither true nor false")
+    assert text.startswith(f"{tmp_path / '0001_x.sql.j2'}:2: `-- transactional: no` must be `true` or `false`")
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def files(directory: Path, *rows: tuple[int, str, str]) -> list[Migration]:
         (
             [(1, "a", "x")],
             [(1, "a", "x"), (2, "b", "x")],
-            "the database is at version 0002 and has 0002_b.sql.j2, unknown",
+            "the database is at version 0002, but 0002_b.sql.j2 is not here",
         ),
         ([(1, "a", "x")], [(1, "a", None)], "it was edited after it was applied (recorded nothing, now x)"),
     ],

@@ -204,15 +204,15 @@ def test_an_import_takes_over_what_is_there(schema: Schema, client: PluginClient
 
 def test_an_import_of_what_is_not_there_says_so(schema: Schema, client: PluginClient) -> None:
     assert client.imported(TOKEN, "stellaops.no_such_schema.migrations") is None
-    assert "it is like stellaops.vuln.migrations" in failure(lambda: client.imported(TOKEN, "other.vuln.migrations"))
+    assert "write it like stellaops.vuln.migrations" in failure(lambda: client.imported(TOKEN, "other.vuln.migrations"))
 
 
 @pytest.mark.parametrize(
     ("changes", "words", "todo"),
     [
         ({"postgresAdminPassword": "wrong-secret"}, "password authentication failed", "postgresAdminPassword"),
-        ({"postgresPort": "1"}, "Connection refused", "see that the server runs"),
-        ({"postgresDatabase": "gone"}, 'database "gone" does not exist', "see that the server runs"),
+        ({"postgresPort": "1"}, "Connection refused", "check that the server runs"),
+        ({"postgresDatabase": "gone"}, 'database "gone" does not exist', "check that the server runs"),
     ],
 )
 def test_a_server_that_cannot_be_used_is_one_line_without_the_password(

@@ -149,7 +149,7 @@ def test_an_import_takes_what_there_is(schema: Schema, client: PluginClient) -> 
     found = client.imported(PRIVILEGES, f"postgres.{schema.name}.privileges")
     assert found is not None and found.inputs == schema.inputs(one={"things": ["SELECT", "UPDATE (id)"]})
     assert client.imported(PRIVILEGES, "postgres.nothing.privileges") is None
-    assert "it is like" in failure(lambda: client.imported(PRIVILEGES, "other"))
+    assert "write it like" in failure(lambda: client.imported(PRIVILEGES, "other"))
 
 
 def test_a_schema_or_an_owner_that_is_gone_is_no_reason_to_stop(schema: Schema, client: PluginClient) -> None:

@@ -228,13 +228,13 @@ def test_switched_off_it_leaves_nothing_and_on_again_all_is_back(schema: Schema)
 
 
 TAMPERINGS = {
-    "ALTER TABLE {0}.scans DISABLE ROW LEVEL SECURITY": "row-level security of {0}.scans is off: tenants are not kept apart",
+    "ALTER TABLE {0}.scans DISABLE ROW LEVEL SECURITY": "row-level security of {0}.scans is off: tenants are not isolated",
     "ALTER TABLE {0}.scans NO FORCE ROW LEVEL SECURITY": "row-level security of {0}.scans is not forced: its owner sees every tenant",
     "DROP POLICY tenant_isolation ON {0}.artifacts": "policy tenant_isolation on {0}.artifacts is missing",
-    "ALTER POLICY tenant_isolation ON {0}.scans USING (true)": "policy tenant_isolation on {0}.scans is not ours any more",
-    "ALTER POLICY tenant_isolation ON {0}.scans WITH CHECK (true)": "policy tenant_isolation on {0}.scans is not ours any more",
-    "ALTER POLICY tenant_isolation ON {0}.scans TO {0}_writer": "policy tenant_isolation on {0}.scans is not ours any more",
-    "ALTER POLICY tenant_bypass ON {0}.scans TO {0}_reader, {0}_writer": "policy tenant_bypass on {0}.scans is not ours any more",
+    "ALTER POLICY tenant_isolation ON {0}.scans USING (true)": "policy tenant_isolation on {0}.scans was changed",
+    "ALTER POLICY tenant_isolation ON {0}.scans WITH CHECK (true)": "policy tenant_isolation on {0}.scans was changed",
+    "ALTER POLICY tenant_isolation ON {0}.scans TO {0}_writer": "policy tenant_isolation on {0}.scans was changed",
+    "ALTER POLICY tenant_bypass ON {0}.scans TO {0}_reader, {0}_writer": "policy tenant_bypass on {0}.scans was changed",
     "CREATE POLICY open ON {0}.finding_1 USING (true)": "policy open on {0}.finding_1: not in the mapping",
     "ALTER TABLE {0}.layers ENABLE ROW LEVEL SECURITY": "row-level security of {0}.layers is on: not in the mapping",
 }

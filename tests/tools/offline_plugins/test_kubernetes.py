@@ -195,7 +195,7 @@ def test_the_wrong_kind_and_a_generated_name_are_refused(client: PluginClient) -
     _, failures = client.check(CONFIG_MAP, {"kind": "Secret", "metadata": {"generateName": "x"}})
     assert failures == [
         "kind: kind of a ConfigMap is 'ConfigMap', not 'Secret'",
-        "metadata.generateName: is not supported when rendering; give a name",
+        "metadata.generateName: is not supported when rendering; set metadata.name",
     ]
 
 

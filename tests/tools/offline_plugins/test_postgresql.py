@@ -255,7 +255,7 @@ def test_only_an_empty_database_left_by_a_killed_run_is_taken_up(
         inside.execute("CREATE TABLE precious (x integer)")
     with pytest.raises(grpc.RpcError) as caught:
         client.create(DATABASE, {"name": name})
-    assert "something in it" in said(caught.value), "a later destroy would drop somebody's data"
+    assert "objects in it" in said(caught.value), "a later destroy would drop somebody's data"
     client.delete(first)
 
 

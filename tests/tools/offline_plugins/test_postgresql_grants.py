@@ -230,7 +230,7 @@ def test_a_grant_to_a_role_that_is_gone_is_gone(client: PluginClient, sql: Any, 
     client.delete(made)
     with pytest.raises(grpc.RpcError) as caught:
         client.create(GRANT, grant(tables))
-    assert f"there is no role '{tables}'" in said(caught.value)
+    assert f"role '{tables}' does not exist" in said(caught.value)
 
 
 def test_grants_cannot_be_imported_and_say_so(client: PluginClient) -> None:

@@ -65,7 +65,7 @@ def test_tables_without_a_history_are_adopted_by_baseline(live_stack: LocalStack
         (("repair", "--schema", "vex"), "error: repair needs one version; add --version NUMBER"),
         (("status", "--schema", "vexx"), 'error: no schema "vexx" in the mapping; it has authority, scanner,'),
         (("repair", "--schema", "vex", "--version", "x"), "'x' is not a version; give a number like 3 or 0003"),
-        (("baseline", "--schema", "vex"), "error: vex: it has a history already, up to version 0002"),
+        (("baseline", "--schema", "vex"), "error: vex: migrations are recorded already, up to version 0002"),
     ],
 )
 def test_a_wrong_call_is_one_line_with_the_remedy(

@@ -1,5 +1,5 @@
-"""The offline ``aws`` plugin: settings of S3 buckets on boto3, for any S3 endpoint.
+"""The offline ``aws`` plugin: settings of S3 buckets with boto3, for any S3 endpoint.
 
-Buckets themselves and their lifecycle are not here: the official plugin cannot make them on other stores than AWS, so
-the stack has resources of its own for them.
+It does not manage buckets and their lifecycle rules: the official plugin can only do so on AWS, so the stack has its
+own resources for them.
 """

@@ -1,4 +1,4 @@
-"""The resource types: each is one setting of a bucket, which is put, got and taken away as a whole."""
+"""The resource types. Each is one bucket setting, which is put, read and removed as a whole."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -15,9 +15,9 @@ BUCKET = Property(required=True, force_new=True)
 
 
 class BucketSetting(ResourceType):
-    """``get`` answers None where the bucket has no such setting; ``unset`` are S3's codes for that."""
+    """Base class. ``get`` returns None if the bucket lacks the setting; ``unset`` has S3's error codes for that."""
 
-    what: str
+    label: str
     unset: frozenset[str] = frozenset()
 
     def __init__(self, store: Callable[[], S3Endpoint]) -> None:
@@ -34,12 +34,12 @@ class BucketSetting(ResourceType):
 
     def create(self, inputs: dict[str, Any]) -> FoundResource:
         store, target = self._store(), _target(inputs)
-        with store.asking(f"set {self.what} of bucket {inputs['bucket']!r}"):
+        with store.errors_as(f"set {self.label} of bucket {inputs['bucket']!r}"):
             self.put(store.client(self._region(inputs)), target, inputs)
         found = self.read(_id(inputs), inputs)
         if found is None:
             raise ProviderError(
-                f"bucket {inputs['bucket']!r} has no {self.what} after it was set; is there such a bucket?"
+                f"bucket {inputs['bucket']!r} has no {self.label} after it was set; check that the bucket exists"
             )
         return found
 
@@ -51,7 +51,7 @@ class BucketSetting(ResourceType):
         known = {"expectedBucketOwner": owner, **state, "bucket": bucket}
         store = self._store()
         try:
-            with store.asking(f"read {self.what} of bucket {bucket!r}"):
+            with store.errors_as(f"read {self.label} of bucket {bucket!r}"):
                 outputs = self.get(store.client(self._region(known)), _target(known), known)
         except StoreError as error:
             if error.code in NO_BUCKET | self.unset:
@@ -65,7 +65,7 @@ class BucketSetting(ResourceType):
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         store = self._store()
         try:
-            with store.asking(f"remove {self.what} of bucket {state['bucket']!r}"):
+            with store.errors_as(f"remove {self.label} of bucket {state['bucket']!r}"):
                 self.remove(store.client(self._region(state)), _target(state), state)
         except StoreError as error:
             if error.code not in NO_BUCKET | self.unset:
@@ -103,16 +103,16 @@ VERSIONING: Properties = {
 
 class Versioning(BucketSetting):
     token = "aws:s3/bucketVersioning:BucketVersioning"  # noqa: S105
-    what = "versioning"
+    label = "versioning"
     properties = VERSIONING
 
     def put(self, client: Any, target: dict[str, str], inputs: dict[str, Any]) -> None:
         wanted = inputs["versioningConfiguration"]
-        # Disabled means never enabled, which S3 cannot be told.
+        # Disabled means never enabled. S3 has no request for it.
         if wanted["status"] == "Disabled":
             if client.get_bucket_versioning(**target).get("Status"):
                 raise ProviderError(
-                    f"versioning of bucket {inputs['bucket']!r} cannot be disabled again; say 'Suspended'"
+                    f"versioning of bucket {inputs['bucket']!r} cannot be disabled again; use 'Suspended'"
                 )
             return
         configuration = {"Status": wanted["status"]}
@@ -144,12 +144,12 @@ POLICY: Properties = {"bucket": BUCKET, "policy": Property(required=True), "regi
 
 class Policy(BucketSetting):
     token = "aws:s3/bucketPolicy:BucketPolicy"  # noqa: S105
-    what = "policy"
+    label = "policy"
     unset = frozenset({"NoSuchBucketPolicy"})
     properties = POLICY
 
     def check(self, name: str, given: Mapping[str, Any], old: Mapping[str, Any], seed: bytes) -> Any:
-        # A program may give the document itself.
+        # A program may pass the document as an object.
         if isinstance(given.get("policy"), Mapping):
             given = {**given, "policy": json.dumps(given["policy"], separators=(",", ":"))}
         return super().check(name, given, old, seed)
@@ -158,7 +158,7 @@ class Policy(BucketSetting):
         try:
             json.loads(inputs.get("policy", "{}"))
         except ValueError as error:
-            yield Failure("policy", f"no JSON: {error}")
+            yield Failure("policy", f"not valid JSON: {error}")
 
     def plan(self, state: Mapping[str, Any], inputs: Mapping[str, Any], ignore: Any) -> Any:
         plan = super().plan(state, inputs, ignore)
@@ -179,7 +179,7 @@ class Policy(BucketSetting):
 
 
 def _same_policy(one: Any, other: Any) -> bool:
-    """Whether two documents mean the same: order of lists, one item for a list of one, ``*`` for everybody."""
+    """Whether two documents are equivalent: ignores the order of lists and the forms of one item and of ``*``."""
     try:
         return bool(_canonical(json.loads(one)) == _canonical(json.loads(other)))
     except (TypeError, ValueError):
@@ -221,7 +221,7 @@ OBJECT_LOCK: Properties = {
 
 class ObjectLock(BucketSetting):
     token = "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration"  # noqa: S105
-    what = "object lock"
+    label = "object lock"
     unset = frozenset({"ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration"})
     properties = OBJECT_LOCK
 
@@ -249,7 +249,7 @@ class ObjectLock(BucketSetting):
         return outputs
 
     def remove(self, client: Any, target: dict[str, str], state: dict[str, Any]) -> None:
-        # The lock itself stays as long as the bucket does.
+        # Object lock cannot be disabled; only its default retention is removed.
         configuration = {"ObjectLockEnabled": state.get("objectLockEnabled", "Enabled")}
         client.put_object_lock_configuration(**target, ObjectLockConfiguration=configuration)
 
@@ -270,7 +270,7 @@ PUBLIC_ACCESS_BLOCK: Properties = {
 
 class PublicAccessBlock(BucketSetting):
     token = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"  # noqa: S105
-    what = "public access block"
+    label = "public access block"
     unset = frozenset({"NoSuchPublicAccessBlockConfiguration"})
     properties = PUBLIC_ACCESS_BLOCK
 

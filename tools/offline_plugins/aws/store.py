@@ -1,4 +1,4 @@
-"""One S3 endpoint with one pair of keys; boto3 is loaded when it is first asked."""
+"""One S3 endpoint with one access key. The first request loads boto3."""
 
 import threading
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from provider.base.schema import Property
 from provider.errors import ProviderError
 from provider.rustfs import timeouts
 
-_NOT_HERE = "needs the official plugin; give accessKey and secretKey"
+_UNSUPPORTED = "needs the official plugin; set accessKey and secretKey instead"
 
 CONFIGURATION = {
     "region": Property(),
@@ -25,22 +25,22 @@ CONFIGURATION = {
     "skipMetadataApiCheck": Property("boolean", default=False),
     "skipRegionValidation": Property("boolean", default=True),
     "skipRequestingAccountId": Property("boolean", default=False),
-    "profile": Property(unsupported=_NOT_HERE),
-    "sharedConfigFiles": Property("list", unsupported=_NOT_HERE),
-    "sharedCredentialsFiles": Property("list", unsupported=_NOT_HERE),
-    "assumeRoles": Property("list", unsupported=_NOT_HERE),
-    "assumeRoleWithWebIdentity": Property("object", unsupported=_NOT_HERE),
-    "defaultTags": Property("object", unsupported="tags need the official plugin; of this stack nothing has any"),
+    "profile": Property(unsupported=_UNSUPPORTED),
+    "sharedConfigFiles": Property("list", unsupported=_UNSUPPORTED),
+    "sharedCredentialsFiles": Property("list", unsupported=_UNSUPPORTED),
+    "assumeRoles": Property("list", unsupported=_UNSUPPORTED),
+    "assumeRoleWithWebIdentity": Property("object", unsupported=_UNSUPPORTED),
+    "defaultTags": Property("object", unsupported="tags need the official plugin; this stack does not use them"),
 }
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 20
-MAX_ATTEMPTS = 6  # with botocore's back-off about half a minute of a store that answers 5xx
+MAX_ATTEMPTS = 6  # with botocore's back-off, about half a minute if a store answers 5xx
 NO_BUCKET = frozenset({"NoSuchBucket"})
 
 
 class StoreError(ProviderError):
-    """What S3 answered; ``code`` is its error code."""
+    """An error response from S3; ``code`` is its error code."""
 
     def __init__(self, text: str, code: str = "") -> None:
         super().__init__(text)
@@ -90,8 +90,8 @@ class S3Endpoint:
         return client
 
     @contextmanager
-    def asking(self, what: str) -> Iterator[None]:
-        """Turn what goes wrong inside into one line that begins with ``what``."""
+    def errors_as(self, action: str) -> Iterator[None]:
+        """Convert errors to a ``StoreError`` of one line: could not do ``action``."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         where = f"S3 at {self.endpoint or 'AWS'}"
@@ -99,8 +99,8 @@ class S3Endpoint:
             yield
         except ClientError as error:
             code, text = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
-            raise StoreError(f"{where}: could not {what}: {code} {text}".rstrip(), code) from error
+            raise StoreError(f"{where}: could not {action}: {code} {text}".rstrip(), code) from error
         except BotoCoreError as error:
             raise StoreError(
-                f"{where}: could not {what}: {error}; is it running, and are endpoint and keys right?"
+                f"{where}: could not {action}: {error}; check that it runs and that the endpoint and keys are correct"
             ) from error

@@ -1,4 +1,4 @@
-"""Kubernetes objects: how one is called, where it is rendered, and what differs between two of them."""
+"""Kubernetes objects: their names, the files they are rendered to, and differences between them."""
 
 import base64
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from provider.base.values import Secret, Unknown, has_secret, reveal
 
 Object = dict[str, Any]
 
-# Kinds that live outside of namespaces, of the API groups that Kubernetes itself has.
+# Kinds without a namespace, of Kubernetes' own API groups.
 CLUSTER_WIDE = frozenset(
     {
         "APIService", "CertificateSigningRequest", "ClusterRole", "ClusterRoleBinding", "ComponentStatus", "CSIDriver",
@@ -19,9 +19,9 @@ CLUSTER_WIDE = frozenset(
         "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration", "VolumeAttachment",
     }
 )  # fmt: skip
-# Another one of these is another object.
+# A change of one of these replaces the object.
 _IDENTITY = frozenset({"apiVersion", "kind", "metadata.name", "metadata.namespace"})
-# What a StatefulSet, or a selector, cannot change. The official plugin knows these and more.
+# Immutable fields; a change replaces the object. The official plugin has these and more.
 _IMMUTABLE: dict[str, frozenset[str]] = {
     "StatefulSet": frozenset(
         f"spec.{name}"
@@ -36,14 +36,14 @@ _IMMUTABLE: dict[str, frozenset[str]] = {
     ),
     "RoleBinding": frozenset({"roleRef"}),
     "ClusterRoleBinding": frozenset({"roleRef"}),
-    # Replaced unless the provider says that they are mutable; pods would not notice a change.
+    # Replaced unless the provider config makes them mutable: pods would not notice a change.
     "ConfigMap": frozenset({"data", "binaryData"}),
     "Secret": frozenset({"data", "type"}),
 }
 
 
 def type_of(token: str) -> tuple[str, str]:
-    """(apiVersion, kind) of a token: ``kubernetes:apps/v1:StatefulSet``, ``kubernetes:core/v1:Secret``."""
+    """Return (apiVersion, kind) of a token like ``kubernetes:apps/v1:StatefulSet``."""
     _, version, kind = token.split(":")
     return version.removeprefix("core/"), kind
 
@@ -55,7 +55,7 @@ def identifier(obj: Mapping[str, Any]) -> str:
 
 
 def path_in(directory: Path, obj: Mapping[str, Any]) -> Path:
-    """Definitions of kinds come before what is of those kinds: ``0-crd``, then ``1-manifest``."""
+    """Return the file of an object. Definitions of kinds (``0-crd``) come before other objects (``1-manifest``)."""
     metadata = obj["metadata"]
     stage = "0-crd" if obj["kind"] == "CustomResourceDefinition" else "1-manifest"
     version = obj["apiVersion"].replace("/", "_").replace(":", "_")
@@ -67,7 +67,7 @@ def path_in(directory: Path, obj: Mapping[str, Any]) -> Path:
 
 
 def with_encoded_data(obj: Object) -> Object:
-    """A Secret with ``stringData`` folded into ``data``, as an API server does; the values stay secret."""
+    """Merge ``stringData`` of a Secret into ``data``, like an API server; the values stay secret."""
     given = obj.get("stringData")
     if given is None:
         return obj
@@ -81,7 +81,7 @@ def with_encoded_data(obj: Object) -> Object:
 
 
 def conceal(outputs: Any, example: Any) -> Any:
-    """Secret marks as the inputs have them; what a Secret holds is secret in any case."""
+    """Mark values as secret like in ``example``; the data of a Secret always."""
     if not isinstance(outputs, Mapping):
         return outputs
     concealed = {key: _conceal_item(value, reveal_top(example).get(key)) for key, value in outputs.items()}
@@ -106,7 +106,7 @@ def _conceal_item(value: Any, example: Any) -> Any:
 
 
 def differences(old: Object, new: Object, *, mutable: bool) -> Iterator[PropertyChange]:
-    """From the state to new inputs, down to each field."""
+    """Yield a change for each field that differs between the state and new inputs."""
     fixed = _IDENTITY | _IMMUTABLE.get(str(new.get("kind")), frozenset())
     if mutable and new.get("kind") in {"ConfigMap", "Secret"}:
         fixed = _IDENTITY

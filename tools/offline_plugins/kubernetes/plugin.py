@@ -1,4 +1,4 @@
-"""The plugin: any object of any kind, as a file in a directory."""
+"""The plugin: renders objects of any kind into files of a directory."""
 
 import hashlib
 import os
@@ -35,7 +35,7 @@ CONFIGURATION = {
     "helmReleaseSettings": Property("object"),
     "kubeClientSettings": Property("object"),
 }
-# Properties of Pulumi's own types in this package, which are no Kubernetes objects.
+# Pulumi's own types in this package, which are not Kubernetes objects.
 _FOREIGN = ("kubernetes:helm.sh/", "kubernetes:yaml", "kubernetes:kustomize")
 
 
@@ -65,7 +65,7 @@ class KubernetesPlugin(OfflinePlugin):
 
 
 class Manifest(ResourceType):
-    """One object. Inputs and outputs are the object itself; the state keeps what the official plugin keeps besides."""
+    """One object. Inputs and outputs are the object; the state also has the official plugin's internal fields."""
 
     properties: Properties = MappingProxyType({})
 
@@ -90,7 +90,7 @@ class Manifest(ResourceType):
         if not isinstance(metadata, Mapping):
             return inputs, [*failures, Failure("metadata", "expected an object")]
         if metadata.get("generateName"):
-            failures.append(Failure("metadata.generateName", "is not supported when rendering; give a name"))
+            failures.append(Failure("metadata.generateName", "is not supported when rendering; set metadata.name"))
         if self.kind == "Secret":
             inputs = objects.with_encoded_data(inputs)
         inputs["metadata"] = self._named(name, dict(metadata), reveal(old).get("metadata") or {}, seed)
@@ -99,9 +99,9 @@ class Manifest(ResourceType):
     def _named(self, name: str, metadata: dict[str, Any], old: Mapping[str, Any], seed: bytes) -> dict[str, Any]:
         annotations = metadata.get("annotations") or {}
         if metadata.get("name") is None and isinstance(annotations, Mapping):
-            was_made = (old.get("annotations") or {}).get(AUTONAMED) == "true"
+            was_autonamed = (old.get("annotations") or {}).get(AUTONAMED) == "true"
             digits = hashlib.sha256(seed).hexdigest() if seed else secrets.token_hex(AUTONAME_LENGTH)
-            metadata["name"] = old["name"] if was_made else f"{name}-{digits[: AUTONAME_LENGTH + 1]}".lower()
+            metadata["name"] = old["name"] if was_autonamed else f"{name}-{digits[: AUTONAME_LENGTH + 1]}".lower()
             metadata["annotations"] = {**annotations, AUTONAMED: "true"}
         default = self._plugin.settings.get("namespace")
         if default and not metadata.get("namespace") and self.kind not in objects.CLUSTER_WIDE:
@@ -112,7 +112,7 @@ class Manifest(ResourceType):
         self._plugin.directory()
         old, new = plain(state), plain(inputs)
         old.pop("id", None)
-        # A namespace that nobody chose is the default one.
+        # An omitted namespace is `default`.
         for obj in (old, new):
             if isinstance(obj.get("metadata"), dict) and self.kind not in objects.CLUSTER_WIDE:
                 obj["metadata"] = {"namespace": "default", **obj["metadata"]}
@@ -158,7 +158,7 @@ class Manifest(ResourceType):
         if live is None:
             return None
         if not isinstance(live, dict) or not isinstance(live.get("metadata"), dict):
-            # Nobody's object any more: everything differs.
+            # The file has no valid object, so everything differs.
             live = identity
         return _found(live, live, id_)
 
@@ -179,7 +179,7 @@ def _found(live: dict[str, Any], inputs: dict[str, Any], id_: str = "") -> Found
 
 
 def _write(file: Path, obj: dict[str, Any]) -> None:
-    """Whole or not at all, and readable by its owner alone: a Secret may be among them."""
+    """Write a file atomically, readable only by its owner because it may contain a Secret."""
     import yaml
 
     if has_unknown(obj):
@@ -197,12 +197,12 @@ def _write(file: Path, obj: dict[str, Any]) -> None:
             raise
     except OSError as error:
         raise ProviderError(
-            f"cannot write {file}: {error.strerror}; see renderYamlToDirectory of the provider"
+            f"cannot write {file}: {error.strerror}; check renderYamlToDirectory of the provider"
         ) from error
 
 
 def _dumper() -> Any:
-    """Texts of several lines as such, so that a rendered configuration file can be read."""
+    """Return a dumper that writes multi-line strings as blocks, so that rendered configuration files are readable."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
@@ -226,5 +226,5 @@ def _read(file: Path) -> Any:
         return ""
     except OSError as error:
         raise ProviderError(
-            f"cannot read {file}: {error.strerror}; see renderYamlToDirectory of the provider"
+            f"cannot read {file}: {error.strerror}; check renderYamlToDirectory of the provider"
         ) from error

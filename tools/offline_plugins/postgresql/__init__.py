@@ -1,5 +1,5 @@
-"""The offline ``postgresql`` plugin: databases, roles, schemas, grants and default privileges on psycopg.
+"""The offline ``postgresql`` plugin: databases, roles, schemas, grants and default privileges with psycopg.
 
-``declarations`` says what a program may write; the other modules work on the server and are loaded when one is
-needed, so that a preview starts without them.
+``declarations`` has the properties that a program may set. The other modules work on the server and are loaded on first
+use, so that a preview does not load them.
 """

@@ -1,4 +1,4 @@
-"""Connections to one PostgreSQL server: a bounded pool a database, transactions that are tried again, plain errors."""
+"""Connections to one PostgreSQL server: a bounded pool per database, retries of transactions, errors of one line."""
 
 import random
 import threading
@@ -18,17 +18,17 @@ T = TypeVar("T")
 
 ATTEMPTS = 10
 FIRST_PAUSE_SECONDS = 0.03
-# Where to go when the provider's own database is not there: roles and databases belong to the whole server.
+# Used if the provider's own database does not exist: roles and databases belong to the whole server.
 MAINTENANCE_DATABASES = ("postgres", "template1")
 UNKNOWN_DATABASE = "3D000"
 STARTING_UP = "57P03"
-# Deadlock, serialization failure, template in use, and what concurrent changes of one catalog row end in.
+# Deadlock, serialization failure, template in use, and errors of concurrent changes of one catalog row.
 _TRANSIENT = {"40P01", "40001", "55006"}
 _CATALOG_RACES = {"XX000": "tuple concurrently", "23505": "pg_"}
 
 
 class UnknownDatabaseError(ProviderError):
-    """The database to connect to is not there."""
+    """The database to connect to does not exist."""
 
 
 class Connections:
@@ -39,34 +39,36 @@ class Connections:
         self._lock = threading.Lock()
         self._pools: dict[str, _Pool] = {}
 
-    def run(self, what: str, work: Callable[[Session], T], database: str | None = None) -> T:
-        """``work`` in one transaction, again from the start after a deadlock or a race for a catalog row.
+    def run(self, failure: str, work: Callable[[Session], T], database: str | None = None) -> T:
+        """Run ``work`` in one transaction; retry after a deadlock or a race for a catalog row.
 
-        ``what`` is being done, for the error. Raises ProviderError; UnknownDatabaseError if there is no such database.
+        ``failure`` begins the error. Raises ProviderError; UnknownDatabaseError if the database does not exist.
         """
 
         def transaction(session: Session) -> T:
             with session.connection.transaction():
                 return work(session)
 
-        return self._attempt(what, transaction, database)
+        return self._attempt(failure, transaction, database)
 
-    def run_outside_transaction(self, what: str, work: Callable[[Session], T], database: str | None = None) -> T:
-        """For CREATE DATABASE and the like: each statement commits itself."""
-        return self._attempt(what, work, database)
+    def run_outside_transaction(self, failure: str, work: Callable[[Session], T], database: str | None = None) -> T:
+        """Run statements like CREATE DATABASE; each is committed separately."""
+        return self._attempt(failure, work, database)
 
-    def run_anywhere(self, what: str, work: Callable[[Session], T], *, avoid: str = "", transaction: bool = True) -> T:
-        """On whichever database is there, for what belongs to the whole server; never connected to ``avoid``."""
+    def run_anywhere(
+        self, failure: str, work: Callable[[Session], T], *, avoid: str = "", transaction: bool = True
+    ) -> T:
+        """Run server-wide ``work`` in the first database that exists, but never in ``avoid``."""
         candidates = [name for name in (self.settings.database, *MAINTENANCE_DATABASES) if name != avoid]
         run = self.run if transaction else self.run_outside_transaction
         for name in candidates[:-1]:
             try:
-                return run(what, work, name)
+                return run(failure, work, name)
             except UnknownDatabaseError:
                 continue
-        return run(what, work, candidates[-1])
+        return run(failure, work, candidates[-1])
 
-    def _attempt(self, what: str, work: Callable[[Session], T], database: str | None) -> T:
+    def _attempt(self, failure: str, work: Callable[[Session], T], database: str | None) -> T:
         pool = self._pool(database or self.settings.database)
         for attempt in range(1, ATTEMPTS + 1):
             kept = False
@@ -76,13 +78,13 @@ class Connections:
             except psycopg.Error as error:
                 # A kept connection may have been ended by the server in the meantime.
                 if attempt == ATTEMPTS or not (_is_transient(error) or (kept and _is_lost(error))):
-                    raise ProviderError(f"{what}: {describe(error)}") from error
-            # A jitter, or two that met once would meet again.
+                    raise ProviderError(f"{failure}: {describe(error)}") from error
+            # The jitter keeps two transactions from colliding again.
             time.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
         raise AssertionError("unreachable")
 
     def close(self, database: str) -> None:
-        """Let go of a database that is about to be dropped or renamed."""
+        """Close idle connections to a database before it is dropped or renamed."""
         self._pool(database).close()
 
     def cancel(self) -> None:
@@ -99,7 +101,7 @@ class Connections:
 
 
 class _Pool:
-    """Connections to one database; autocommit, so that a transaction is exactly what asks for one."""
+    """Autocommit connections to one database; transactions are explicit."""
 
     def __init__(self, settings: ConnectionSettings, database: str) -> None:
         self._settings = settings
@@ -112,7 +114,7 @@ class _Pool:
 
     @contextmanager
     def connection(self) -> Iterator[tuple[psycopg.Connection[Any], bool]]:
-        """A connection, and whether it has been used before."""
+        """Yield a connection and whether it was used before."""
         if self._slots is not None:
             self._slots.acquire()
         try:
@@ -163,7 +165,7 @@ class _Pool:
                     time.sleep(0.2)
                     continue
                 raise self._refused(text) from error
-            # A lock is waited for however long the holder needs.
+            # No timeout: a statement may wait long for a lock.
             connection.execute("SET statement_timeout = 0")
             if settings.database_user:
                 connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(settings.database_user)))
@@ -173,9 +175,9 @@ class _Pool:
         settings = self._settings
         where = f"PostgreSQL at {settings.host}:{settings.port}, database {self._database!r}, as {settings.user!r}"
         if f'database "{self._database}" does not exist' in text:
-            return UnknownDatabaseError(f"cannot connect to {where}: there is no such database")
+            return UnknownDatabaseError(f"cannot connect to {where}: the database does not exist")
         return ProviderError(
-            f"cannot connect to {where}: {text}; is the server running, and are host and password right?"
+            f"cannot connect to {where}: {text}; check that the server runs and that host and password are correct"
         )
 
     def close(self) -> None:
@@ -193,7 +195,7 @@ class _Pool:
 
 
 def _only_line(error: psycopg.OperationalError) -> str:
-    """libpq's own words, without the address that they begin with."""
+    """Return the first line of libpq's message without the address at its start."""
     lines = [line.rsplit("failed: ", 1)[-1].strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].removeprefix("FATAL:").removeprefix("ERROR:").strip() if lines else "no answer"
 
@@ -205,12 +207,12 @@ def _is_transient(error: psycopg.Error) -> bool:
 
 
 def _is_lost(error: psycopg.Error) -> bool:
-    """Whether the error is the connection's end, not an answer to the statement."""
+    """Whether the connection was lost, as opposed to the statement failing."""
     return isinstance(error, psycopg.OperationalError) and (error.sqlstate or "57P01") in {"57P01", "57P02", "57P03"}
 
 
 def describe(error: psycopg.Error) -> str:
-    """The server's words in one line; never the statement, which may hold a password's verifier."""
+    """Return the server's message in one line, without the statement, which may contain a password's verifier."""
     diagnosis = error.diag
     if diagnosis.message_primary is None:
         return "the connection was lost" if isinstance(error, psycopg.OperationalError) else type(error).__name__

@@ -1,4 +1,4 @@
-"""``postgresql:index/database:Database``: CREATE, ALTER and DROP DATABASE. None of it can be in a transaction."""
+"""``postgresql:index/database:Database``: CREATE, ALTER and DROP DATABASE, outside transactions."""
 
 from typing import Any
 
@@ -44,22 +44,22 @@ def update(server: Connections, id_: str, state: dict[str, Any], inputs: dict[st
         if old != name and _exists(session, old):
             server.close(old)
             session.execute("ALTER DATABASE {} RENAME TO {}", old, name)
-        now = _attributes(session, name)
-        _change_owner(server, session, name, now["owner"], inputs)
+        current = _attributes(session, name)
+        _change_owner(server, session, name, current["owner"], inputs)
         identifier = sql.Identifier(name)
         tablespace = inputs.get("tablespaceName")
-        if tablespace and tablespace.upper() != "DEFAULT" and tablespace != now["tablespaceName"]:
+        if tablespace and tablespace.upper() != "DEFAULT" and tablespace != current["tablespaceName"]:
             session.execute("ALTER DATABASE {} SET TABLESPACE {}", name, tablespace)
         options = (("connectionLimit", "CONNECTION LIMIT"), ("allowConnections", "ALLOW_CONNECTIONS"))
         for property_, words in (*options, ("isTemplate", "IS_TEMPLATE")):
             wanted = inputs.get(property_)
-            if wanted is not None and wanted != now[property_]:
+            if wanted is not None and wanted != current[property_]:
                 statement = sql.SQL("ALTER DATABASE {} WITH {} {}")
                 session.execute(statement.format(identifier, sql.SQL(words), sql.Literal(wanted)))
         return _describe(session, name, {**state, **inputs})
 
-    what = f"could not update database {old!r}"
-    return server.run_anywhere(what, work, avoid=old, transaction=False)
+    failure = f"could not update database {old!r}"
+    return server.run_anywhere(failure, work, avoid=old, transaction=False)
 
 
 def delete(server: Connections, id_: str, state: dict[str, Any]) -> None:
@@ -108,23 +108,23 @@ def _create_statement(name: str, owner: str, inputs: dict[str, Any]) -> sql.Comp
         "CONNECTION LIMIT": sql.Literal(inputs["connectionLimit"]),
         "IS_TEMPLATE": sql.Literal(bool(inputs.get("isTemplate"))),
     }
-    said = [sql.SQL("{} {}").format(sql.SQL(key), value) for key, value in options.items() if value is not None]
-    return sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), sql.SQL(" ").join(said))
+    clauses = [sql.SQL("{} {}").format(sql.SQL(key), value) for key, value in options.items() if value is not None]
+    return sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), sql.SQL(" ").join(clauses))
 
 
-def _change_owner(server: Connections, session: Session, name: str, now: str, inputs: dict[str, Any]) -> None:
+def _change_owner(server: Connections, session: Session, name: str, current: str, inputs: dict[str, Any]) -> None:
     owner = inputs.get("owner")
-    if not owner or owner == now:
+    if not owner or owner == current:
         return
-    with session.acting_as([owner, now]):
+    with session.acting_as([owner, current]):
         session.execute("ALTER DATABASE {} OWNER TO {}", name, owner)
     if inputs.get("alterObjectOwnership"):
 
         def reassign(inside: Session) -> None:
-            with inside.acting_as([owner, now]):
-                inside.execute("REASSIGN OWNED BY {} TO {}", now, owner)
+            with inside.acting_as([owner, current]):
+                inside.execute("REASSIGN OWNED BY {} TO {}", current, owner)
 
-        server.run(f"could not give the objects of database {name!r} to {owner!r}", reassign, name)
+        server.run(f"could not change the owner of the objects in database {name!r} to {owner!r}", reassign, name)
 
 
 def _attributes(session: Session, name: str) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def _attributes(session: Session, name: str) -> dict[str, Any]:
         name,
     )
     if row is None:
-        raise ProviderError(f"there is no database {name!r}")
+        raise ProviderError(f"database {name!r} does not exist")
     return dict(zip(("owner", *_COMPARED), row, strict=True))
 
 
@@ -150,24 +150,24 @@ def _describe(session: Session, name: str, known: dict[str, Any]) -> FoundResour
 
 
 def _adopt(server: Connections, session: Session, name: str, inputs: dict[str, Any]) -> FoundResource:
-    """Take a database that is there already, if it can only be ours: the same in everything, and nothing in it.
+    """Adopt an existing database if it equals this resource and is empty.
 
-    That is what a run leaves that was killed between CREATE DATABASE and the engine's note of it.
+    A run that was killed between CREATE DATABASE and the engine's record of it leaves such a database.
     """
-    now = _attributes(session, name)
+    current = _attributes(session, name)
     wanted = {"owner": session.user, **inputs}
     reasons = [
         f"another {key}"
         for key in ("owner", *_COMPARED)
-        if wanted.get(key) is not None and str(wanted[key]).upper() not in {"DEFAULT", str(now[key]).upper()}
+        if wanted.get(key) is not None and str(wanted[key]).upper() not in {"DEFAULT", str(current[key]).upper()}
     ]
-    # Below 16384 are the objects that every database begins with.
+    # OIDs below 16384 belong to objects that every database has from the start.
     content = "SELECT true FROM pg_class WHERE oid >= 16384 UNION SELECT true FROM pg_namespace WHERE oid >= 16384"
-    if not reasons and server.run(f"could not look into database {name!r}", lambda inside: inside.value(content), name):
-        reasons.append("something in it")
+    if not reasons and server.run(f"could not read database {name!r}", lambda inside: inside.value(content), name):
+        reasons.append("objects in it")
     if reasons:
         raise ProviderError(
-            f"database {name!r} exists already and is not what this resource would make (it has {', '.join(reasons)}); "
-            f"take it over with 'pulumi import postgresql:index/database:Database <resource name> {name}', or drop it"
+            f"database {name!r} exists already and differs from this resource (it has {', '.join(reasons)}); "
+            f"import it with 'pulumi import postgresql:index/database:Database <resource name> {name}', or drop it"
         )
     return _describe(session, name, inputs)

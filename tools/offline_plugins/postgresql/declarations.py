@@ -1,4 +1,4 @@
-"""Properties of the resource types as the official plugin 3.18 has them, and what a value must satisfy."""
+"""Properties of the resource types as in the official plugin 3.18, and the validation of their values."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -68,7 +68,7 @@ ROLE = {
     "assumeRole": Property(),
     "skipDropRole": Property("boolean", default=False),
     "skipReassignOwned": Property("boolean", default=False),
-    "encrypted": Property(unsupported="deprecated; say 'encryptedPassword'"),
+    "encrypted": Property(unsupported="deprecated; use 'encryptedPassword'"),
     "passwordWo": Property(secret=True, unsupported=_WRITE_ONLY),
     "passwordWoVersion": Property(unsupported=_WRITE_ONLY),
 }
@@ -82,7 +82,7 @@ SCHEMA = {
     "policies": Property("list", unsupported="deprecated; use a Grant of object type 'schema'"),
 }
 
-# The official plugin knows foreign_data_wrapper and foreign_server besides.
+# The official plugin also supports foreign_data_wrapper and foreign_server.
 GRANT_OBJECTS = ("database", "schema", "table", "sequence", "function", "procedure", "routine", "column")
 
 GRANT = {
@@ -137,26 +137,28 @@ def _validate_privileges(inputs: Mapping[str, Any]) -> Iterator[Failure]:
     for index, privilege in enumerate(inputs.get("privileges", [])):
         if privilege != "ALL" and privilege not in PRIVILEGES[type_]:
             known = ", ".join(PRIVILEGES[type_])
-            yield Failure(f"privileges[{index}]", f"{privilege!r} is not a privilege on a {type_}; it has {known}, ALL")
+            yield Failure(
+                f"privileges[{index}]", f"{privilege!r} is not a privilege on a {type_}; use one of {known}, ALL"
+            )
 
 
 def validate_grant(inputs: Mapping[str, Any]) -> Iterator[Failure]:
-    """Each rule only where all that it compares is known; a property that is not known yet is simply not there."""
+    """Check each rule if all properties that it compares are known; unknown properties are not in ``inputs``."""
     type_ = inputs.get("objectType")
     if inputs.get("objects") and type_ in {"database", "schema"}:
-        yield Failure("objects", f"must not be given with objectType '{type_}'")
+        yield Failure("objects", f"must not be set with objectType '{type_}'")
     if inputs.get("columns") and type_ != "column":
-        yield Failure("columns", "must only be given with objectType 'column'")
+        yield Failure("columns", "must only be set with objectType 'column'")
     if type_ == "column":
         for name, needed in (("objects", "exactly one table"), ("privileges", "exactly one privilege")):
             if name in inputs and len(inputs[name]) != 1:
-                yield Failure(name, f"must hold {needed} with objectType 'column'")
+                yield Failure(name, f"must have {needed} with objectType 'column'")
     yield from _validate_privileges(inputs)
 
 
 def validate_default_privileges(inputs: Mapping[str, Any]) -> Iterator[Failure]:
     if inputs.get("schema") and inputs.get("objectType") == "schema":
-        yield Failure("schema", "must not be given with objectType 'schema'")
+        yield Failure("schema", "must not be set with objectType 'schema'")
     if inputs.get("withGrantOption") and inputs.get("role") == PUBLIC:
         yield Failure("withGrantOption", "must not be true for role 'public'")
     yield from _validate_privileges(inputs)

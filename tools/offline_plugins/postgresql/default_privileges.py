@@ -1,4 +1,4 @@
-"""``postgresql:index/defaultPrivileges:DefaultPrivileges``: what a role gets on objects that another one will make."""
+"""``postgresql:index/defaultPrivileges:DefaultPrivileges``: privileges of a role on future objects of another."""
 
 # ruff: noqa: ARG001 - all types have the same functions
 
@@ -13,7 +13,7 @@ from tools.offline_plugins.postgresql.connections import Connections, UnknownDat
 from tools.offline_plugins.postgresql.privileges import expand, grantee, words
 from tools.offline_plugins.postgresql.session import Session
 
-# As pg_default_acl.defaclobjtype and acldefault() have them.
+# Letters of pg_default_acl.defaclobjtype and of acldefault().
 _LETTERS = {
     "table": ("r", "r"),
     "sequence": ("S", "s"),
@@ -29,40 +29,40 @@ def create(server: Connections, inputs: dict[str, Any]) -> FoundResource:
         wanted = expand(inputs["objectType"], inputs["privileges"], session.version)
         session.lock_roles(inputs["owner"])
         with session.acting_as([inputs["owner"]]):
-            surplus = _held(session, inputs) - wanted
+            surplus = _current(session, inputs) - wanted
             if surplus:
                 _alter(session, "REVOKE", surplus, inputs)
             if wanted:
                 _alter(session, "GRANT", inputs["privileges"], inputs)
-        held = _held(session, inputs)
-        if held != wanted:
+        current = _current(session, inputs)
+        if current != wanted:
             raise ProviderError(
-                f"{_what('set', inputs)}: {inputs['role']!r} has {', '.join(sorted(held)) or 'none'} still"
+                f"{_failure('set', inputs)}: {inputs['role']!r} still has {', '.join(sorted(current)) or 'none'}"
             )
         return _describe(session, inputs)
 
-    return server.run(_what("set", inputs), work, inputs["database"])
+    return server.run(_failure("set", inputs), work, inputs["database"])
 
 
 def update(server: Connections, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
-    # Only the privileges can differ; all else replaces the resource.
+    # Only the privileges can differ; any other change replaces the resource.
     return create(server, inputs)
 
 
 def read(server: Connections, id_: str, state: dict[str, Any]) -> FoundResource | None:
     if not state.get("role"):
-        raise ProviderError(f"DefaultPrivileges cannot be imported; leave {id_!r} to 'pulumi up'")
+        raise ProviderError(f"DefaultPrivileges cannot be imported; 'pulumi up' creates {id_!r}")
 
     def work(session: Session) -> FoundResource | None:
         if not _exists(session, state):
             return None
-        # None at all is the same as not there, unless none is what was wanted.
-        if state["privileges"] and not _held(session, state):
+        # Without privileges the resource is gone, unless the program sets an empty list.
+        if state["privileges"] and not _current(session, state):
             return None
         return _describe(session, state)
 
     try:
-        return server.run(_what("read", state), work, state["database"])
+        return server.run(_failure("read", state), work, state["database"])
     except UnknownDatabaseError:
         return None
 
@@ -76,12 +76,12 @@ def delete(server: Connections, id_: str, state: dict[str, Any]) -> None:
             _alter(session, "REVOKE", ["ALL"], state)
 
     try:
-        server.run(_what("revoke", state), work, state["database"])
+        server.run(_failure("revoke", state), work, state["database"])
     except UnknownDatabaseError:
         return
 
 
-def _what(verb: str, inputs: dict[str, Any]) -> str:
+def _failure(verb: str, inputs: dict[str, Any]) -> str:
     return (
         f"could not {verb} default privileges of {inputs['role']!r} on {inputs['objectType']}s of {inputs['owner']!r}"
     )
@@ -110,12 +110,12 @@ def _alter(session: Session, verb: str, privileges: Iterable[str], inputs: dict[
     session.execute(statement)
 
 
-def _held(session: Session, inputs: dict[str, Any]) -> set[str]:
-    """What the catalog says. Without a schema it begins with what the server grants by itself: to PUBLIC, EXECUTE."""
+def _current(session: Session, inputs: dict[str, Any]) -> set[str]:
+    """Read the privileges from the catalog. Without a schema they include built-in ones, such as EXECUTE for PUBLIC."""
     owner, role, schema = (session.role_oid(inputs["owner"]), session.role_oid(inputs["role"]), inputs.get("schema"))
     for name, oid in ((inputs["owner"], owner), (inputs["role"], role)):
         if oid is None:
-            raise ProviderError(f"{_what('set', inputs)}: there is no role {name!r}")
+            raise ProviderError(f"{_failure('set', inputs)}: role {name!r} does not exist")
     namespace = session.schema_oid(schema) if schema else 0
     stored, built_in = _LETTERS[inputs["objectType"]]
     query = """SELECT DISTINCT privilege_type::text FROM aclexplode(coalesce(
@@ -130,8 +130,8 @@ def _held(session: Session, inputs: dict[str, Any]) -> set[str]:
 def _describe(session: Session, known: dict[str, Any]) -> FoundResource:
     names = ("role", "database", "owner", "schema", "objectType", "withGrantOption")
     outputs = {name: known[name] for name in names if known.get(name) is not None}
-    held, wanted = _held(session, known), expand(known["objectType"], known["privileges"], session.version)
-    outputs["privileges"] = sorted(known["privileges"] if held == wanted else held)
+    current, wanted = _current(session, known), expand(known["objectType"], known["privileges"], session.version)
+    outputs["privileges"] = sorted(known["privileges"] if current == wanted else current)
     place = known.get("schema") or "noschema"
     parts = (known["role"], known["database"], place, known["owner"], known["objectType"])
     return FoundResource("_".join(parts), outputs)

@@ -1,4 +1,4 @@
-"""``postgresql:index/grant:Grant``: what one role may do on a database, a schema, or objects of a schema."""
+"""``postgresql:index/grant:Grant``: privileges of one role on a database, a schema or objects of a schema."""
 
 # ruff: noqa: ARG001 - all types have the same functions
 
@@ -25,18 +25,18 @@ def create(server: Connections, inputs: dict[str, Any]) -> FoundResource:
             _reconcile(session, inputs)
         return _describe(session, inputs)
 
-    return server.run(_what("grant", inputs), work, inputs["database"])
+    return server.run(_failure("grant", inputs), work, inputs["database"])
 
 
 def update(server: Connections, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
-    # Only the privileges can differ; all else replaces the grant.
+    # Only the privileges can differ; any other change replaces the grant.
     return create(server, inputs)
 
 
 def read(server: Connections, id_: str, state: dict[str, Any]) -> FoundResource | None:
     if not state.get("role"):
         raise ProviderError(
-            f"a Grant cannot be imported; leave {id_!r} to 'pulumi up', which changes nothing that is right"
+            f"a Grant cannot be imported; 'pulumi up' creates {id_!r} and changes only privileges that differ"
         )
 
     def work(session: Session) -> FoundResource | None:
@@ -46,7 +46,7 @@ def read(server: Connections, id_: str, state: dict[str, Any]) -> FoundResource 
         return _describe(session, state)
 
     try:
-        return server.run(_what("read privileges", state), work, state["database"])
+        return server.run(_failure("read privileges", state), work, state["database"])
     except UnknownDatabaseError:
         return None
 
@@ -66,12 +66,12 @@ def delete(server: Connections, id_: str, state: dict[str, Any]) -> None:
                 _statement(session, "REVOKE", listed, present)
 
     try:
-        server.run(_what("revoke", state), work, state["database"])
+        server.run(_failure("revoke", state), work, state["database"])
     except UnknownDatabaseError:
         return
 
 
-def _what(verb: str, inputs: dict[str, Any]) -> str:
+def _failure(verb: str, inputs: dict[str, Any]) -> str:
     place = inputs.get("schema") or inputs["database"]
     objects = ", ".join(sorted(inputs.get("objects") or []))
     on = f"{inputs['objectType']} {objects} in {place!r}" if objects else f"{inputs['objectType']} in {place!r}"
@@ -79,7 +79,7 @@ def _what(verb: str, inputs: dict[str, Any]) -> str:
 
 
 def _complete(inputs: dict[str, Any]) -> None:
-    """What Check could not say while a property was unknown, in the words of the official plugin."""
+    """Raise for rules that Check skips while a property is unknown, with the official plugin's message."""
     if inputs["objectType"] != "database" and not inputs.get("schema"):
         raise ProviderError("parameter 'schema' is mandatory for a Grant on anything but a database")
     if inputs["objectType"] == "column" and not (inputs.get("objects") and inputs.get("columns")):
@@ -96,28 +96,28 @@ def _lock(session: Session, inputs: dict[str, Any]) -> None:
 
 def _reconcile(session: Session, inputs: dict[str, Any]) -> None:
     wanted = expand(inputs["objectType"], inputs["privileges"], session.version)
-    before = _held(session, inputs)
+    before = _current(session, inputs)
     if inputs["objectType"] == "column":
         _statement(session, "GRANT", inputs["privileges"], inputs)
         return
     everywhere = inputs["objectType"] not in {"database", "schema"} and not inputs.get("objects")
-    surplus = {word for held in before.values() for word in held} - wanted
+    surplus = {word for granted in before.values() for word in granted} - wanted
     if everywhere and (surplus or not wanted):
         _statement(session, "REVOKE", ["ALL"], inputs)
     elif not wanted and inputs.get("objects"):
-        # Column privileges go too, as an empty list says.
+        # An empty list also revokes column privileges.
         _statement(session, "REVOKE", ["ALL"], inputs)
     elif surplus:
         _statement(session, "REVOKE", surplus, inputs)
     if wanted:
         _statement(session, "GRANT", inputs["privileges"], inputs)
-    for name, held in _held(session, inputs).items():
-        if held != wanted:
-            # A REVOKE of what somebody else granted does nothing, and says nothing.
-            missing, left = ", ".join(sorted(wanted - held)), ", ".join(sorted(held - wanted))
+    for name, current in _current(session, inputs).items():
+        if current != wanted:
+            # A REVOKE of a privilege that another role granted has no effect and raises no error.
+            missing, left = ", ".join(sorted(wanted - current)), ", ".join(sorted(current - wanted))
             differs = f"still has {left}, granted by another role" if left else f"did not get {missing}"
             raise ProviderError(
-                f"{_what('grant', inputs)}: on {name!r} it {differs}; grant or revoke that as the owner"
+                f"{_failure('grant', inputs)}: on {name!r} it {differs}; grant or revoke that as the owner"
             )
 
 
@@ -140,11 +140,11 @@ def _statement(session: Session, verb: str, privileges: Iterable[str], inputs: d
     session.execute(statement)
 
 
-def _held(session: Session, inputs: dict[str, Any]) -> dict[str, set[str]]:
+def _current(session: Session, inputs: dict[str, Any]) -> dict[str, set[str]]:
     oid = session.role_oid(inputs["role"])
     if oid is None:
-        raise ProviderError(f"{_what('grant', inputs)}: there is no role {inputs['role']!r}")
-    return grant_targets.held(session, inputs, oid)
+        raise ProviderError(f"{_failure('grant', inputs)}: role {inputs['role']!r} does not exist")
+    return grant_targets.current_privileges(session, inputs, oid)
 
 
 def _describe(session: Session, known: dict[str, Any]) -> FoundResource:
@@ -157,13 +157,13 @@ def _describe(session: Session, known: dict[str, Any]) -> FoundResource:
         if known.get(name):
             outputs[name] = sorted(known[name])
     outputs["privileges"] = sorted(known["privileges"])
-    held = _held(session, known)
+    current = _current(session, known)
     if known["objectType"] == "column":
-        # Which columns still have it: one that lost it needs a new grant.
-        outputs["columns"] = sorted(column for column in known["columns"] if held.get(column))
+        # Only columns that still have the privilege: the others need a new grant.
+        outputs["columns"] = sorted(column for column in known["columns"] if current.get(column))
     else:
         wanted = expand(known["objectType"], known["privileges"], session.version)
-        for _, words_ in sorted(held.items()):
+        for _, words_ in sorted(current.items()):
             if words_ != wanted:
                 outputs["privileges"] = sorted(words_)
                 break
@@ -171,7 +171,7 @@ def _describe(session: Session, known: dict[str, Any]) -> FoundResource:
 
 
 def _id(known: dict[str, Any]) -> str:
-    """As the official plugin makes it: parts joined by underscores, sets in the order of their hashes."""
+    """Return the id in the official plugin's form: parts joined by underscores, sets sorted by hash."""
     parts = [known["role"], known["database"]]
     if known["objectType"] != "database":
         parts.append(known.get("schema") or "")

@@ -1,41 +1,41 @@
-"""What a Grant is about: the objects in the catalog, their owners, and the SQL that names them."""
+"""Targets of a Grant: the objects in the catalog, their owners, and the SQL that names them."""
 
 from typing import Any
 
 from psycopg import sql
 
 from provider.errors import ProviderError
-from tools.offline_plugins.postgresql.privileges import HELD
+from tools.offline_plugins.postgresql.privileges import GRANTED
 from tools.offline_plugins.postgresql.session import Session
 
-# Tables, partitioned tables, views, materialized views, foreign tables: all that GRANT calls a table.
+# Tables, partitioned tables, views, materialized views, foreign tables: GRANT calls all of them tables.
 _RELATION_KINDS = {"table": "rpvmf", "column": "rpvmf", "sequence": "S"}
 _ROUTINE_KINDS = {"function": "faw", "procedure": "p", "routine": "fawp"}
 
 
-def held(session: Session, inputs: dict[str, Any], grantee: int) -> dict[str, set[str]]:
-    """Object name -> what the grantee has on it. A named object that is missing has nothing.
+def current_privileges(session: Session, inputs: dict[str, Any], grantee: int) -> dict[str, set[str]]:
+    """Return object name -> the grantee's privileges on it; a named object that is missing has none.
 
-    For a Grant on columns: column name -> the wanted privilege, if the grantee has it on that column.
+    For a Grant on columns: column name -> the Grant's privilege, if the grantee has it on that column.
     """
     type_ = inputs["objectType"]
     if type_ == "database":
-        query = f"SELECT datname::text, {HELD.format(acl='datacl', kind='d', owner='datdba')} FROM pg_database WHERE datname = %s"
+        query = f"SELECT datname::text, {GRANTED.format(acl='datacl', kind='d', owner='datdba')} FROM pg_database WHERE datname = %s"
         rows = session.rows(query, grantee, inputs["database"])
     elif type_ == "schema":
-        query = f"SELECT nspname::text, {HELD.format(acl='nspacl', kind='n', owner='nspowner')} FROM pg_namespace WHERE nspname = %s"
+        query = f"SELECT nspname::text, {GRANTED.format(acl='nspacl', kind='n', owner='nspowner')} FROM pg_namespace WHERE nspname = %s"
         rows = session.rows(query, grantee, inputs["schema"])
     elif type_ == "column":
-        return _held_on_columns(session, inputs, grantee)
+        return _current_on_columns(session, inputs, grantee)
     elif type_ in _ROUTINE_KINDS:
-        query = f"SELECT oid::text, {HELD.format(acl='proacl', kind='f', owner='proowner')} FROM pg_proc WHERE oid = ANY(%s)"
+        query = f"SELECT oid::text, {GRANTED.format(acl='proacl', kind='f', owner='proowner')} FROM pg_proc WHERE oid = ANY(%s)"
         names = {str(oid): name for oid, name in _routines(session, inputs).items()}
         missing = {name: set[str]() for name in inputs.get("objects") or [] if name not in names.values()}
         rows = session.rows(query, grantee, [int(oid) for oid in names])
         return missing | {names[oid]: set(words) for oid, words in rows}
     else:
         kind = "s" if type_ == "sequence" else "r"
-        query = f"""SELECT relname::text, {HELD.format(acl="relacl", kind=kind, owner="relowner")} FROM pg_class
+        query = f"""SELECT relname::text, {GRANTED.format(acl="relacl", kind=kind, owner="relowner")} FROM pg_class
             WHERE relnamespace = %s AND relkind = ANY(%s) AND (%s OR relname = ANY(%s))"""
         objects = list(inputs.get("objects") or [])
         kinds = list(_RELATION_KINDS[type_])
@@ -44,7 +44,7 @@ def held(session: Session, inputs: dict[str, Any], grantee: int) -> dict[str, se
     return {name: set(words) for name, words in rows}
 
 
-def _held_on_columns(session: Session, inputs: dict[str, Any], grantee: int) -> dict[str, set[str]]:
+def _current_on_columns(session: Session, inputs: dict[str, Any], grantee: int) -> dict[str, set[str]]:
     query = """SELECT attname::text, ARRAY(SELECT privilege_type::text FROM aclexplode(attacl)
             WHERE grantee = %s AND privilege_type = ANY(%s))
         FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
@@ -56,7 +56,7 @@ def _held_on_columns(session: Session, inputs: dict[str, Any], grantee: int) -> 
 
 
 def present(session: Session, inputs: dict[str, Any]) -> dict[str, Any]:
-    """``inputs`` with only those objects and columns that are still there."""
+    """Return ``inputs`` with only those objects and columns that still exist."""
     objects = list(inputs.get("objects") or [])
     if not objects:
         return inputs
@@ -76,7 +76,7 @@ def present(session: Session, inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def owners(session: Session, inputs: dict[str, Any]) -> list[str]:
-    """Whose privileges it takes to grant: of the schema, and of every table in it."""
+    """Return the roles whose privileges a GRANT needs: the owners of the schema and of its objects."""
     if inputs["objectType"] == "database":
         return [str(session.database_owner())]
     query = "SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = %s"
@@ -90,7 +90,7 @@ def owners(session: Session, inputs: dict[str, Any]) -> list[str]:
 
 
 def clause(session: Session, inputs: dict[str, Any]) -> sql.Composable:
-    """What comes after ON."""
+    """Return the part of GRANT or REVOKE after ON."""
     type_, schema = inputs["objectType"], inputs.get("schema") or ""
     if type_ in {"database", "schema"}:
         return sql.SQL("{} {}").format(sql.SQL(type_.upper()), sql.Identifier(inputs[type_]))
@@ -107,7 +107,7 @@ def clause(session: Session, inputs: dict[str, Any]) -> sql.Composable:
 
 
 def _routines(session: Session, inputs: dict[str, Any]) -> dict[int, str]:
-    """OID -> the name as the program gave it, ``f`` or ``f(text, integer)``; all of the schema where it gave none."""
+    """Return OID -> name in the program, ``f`` or ``f(text, integer)``; without names, all routines of the schema."""
     schema, kinds = session.schema_oid(inputs["schema"]), list(_ROUTINE_KINDS[inputs["objectType"]])
     objects = inputs.get("objects")
     if not objects:
@@ -124,7 +124,7 @@ def _routines(session: Session, inputs: dict[str, Any]) -> dict[int, str]:
             rows = session.rows(query, schema, plain, kinds)
         if len(rows) > 1:
             raise ProviderError(
-                f"there are {len(rows)} functions {name!r} in schema {inputs['schema']!r}; give argument types"
+                f"there are {len(rows)} functions {name!r} in schema {inputs['schema']!r}; add argument types"
             )
         found.update({oid: name for (oid,) in rows if oid is not None})
     return found
@@ -136,5 +136,5 @@ def _signatures(session: Session, inputs: dict[str, Any]) -> list[sql.Composable
     if missing:
         raise ProviderError(f"there is no {inputs['objectType']} {', '.join(missing)} in schema {inputs['schema']!r}")
     rows = session.rows("SELECT oid::regprocedure::text FROM pg_proc WHERE oid = ANY(%s) ORDER BY 1", list(found))
-    # Quoted by the server itself.
+    # The server returns the signatures quoted.
     return [sql.SQL(signature) for (signature,) in rows]

@@ -16,12 +16,12 @@ def create(server: Connections, inputs: dict[str, Any]) -> FoundResource:
     def work(session: Session) -> FoundResource:
         exists = session.schema_oid(name) is not None
         if exists and not inputs["ifNotExists"]:
-            raise ProviderError(f"schema {name!r} exists already in database {database!r} and ifNotExists is false")
+            raise ProviderError(f"schema {name!r} exists already in database {database!r}, and ifNotExists is false")
         if exists:
             if owner:
                 _change_owner(session, name, owner)
             return _describe(session, database, name, inputs)
-        # Only the database's owner may create schemas in it, and give them to a role that it may act as.
+        # Without CREATE on the database, act as its owner. AUTHORIZATION also needs membership in the new owner.
         acting = (
             []
             if session.value("SELECT has_database_privilege(current_database(), 'CREATE')")
@@ -79,26 +79,26 @@ def delete(server: Connections, id_: str, state: dict[str, Any]) -> None:
 
 
 def _place(server: Connections, id_: str, state: dict[str, Any]) -> tuple[str, str]:
-    """Database and name; of an import from the id, ``database.schema``."""
+    """Return database and name, for an import from the id ``database.schema``."""
     if state.get("name"):
         return state.get("database") or server.settings.database, state["name"]
     database, dot, name = id_.partition(".")
     if not (database and dot and name):
-        raise ProviderError(f"{id_!r} is no id of a schema; give 'database.schema'")
+        raise ProviderError(f"{id_!r} is not the id of a schema; use 'database.schema'")
     return database, name
 
 
 def _owner(session: Session, name: str) -> str:
     owner = session.value("SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = %s", name)
     if owner is None:
-        raise ProviderError(f"there is no schema {name!r}")
+        raise ProviderError(f"schema {name!r} does not exist")
     return str(owner)
 
 
 def _change_owner(session: Session, name: str, owner: str) -> None:
-    now = _owner(session, name)
-    if now != owner:
-        with session.acting_as([now, owner, str(session.database_owner())]):
+    current = _owner(session, name)
+    if current != owner:
+        with session.acting_as([current, owner, str(session.database_owner())]):
             session.execute("ALTER SCHEMA {} OWNER TO {}", name, owner)
 
 

@@ -1,4 +1,4 @@
-"""The plugin: its resource types, with the modules that do their work loaded on first use."""
+"""The plugin and its resource types. The modules that implement them are loaded on first use."""
 
 import importlib
 import threading
@@ -16,7 +16,7 @@ Validator = Callable[[Mapping[str, Any]], Iterator[Failure]]
 
 
 class Operations(Protocol):
-    """What each of the modules ``database``, ``role``, ``namespace``, ``grant`` and ``default_privileges`` has."""
+    """The functions of the modules ``database``, ``role``, ``namespace``, ``grant`` and ``default_privileges``."""
 
     def create(self, server: Any, inputs: dict[str, Any]) -> FoundResource: ...
     def read(self, server: Any, id_: str, state: dict[str, Any]) -> FoundResource | None: ...
@@ -51,7 +51,7 @@ class PostgresPlugin(OfflinePlugin):
         self._configuration = configuration
 
     def server(self) -> Any:
-        """The server that the provider's configuration names; loads psycopg."""
+        """Return the server in the provider's configuration. Loads psycopg."""
         with self._lock:
             if self._configuration is None:
                 raise ProviderError("the provider has no configuration yet")
@@ -68,7 +68,7 @@ class PostgresPlugin(OfflinePlugin):
 
 
 class _Type(ResourceType):
-    """A resource type whose operations live in a module of their own."""
+    """A resource type whose operations are in a separate module."""
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from provider.errors import ProviderError
 from tools.offline_plugins.postgresql.connections import Connections
 from tools.offline_plugins.postgresql.session import Session
 
-# Property -> what the role gets when it is true, and when it is false.
+# Property -> keyword for true, keyword for false.
 _FLAGS = {
     "login": ("LOGIN", "NOLOGIN"),
     "superuser": ("SUPERUSER", "NOSUPERUSER"),
@@ -22,7 +22,7 @@ _FLAGS = {
     "replication": ("REPLICATION", "NOREPLICATION"),
     "bypassRowLevelSecurity": ("BYPASSRLS", "NOBYPASSRLS"),
 }
-# Property -> setting; 0 means that the role has none of its own.
+# Property -> setting; 0 means the server's default.
 _TIMEOUTS = {
     "statementTimeout": "statement_timeout",
     "idleInTransactionSessionTimeout": "idle_in_transaction_session_timeout",
@@ -37,7 +37,7 @@ def create(server: Connections, inputs: dict[str, Any]) -> FoundResource:
     def work(session: Session) -> FoundResource:
         if session.role_exists(name):
             return _adopt(session, name, inputs)
-        # What a role has by default is not said: not everybody may say it.
+        # Omit keywords that need a privilege even if they set the default.
         words = [
             _FLAGS[flag][0 if inputs[flag] else 1] for flag in ("login", "createDatabase", "createRole", "inherit")
         ]
@@ -78,7 +78,7 @@ def update(server: Connections, id_: str, state: dict[str, Any], inputs: dict[st
 
 
 def delete(server: Connections, id_: str, state: dict[str, Any]) -> None:
-    """What the role owns goes to the admin, its privileges go; both in the provider's database only."""
+    """Reassign the role's objects to the admin and revoke its privileges, in the provider's database, then drop it."""
     name = state.get("name") or id_
 
     def work(session: Session) -> None:
@@ -96,30 +96,30 @@ def delete(server: Connections, id_: str, state: dict[str, Any]) -> None:
 
 
 def _reconcile(session: Session, name: str, inputs: dict[str, Any]) -> None:
-    """Bring attributes, memberships and settings to what is wanted, leaving alone what is so already."""
-    now = _attributes(session, name)
+    """Change the attributes, memberships and settings that differ from the inputs."""
+    current = _attributes(session, name)
     words: list[sql.Composable] = [
-        sql.SQL(_FLAGS[flag][0 if inputs[flag] else 1]) for flag in _FLAGS if inputs[flag] != now[flag]
+        sql.SQL(_FLAGS[flag][0 if inputs[flag] else 1]) for flag in _FLAGS if inputs[flag] != current[flag]
     ]
-    if inputs["connectionLimit"] != now["connectionLimit"]:
+    if inputs["connectionLimit"] != current["connectionLimit"]:
         words.append(sql.SQL("CONNECTION LIMIT {}").format(sql.Literal(inputs["connectionLimit"])))
-    if not _same_moment(session, inputs["validUntil"], now["validUntil"]):
+    if not _same_time(session, inputs["validUntil"], current["validUntil"]):
         words.append(sql.SQL("VALID UNTIL {}").format(sql.Literal(inputs["validUntil"])))
     if words:
         session.execute(sql.SQL("ALTER ROLE {} WITH {}").format(sql.Identifier(name), sql.SQL(" ").join(words)))
-    wanted, has = set(inputs.get("roles", [])), set(now["roles"])
+    wanted, has = set(inputs.get("roles", [])), set(current["roles"])
     for role in sorted(has - wanted):
         session.execute("REVOKE {} FROM {}", role, name)
     for role in sorted(wanted - has):
         session.execute("GRANT {} TO {}", role, name)
-    _set(session, name, "search_path", now["searchPaths"], inputs.get("searchPaths", []))
+    _set(session, name, "search_path", current["searchPaths"], inputs.get("searchPaths", []))
     for timeout, setting in _TIMEOUTS.items():
-        _set(session, name, setting, now[timeout], inputs.get(timeout, 0))
-    _set(session, name, "role", now["assumeRole"], inputs.get("assumeRole", ""))
+        _set(session, name, setting, current[timeout], inputs.get(timeout, 0))
+    _set(session, name, "role", current["assumeRole"], inputs.get("assumeRole", ""))
 
 
-def _set(session: Session, name: str, setting: str, now: Any, wanted: Any) -> None:
-    if now == wanted:
+def _set(session: Session, name: str, setting: str, current: Any, wanted: Any) -> None:
+    if current == wanted:
         return
     start = sql.SQL("ALTER ROLE {} ").format(sql.Identifier(name))
     if not wanted:
@@ -137,7 +137,7 @@ def _set_password(session: Session, name: str, password: str) -> None:
         session.execute("ALTER ROLE {} PASSWORD NULL", name)
         return
     if not password.startswith(("SCRAM-SHA-256$", "md5")):
-        # Hashed here: the clear text must not show in the server's log.
+        # Hashed here, so that the server never logs the clear text.
         hashed = session.connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256")
         password = hashed.decode()
     statement = sql.SQL("ALTER ROLE {} PASSWORD {}")
@@ -145,7 +145,7 @@ def _set_password(session: Session, name: str, password: str) -> None:
 
 
 def _attributes(session: Session, name: str) -> dict[str, Any]:
-    """Everything of the role that everybody may see."""
+    """Read the attributes of the role that every user may see."""
     row = session.row(
         """SELECT rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolinherit, rolreplication, rolbypassrls,
             rolconnlimit, coalesce(rolvaliduntil::text, 'infinity'), coalesce(rolconfig, '{}'),
@@ -154,7 +154,7 @@ def _attributes(session: Session, name: str) -> dict[str, Any]:
         name,
     )
     if row is None:
-        raise ProviderError(f"there is no role {name!r}")
+        raise ProviderError(f"role {name!r} does not exist")
     *flags, limit, until, configuration, roles = row
     settings = dict(entry.split("=", 1) for entry in configuration)
     path = settings.get("search_path", "")
@@ -170,16 +170,16 @@ def _attributes(session: Session, name: str) -> dict[str, Any]:
 
 
 def _milliseconds(session: Session, value: str | None) -> int:
-    """A setting as a number; somebody may have set it as ``5min``, which the server can tell."""
+    """Convert a setting to milliseconds; the server converts values like ``5min``."""
     if value is None or value.isdigit():
         return int(value or 0)
     return round(float(session.value("SELECT extract(epoch FROM %s::interval) * 1000", value.replace("min", " min"))))
 
 
 def _describe(session: Session, name: str, known: dict[str, Any]) -> FoundResource:
-    """The outputs. ``known`` has what the catalog cannot tell: options of deletion, a password that is hashed there."""
+    """Return the outputs. ``known`` has what the catalog lacks: options of deletion and the clear-text password."""
     outputs = {"name": name, **_attributes(session, name)}
-    if _same_moment(session, known.get("validUntil"), outputs["validUntil"]):
+    if _same_time(session, known.get("validUntil"), outputs["validUntil"]):
         outputs["validUntil"] = known["validUntil"]
     for option, default in _KEPT.items():
         outputs[option] = known.get(option, default)
@@ -188,20 +188,20 @@ def _describe(session: Session, name: str, known: dict[str, Any]) -> FoundResour
 
 
 def _password(session: Session, name: str, login: bool, known: str) -> str:
-    """The stored verifier where it can be read and is another than ``known``."""
+    """Return the stored verifier if it is readable and does not match ``known``, else ``known``."""
     if not login or not session.settings.superuser:
         return known
     if not session.is_superuser:
         raise ProviderError(
-            f"cannot read the password of role {name!r}: {session.user!r} is no superuser; "
-            "set superuser to false in the provider's configuration, so that it is taken from the state"
+            f"cannot read the password of role {name!r}: {session.user!r} is not a superuser; "
+            "set superuser to false in the provider's configuration to use the password in the state"
         )
     stored = session.value("SELECT coalesce(rolpassword, '') FROM pg_authid WHERE rolname = %s", name)
     return known if _matches(name, known, stored) else stored
 
 
 def _matches(name: str, password: str, stored: str) -> bool:
-    """Whether the stored verifier is that of ``password``, which may be a verifier itself."""
+    """Whether the stored verifier matches ``password``, which may be a verifier itself."""
     if password == stored or (password.upper() == "NULL" and not stored):
         return True
     if not password or password.startswith(("SCRAM-SHA-256$", "md5")):
@@ -219,8 +219,8 @@ def _matches(name: str, password: str, stored: str) -> bool:
     return hmac.compare_digest(base64.b64encode(key).decode(), keys.split(":")[0])
 
 
-def _same_moment(session: Session, one: str | None, other: str | None) -> bool:
-    """Whether two texts mean the same time to the server."""
+def _same_time(session: Session, one: str | None, other: str | None) -> bool:
+    """Whether the server parses both texts as the same time."""
     if one == other:
         return True
     if not one or not other:
@@ -229,12 +229,12 @@ def _same_moment(session: Session, one: str | None, other: str | None) -> bool:
 
 
 def _adopt(session: Session, name: str, inputs: dict[str, Any]) -> FoundResource:
-    """Take a role that is there already, if it can only be ours.
+    """Adopt an existing role if it equals this resource and nothing depends on it.
 
-    A run that was killed between CREATE ROLE and the engine's note of it leaves exactly what this resource describes,
-    which nothing depends on yet. Anything else is somebody's: taken silently, a later destroy would drop it.
+    A run that was killed between CREATE ROLE and the engine's record of it leaves such a role. Any other role may
+    belong to somebody else, and a later destroy would drop it.
     """
-    now = _attributes(session, name)
+    current = _attributes(session, name)
     empty = {
         "roles": [],
         "searchPaths": [],
@@ -243,25 +243,27 @@ def _adopt(session: Session, name: str, inputs: dict[str, Any]) -> FoundResource
         "idleInTransactionSessionTimeout": 0,
     }
     wanted = {**empty, **inputs, "roles": sorted(inputs.get("roles", []))}
-    wanted["validUntil"] = now["validUntil"] if _same_moment(session, inputs["validUntil"], now["validUntil"]) else ""
-    reasons = [f"another {key}" for key in _COMPARED if now[key] != wanted[key]]
+    wanted["validUntil"] = (
+        current["validUntil"] if _same_time(session, inputs["validUntil"], current["validUntil"]) else ""
+    )
+    reasons = [f"another {key}" for key in _COMPARED if current[key] != wanted[key]]
     if session.value("SELECT true FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = %s LIMIT 1",
                      session.role_oid(name)):  # fmt: skip
         reasons.append("objects or privileges of its own")
     if inputs["login"]:
-        reasons.extend(_not_our_login(session, name, inputs.get("password", "")))
+        reasons.extend(_login_mismatches(session, name, inputs.get("password", "")))
     if reasons:
         raise ProviderError(
-            f"role {name!r} exists already and is not what this resource would make (it has {', '.join(reasons)}); "
-            f"take it over with 'pulumi import postgresql:index/role:Role <resource name> {name}', or drop it"
+            f"role {name!r} exists already and differs from this resource (it has {', '.join(reasons)}); "
+            f"import it with 'pulumi import postgresql:index/role:Role <resource name> {name}', or drop it"
         )
     if inputs["login"]:
         _set_password(session, name, inputs.get("password", ""))
     return _describe(session, name, inputs)
 
 
-def _not_our_login(session: Session, name: str, password: str) -> list[str]:
-    """A verifier has a random salt: the same one means the same resource. Who may not read it must have made it."""
+def _login_mismatches(session: Session, name: str, password: str) -> list[str]:
+    """Return reasons not to adopt a login: another password or, if the admin cannot read it, another creator."""
     if session.is_superuser:
         stored = session.value("SELECT coalesce(rolpassword, '') FROM pg_authid WHERE rolname = %s", name)
         return [] if _matches(name, password, stored) else ["another password"]

@@ -1,4 +1,4 @@
-"""What the resource types share: look-ups in the catalog, locks, and acting as another role for a moment."""
+"""Shared by the resource types: look-ups in the catalog, locks, and acting temporarily as another role."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,14 +16,14 @@ DATABASE_OWNER = "pg_database_owner"
 
 
 class Session:
-    """One connection while one resource is worked on."""
+    """One connection during one operation on a resource."""
 
     def __init__(self, connection: psycopg.Connection[Any], settings: ConnectionSettings) -> None:
         self.connection = connection
         self.settings = settings
 
     def execute(self, statement: str | sql.SQL | sql.Composed, *identifiers: str) -> None:
-        """A statement; ``{}`` in its text stands for the identifiers, quoted."""
+        """Execute a statement; each ``{}`` in its text is replaced by an identifier, quoted."""
         self.connection.execute(_composed(statement, identifiers))
 
     def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
@@ -33,13 +33,13 @@ class Session:
         return self.connection.execute(query.encode(), parameters).fetchone()
 
     def value(self, query: str, *parameters: Any) -> Any:
-        """The first column of the first row, None without rows."""
+        """Return the first column of the first row, or None without rows."""
         row = self.row(query, *parameters)
         return row[0] if row else None
 
     @property
     def version(self) -> int:
-        """160004 for 16.4."""
+        """The server version, such as 160004 for 16.4."""
         return self.connection.info.server_version
 
     @cached_property
@@ -54,7 +54,7 @@ class Session:
         return self.value("SELECT true FROM pg_roles WHERE rolname = %s", name) is not None
 
     def role_oid(self, name: str) -> int | None:
-        """0 stands for everybody, as in an ACL."""
+        """Return the OID of a role, 0 for PUBLIC as in an ACL, or None."""
         if name == PUBLIC:
             return 0
         oid: int | None = self.value("SELECT oid FROM pg_roles WHERE rolname = %s", name)
@@ -65,17 +65,17 @@ class Session:
         return oid
 
     def database_owner(self, name: str | None = None) -> str | None:
-        """Of the connected database, or of the named one."""
+        """Return the owner of the named database, by default of the connected one."""
         query = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = coalesce(%s, current_database())"
         owner: str | None = self.value(query, name)
         return owner
 
     def lock_roles(self, *names: str) -> None:
-        """Until the transaction ends, others that change these roles wait. The official plugin takes the same locks."""
+        """Block other changes of these roles until the transaction ends. The official plugin takes the same locks."""
         self._lock("SELECT oid FROM pg_roles WHERE rolname = ANY(%s) ORDER BY oid", list(names))
 
     def lock_schema(self, name: str) -> None:
-        """Privileges of a schema's objects are changed one after the other; the server fails on concurrent changes."""
+        """Serialize changes of privileges in a schema: the server fails on concurrent ones."""
         self._lock("SELECT oid FROM pg_namespace WHERE nspname = %s", name)
 
     def lock_database(self, name: str) -> None:
@@ -86,9 +86,9 @@ class Session:
 
     @contextmanager
     def acting_as(self, roles: Iterable[str]) -> Iterator[None]:
-        """While it lasts the user has the privileges of ``roles``; an admin who is no superuser is made a member.
+        """Give the user the privileges of ``roles`` temporarily; unless it is a superuser, it becomes a member.
 
-        Inside a transaction an error undoes everything. What the user was before, it is again afterwards.
+        Afterwards its memberships are restored; after an error the transaction's rollback restores them.
         """
         names = [self.database_owner() if role == DATABASE_OWNER else role for role in roles]
         wanted = sorted({name for name in names if name and name != self.user})
@@ -105,8 +105,8 @@ class Session:
                 self.execute(statement)
 
     def _become_member(self, role: str) -> Iterator[tuple[str, sql.Composed]]:
-        """Get the privileges of ``role``; gives what undoes it. A superuser's cannot be had."""
-        if self.value("SELECT rolsuper FROM pg_roles WHERE rolname = %s", role) is not False or self._is_like(role):
+        """Get the privileges of ``role``, unless it is a superuser; yield the statements that undo it."""
+        if self.value("SELECT rolsuper FROM pg_roles WHERE rolname = %s", role) is not False or self._may_act_as(role):
             return
         me, other = sql.Identifier(self.user), sql.Identifier(role)
         if self.value("SELECT pg_has_role(%s, %s, 'MEMBER')", role, self.user):
@@ -127,8 +127,8 @@ class Session:
             options = [sql.SQL("TRUE" if option else "FALSE") for option in before]
             yield role, sql.SQL("GRANT {} TO {} WITH INHERIT {}, SET {}").format(other, me, *options)
 
-    def _is_like(self, role: str) -> bool:
-        """Whether the user has the role's privileges, and may act as it where the server tells the two apart."""
+    def _may_act_as(self, role: str) -> bool:
+        """Whether the user has the role's privileges and, since PostgreSQL 16, may SET ROLE to it."""
         kinds = ["USAGE"] if self.version < FINE_GRAINED_MEMBERSHIP else ["USAGE", "SET"]
         return all(self.value("SELECT pg_has_role(current_user, %s, %s)", role, kind) for kind in kinds)
 

@@ -1,4 +1,4 @@
-"""How the plugin reaches a server, from the provider's configuration."""
+"""Connection settings of the server, from the provider's configuration."""
 
 import os
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ConnectionSettings:
-    """How to reach the server. ``superuser``: whether the program says that the user is one."""
+    """Address and credentials of the server. ``superuser``: whether the program configures the user as one."""
 
     host: str
     port: int
@@ -17,7 +17,7 @@ class ConnectionSettings:
     database_user: str | None
     superuser: bool
     connect_timeout_seconds: int
-    max_connections: int  # for each database; 0: any number
+    max_connections: int  # for each database; 0: unlimited
     ssl: dict[str, str]
 
     @staticmethod
