@@ -15,7 +15,7 @@ from postgast import AstNode
 from postgast import nodes as ast
 
 from provider.postgres.lint import LintFinding
-from provider.postgres.lint.tree import PLACEHOLDER, expression_sql, option, parse, strings
+from provider.postgres.syntax_tree import PLACEHOLDER, expression_sql, option, parse, strings
 
 _FORMAT = re.compile(r"%(?:(?P<position>\d+)\$)?-?\d*(?P<kind>[sIL%])")
 # A string, or an empty object in a list with a closing brace too many.

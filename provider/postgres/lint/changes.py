@@ -7,7 +7,7 @@ from postgast import nodes as ast
 from postgast import pg_query_pb2 as enums
 
 from provider.postgres.lint import LintFinding
-from provider.postgres.lint.tree import nodes, of_kind, strings, table_name
+from provider.postgres.syntax_tree import nodes, of_kind, strings, table_name
 
 # The same for all rows, so that PostgreSQL keeps it beside the table instead of writing every row.
 _STABLE_DEFAULTS = {"now", "transaction_timestamp", "statement_timestamp", "current_setting"}

@@ -11,7 +11,7 @@ from provider.postgres.lint.accepted import Accepted
 from provider.postgres.lint.bodies import inner_statements
 from provider.postgres.lint.changes import changes, made_by
 from provider.postgres.lint.reach import Place, reach
-from provider.postgres.lint.tree import parse
+from provider.postgres.syntax_tree import parse
 from provider.postgres.lint.waivers import apply_waivers
 from provider.postgres.migration_files import Script, discover, render
 from provider.postgres.problems import MigrationError

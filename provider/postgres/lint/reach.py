@@ -10,7 +10,7 @@ from postgast import pg_query_pb2 as enums
 from components.mapping.access import CHANGE, READ
 from provider.postgres.lint import LintFinding
 from provider.postgres.lint.bodies import language_of
-from provider.postgres.lint.tree import is_placeholder, nodes, of_kind, option, strings
+from provider.postgres.syntax_tree import is_placeholder, nodes, of_kind, option, strings
 from provider.postgres.target import SchemaTarget
 
 _OPEN_SCHEMAS = {"pg_catalog", "information_schema"}
