@@ -9,40 +9,29 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
+from postgast import AstNode
+from postgast import nodes as ast
+from postgast import pg_query_pb2 as enums
 
 from provider.postgres.problems import MigrationError, MigrationProblem
-from provider.postgres.statements import IF_NOT_EXISTS, Statement, split
+from provider.postgres.statements import ScriptError, Statement, split
+from provider.postgres.templates import render_template
 
 SUFFIX = ".sql.j2"
 _NAME = re.compile(r"(?P<version>[0-9]{4})_(?P<words>[a-z0-9]+(?:_[a-z0-9]+)*)\.sql\.j2")
 
 _HEADER = re.compile(r"--\s*transactional\s*:\s*(?P<value>.*?)\s*")
 
-# Allowed in a non-transactional file, besides indexes: statements that can be repeated after an interruption.
-_REPEATABLE = (
-    ("DROP", "INDEX", "CONCURRENTLY", "IF", "EXISTS"),
-    ("REINDEX",),
-    ("VACUUM",),
-    ("ANALYZE",),
-    ("COMMENT", "ON"),
-)
-
-# First words of statements that would end the file's transaction or leave the owner role.
-_FORBIDDEN = (
-    *((word,) for word in ("BEGIN", "COMMIT", "ROLLBACK", "END", "ABORT")),
-    ("START", "TRANSACTION"),
-    ("PREPARE", "TRANSACTION"),
-    ("SET", "ROLE"),
-    ("SET", "LOCAL", "ROLE"),
-    ("SET", "SESSION", "ROLE"),
-    ("SET", "SESSION", "AUTHORIZATION"),
-    ("SET", "LOCAL", "SESSION", "AUTHORIZATION"),
-    ("RESET", "ROLE"),
-    ("RESET", "ALL"),
-    ("RESET", "SESSION", "AUTHORIZATION"),
-    ("DISCARD", "ALL"),
-)
+# Settings that the runner sets, or that change how the server reads the file's text.
+_FIXED_SETTINGS = {
+    "backslash_quote",
+    "client_encoding",
+    "names",
+    "role",
+    "search_path",
+    "session_authorization",
+    "standard_conforming_strings",
+}
 
 
 @dataclass(frozen=True)
@@ -188,15 +177,18 @@ def render(migration: Migration, variables: Mapping[str, str]) -> Script:
     owner role, and one that a non-transactional file cannot repeat.
     """
     file = str(migration.path)
-    text = _render_text(migration, variables)
-    statements = split(text)
+    try:
+        text = render_template(migration.source, variables)
+        statements = split(text)
+    except ScriptError as error:
+        raise MigrationError(MigrationProblem(file, error.line, error.what, error.todo)) from None
     if not statements:
         raise MigrationError(MigrationProblem(file, None, "it has no statement", "add one, or delete the file"))
     problems = []
     for statement in statements:
-        if any(statement.words[: len(words)] == words for words in _FORBIDDEN):
+        if _is_forbidden(statement.tree):
             message = f"a migration must not contain `{statement.first_line}`"
-            remedy = "remove it; the runner manages transactions and sets the owner role"
+            remedy = "remove it; the runner manages transactions and sets the owner role and the search path"
             problems.append(MigrationProblem(file, statement.line, message, remedy))
         elif not migration.transactional and not _repeatable(statement):
             message = (
@@ -214,42 +206,23 @@ _REPEATABLE_REMEDY = (
 )
 
 
+def _is_forbidden(tree: AstNode) -> bool:
+    """Whether the statement would leave the transaction or the owner role, or change how names and text are read."""
+    match tree:
+        case ast.TransactionStmt() | ast.DiscardStmt() | ast.DeclareCursorStmt():
+            return True
+        case ast.VariableSetStmt():
+            return tree.kind == enums.VAR_RESET_ALL or tree.name.lower() in _FIXED_SETTINGS
+    return False
+
+
 def _repeatable(statement: Statement) -> bool:
     """A repeated CREATE INDEX would create an unnamed index twice, and without IF NOT EXISTS it would fail."""
-    if statement.is_concurrent_index:
-        after = statement.words.index("CONCURRENTLY") + 1
-        return statement.words[after : after + 3] == IF_NOT_EXISTS and statement.concurrent_index is not None
-    return any(statement.words[: len(words)] == words for words in _REPEATABLE)
-
-
-def _render_text(migration: Migration, variables: Mapping[str, str]) -> str:
-    file = str(migration.path)
-    # Loads only this file: the checksum would not cover an included one.
-    loader = jinja2.FunctionLoader(lambda name: (migration.source, name, None) if name == file else None)
-    # SQL, not HTML.
-    environment = jinja2.Environment(  # noqa: S701
-        loader=loader, undefined=jinja2.StrictUndefined, keep_trailing_newline=True
-    )
-    try:
-        return environment.get_template(file).render(variables)
-    except jinja2.TemplateSyntaxError as error:
-        raise MigrationError(
-            MigrationProblem(file, error.lineno, f"template error: {error.message}", "correct it")
-        ) from None
-    except jinja2.UndefinedError as error:
-        remedy = f"a template may use {', '.join(sorted(variables))}"
-        raise MigrationError(MigrationProblem(file, _line_in(error, file), str(error.message), remedy)) from None
-    except Exception as error:
-        message = f"template error: {type(error).__name__}: {error}"
-        raise MigrationError(MigrationProblem(file, _line_in(error, file), message, "correct it")) from None
-
-
-def _line_in(error: BaseException, file: str) -> int | None:
-    """Return the template line that raised a rendering error: jinja2 rewrites tracebacks to template lines."""
-    line = None
-    frame = error.__traceback__
-    while frame is not None:
-        if frame.tb_frame.f_code.co_filename == file:
-            line = frame.tb_lineno
-        frame = frame.tb_next
-    return line
+    match statement.tree:
+        case ast.IndexStmt() as index:
+            return index.concurrent and index.if_not_exists and statement.concurrent_index is not None
+        case ast.DropStmt(remove_type=enums.OBJECT_INDEX) as drop:
+            return drop.concurrent and drop.missing_ok
+        case ast.ReindexStmt() | ast.VacuumStmt() | ast.CommentStmt():
+            return True
+    return False

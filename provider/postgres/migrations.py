@@ -150,6 +150,7 @@ def _run(
             connection,
             target,
             script,
+            append_only,
             lambda: guards.reconcile(connection, target, append_only, isolation, complete=False),
             limits,
             log,

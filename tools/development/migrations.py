@@ -5,6 +5,7 @@ from pathlib import Path
 from components.mapping import MappingError, load
 from provider.postgres.lint.accepted import Accepted
 from provider.postgres.lint.check import check_directory
+from provider.postgres.lint.place import Place
 from provider.postgres.target import SchemaTarget
 from tools.local.errors import UserError
 
@@ -18,8 +19,9 @@ def check(mapping_file: Path, sql: Path) -> int:
     accepted = Accepted.read(sql)
     total, lines = 0, list(accepted.wrong)
     for schema, definition in mapping.postgres.schemas.items():
-        target = SchemaTarget.of_schema(schema)
-        count, found = check_directory(sql / schema, target, accepted, runtime_tables=bool(definition.runtime_tables))
+        append_only = frozenset(name for name, table in definition.all_tables.items() if table.append_only)
+        place = Place(SchemaTarget.of_schema(schema), bool(definition.runtime_tables), append_only)
+        count, found = check_directory(sql / schema, place, accepted)
         total += count
         lines += found
     lines += accepted.unused()
