@@ -4,12 +4,27 @@ from collections.abc import Mapping as MappingType
 from functools import cached_property
 from typing import Any, Self
 
+from pydantic import PrivateAttr
+
 from components.mapping.access import Access
 from components.mapping.model import Contents
 
 
 class Mapping(Contents):
-    """The whole document."""
+    """The whole document. ``file`` is where it was read from, for messages."""
+
+    _file: str = PrivateAttr(default="")
+
+    @property
+    def file(self) -> str:
+        return self._file
+
+    @classmethod
+    def read_from(cls, file: str, data: object) -> Self:
+        """Validate ``data``, which was read from ``file``. Raises pydantic's ``ValidationError``."""
+        mapping = cls.model_validate(data)
+        mapping._file = file  # noqa: SLF001 - its own
+        return mapping
 
     @cached_property
     def access(self) -> Access:

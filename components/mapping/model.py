@@ -167,6 +167,14 @@ class Schema(Strict):
         """Every table, those created at run time last, by their pattern."""
         return {**self.tables, **self.runtime_tables}
 
+    @property
+    def column_types(self) -> dict[str, dict[str, str]]:
+        """Table -> column -> type as PostgreSQL prints it, of every table."""
+        return {
+            table: {column: type_.canonical for column, type_ in definition.columns.items()}
+            for table, definition in self.all_tables.items()
+        }
+
 
 class LoginDefaults(Strict):
     """Limits of every login that does not state its own."""

@@ -274,6 +274,8 @@ class PostgresComponent(pulumi.ComponentResource):
             schema=schema.name,
             owner=owner.name,
             directory=str(args.sql_directory / name),
+            tables=args.mapping.postgres.schemas[name].column_types,
+            mapping_file=args.mapping.file,
             append_only=list(access.append_only),
             tenant_tables=self._tenant_tables(name),
             tenant_bypass=self._tenant_bypass(name),

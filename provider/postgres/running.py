@@ -24,6 +24,9 @@ from provider.postgres.target import SchemaTarget
 
 Result = TypeVar("Result")
 
+# A table, another object, a function, a column or a schema exists already.
+_EXISTS_ALREADY = {"42P07", "42710", "42723", "42701", "42P06"}
+
 
 def in_transaction(
     connection: Connection, target: SchemaTarget, limits: Limits, log: Log, action: Callable[[], Result]
@@ -151,7 +154,7 @@ def _failure(
     state = f"{target.schema} stays at version {before:04}" if before else f"{target.schema} stays empty"
     if isinstance(error, errors.ActiveSqlTransaction):
         remedy = f"{state}: move it to its own file that begins with `-- transactional: false`"
-    elif isinstance(error, errors.DuplicateTable) and before == 0:
+    elif isinstance(error, psycopg.Error) and error.sqlstate in _EXISTS_ALREADY and before == 0:
         remedy = f"{state}: if its tables exist already, record them: make migrate-baseline SCHEMA={target.schema}"
     elif isinstance(error, ForbiddenChange):
         remedy = f"{state}: {error.remedy}"

@@ -4,7 +4,7 @@ A preview compares the files with the stack's state. It reads the database's app
 Deleting the resource keeps the tables; only dropping the schema drops them.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from provider.base.values import has_unknown
 from provider.errors import ProviderError
 from provider.postgres.applied import Applied, compare
 from provider.postgres.kind import PostgresKind
-from provider.postgres.migration_files import describe, discover, render_all
+from provider.postgres.migration_files import Migration, describe, discover, render_all
 from provider.postgres.object_definitions import RecordedDefinitions
 from provider.postgres.problems import MigrationError, MigrationProblem
 from provider.postgres.server import MissingDatabaseError
@@ -26,6 +26,7 @@ from provider.postgres.target import SchemaTarget
 if TYPE_CHECKING:
     from provider.postgres.row_security import Isolation
     from provider.postgres.session import Connection
+    from provider.postgres.tables import MappedTables
 
 PROPERTIES: Properties = {
     "schema": Property(required=True, force_new=True, description="The schema; it exists already"),
@@ -34,6 +35,12 @@ PROPERTIES: Properties = {
         required=True, description="Directory of the files NNNN_name.sql.j2, relative to the project"
     ),
     "migrations": strings("list", computed=True, description="The files with their checksums, listed by the provider"),
+    "tables": Property(
+        "map",
+        item=strings("map"),
+        description="Table of the mapping to column to type, as format_type prints it; the migrations make exactly these",
+    ),
+    "mappingFile": Property(description="The mapping, which messages about differences name"),
     "appendOnly": strings("set", description="Append-only tables, or patterns of run-time tables"),
     "tenantTables": Property(
         "map",
@@ -86,9 +93,10 @@ class SchemaMigrations(PostgresKind):
             files = discover(directory)
         except MigrationError as error:
             return list(error.problems)
-        # While the names are unknown, the templates are rendered with the directory's name, which is the schema's.
-        template_target = target or SchemaTarget.of_schema(directory.name)
-        problems = _problems_of(lambda: render_all(files, template_target.variables))
+        problems: list[MigrationProblem] = []
+        if not _same_content(files, inputs, old):
+            # While the names are unknown, the templates are rendered with the directory's name, which is the schema's.
+            problems = _content_problems(files, target or SchemaTarget.of_schema(directory.name), inputs)
         # Another schema, or one that is recreated, has no applied migrations.
         recorded = old.get("migrations") if target and old.get("schema") == target.schema else None
         conflicts = compare(directory, files, _applied_from_labels(recorded))
@@ -124,7 +132,7 @@ class SchemaMigrations(PostgresKind):
 
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         """Read the database. Return None if the schema is gone; otherwise ``drift`` has a sentence for each difference."""
-        from provider.postgres import guards
+        from provider.postgres import guards, tables
         from provider.postgres.history import has_schema, read_applied
         from provider.postgres.ownership import foreign_objects
 
@@ -136,7 +144,8 @@ class SchemaMigrations(PostgresKind):
                 inputs = state or _imported(connection, schema)
                 target = _target(inputs)
                 applied = read_applied(connection, target)
-                sentences = guards.drift(connection, target, inputs.get("appendOnly") or [], _isolation(inputs))
+                sentences = tables.drift(connection, _mapped(inputs)) if inputs.get("tables") else []
+                sentences += guards.drift(connection, target, inputs.get("appendOnly") or [], _isolation(inputs))
                 sentences += [
                     f"{name} belongs to {owner}, not to {target.owner}"
                     for name, owner in foreign_objects(connection, target)
@@ -171,6 +180,7 @@ class SchemaMigrations(PostgresKind):
                 Limits(),
                 log.info,
                 _isolation(inputs),
+                _mapped(inputs) if inputs.get("tables") else None,
             )
             definitions = RecordedDefinitions.read(connection, target.schema)
         if recorded and before:
@@ -213,12 +223,32 @@ def _isolation(inputs: Mapping[str, Any]) -> "Isolation":
     return Isolation(rules, tuple(inputs.get("tenantBypass") or ()))
 
 
-def _problems_of(action: Callable[[], object]) -> list[MigrationProblem]:
+def _mapped(inputs: Mapping[str, Any]) -> "MappedTables":
+    from provider.postgres.tables import MappedTables
+
+    return MappedTables(inputs["schema"], inputs["tables"], inputs.get("mappingFile") or "")
+
+
+def _same_content(files: Sequence[Migration], inputs: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+    """Whether the last run applied these very files for these tables. A preview need not parse them again."""
+    same = all(inputs.get(name) == old.get(name) for name in ("schema", "owner", "tables"))
+    return same and "tables" in inputs and [file.label for file in files] == old.get("migrations")
+
+
+def _content_problems(
+    files: Sequence[Migration], target: SchemaTarget, inputs: Mapping[str, Any]
+) -> list[MigrationProblem]:
+    """Render the files and compare the tables that they make with the mapping's."""
+    from provider.postgres.declared_tables import read_tables
+    from provider.postgres.tables import declared_problems
+
     try:
-        action()
+        scripts = render_all(files, target.variables)
     except MigrationError as error:
         return list(error.problems)
-    return []
+    if not inputs.get("tables") or has_unknown(inputs["tables"]):
+        return []
+    return declared_problems(_mapped({**inputs, "schema": target.schema}), read_tables(scripts, target.schema))
 
 
 def _applied_from_labels(labels: list[str] | None) -> list[Applied]:

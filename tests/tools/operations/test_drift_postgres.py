@@ -262,7 +262,7 @@ TAMPERINGS = {
     "a column of another type": Tampering(
         "ALTER TABLE notify.templates ALTER locale TYPE varchar(20)",
         "ALTER TABLE notify.templates ALTER locale TYPE varchar(10)",
-        ("column notify.templates.locale is varchar(20): the mapping has varchar(10)",),
+        ("column notify.templates.locale is character varying(20): the mapping has character varying(10)",),
     ),
     "a function": Tampering(
         "CREATE FUNCTION vex.wipe() RETURNS void LANGUAGE sql SECURITY DEFINER AS 'DELETE FROM vex.consensus'",

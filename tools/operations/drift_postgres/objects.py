@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from components.mapping.access import EXTENSIONS_SCHEMA, VERSION_TABLE
 from components.mapping.model import Table
+from provider.postgres.tables import read_columns
 from tools.operations.drift_postgres.catalog import EXTRA, OBJECT_MISSING, Catalog
 from tools.operations.drift_postgres.privileges import pattern_of
 
 _KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table"}
 _VIEWS = ("v", "m")
-_SHORT = (("character varying", "varchar"), ("timestamp with time zone", "timestamptz"))
 _NOT_OF_EXTENSION = """NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
     WHERE e.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass AND e.objid = {alias}.oid AND e.deptype = 'e')"""
 
@@ -62,7 +62,11 @@ def _relations(catalog: Catalog) -> Iterator[str]:
             WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname = 'public')
               AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {_own("pg_class", "c")}"""
     )
-    columns = _columns(catalog)
+    columns = {
+        (schema, table): found
+        for schema in catalog.schemas
+        for table, found in read_columns(catalog.connection, schema).items()
+    }
     seen = set()
     for schema, name, kind, persistence, is_child in rows:
         table = _definition(catalog, schema, name)
@@ -94,29 +98,12 @@ def _definition(catalog: Catalog, schema: str, name: str) -> Table | None:
     return definition.tables.get(name) or (definition.runtime_tables[pattern] if pattern else None)
 
 
-def _columns(catalog: Catalog) -> dict[tuple[str, str], dict[str, str]]:
-    """Return (schema, table) -> column -> type, in the mapping's spelling."""
-    rows = catalog.rows(
-        """SELECT n.nspname, c.relname, t.attname, pg_catalog.format_type(t.atttypid, t.atttypmod)
-           FROM pg_catalog.pg_attribute t JOIN pg_catalog.pg_class c ON c.oid = t.attrelid
-           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-           WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p') AND t.attnum > 0 AND NOT t.attisdropped
-           ORDER BY t.attnum"""
-    )
-    found: dict[tuple[str, str], dict[str, str]] = {}
-    for schema, table, column, kind in rows:
-        for long, short in _SHORT:
-            kind = kind.replace(long, short)  # noqa: PLW2901
-        found.setdefault((schema, table), {})[column] = kind
-    return found
-
-
 def _compare_columns(where: str, found: dict[str, str], table: Table) -> Iterator[str]:
-    for column, kind in table.columns.items():
+    for column, type_ in table.columns.items():
         if column not in found:
             yield f"column {where}.{column} does not exist: {OBJECT_MISSING}"
-        elif found[column] != kind:
-            yield f"column {where}.{column} is {found[column]}: the mapping has {kind}"
+        elif found[column] != type_.canonical:
+            yield f"column {where}.{column} is {found[column]}: the mapping has {type_.canonical}"
     yield from (f"column {where}.{column}: {EXTRA}" for column in found if column not in table.columns)
 
 
