@@ -109,7 +109,10 @@ def test_a_manual_index_and_a_dropped_one_are_drift(stack: LocalStack) -> None:
     assert "no drift" in stack.must("drift", "--store", "postgres")
 
 
-def test_a_dump_comes_back_with_extensions_sequences_and_views(stack: LocalStack) -> None:
+def test_a_dump_comes_back_with_extensions_sequences_and_views(
+    stack: LocalStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(stack.project)  # where its mapping is
     stack.forget()
     context = backups.context_of(stack)
     backup.back_up_all(context, None)
