@@ -4,8 +4,6 @@ from collections.abc import Mapping as MappingType
 from functools import cached_property
 from typing import Any, Self
 
-from pydantic import PrivateAttr
-
 from components.mapping.access import Access
 from components.mapping.model import Contents
 
@@ -13,17 +11,15 @@ from components.mapping.model import Contents
 class Mapping(Contents):
     """The whole document. ``file`` is where it was read from, for messages."""
 
-    _file: str = PrivateAttr(default="")
-
-    @property
+    @cached_property
     def file(self) -> str:
-        return self._file
+        return ""
 
     @classmethod
     def read_from(cls, file: str, data: object) -> Self:
         """Validate ``data``, which was read from ``file``. Raises pydantic's ``ValidationError``."""
         mapping = cls.model_validate(data)
-        mapping._file = file  # noqa: SLF001 - its own
+        mapping.__dict__["file"] = file  # as cached_property does: not part of the document
         return mapping
 
     @cached_property
