@@ -79,7 +79,8 @@ class Confinement:
 
     def execute(self, statement: str) -> None:
         """Run a statement. Raises ``psycopg.Error``, and ``ForbiddenChange`` if it changed the session."""
-        self._connection.execute(sql.SQL("SELECT {}(%s)").format(self._function), (statement,))
+        # As text and not as a parameter, so that pg_stat_activity and the server's log show the statement.
+        self._connection.execute(sql.SQL("SELECT {}({})").format(self._function, sql.Literal(statement)))
         self._session.require(self._connection)
         if self._function_version() != self._version:
             raise ForbiddenChange("it changes the function that runs the file's statements", "remove that")
