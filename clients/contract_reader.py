@@ -1,6 +1,6 @@
-"""Read a service's part of the contract, and its secrets. Copy this file into the service.
+"""Read a service's part of the contract and its secrets. Copy this file into the service.
 
-One file, standard library only, Python 3.9 or later. Choose the function by where the contract is:
+It needs Python 3.9 or later and only the standard library. Choose the function by where the contract is:
 
     storage = from_environment()                               # Kubernetes envFrom; eval "$(make -s env MODULE=scanner)"
     storage = from_files("/etc/stellaops/config", "/etc/stellaops/secrets")   # ConfigMap and Secret, mounted
@@ -9,8 +9,8 @@ One file, standard library only, Python 3.9 or later. Choose the function by whe
     psycopg.connect(**storage.postgres.connection())
     valkey.Valkey(**storage.valkey.connection())
 
-Every function raises ``ContractError`` with one line that names the place and the remedy. Unknown fields of a newer contract
-are ignored. A contract with a different first version number is refused.
+Every function raises ``ContractError`` with a one-line message. Unknown fields of a newer contract are ignored. A
+contract with a different first version number is refused.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from typing import Any
 
 MAJOR = 1  # the first number of the contract versions that this file supports
 CONTRACT_VARIABLE = "STELLAOPS_CONTRACT"
-# Environment variable or file -> the name of the same secret in the stack's output ``secrets``.
-_Password = Callable[[str], str]
+# Environment variable or file -> name of the same secret in the stack output ``secrets``.
 SECRETS = {
     "PGPASSWORD": "postgres_password",
     "VALKEY_PASSWORD": "valkey_password",
@@ -35,6 +34,7 @@ SECRETS = {
 }
 
 _PLACEHOLDER = re.compile(r"\{([^}]*)\}")
+_Password = Callable[[str], str]
 
 
 class ContractError(Exception):
@@ -77,7 +77,7 @@ class Postgres:
 
 @dataclass(frozen=True)
 class Key:
-    """A key pattern; ``ttl`` is a duration like ``90d``, ``infinite``, ``until-utc-midnight`` or ``none``."""
+    """A key pattern. ``ttl``: a duration such as ``90d``, or ``infinite``, ``until-utc-midnight`` or ``none``."""
 
     pattern: str
     type: str
@@ -87,7 +87,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream; ``verb`` is produce or consume, ``groups`` the service's own consumer groups with their idle timeouts."""
+    """A stream. ``verb``: produce or consume. ``groups``: the service's own consumer groups -> idle timeout."""
 
     name: str
     verb: str
@@ -97,7 +97,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Sentinel:
-    """The address of Sentinel, and the name of the primary there."""
+    """The address of Sentinel, and the name under which it monitors the primary."""
 
     host: str
     port: int
@@ -106,7 +106,8 @@ class Sentinel:
 
 @dataclass(frozen=True)
 class Valkey:
-    """The user, its keys and streams. With ``sentinel``, ``host`` may be a replica: writers must ask Sentinel."""
+    """The user, its keys and streams. With ``sentinel``, ``host`` may be a replica: to write, get the primary's address
+    from Sentinel."""
 
     host: str
     port: int
@@ -131,28 +132,30 @@ class Valkey:
         """Build a key from a pattern: ``key("scan:{digest}", digest="sha256:1")``. Raises for other services' patterns."""
         if pattern not in {key.pattern for key in self.keys}:
             raise ContractError(
-                f"{self.user} may not use keys {pattern!r}; it has {_list(k.pattern for k in self.keys)}"
+                f"{self.user} may not use keys {pattern!r}; it may use {_list(k.pattern for k in self.keys)}"
             )
-        wanted = set(_PLACEHOLDER.findall(pattern))
-        if wanted != set(parts):
-            raise ContractError(f"key {pattern!r} is made from {_list(wanted)}, not from {_list(parts)}")
+        placeholders = set(_PLACEHOLDER.findall(pattern))
+        if placeholders != set(parts):
+            raise ContractError(f"key {pattern!r} has the placeholders {_list(placeholders)}, not {_list(parts)}")
         return _PLACEHOLDER.sub(lambda match: parts[match[1]], pattern)
 
     def group(self, stream: str) -> str:
         """Return the service's consumer group for a stream. Raises for a stream that it does not consume."""
-        groups = [name for use in self.streams if use.name == stream and use.verb == "consume" for name in use.groups]
+        groups = [
+            group for item in self.streams if item.name == stream and item.verb == "consume" for group in item.groups
+        ]
         if len(groups) != 1:
-            raise ContractError(f"{self.user} has {_list(groups)} as groups of stream {stream!r}, not exactly one")
+            raise ContractError(f"{self.user} must have one consumer group of stream {stream!r}, not {_list(groups)}")
         return groups[0]
 
     def produces(self, stream: str) -> bool:
         """Return whether the service may add entries to a stream."""
-        return any(use.name == stream and use.verb == "produce" for use in self.streams)
+        return any(item.name == stream and item.verb == "produce" for item in self.streams)
 
 
 @dataclass(frozen=True)
 class Objects:
-    """Objects with ``prefix`` (which may contain ``*``) in a bucket; ``verb`` is write or read."""
+    """The objects with ``prefix`` (which may contain ``*``) in a bucket. ``verb``: write or read."""
 
     bucket: str
     prefix: str
@@ -181,9 +184,9 @@ class ObjectStore:
         }
 
     def bucket(self, name: str) -> str:
-        """Return the real name of a bucket in the mapping: stack config may add a prefix."""
+        """Return the real name of a bucket in the mapping, to which stack config may add a prefix."""
         if name not in self.buckets:
-            raise ContractError(f"no bucket {name!r} is this service's; there are {_list(self.buckets)}")
+            raise ContractError(f"this service has no access to bucket {name!r}; it may use {_list(self.buckets)}")
         return self.buckets[name]
 
 
@@ -238,7 +241,9 @@ def from_outputs(outputs: str | os.PathLike[str] | Mapping[str, Any], module: st
 def _from_values(values: Mapping[str, str], where: str) -> Storage:
     text = values.get(CONTRACT_VARIABLE)
     if text is None:
-        raise ContractError(f"{CONTRACT_VARIABLE} is not in {where}; take it from the module's ConfigMap or make env")
+        raise ContractError(
+            f"{CONTRACT_VARIABLE} is not in {where}; set it from the module's ConfigMap or with make env"
+        )
     try:
         contract = _object(json.loads(text), CONTRACT_VARIABLE)
     except ValueError as error:
@@ -246,7 +251,7 @@ def _from_values(values: Mapping[str, str], where: str) -> Storage:
     _check_version(contract, where)
     modules = list(_object(_get(contract, "modules", CONTRACT_VARIABLE), "modules"))
     if len(modules) != 1:
-        raise ContractError(f"{CONTRACT_VARIABLE} in {where} is of {len(modules)} modules; it must be of one")
+        raise ContractError(f"{CONTRACT_VARIABLE} in {where} contains {len(modules)} modules; it must contain one")
     passwords = {name: values[name] for name in SECRETS if name in values}
     return _storage(contract, modules[0], passwords, where)
 
@@ -255,7 +260,7 @@ def _check_version(contract: Mapping[str, Any], where: str) -> str:
     version = str(_get(contract, "version", "contract"))
     if version.partition(".")[0] != str(MAJOR):
         raise ContractError(
-            f"the contract in {where} has version {version}, this reader supports {MAJOR}.x; use a newer contract_reader.py"
+            f"the contract in {where} has version {version}, this reader supports {MAJOR}.x; use the contract_reader.py of that version"
         )
     return version
 
@@ -264,84 +269,86 @@ def _storage(contract: Mapping[str, Any], module: str, passwords: Mapping[str, s
     version = _check_version(contract, where)
     modules = _object(_get(contract, "modules", "contract"), "modules")
     if module not in modules:
-        raise ContractError(f"no module {module!r} in the contract; there are {_list(sorted(modules))}")
-    use = _object(modules[module], module)
+        raise ContractError(f"no module {module!r} in the contract; it contains {_list(modules)}")
+    entry = _object(modules[module], module)
     endpoints = _object(_get(contract, "endpoints", "contract"), "endpoints")
     layout = _object(contract.get("layout", {}), "layout")
 
     def password(variable: str) -> str:
         if variable not in passwords:
-            raise ContractError(f"{variable} of {module} is not in {where}; take it from the module's Secret")
+            raise ContractError(f"{variable} of {module} is not in {where}; set it from the module's Secret")
         return passwords[variable]
 
     try:
         return Storage(
             module=module,
             version=version,
-            postgres=_postgres(use["postgres"], endpoints["postgres"], password) if use["postgres"] else None,
-            valkey=_valkey(use["valkey"], endpoints["valkey"], password),
-            object_store=_object_store(use, endpoints["object_store"], layout, password)
-            if use["object_store"]
+            postgres=_postgres(entry["postgres"], endpoints["postgres"], password) if entry["postgres"] else None,
+            valkey=_valkey(entry["valkey"], endpoints["valkey"], password),
+            object_store=_object_store(entry, endpoints["object_store"], layout, password)
+            if entry["object_store"]
             else None,
         )
     except KeyError as error:
         raise ContractError(f"the contract of {module} in {where} has no field {error}") from None
     except (AttributeError, TypeError, ValueError) as error:
-        raise ContractError(f"the contract of {module} in {where} can't be understood: {error}") from None
+        raise ContractError(f"the contract of {module} in {where} is not valid: {error}") from None
 
 
-def _postgres(use: Mapping[str, Any], endpoint: Mapping[str, Any], password: _Password) -> Postgres:
+def _postgres(entry: Mapping[str, Any], endpoint: Mapping[str, Any], password: _Password) -> Postgres:
     tables = {
-        f"{schema}.{table}": access for schema, found in use["schemas"].items() for table, access in found.items()
+        f"{schema}.{table}": access
+        for schema, schema_tables in entry["schemas"].items()
+        for table, access in schema_tables.items()
     }
     return Postgres(
         host=endpoint["host"],
         port=int(endpoint["port"]),
         database=endpoint["database"],
         sslmode=endpoint["sslmode"],
-        user=use["role"],
+        user=entry["role"],
         password=password("PGPASSWORD"),
         tables={table: frozenset(access["privileges"]) for table, access in tables.items()},
         columns={
             table: {column: frozenset(privileges) for column, privileges in access.get("columns", {}).items()}
             for table, access in tables.items()
         },
-        functions=tuple(use.get("functions", ())),
+        functions=tuple(entry.get("functions", ())),
         isolates_tenants=endpoint.get("tenant_isolation", "off") != "off",
     )
 
 
-def _valkey(use: Mapping[str, Any], endpoint: Mapping[str, Any], password: _Password) -> Valkey:
+def _valkey(entry: Mapping[str, Any], endpoint: Mapping[str, Any], password: _Password) -> Valkey:
     sentinel = endpoint.get("sentinel")
     return Valkey(
         host=endpoint["host"],
         port=int(endpoint["port"]),
         tls=bool(endpoint["tls"]),
-        user=use["user"],
+        user=entry["user"],
         password=password("VALKEY_PASSWORD"),
         sentinel=Sentinel(sentinel["host"], int(sentinel["port"]), sentinel["primary"]) if sentinel else None,
-        keys=tuple(Key(key["pattern"], key["type"], key["ttl"], key["verb"]) for key in use["keys"]),
+        keys=tuple(Key(key["pattern"], key["type"], key["ttl"], key["verb"]) for key in entry["keys"]),
         streams=tuple(
             Stream(item["name"], item["verb"], tuple(item["events"]), dict(item.get("groups", {})))
-            for item in use["streams"]
+            for item in entry["streams"]
         ),
     )
 
 
 def _object_store(
-    use: Mapping[str, Any], endpoint: Mapping[str, Any], layout: Mapping[str, Any], password: _Password
+    entry: Mapping[str, Any], endpoint: Mapping[str, Any], layout: Mapping[str, Any], password: _Password
 ) -> ObjectStore:
-    keys = "object_store_secret_key" in use["secrets"]
-    used = {item["bucket"] for item in use["object_store"]}
-    # Contract version 1.0 has no layout; it uses the real names of buckets.
+    has_keys = "object_store_secret_key" in entry["secrets"]
+    used = {item["bucket"] for item in entry["object_store"]}
+    # Contract version 1.0 has no layout; its modules have the real names of buckets.
     names = {name: item["bucket"] for name, item in layout.items()} or {bucket: bucket for bucket in used}
     return ObjectStore(
         endpoint=endpoint["endpoint"],
         region=endpoint["region"],
         path_style=bool(endpoint.get("path_style", True)),
-        access_key=password("AWS_ACCESS_KEY_ID") if keys else None,
-        secret_key=password("AWS_SECRET_ACCESS_KEY") if keys else None,
-        objects=tuple(Objects(item["bucket"], item["prefix"], item["verb"]) for item in use["object_store"]),
+        access_key=password("AWS_ACCESS_KEY_ID") if has_keys else None,
+        secret_key=password("AWS_SECRET_ACCESS_KEY") if has_keys else None,
+        objects=tuple(Objects(item["bucket"], item["prefix"], item["verb"]) for item in entry["object_store"]),
         buckets={name: bucket for name, bucket in names.items() if bucket in used},
     )
 

@@ -1,4 +1,4 @@
-"""``Credential``: passwords of a module or service, generated on create. No server is involved."""
+"""``Credential``: the passwords of a module or service, generated on create. Contacts no server."""
 
 import base64
 import hashlib
@@ -19,9 +19,10 @@ SCRAM_SALT_BYTES = 16
 
 
 def scram_verifier(password: str, salt: bytes) -> str:
-    """What PostgreSQL stores for ``password``: with it the clear text reaches neither the server nor its log.
+    """Return the verifier that PostgreSQL stores for ``password``: ``SCRAM-SHA-256$<iterations>:<salt>$<stored
+    key>:<server key>``, with base64 parts (RFC 5803).
 
-    The form is ``SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key>`` (RFC 5803, base64 parts).
+    If a role is created with a verifier, the clear-text password reaches neither the server nor its log.
     """
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, SCRAM_ITERATIONS)
     stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
@@ -31,13 +32,13 @@ def scram_verifier(password: str, salt: bytes) -> str:
 
 
 class Credential(Kind):
-    """A changed ``rotate`` replaces the resource, so that a preview shows who gets new passwords."""
+    """A change of ``rotate`` replaces the resource, so that a preview shows whose passwords are rotated."""
 
     token = "stellaops:index:Credential"  # noqa: S105 - a type
-    description = "Passwords of one module or service for PostgreSQL and Valkey. Import id: USER=FILE"
+    description = "The passwords of one module or service for PostgreSQL and Valkey. Import id: USER=FILE"
     properties = {  # noqa: RUF012 - a constant
         "user": Property(required=True, force_new=True, description="The module or service"),
-        "rotate": Property("integer", required=True, force_new=True, description="Another number renews the passwords"),
+        "rotate": Property("integer", required=True, force_new=True, description="Increase to rotate the passwords"),
         "postgresPassword": Property(output=True, secret=True),
         "postgresVerifier": Property(output=True, secret=True),
         "valkeyPassword": Property(output=True, secret=True),
@@ -46,21 +47,21 @@ class Credential(Kind):
 
     def create(self, inputs: dict[str, Any]) -> FoundResource:
         passwords = (secrets.token_urlsafe(PASSWORD_BYTES) for _ in range(2))
-        return _found(inputs["user"], inputs["rotate"], *passwords)
+        return _resource(inputs["user"], inputs["rotate"], *passwords)
 
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
-        """The state itself: the passwords are nowhere else. For an import, the passwords of a file."""
+        """Return the state unchanged, since passwords are stored nowhere else. For an import, read the file."""
         return FoundResource(id_, {key: state.get(key) for key in self.properties}) if state else _imported(id_)
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
-        """Never called: every change replaces."""
+        """Never called, because every change replaces the resource."""
         return FoundResource(id_, {**state, **inputs})
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
-        """Nothing: the stores' own resources remove the users."""
+        """Do nothing: other resources remove the users from the stores."""
 
 
-def _found(user: str, rotate: int, postgres: str, valkey: str) -> FoundResource:
+def _resource(user: str, rotate: int, postgres: str, valkey: str) -> FoundResource:
     return FoundResource(
         f"credential/{user}",
         {
@@ -75,20 +76,20 @@ def _found(user: str, rotate: int, postgres: str, valkey: str) -> FoundResource:
 
 
 def _imported(id_: str) -> FoundResource:
-    """From ``USER=FILE``. A service without a login has no password for PostgreSQL, and gets a new one."""
+    """Read ``USER=FILE``. For a service without a login, the file has no PostgreSQL password; generate an unused one."""
     user, _, file = id_.partition("=")
-    todo = (
-        "the id of a Credential is USER=FILE, where FILE is a JSON file with postgres_password and valkey_password, as "
-        "in the stack output secrets"
+    id_format = (
+        "the import id of a Credential is USER=FILE, where FILE is a JSON file with postgres_password and "
+        "valkey_password, as in the stack output secrets"
     )
     if not user or not file:
-        raise ProviderError(f"{id_!r} is not an id to import; {todo}")
+        raise ProviderError(f"{id_!r} is not a valid import id; {id_format}")
     try:
         content = json.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ProviderError(f"{file} cannot be read ({error}); {todo}") from None
+        raise ProviderError(f"{file} cannot be read ({error}); {id_format}") from None
     valkey = content.get("valkey_password") if isinstance(content, dict) else None
     if not isinstance(valkey, str) or not valkey:
-        raise ProviderError(f"{file} has no valkey_password; {todo}")
+        raise ProviderError(f"{file} has no valkey_password; {id_format}")
     postgres = content.get("postgres_password") or secrets.token_urlsafe(PASSWORD_BYTES)
-    return _found(user, int(content.get("rotate", 1)), str(postgres), valkey)
+    return _resource(user, int(content.get("rotate", 1)), str(postgres), valkey)

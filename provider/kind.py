@@ -5,9 +5,9 @@ from provider.settings import ProviderSettings
 
 
 class Kind(ResourceType):
-    """A resource type of the provider ``stellaops``; its module has its name.
+    """A resource kind of the provider ``stellaops``, in the module of the same name.
 
-    Modules of kinds are imported at every preview: they import client libraries, and what imports them, in methods.
+    Every preview imports all kinds, so import client libraries, and modules that import them, inside methods.
     """
 
     marks_defaults = False

@@ -1,7 +1,7 @@
 """The Pulumi provider ``stellaops``: its configuration and its resource kinds.
 
-The engine starts it by ``pulumi-resource-stellaops``, which Pulumi.yaml names. A new kind is a module with a subclass of
-``Kind``, an entry in ``KINDS``, and a class in ``components.resources``.
+The engine starts it with ``pulumi-resource-stellaops``, which Pulumi.yaml names. A new kind needs a module with a
+subclass of ``Kind``, an entry in ``KINDS``, and a class in ``components.resources``.
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ KINDS: tuple[type[Kind], ...] = (
 
 
 class StellaOpsPlugin(Plugin):
-    """Contacts no server until a resource is created, read, updated or deleted."""
+    """The provider. Contacts no server until a resource is created, read, updated or deleted."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -1,1 +1,1 @@
-"""PostgreSQL: database, roles, schemas, grants and tables, as the mapping says."""
+"""PostgreSQL: database, roles, schemas, grants and tables of the mapping."""

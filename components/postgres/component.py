@@ -1,7 +1,7 @@
 """The ``Postgres`` component: database, roles, schemas, migrations and grants.
 
-Made from the mapping's ``modules.*.postgres`` and ``postgres.schemas``. It deliberately makes no table (migrations
-do), no server, and nothing for PUBLIC.
+Built from the mapping's ``modules.*.postgres`` and ``postgres.schemas``. It deliberately creates no tables (migrations
+do), no server, and no privileges for PUBLIC.
 """
 
 import difflib
@@ -21,20 +21,20 @@ from components.resources.credentials import Credential
 from components.resources.postgres import AccessRevisions, PostgresInventory, Privileges, SchemaMigrations
 from components.resources.provider import Provider
 
-# Two connections or more, or the plugin waits for itself; few enough for a small server.
+# With only one connection, the plugin waits for itself; eight are few enough for a small server.
 MAX_CONNECTIONS = 8
 CONNECT_TIMEOUT_SECONDS = 20  # the plugin's default is three minutes
-BACKUP_CONNECTIONS = 8  # a dump, a base backup with its WAL, the WAL receiver, and a run by hand beside them
+BACKUP_CONNECTIONS = 8  # for a dump, a base backup with its WAL, the WAL receiver, and a manual run meanwhile
 
 
 @dataclass(frozen=True)
 class PostgresArgs:
-    """What the component is made from. ``provider`` serves migrations and the inventory; ``protect`` guards database,
-    schemas and owner roles against deletion.
+    """Arguments of ``PostgresComponent``.
 
-    Schemas that ``settings.drop_schemas`` names are not protected, and go with their tables. Every other one is kept
-    when it leaves the mapping or the stack is destroyed, and the database with it. ``backup`` is for the login that
-    reads every schema; ``replicates``: base backups and WAL as well.
+    ``provider`` manages migrations, privileges and the inventory. ``protect`` refuses to delete the database, schemas and
+    owner roles. Schemas in ``settings.drop_schemas`` are not protected and are dropped with their tables. All others, and
+    the database with them, are kept when they leave the mapping or the stack is destroyed. ``backup`` is the credential of
+    the login that reads every schema; with ``replicates`` it also reads base backups and WAL.
     """
 
     mapping: Mapping
@@ -47,20 +47,20 @@ class PostgresArgs:
     sql_directory: Path = SQL_DIRECTORY
 
     def drops(self, schema: str) -> bool:
-        """Whether the schema goes with its tables."""
+        """Whether the schema is dropped with its tables when it leaves."""
         return bool({"*", schema} & self.settings.drop_schemas)
 
     @property
     def drops_everything(self) -> bool:
-        """Whether nothing is left in the database that must be kept."""
+        """Whether no schema in the database has to be kept."""
         return all(map(self.drops, self.mapping.postgres.schemas))
 
 
 class PostgresComponent(pulumi.ComponentResource):
     """Database, roles, schemas, migrations and grants. Output ``roles``: module -> the name of its login.
 
-    ``backup`` is the name of the login for backups, None without ``PostgresArgs.backup``. ``granted``: schema -> what is
-    there when it has its tables and grants.
+    ``backup`` is the name of the login for backups, None without ``PostgresArgs.backup``. ``granted``: schema -> the
+    resource that exists once the schema has its tables and grants.
     """
 
     roles: dict[str, pulumi.Output[str]]
@@ -70,7 +70,7 @@ class PostgresComponent(pulumi.ComponentResource):
     def __init__(self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellaops:postgres:Postgres", name, None, opts)
         self._args = args
-        self._warn_of_unknown_schemas()
+        self._warn_about_unknown_schemas()
         self._database = self._create_database()
         self._provider = self._create_provider("inside", self._database.name)
         self._options = pulumi.ResourceOptions(parent=self, provider=self._provider)
@@ -78,7 +78,7 @@ class PostgresComponent(pulumi.ComponentResource):
         self._connect = self._role(ConnectRole(args.settings.database).name)
         self._logins = self._create_logins()
         self.backup = self._create_backup_login(args.backup).name if args.backup else None
-        self._close_database()
+        self._restrict_database()
         self._create_inventory()
         self._revisions = AccessRevisions(
             "postgres",
@@ -90,21 +90,21 @@ class PostgresComponent(pulumi.ComponentResource):
         self.register_outputs({"database": self._database.name, "roles": self.roles})
 
     def ready(self, module: str) -> list[pulumi.Resource]:
-        """What is there when the module can log in and do all it may; nothing for who has no login."""
+        """The resources that the module's login needs to work; empty for a module without a login."""
         login = self._logins.get(module)
         if login is None:
             return []
         return [login, *(self.granted[schema] for schema in self._args.mapping.access.logins[module].schemas)]
 
-    def _warn_of_unknown_schemas(self) -> None:
-        """Only a warning: a schema that leaves the mapping must be named in the run that drops it."""
+    def _warn_about_unknown_schemas(self) -> None:
+        """Only warn: ``dropSchemas`` must still name a schema in the run that removes it from the mapping."""
         known = self._args.mapping.postgres.schemas
         for name in sorted(self._args.settings.drop_schemas - {"*", *known}):
             close = difflib.get_close_matches(name, known, n=1)
             guess = f' (did you mean "{close[0]}"?)' if close else ""
             pulumi.log.warn(
-                f"dropSchemas names {name!r}, which is not a schema in the mapping{guess}: nothing is dropped for it,"
-                " unless this run removes a schema of that name from the mapping. Take it out of dropSchemas afterwards",
+                f"dropSchemas names {name!r}, which is not a schema in the mapping{guess}. It has no effect,"
+                " unless this run removes a schema of that name from the mapping. Remove it from dropSchemas afterwards",
                 self,
             )
 
@@ -126,13 +126,13 @@ class PostgresComponent(pulumi.ComponentResource):
 
     def _create_database(self) -> postgresql.Database:
         args, settings = self._args, self._args.settings
-        outside = self._create_provider("outside", settings.maintenance_database)
+        provider = self._create_provider("outside", settings.maintenance_database)
         return postgresql.Database(
             settings.database,
             name=settings.database,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                provider=outside,
+                provider=provider,
                 protect=args.protect,
                 retain_on_delete=not args.drops_everything,
                 import_=settings.database if settings.adopt_database else None,
@@ -144,8 +144,10 @@ class PostgresComponent(pulumi.ComponentResource):
         return postgresql.Role(name, name=name, login=False, opts=options)
 
     def _create_group_roles(self) -> dict[GroupRole, postgresql.Role]:
-        """An owner role that is deleted leaves what it owned to the admin: a role that was kept could not be created
-        again."""
+        """Group roles are deleted even if their schema is kept, because a kept role could not be created again.
+
+        A deleted owner role leaves its objects to the admin.
+        """
         args = self._args
         return {
             role: self._role(
@@ -184,8 +186,11 @@ class PostgresComponent(pulumi.ComponentResource):
         )
 
     def _create_backup_login(self, credential: Credential) -> postgresql.Role:
-        """Reads every schema as its readers do. It sees the rows of all tenants by a policy of its own, which needs no
-        privilege of the admin's; replication needs REPLICATION, and a role that replicates may as well have BYPASSRLS."""
+        """Create the login for backups, a member of every reader role.
+
+        A policy of its own lets it read the rows of all tenants, which needs no privilege of the admin. Replication needs
+        REPLICATION; such a role can read everything anyway, so it also gets BYPASSRLS.
+        """
         name = BackupRole(self._args.settings.database).name
         readers = [role.name for key, role in self._groups.items() if key.group is GroupKind.READER]
         return postgresql.Role(
@@ -201,15 +206,15 @@ class PostgresComponent(pulumi.ComponentResource):
             opts=self._options,
         )
 
-    def _close_database(self) -> None:
-        """Nothing for PUBLIC: no CONNECT or TEMPORARY, nothing on schema public, no EXECUTE on new functions."""
+    def _restrict_database(self) -> None:
+        """Revoke PUBLIC's privileges on the database and on schema public, and let only the connect role's members connect."""
         chain = GrantChain(self._options, self._database.name)
         chain.grant("public-database", role="public", object_type="database", privileges=[])
         chain.grant("public-schema", role="public", object_type="schema", schema="public", privileges=[])
         chain.grant("connect", role=self._connect.name, object_type="database", privileges=["CONNECT"])
 
     def _create_schema(self, name: str) -> pulumi.Resource:
-        """Returns what exists once the schema has its tables and grants."""
+        """Create a schema, and return the resource that exists once it has its tables and grants."""
         args, access = self._args, self._args.mapping.access.schemas[name]
         owner, writer, reader = (self._groups[role] for role in groups_of(name))
         schema = postgresql.Schema(
@@ -225,7 +230,7 @@ class PostgresComponent(pulumi.ComponentResource):
                 ),
             ),
         )
-        # Without a schema: PUBLIC's EXECUTE is a default of the whole database, which a schema's cannot take away.
+        # Not limited to the schema: PUBLIC's EXECUTE is a global default privilege, which per-schema ones cannot revoke.
         functions = postgresql.DefaultPrivileges(
             f"{name}-functions",
             database=self._database.name,
@@ -261,7 +266,7 @@ class PostgresComponent(pulumi.ComponentResource):
         )
 
     def _tenant_tables(self, schema: str) -> dict[str, dict[str, str]]:
-        """Table -> the rule by which its rows belong to tenants; empty where tenants are not isolated."""
+        """Table -> the rule that assigns its rows to tenants; empty without tenant isolation."""
         if not self._args.settings.isolates_tenants:
             return {}
         rules = self._args.mapping.access.schemas[schema].tenant_rules
@@ -271,7 +276,7 @@ class PostgresComponent(pulumi.ComponentResource):
         }
 
     def _tenant_bypass(self, schema: str) -> list[pulumi.Input[str]]:
-        """The logins that see the rows of every tenant; empty where tenants are not isolated."""
+        """The logins that see the rows of every tenant; empty without tenant isolation."""
         if not self._args.settings.isolates_tenants:
             return []
         access = self._args.mapping.access.schemas[schema]

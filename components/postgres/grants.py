@@ -1,7 +1,8 @@
-"""Grants of one schema, as ``pulumi_postgresql.Grant`` resources that name their tables.
+"""Grants of one schema, as ``pulumi_postgresql.Grant`` resources.
 
-Each names its objects: a grant on ALL TABLES would first revoke everything, per-table and column grants of the same
-role included. They form a chain, because concurrent grants on one schema fail with "tuple concurrently updated".
+Each grant lists its objects, because a grant on ALL TABLES first revokes all of the role's privileges, including
+per-table and column grants. Grants form a chain, because concurrent grants on one schema fail with "tuple concurrently
+updated".
 """
 
 from collections.abc import Collection, Sequence
@@ -14,7 +15,7 @@ from components.mapping.access import APPEND, CHANGE, READ, VERSION_TABLE, Direc
 
 
 class GrantChain:
-    """Grants that wait for each other, in the order in which they are asked for. ``last`` are there when all are."""
+    """Creates grants one after another. A resource that depends on ``last`` waits for all of them."""
 
     def __init__(
         self,
@@ -39,13 +40,13 @@ class GrantChain:
         objects: Collection[str] | None = None,
         columns: Collection[str] | None = None,
     ) -> None:
-        """Add one grant. Empty ``privileges`` take away what the role has there."""
+        """Add one grant. Empty ``privileges`` revoke what the role has there."""
         after = pulumi.ResourceOptions(
             depends_on=list(self.last),
-            # Deleted at the end of a run, it would take away what others have granted since: Privileges revokes.
+            # Deleting a grant at the end of a run would revoke privileges granted meanwhile; Privileges revokes them instead.
             retain_on_delete=object_type in ("table", "column"),
         )
-        made = postgresql.Grant(
+        grant = postgresql.Grant(
             name,
             database=self._database,
             schema=None if object_type == "database" else schema or self._schema,
@@ -56,7 +57,7 @@ class GrantChain:
             privileges=sorted(privileges),
             opts=pulumi.ResourceOptions.merge(self._options, after),
         )
-        self.last = [made]
+        self.last = [grant]
 
 
 def grant_schema(
@@ -67,7 +68,7 @@ def grant_schema(
     reader: pulumi.Input[str],
     logins: dict[str, pulumi.Output[str]],
 ) -> None:
-    """Every grant on one schema: its group roles first, then single logins on single tables."""
+    """Create every grant on one schema: first for its group roles, then for single logins on single tables."""
     definition = mapping.postgres.schemas[schema]
     ordinary = [name for name, table in definition.tables.items() if not table.append_only]
     append_only = [name for name, table in definition.tables.items() if table.append_only]
@@ -79,26 +80,26 @@ def grant_schema(
         chain.grant(f"{schema}_writer-append", role=writer, object_type="table", objects=append_only, privileges=APPEND)
     chain.grant(f"{schema}_writer-version", role=writer, object_type="table", objects=[VERSION_TABLE], privileges=READ)
     chain.grant(f"{schema}_reader-usage", role=reader, object_type="schema", privileges=["USAGE"])
-    everything = [*definition.tables, VERSION_TABLE]
-    chain.grant(f"{schema}_reader-read", role=reader, object_type="table", objects=everything, privileges=READ)
+    all_tables = [*definition.tables, VERSION_TABLE]
+    chain.grant(f"{schema}_reader-read", role=reader, object_type="table", objects=all_tables, privileges=READ)
 
     for module, grants in mapping.access.schemas[schema].grants.items():
         role = logins[module]
         chain.grant(f"{module}-{schema}-usage", role=role, object_type="schema", privileges=["USAGE"])
         for grant in grants:
-            _direct(chain, module, role, grant)
-    for function, definition_ in definition.functions.items():
-        for module in definition_.execute:
+            _grant_to_login(chain, module, role, grant)
+    for function, settings in definition.functions.items():
+        for module in settings.execute:
             name = f"{module}-{schema}.{function}"
             chain.grant(name, role=logins[module], object_type="function", objects=[function], privileges=["EXECUTE"])
 
 
-def _direct(chain: GrantChain, module: str, role: pulumi.Input[str], grant: DirectGrant) -> None:
+def _grant_to_login(chain: GrantChain, module: str, role: pulumi.Input[str], grant: DirectGrant) -> None:
     name = f"{module}-{grant.schema}.{grant.table}"
     if not grant.columns:
         chain.grant(name, role=role, object_type="table", objects=[grant.table], privileges=grant.privileges)
         return
-    # The plugin takes exactly one privilege in a grant on columns.
+    # The plugin accepts exactly one privilege per grant on columns.
     for privilege in sorted(grant.privileges):
         chain.grant(
             f"{name}-{privilege.lower()}",

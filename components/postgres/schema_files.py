@@ -1,4 +1,4 @@
-"""Where the migrations of the schemas are."""
+"""The directory of the migrations."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The classes of the Pulumi provider ``stellaops``, one module a store: what a program declares.
+"""The resource classes of the Pulumi provider ``stellaops``, one module per store.
 
-``provider/`` serves them. Names are snake_case here and camelCase in state, previews and ``pulumi import``.
+``provider/`` implements them. Names are snake_case here and camelCase in state, previews and ``pulumi import``.
 """

@@ -12,14 +12,14 @@ SECRET_OUTPUTS = ("postgresPassword", "postgresVerifier", "valkeyPassword", "val
 class Credential(pulumi.CustomResource):
     """Passwords for PostgreSQL and Valkey, generated once and kept encrypted in the stack's state.
 
-    Contacts no server: the verifier goes to the login's role and the hash to Valkey's users by other resources. Only
-    the service itself gets the clear passwords, as a secret output.
+    Contacts no server: other resources set the verifier on the login's role and the hash on the Valkey user. Only the
+    service itself gets the clear-text passwords, as a secret output.
 
-    Inputs: ``user``, the name of the module or service; ``rotate``, a whole number from the mapping. Another value of
-    either replaces the resource, which generates new passwords.
+    Inputs: ``user``, the name of the module or service; ``rotate``, an integer from the mapping. A change of either
+    replaces the resource, which generates new passwords.
 
-    Import id: ``USER=FILE``. FILE is a JSON file with ``postgres_password`` and ``valkey_password``, as the stack
-    output ``secrets`` has them for each module.
+    Import id: ``USER=FILE``. FILE is a JSON file with ``postgres_password`` and ``valkey_password``, as in the stack
+    output ``secrets`` of each module.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Credential(pulumi.CustomResource):
     @property
     @pulumi.getter(name="postgresVerifier")
     def postgres_verifier(self) -> pulumi.Output[str]:
-        """The SCRAM-SHA-256 verifier of that password, which PostgreSQL stores in its place. Secret."""
+        """The SCRAM-SHA-256 verifier that PostgreSQL stores instead of the password. Secret."""
         return cast("pulumi.Output[str]", pulumi.get(self, "postgresVerifier"))
 
     @property
@@ -50,10 +50,10 @@ class Credential(pulumi.CustomResource):
     @property
     @pulumi.getter(name="valkeySha256")
     def valkey_sha256(self) -> pulumi.Output[str]:
-        """The SHA-256 of that password in hex, which Valkey stores in its place. Secret."""
+        """The SHA-256 in hex that Valkey stores instead of the password. Secret."""
         return cast("pulumi.Output[str]", pulumi.get(self, "valkeySha256"))
 
     def clear(self, has_login: bool) -> dict[str, pulumi.Output[str]]:
-        """The clear passwords for the stack's secret output; without a login there is none for PostgreSQL."""
+        """Return the clear-text passwords for the stack's secret output. Without a login, omit the PostgreSQL one."""
         passwords = {"postgres_password": self.postgres_password} if has_login else {}
         return {**passwords, "valkey_password": self.valkey_password}

@@ -1,5 +1,7 @@
-"""``SchemaMigrations``, ``AccessRevisions``, ``Privileges``, ``PostgresInventory``: a schema's tables, who may do what on
-them, and the logins and schemas of the stack."""
+"""Resource classes for a schema's migrations and privileges, and for the stack's logins and schemas.
+
+``provider/postgres`` implements them.
+"""
 
 import hashlib
 import json
@@ -13,29 +15,29 @@ ACCESS_REVISIONS = "stellaops:postgres:AccessRevisions"
 PRIVILEGES = "stellaops:postgres:Privileges"
 INVENTORY = "stellaops:postgres:Inventory"
 
-# Role -> table, or pattern of run-time tables -> privileges like "SELECT" and "UPDATE (state, note)".
-SchemaWords = Mapping[str, Mapping[str, Sequence[str]]]
-_DIGITS = 16
+# Role -> table or pattern of run-time tables -> privileges such as "SELECT" and "UPDATE (state, note)".
+SchemaPrivileges = Mapping[str, Mapping[str, Sequence[str]]]
+_DIGEST_LENGTH = 16
 
 
 @pulumi.type_token(MIGRATIONS)
 class SchemaMigrations(pulumi.CustomResource):
-    """The tables of one schema, at the version of the newest file in a directory.
+    """The migrations of one schema: applies the files of a directory, up to the newest.
 
     Inputs:
 
-    - ``schema`` and ``owner``: the schema, and the role that owns everything in it. Another schema is another resource.
-    - ``directory``: where its files ``NNNN_name.sql.j2`` are, relative to the project. The provider lists them with
-      their checksums in the further input ``migrations``, so that a preview names the pending ones.
-    - ``append_only``: names of tables; an entry like ``effective_finding_{policyId}_history`` stands for tables that
-      are made at run time.
-    - ``tenant_tables``: table -> ``column`` that holds the tenant and, where it is in a parent table, ``parent``. Empty
-      where tenants are not kept apart.
-    - ``tenant_bypass``: roles that see the rows of all tenants.
+    - ``schema`` and ``owner``: the schema, and its owner role. A change of ``schema`` replaces the resource.
+    - ``directory``: the directory of its files ``NNNN_name.sql.j2``, relative to the project. The provider adds the
+      input ``migrations``, the files with their checksums, so that a preview names the pending ones.
+    - ``append_only``: names of append-only tables; an entry such as ``effective_finding_{policyId}_history`` stands for
+      run-time tables.
+    - ``tenant_tables``: table -> ``column`` that holds the tenant and, if that column is in a parent table, ``parent``.
+      Empty without tenant isolation.
+    - ``tenant_bypass``: roles that can read the rows of all tenants.
 
-    Errors: an edited, missing or out-of-order file fails the preview and names the file. A preview reads the database's
-    history only where the state and the files conflict. Deleting the resource leaves the tables; they go with the
-    schema, if at all.
+    Errors: an edited, missing or out-of-order file fails the preview, with the file's name. A preview reads the
+    database's history only if the state and the files conflict. Deleting the resource keeps the tables; only dropping
+    the schema drops them.
 
     Import id: ``DATABASE.SCHEMA.migrations``.
     """
@@ -68,58 +70,59 @@ class SchemaMigrations(pulumi.CustomResource):
     @property
     @pulumi.getter
     def version(self) -> pulumi.Output[int]:
-        """The version of the last applied migration."""
+        """The number of the last applied migration."""
         return cast("pulumi.Output[int]", pulumi.get(self, "version"))
 
     @property
     @pulumi.getter
     def applied(self) -> pulumi.Output[list[str]]:
-        """The applied migrations, each like ``0001_tables.sql.j2 sha256:<64 hex digits>``."""
+        """The applied migrations, in the form ``0001_tables.sql.j2 sha256:<64 hex digits>``."""
         return cast("pulumi.Output[list[str]]", pulumi.get(self, "applied"))
 
     @property
     @pulumi.getter
     def drift(self) -> pulumi.Output[list[str]]:
-        """What a refresh found changed by hand, a sentence each; the next ``up`` corrects it."""
+        """The drift that a refresh found, one sentence per change; the next ``up`` corrects it."""
         return cast("pulumi.Output[list[str]]", pulumi.get(self, "drift"))
 
 
 @pulumi.type_token(ACCESS_REVISIONS)
 class AccessRevisions(pulumi.CustomResource):
-    """For each schema a number that rises before its grants change; every Grant on tables depends on it.
+    """A revision number per schema, which increases before the schema's grants change. Every Grant on tables depends on it.
 
-    ``access``: schema -> role -> table -> privileges. Only a digest of each schema's is kept.
+    ``access``: schema -> role -> table -> privileges. The state keeps only a digest per schema.
 
     Import id: ``DATABASE.access``.
     """
 
     def __init__(
-        self, resource_name: str, *, access: Mapping[str, SchemaWords], opts: pulumi.ResourceOptions | None = None
+        self, resource_name: str, *, access: Mapping[str, SchemaPrivileges], opts: pulumi.ResourceOptions | None = None
     ) -> None:
         digests = {
-            schema: hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:_DIGITS]
-            for schema, words in access.items()
+            schema: hashlib.sha256(json.dumps(privileges, sort_keys=True).encode()).hexdigest()[:_DIGEST_LENGTH]
+            for schema, privileges in access.items()
         }
         super().__init__(ACCESS_REVISIONS, resource_name, {"access": digests, "revisions": None, "last": None}, opts)
 
     def of(self, schema: str) -> pulumi.Output[int]:
-        """The number of the schema's last change."""
+        """Return the schema's revision number."""
         revisions = cast("pulumi.Output[dict[str, int]]", pulumi.get(self, "revisions"))
-        return revisions.apply(lambda found: int(found[schema]))
+        return revisions.apply(lambda by_schema: int(by_schema[schema]))
 
 
 @pulumi.type_token(PRIVILEGES)
 class Privileges(pulumi.CustomResource):
-    """What every role may do on the tables of one schema and their columns; everything else is revoked.
+    """The privileges of all roles on one schema's tables and columns. All other privileges are revoked.
 
-    Make it depend on the schema's migrations and Grants. An update touches only privileges that differ. Deleting the
-    resource leaves the tables to their owner alone.
+    Make it depend on the schema's migrations and Grants. An update changes only privileges that differ. Deleting the
+    resource revokes all privileges except the owner's.
 
-    Inputs: ``schema``; ``owner``, which owns everything in it; ``access``: role -> table, or pattern of run-time tables
-    -> privileges like ``SELECT`` and ``UPDATE (state, note)``; ``migration`` and ``revision``: the numbers of the last
-    migration and of the last change of grants, after each of which it runs. Another schema is another resource.
+    Inputs: ``schema``, a change of which replaces the resource; ``owner``, the owner role; ``access``: role -> table or
+    pattern of run-time tables -> privileges such as ``SELECT`` and ``UPDATE (state, note)``; ``migration`` and
+    ``revision``: the numbers of the last migration and of the last change of grants, so that a change of either runs
+    an update.
 
-    Errors: a privilege that could not be granted or revoked fails the update, and nothing is changed then.
+    Errors: if a privilege cannot be granted or revoked, the update fails and changes nothing.
 
     Import id: ``DATABASE.SCHEMA.privileges``.
     """
@@ -130,7 +133,7 @@ class Privileges(pulumi.CustomResource):
         *,
         schema: pulumi.Input[str],
         owner: pulumi.Input[str],
-        access: SchemaWords,
+        access: SchemaPrivileges,
         migration: pulumi.Input[int],
         revision: pulumi.Input[int],
         opts: pulumi.ResourceOptions | None = None,
@@ -148,23 +151,23 @@ class Privileges(pulumi.CustomResource):
     @property
     @pulumi.getter
     def drift(self) -> pulumi.Output[list[str]]:
-        """What a refresh found changed by hand, a sentence each; the next ``up`` corrects it."""
+        """The drift that a refresh found, one sentence per change; the next ``up`` corrects it."""
         return cast("pulumi.Output[list[str]]", pulumi.get(self, "drift"))
 
 
 @pulumi.type_token(INVENTORY)
 class PostgresInventory(pulumi.CustomResource):
-    """The logins and schemas that the stack manages, so that a preview shows which ones go and what is kept.
+    """The logins and schemas that the stack manages. A preview shows which are removed and which are kept.
 
-    An update or delete disables each login that is no longer listed and ends its sessions; its role is dropped later in
-    the same run. Schemas are only listed here: the schema resource itself keeps or drops its tables. Make it depend on
-    the logins' roles, so that a destroy ends their sessions first.
+    An update or delete retires each login that is no longer listed: it disables the login and ends its sessions. The
+    role is dropped later in the same run. Schemas are only listed: the schema's own resource keeps or drops its tables.
+    Make the inventory depend on the logins' roles, so that a destroy ends their sessions first.
 
     Inputs: ``logins``, login -> its display name; ``schemas``, schema -> ``KEPT`` or ``DROPPED`` of
-    ``components.postgres.fates``; ``drop_schemas``, as in the stack's config.
+    ``components.postgres.fates``; ``drop_schemas``, as in stack config.
 
-    Errors: a schema that leaves the mapping in the same run in which ``drop_schemas`` first names it fails the preview;
-    a session that does not end fails the update and names its server process.
+    Errors: the preview fails if a schema leaves the mapping in the same run in which ``drop_schemas`` first names it.
+    The update fails if a session does not end; the message names its server process.
 
     Import id: ``DATABASE.inventory``.
     """

@@ -1,4 +1,4 @@
-"""``Provider``: the connections and passwords that the resources of ``stellaops`` use."""
+"""``Provider``: the addresses and credentials of the stores, for the resources of ``stellaops``."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ import pulumi
 
 
 class Provider(pulumi.ProviderResource):
-    """The explicit provider of every ``stellaops`` resource. Inputs have the names of the stack's config keys.
+    """The explicit provider of every ``stellaops`` resource. Inputs have the names of the stack config keys.
 
-    Passwords and keys are secret in state. A change updates the provider in place and replaces no resource. No server
-    is contacted until a resource is created, updated, deleted or refreshed.
+    Passwords and keys are secret in state. A change updates the provider in place and replaces no resource. The
+    provider contacts no server until a resource is created, updated, deleted or refreshed.
 
-    - ``postgres_*``: the server and the role that provisions; ``postgres_maintenance_database`` exists before
-      ``postgres_database`` does. ``postgres_ssl_mode`` is libpq's ``sslmode``.
-    - ``valkey_*``: the server to which users and streams are applied, and its admin user.
-    - ``object_store_*``: the S3 endpoint as a URL, its region, and the root key.
+    - ``postgres_*``: the server and its admin; ``postgres_maintenance_database`` is used while ``postgres_database``
+      does not exist. ``postgres_ssl_mode`` is libpq's ``sslmode``.
+    - ``valkey_*``: the server whose users and streams are managed, and its admin.
+    - ``object_store_*``: the S3 endpoint as a URL, its region, and the admin's access key and secret key.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Provider(pulumi.ProviderResource):
         object_store_secret_key: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        # Providers get everything but strings as JSON text.
+        # A provider receives inputs other than strings as JSON text.
         inputs: dict[str, Any] = {
             "postgresHost": postgres_host,
             "postgresPort": _json(postgres_port),

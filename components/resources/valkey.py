@@ -1,4 +1,4 @@
-"""Users and streams on a running Valkey: typed classes for programs. ``provider/valkey`` serves them."""
+"""Typed resource classes for users and streams on a running Valkey. ``provider/valkey`` implements them."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -11,7 +11,7 @@ STREAMS = "stellaops:valkey:Streams"
 
 @pulumi.type_token(USERS)
 class ValkeyUsers(pulumi.CustomResource):
-    """ACL users on a running Valkey. Users that the resource did not create are left alone.
+    """ACL users on a running Valkey. Does not change users that it did not create.
 
     Inputs:
         users: User name -> arguments of ``ACL SETUSER`` after ``reset``, ``on`` and the password: ``["+ping", "(...)"]``.
@@ -19,12 +19,12 @@ class ValkeyUsers(pulumi.CustomResource):
         password_hashes: User name -> SHA-256 of its password, 64 lower-case hexadecimal digits. Secret.
 
     Outputs:
-        users, password_hashes: As given; after a refresh, what the server has.
-        canonical_rules: User name -> its rules in the server's own words, by which a refresh finds changes.
+        users, password_hashes: As given; after a refresh, as they are on the server.
+        canonical_rules: User name -> its rules as the server formats them, which a refresh compares.
 
     Errors:
-        Check refuses ``default``, the admin and the health probe as users, a user without a hash, and a hash that is no
-        SHA-256. Create and update fail when the server is unreachable or refuses the admin.
+        Check refuses ``default``, the admin and the health probe as users, a user without a hash, and a hash that is
+        not a SHA-256. Create and update fail when the server is unreachable or refuses the admin.
 
     Import:
         By the comma-separated names of the users:
@@ -56,10 +56,10 @@ class ValkeyUsers(pulumi.CustomResource):
 
 @pulumi.type_token(STREAMS)
 class ValkeyStreams(pulumi.CustomResource):
-    """Streams and their consumer groups on a running Valkey. An update never touches a stream's entries.
+    """Streams and their consumer groups on a running Valkey. An update never changes the entries of a stream it keeps.
 
     Inputs:
-        streams: Stream name -> names of its consumer groups. A new group starts with the oldest entry.
+        streams: Stream name -> names of its consumer groups. A new group starts at the oldest entry.
         allow_data_loss: Whether a stream may be deleted with its entries, and a group with entries that were delivered
             but not acknowledged. Default: false, which refuses both.
 
@@ -67,11 +67,11 @@ class ValkeyStreams(pulumi.CustomResource):
         streams, allow_data_loss: As given; after a refresh, the streams and groups that still exist.
 
     Errors:
-        Create and update fail when a key of another type has a stream's name. Update and delete fail, and delete
-        nothing, when a stream still holds entries and ``allow_data_loss`` is false.
+        Create and update fail when a key of another type has a stream's name. Update and delete fail, and delete no
+        stream, when a stream that they would delete holds entries and ``allow_data_loss`` is false.
 
     Import:
-        By the comma-separated names of the streams, with all groups that they have:
+        By the comma-separated names of the streams, including all their groups:
         ``pulumi import stellaops:valkey:Streams valkey-streams scanner:jobs,scanner:events``.
     """
 

@@ -1,1 +1,1 @@
-"""The object store: buckets with versioning and lifecycle, as the mapping says."""
+"""The object store: buckets with versioning and lifecycle rules, users and policies of the mapping."""

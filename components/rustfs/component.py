@@ -1,7 +1,7 @@
-"""The ``ObjectStore`` component: a versioned bucket for each top-level path of the mapping, an access key for each module.
+"""The ``ObjectStore`` component: the mapping's versioned buckets, and an access key for each module.
 
-Made from the mapping's ``rustfs.buckets``, the modules' ``rustfs`` and ``backups.rustfs``. It deliberately makes no
-tags, no rule that deletes a current version, and no user for a module without objects.
+Built from the mapping's ``rustfs.buckets``, the modules' ``rustfs`` and ``backups.rustfs``. It deliberately creates no
+tags, no rule that expires current versions, and no user for a module without objects.
 """
 
 import json
@@ -25,8 +25,8 @@ ModuleSecrets = dict[str, pulumi.Output[str]]
 
 @dataclass(frozen=True)
 class ObjectStoreArgs:
-    """What the component is made from. ``provider`` serves buckets and users, ``s3_provider`` the buckets' other
-    settings; ``protect`` guards buckets against deletion; ``allow_data_loss`` lets them go with their objects."""
+    """Arguments of ``ObjectStoreComponent``. ``provider`` manages buckets and users, ``s3_provider`` the buckets' other
+    settings. ``protect`` refuses to delete buckets; ``allow_data_loss`` deletes them with their objects."""
 
     mapping: Mapping
     settings: ObjectStoreSettings
@@ -40,7 +40,7 @@ class ObjectStoreComponent(pulumi.ComponentResource):
     """Buckets with all their settings, users and policies.
 
     ``buckets``: name in the mapping -> physical name. ``secrets``: module -> ``object_store_access_key`` and
-    ``object_store_secret_key``, for those that have objects.
+    ``object_store_secret_key``, for modules with objects.
     """
 
     buckets: dict[str, pulumi.Output[str]]
@@ -52,44 +52,44 @@ class ObjectStoreComponent(pulumi.ComponentResource):
         self._kind = KINDS[args.settings.target]
         self._options = pulumi.ResourceOptions(parent=self, provider=args.provider)
         self._s3 = pulumi.ResourceOptions(parent=self, provider=args.s3_provider)
-        self._warn_of_compliance()
+        self._warn_about_compliance()
         self.buckets = {bucket: self._create_bucket(bucket) for bucket in args.mapping.rustfs.buckets}
         self.secrets = self._create_users()
         self.register_outputs({"buckets": self.buckets})
 
-    def _warn_of_compliance(self) -> None:
-        """In every preview of such a stack: no later one can take it back."""
-        locked = {name: bucket.object_lock for name, bucket in self._args.mapping.rustfs.buckets.items()}
+    def _warn_about_compliance(self) -> None:
+        """Warn in every preview, because compliance mode cannot be undone."""
+        locks = {name: bucket.object_lock for name, bucket in self._args.mapping.rustfs.buckets.items()}
         if self._args.settings.object_lock_mode == "compliance":
-            for name, lock in locked.items():
+            for name, lock in locks.items():
                 if lock is not None:
                     pulumi.log.warn(
-                        f"irreversible: objectLockMode is compliance, so that nobody, the root key included, can delete"
-                        f" a version in bucket {name} or shorten its lock for {lock.retention} after it was written",
+                        f"irreversible: objectLockMode is compliance. For {lock.retention} after a version in bucket {name} is"
+                        " written, nobody can delete it or shorten its lock, not even with the root key",
                         self,
                     )
 
     def _create_bucket(self, name: str) -> pulumi.Output[str]:
-        """The bucket and its settings; the guard last, since it forbids most of them."""
+        """Create the bucket and its settings, the guard policy last, because it denies changing some. Returns the name."""
         mapping, settings = self._args.mapping, self._args.settings
         definition = mapping.rustfs.buckets[name]
         physical = settings.bucket_prefix + name
         guard = json.dumps(guard_policy(physical, settings.target)) if definition.keeps_everything else ""
-        bucket, settled = self._create_store(name, physical, guard)
+        bucket, lifecycle = self._create_store(name, physical, guard)
         versioning = aws.s3.BucketVersioning(
             name,
             bucket=bucket,
             versioning_configuration=aws.s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
             opts=self._s3,
         )
-        # Whoever uses the name waits until no version can be lost any more.
-        before_guard: list[pulumi.Resource] = [settled]
+        before_guard: list[pulumi.Resource] = [lifecycle]
         if definition.object_lock is not None:
             before_guard.append(self._create_lock(name, versioning.bucket, definition.object_lock.retention.days))
         if self._kind.public_access_block:
             before_guard.append(self._create_public_access_block(name, versioning.bucket))
         if guard:
             self._create_guard(name, versioning.bucket, guard, before_guard)
+        # Users of this name wait until no version can be lost any more.
         return versioning.bucket
 
     def _create_store(self, name: str, physical: str, guard: str) -> tuple[pulumi.Output[str], pulumi.Resource]:
@@ -144,15 +144,15 @@ class ObjectStoreComponent(pulumi.ComponentResource):
 
     def _create_users(self) -> dict[str, ModuleSecrets]:
         mapping, settings = self._args.mapping, self._args.settings
-        found = {}
+        secrets = {}
         for name, module in mapping.modules.items():
             policy = identity_policy(mapping, name, settings.bucket_prefix)
             if policy is None:
                 continue
-            # Two environments on one cluster have users of their own, as they have buckets.
+            # The prefix separates the users of environments that share a server, as it separates their buckets.
             access_key = settings.bucket_prefix + name
             if settings.target == "aws":
-                found[name] = on_aws.user(name, access_key, module.rotate, policy, self._s3)
+                secrets[name] = on_aws.user(name, access_key, module.rotate, policy, self._s3)
                 continue
             user = ObjectStoreUser(
                 name,
@@ -161,5 +161,5 @@ class ObjectStoreComponent(pulumi.ComponentResource):
                 policy=by_name(policy),
                 opts=self._options,
             )
-            found[name] = {"object_store_access_key": user.user, "object_store_secret_key": user.secret_key}
-        return found
+            secrets[name] = {"object_store_access_key": user.user, "object_store_secret_key": user.secret_key}
+        return secrets

@@ -1,7 +1,7 @@
-"""The layout of a bucket's keys: templates with their content types, and what is wrong with a key.
+"""The layout of a bucket's keys: templates with their content types, and checks of keys.
 
 A template is the bucket's root and an object's name: ``{sha256_prefix}/{full_digest}/sbom.json``. A name that ends in
-``/`` is a folder: whatever lies below it matches.
+``/`` is a prefix, which matches every longer key.
 """
 
 import re
@@ -12,7 +12,7 @@ from components.mapping import Mapping
 from components.mapping.model import Bucket
 from components.rustfs.policies import SHA256_PREFIX_LENGTH
 
-# What a placeholder stands for; any other stands for one level of the key.
+# A placeholder matches one level of the key.
 _ONE_LEVEL = r"[^/]+"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
@@ -20,7 +20,10 @@ _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 @dataclass(frozen=True)
 class Template:
-    """``key`` as in the mapping; ``content_type`` is None for a folder, where each object's extension decides."""
+    """``key`` as in the mapping. ``content_type`` is None for a prefix, below which each object's extension decides.
+
+    ``addressed``: whether the key has the digest of the content.
+    """
 
     key: str
     content_type: str | None
@@ -48,11 +51,11 @@ class Layout:
         )
 
     def content_type(self, key: str) -> str | None:
-        """By the longest extension of the mapping that the key ends in; None when there is none."""
+        """The content type of the longest matching extension in the mapping; None if none matches."""
         return next((kind for extension, kind in self._types if key.endswith(extension)), None)
 
     def fault(self, key: str) -> str | None:
-        """What is wrong with the key, in words; None when a template fits."""
+        """The problem with the key, as text; None if the key matches the layout."""
         match = next((found for found in (pattern.fullmatch(key) for pattern in self._patterns) if found), None)
         if match is None:
             return "matches no template of the layout"
@@ -61,14 +64,14 @@ class Layout:
             return None
         digest = _DIGEST.fullmatch(parts["full_digest"])
         if digest is None:
-            return f"{parts['full_digest']} is no SHA-256 digest (64 hexadecimal digits)"
+            return f"{parts['full_digest']} is not a SHA-256 digest (64 hexadecimal digits)"
         first = digest[1][:SHA256_PREFIX_LENGTH]
         if parts.get("sha256_prefix", first) != first:
             return f"its prefix is {parts['sha256_prefix']}, and the digest begins with {first}"
         return None
 
     def digest(self, key: str) -> str | None:
-        """The SHA-256 that the content of ``key`` must have, as its key says; None for what is not addressed by it."""
+        """The SHA-256 in ``key`` that the content must have; None if the key is not content-addressed."""
         for template, pattern in zip(self.templates, self._patterns, strict=True):
             match = pattern.fullmatch(key) if template.addressed else None
             digest = _DIGEST.fullmatch(match["full_digest"]) if match else None
@@ -83,6 +86,6 @@ class Layout:
 
 def _expression(template: str) -> str:
     parts = _PLACEHOLDER.split(template)
-    # Text and names of placeholders take turns.
+    # Literal text and placeholder names alternate.
     texts = [f"(?P<{part}>{_ONE_LEVEL})" if index % 2 else re.escape(part) for index, part in enumerate(parts)]
     return "".join(texts) + (".+" if template.endswith("/") else "")

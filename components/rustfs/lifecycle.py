@@ -1,7 +1,7 @@
-"""Lifecycle rules as the mapping's retention asks for them, and as a server has them, in one comparable form.
+"""Lifecycle rules from the mapping and from a server, in one comparable form.
 
-A rule set is a dict: rule ID -> what the rule does, in S3's own words, with its ``Prefix``. Nothing here ever expires
-a current version.
+``Rules`` is a dict: rule ID -> the rule's actions in S3's own words, with its ``Prefix``. No rule expires a current
+version.
 """
 
 from typing import Any
@@ -20,9 +20,9 @@ _ACTIONS = (
 
 
 def retention_rules(noncurrent_days: int, abort_days: int, by_prefix: dict[str, int] | None = None) -> Rules:
-    """The three rules of every bucket, and one for each prefix that keeps old versions for fewer days.
+    """The three rules of every bucket, and one for each prefix with its own retention of noncurrent versions.
 
-    The marker rule stands by itself: servers refuse it beside another.
+    Expired delete markers have a rule of their own, because servers refuse that action beside another one.
     """
     rules: Rules = {
         "expire-noncurrent-versions": {
@@ -39,9 +39,9 @@ def retention_rules(noncurrent_days: int, abort_days: int, by_prefix: dict[str, 
 
 
 def left_to_server(server: str, rules: Rules) -> list[str]:
-    """Names of the rules that a server of that kind (its ``Server`` header) refuses, since it does that by itself.
+    """IDs of the rules that a server refuses because it does the same by itself; ``server`` is its ``Server`` header.
 
-    MinIO aborts uploads after a day (its setting ``stale_uploads_expiry``) and knows no rule for it.
+    MinIO aborts uploads after a day (its setting ``stale_uploads_expiry``) and supports no rule for it.
     """
     if not KINDS[target_of(server)].aborts_stale_uploads:
         return []
@@ -58,16 +58,16 @@ def _to_s3(name: str, rule: dict[str, Any]) -> dict[str, Any]:
     return {"ID": name, "Status": "Enabled", "Filter": {"Prefix": rule["Prefix"]}, **actions}
 
 
-def from_s3(answer: dict[str, Any]) -> Rules:
-    """What GetBucketLifecycleConfiguration says. Anything unusual in a rule stays visible under S3's own name."""
+def from_s3(response: dict[str, Any]) -> Rules:
+    """The rules in a GetBucketLifecycleConfiguration response. Unusual settings stay visible under S3's own names."""
     rules: Rules = {}
-    for number, rule in enumerate(answer.get("Rules", [])):
+    for number, rule in enumerate(response.get("Rules", [])):
         found: dict[str, Any] = {"Prefix": _prefix(rule)}
         if rule.get("Status") != "Enabled":
             found["Status"] = rule.get("Status")
         if set(rule.get("Filter", {})) - {"Prefix"}:
             found["Filter"] = rule["Filter"]
-        # An action without anything in it is no action; some servers answer with empty ones.
+        # Skip empty actions, which some servers return.
         found |= {action: plain for action in _ACTIONS if (plain := _plain(rule.get(action)))}
         rules[rule.get("ID") or f"rule-{number}"] = found
     return rules
@@ -79,7 +79,7 @@ def _prefix(rule: dict[str, Any]) -> str:
 
 
 def _plain(action: Any) -> Any:
-    """Dates as text, and without zeros and falses that a server adds to what it was given."""
+    """An action with dates as text, and without zero and false values, which servers add."""
     if isinstance(action, dict):
         return {key: _plain(value) for key, value in action.items() if value not in (0, False, None)}
     if isinstance(action, list):

@@ -1,4 +1,4 @@
-"""The object store on AWS (``objectStore:target: aws``): what our own provider does elsewhere, by the official one."""
+"""The object store on AWS (``objectStore:target: aws``): the official provider's resources replace our own."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from components.rustfs.policy_documents import Document
 def bucket(
     name: str, physical: str, rules: Rules, *, object_lock: bool, force_destroy: bool, protect: bool, opts: Any
 ) -> tuple[pulumi.Output[str], pulumi.Resource]:
-    """The bucket's name, and the resource after which its lifecycle is settled."""
-    made = aws.s3.Bucket(
+    """Create a bucket with lifecycle rules, and return its name and the rules' resource."""
+    created = aws.s3.Bucket(
         name,
         bucket=physical,
         object_lock_enabled=object_lock,
@@ -21,23 +21,23 @@ def bucket(
         opts=pulumi.ResourceOptions(parent=opts.parent, provider=opts.provider, protect=protect),
     )
     lifecycle = aws.s3.BucketLifecycleConfiguration(
-        name, bucket=made.bucket, rules=[_rule(rule_id, rule) for rule_id, rule in rules.items()], opts=opts
+        name, bucket=created.bucket, rules=[_rule(rule_id, rule) for rule_id, rule in rules.items()], opts=opts
     )
-    return made.bucket, lifecycle
+    return created.bucket, lifecycle
 
 
 def user(
     name: str, access_key: str, rotate: int, policy: Document, opts: pulumi.ResourceOptions
 ) -> dict[str, pulumi.Output[str]]:
-    """An IAM user of that name with its one policy; the key that AWS generated. Another ``rotate`` makes another key."""
-    made = aws.iam.User(name, name=access_key, opts=opts)
-    aws.iam.UserPolicy(name, user=made.name, name=access_key, policy=pulumi.Output.json_dumps(policy), opts=opts)
-    key = aws.iam.AccessKey(f"{name}-{rotate}", user=made.name, opts=opts)
+    """Create an IAM user with one policy, and return the key that AWS generates. A new ``rotate`` creates a new key."""
+    created = aws.iam.User(name, name=access_key, opts=opts)
+    aws.iam.UserPolicy(name, user=created.name, name=access_key, policy=pulumi.Output.json_dumps(policy), opts=opts)
+    key = aws.iam.AccessKey(f"{name}-{rotate}", user=created.name, opts=opts)
     return {"object_store_access_key": key.id, "object_store_secret_key": pulumi.Output.secret(key.secret)}
 
 
 def _rule(rule_id: str, rule: dict[str, Any]) -> aws.s3.BucketLifecycleConfigurationRuleArgs:
-    """A rule of ``retention_rules`` in the words of the official resource."""
+    """A rule of ``retention_rules`` as an argument of the official resource."""
     noncurrent, upload = rule.get("NoncurrentVersionExpiration"), rule.get("AbortIncompleteMultipartUpload")
     return aws.s3.BucketLifecycleConfigurationRuleArgs(
         id=rule_id,

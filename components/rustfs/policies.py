@@ -1,7 +1,4 @@
-"""Policies as documents: what a module's access key may do, and what nobody may do to a bucket that keeps everything.
-
-Both follow from the mapping.
-"""
+"""Policy documents from the mapping: modules' identity policies, and guard policies of buckets that keep everything."""
 
 from components.config.values import ObjectStoreTarget
 from components.mapping import Mapping
@@ -9,21 +6,21 @@ from components.mapping.access import ObjectAccess
 from components.rustfs.policy_documents import KEEP_OBJECTS, KEEP_SETTINGS, VERSION, Document, arn
 from components.rustfs.servers import KINDS
 
-SHA256_PREFIX_LENGTH = 4  # of {sha256_prefix}, as the mapping's layout says
+SHA256_PREFIX_LENGTH = 4  # of {sha256_prefix} in the mapping's layout
 
 READ: tuple[str, ...] = ("s3:GetObject",)
 WRITE: tuple[str, ...] = ("s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject")
 DELETE: tuple[str, ...] = ("s3:DeleteObject",)
-# Whatever a module may do besides: what is deleted or overwritten can be restored, and a lock stays a lock. Some
-# servers take DeleteObject for leave to delete versions, too, unless that is denied.
-NEVER = ("s3:BypassGovernanceRetention", "s3:DeleteObjectVersion", "s3:PutObjectLegalHold", "s3:PutObjectRetention")
+# Denied to every module, so that deleted and overwritten objects can be restored and object locks hold. On some servers
+# DeleteObject also allows deleting versions, unless that is denied.
+DENIED = ("s3:BypassGovernanceRetention", "s3:DeleteObjectVersion", "s3:PutObjectLegalHold", "s3:PutObjectRetention")
 
 
 def pattern(mapping: Mapping, access: ObjectAccess) -> str:
-    """The keys of an access as a policy's pattern, in which ``*`` spans slashes and ``?`` is one character.
+    """The keys of ``access`` as a policy pattern, in which ``*`` matches any text with slashes and ``?`` one character.
 
-    ``*`` before an object of the bucket's layout stands for the layout's root, so that
-    ``blobs/*/attestation.dsse`` becomes ``????/*/attestation.dsse``: one below a four-character level.
+    ``*`` before an object of the bucket's layout is replaced with the layout's root: ``blobs/*/attestation.dsse`` becomes
+    ``????/*/attestation.dsse``.
     """
     bucket = mapping.rustfs.buckets[access.bucket]
     start, _, name = access.prefix.partition("/")
@@ -35,7 +32,7 @@ def pattern(mapping: Mapping, access: ObjectAccess) -> str:
 
 
 def identity_policy(mapping: Mapping, module: str, bucket_prefix: str) -> Document | None:
-    """What the module's access key may do; None for a module without objects, which gets no key."""
+    """The policy of the module's access key; None for a module without objects, which gets no key."""
     statements: list[Document] = []
     buckets: dict[str, list[str]] = {}
     for access in mapping.access.objects[module]:
@@ -52,20 +49,20 @@ def identity_policy(mapping: Mapping, module: str, bucket_prefix: str) -> Docume
         if "*" not in prefixes:
             listing["Condition"] = {"StringLike": {"s3:prefix": sorted(prefixes)}}
         statements += [_statement("Allow", ["s3:GetBucketLocation"], bucket), listing]
-    statements.append(_statement("Deny", list(NEVER), "*"))
+    statements.append(_statement("Deny", list(DENIED), "*"))
     return {"Version": VERSION, "Statement": statements}
 
 
 def guard_policy(bucket: str, target: ObjectStoreTarget) -> Document:
-    """The bucket policy of a bucket that keeps everything: nobody deletes in it or shortens what it keeps.
+    """The bucket policy of a bucket that keeps everything: nobody may delete versions or shorten their retention.
 
-    It binds the provisioner as well, where the server lets it (``ServerKind.denies_root``): before a change of the
-    lifecycle the bucket's resource lifts ``KEEP_SETTINGS``. On AWS there is no such resource and hence no such
-    statement; there the modules' own policies do not allow it.
+    On servers with ``ServerKind.denies_root`` it also binds the admin, so the bucket's resource lifts ``KEEP_SETTINGS``
+    before it changes the lifecycle. On AWS the official bucket resource can't do that, so there is no such statement;
+    there, the modules' identity policies do not allow these actions.
     """
-    kept = ["s3:BypassGovernanceRetention", "s3:DeleteObject", "s3:DeleteObjectVersion"]
+    denied = ["s3:BypassGovernanceRetention", "s3:DeleteObject", "s3:DeleteObjectVersion"]
     settings = sorted([KINDS[target].put_lifecycle, "s3:PutBucketVersioning"])
-    statements = [_for_all(KEEP_OBJECTS, kept, f"{bucket}/*")]
+    statements = [_for_all(KEEP_OBJECTS, denied, f"{bucket}/*")]
     if target != "aws":
         statements.append(_for_all(KEEP_SETTINGS, settings, bucket))
     return {"Version": VERSION, "Statement": statements}

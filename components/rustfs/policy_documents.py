@@ -1,6 +1,6 @@
-"""Policy documents as data: compare them by statement, and recognize the guard of a bucket that keeps everything.
+"""Policy documents as data: compare them by statement, and recognize guard policies.
 
-Which documents a module or bucket gets is decided in ``policies``, from the mapping. Imports nothing of the project,
+``policies`` creates the documents of modules and buckets from the mapping. This module imports nothing from the project,
 so that the provider starts without the mapping.
 """
 
@@ -20,23 +20,23 @@ def arn(path: str) -> str:
 
 
 def is_guard(document: Document) -> bool:
-    """Whether a bucket policy is one of ours, whole or lifted in part."""
+    """Whether a bucket policy is a guard policy, complete or lifted."""
     return any(statement.get("Sid") in GUARDS for statement in document.get("Statement", []))
 
 
 def lifted(document: Document) -> Document:
-    """The same bucket policy without the statement that keeps the provisioner from changing settings."""
-    kept = [statement for statement in document["Statement"] if statement.get("Sid") != KEEP_SETTINGS]
-    return {**document, "Statement": kept}
+    """The guard policy without the statement that denies changes of settings."""
+    remaining = [statement for statement in document["Statement"] if statement.get("Sid") != KEEP_SETTINGS]
+    return {**document, "Statement": remaining}
 
 
 def by_name(document: Document) -> dict[str, Document]:
-    """The statements of a policy, one a resource, by what they are about: ``Allow blobs/*``.
+    """The statements of a policy, one per resource, under names such as ``Allow blobs/*``.
 
-    Servers merge, reorder and complete statements; documents that mean the same are equal in this form, and a diff of
-    two names the place.
+    Servers merge, reorder and complete statements. In this form, equivalent documents are equal, and a diff names the
+    statement that differs.
     """
-    found: dict[str, Document] = {}
+    statements: dict[str, Document] = {}
     for statement in document.get("Statement") or []:
         condition = _condition(statement.get("Condition") or {})
         where = "".join(
@@ -44,35 +44,37 @@ def by_name(document: Document) -> dict[str, Document]:
             for operator, keys in condition.items()
             for key, values in keys.items()
         )
-        principal = _listed(statement.get("Principal"))
-        actions = [*_listed(statement.get("Action")), *(f"not {one}" for one in _listed(statement.get("NotAction")))]
-        # Some answers leave the beginning of a resource's name away.
-        places = [one.removeprefix(arn("")) for one in _listed(statement.get("Resource"))]
-        places += [f"not {one.removeprefix(arn(''))}" for one in _listed(statement.get("NotResource"))]
-        for place in places:
-            name = f"{statement['Effect']} {place}{where}"
-            kept = found.setdefault(name, {"Effect": statement["Effect"], "Action": [], "Resource": [arn(place)]})
-            kept["Action"] = sorted({*kept["Action"], *actions})
+        principal = _as_list(statement.get("Principal"))
+        actions = [*_as_list(statement.get("Action")), *(f"not {one}" for one in _as_list(statement.get("NotAction")))]
+        # Some servers omit the beginning of the ARN.
+        resources = [one.removeprefix(arn("")) for one in _as_list(statement.get("Resource"))]
+        resources += [f"not {one.removeprefix(arn(''))}" for one in _as_list(statement.get("NotResource"))]
+        for resource in resources:
+            name = f"{statement['Effect']} {resource}{where}"
+            merged = statements.setdefault(
+                name, {"Effect": statement["Effect"], "Action": [], "Resource": [arn(resource)]}
+            )
+            merged["Action"] = sorted({*merged["Action"], *actions})
             if condition:
-                kept["Condition"] = condition
+                merged["Condition"] = condition
             if principal:
-                kept["Principal"] = sorted({*kept.get("Principal", []), *principal})
-    return dict(sorted(found.items()))
+                merged["Principal"] = sorted({*merged.get("Principal", []), *principal})
+    return dict(sorted(statements.items()))
 
 
 def document_of(statements: dict[str, Document]) -> Document:
-    """The policy with these statements, as ``by_name`` has them."""
+    """The policy with these statements, in the form that ``by_name`` returns."""
     return {"Version": VERSION, "Statement": list(statements.values())}
 
 
-def _listed(value: Any) -> list[str]:
+def _as_list(value: Any) -> list[str]:
     if isinstance(value, dict):  # {"AWS": "*"}, a principal
-        return _listed(value.get("AWS"))
+        return _as_list(value.get("AWS"))
     return [value] if isinstance(value, str) else list(value or [])
 
 
 def _condition(condition: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
     return {
-        operator: {key: sorted(_listed(values)) for key, values in sorted(keys.items())}
+        operator: {key: sorted(_as_list(values)) for key, values in sorted(keys.items())}
         for operator, keys in sorted(condition.items())
     }

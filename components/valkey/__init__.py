@@ -1,1 +1,1 @@
-"""Valkey: configuration, users, streams and the Kubernetes deployment, as the mapping says."""
+"""Valkey: configuration, users and streams of the mapping, and the Kubernetes deployment."""

@@ -1,19 +1,19 @@
-"""Which commands each key type needs, by what a user may do with it: the words of the ACL selectors.
+"""The commands of ACL selectors, by verb and key type.
 
-Only commands that Valkey 8 has: an ACL with a word that the server does not know is refused as a whole. Left out on
-purpose: scripts and functions (they hide what they touch), KEYS and SCAN (they show other modules' keys), everything
-in @dangerous and @admin, publish/subscribe, and on streams DEL, XTRIM, XGROUP DESTROY and XGROUP SETID: retention
-and groups belong to the provisioning, and one consumer must not take entries away from another.
+Only commands that Valkey 8 has: a server refuses an ACL that has an unknown command. Deliberately left out: scripts and
+functions (they hide which keys they use), KEYS and SCAN (they show other modules' keys), everything in @dangerous and
+@admin, publish/subscribe, and on streams DEL, XTRIM, XGROUP DESTROY and XGROUP SETID: provisioning manages retention and
+groups, and one consumer must not remove another's entries.
 """
 
-# For every user, on no key at all. AUTH, HELLO, RESET and QUIT need no permission.
+# For every user; these commands use no keys. AUTH, HELLO, RESET and QUIT need no permission.
 CONNECTION = (
     "ping", "echo", "select", "multi", "exec", "discard", "unwatch",
     "client|id", "client|getname", "client|setname", "client|setinfo",
 )  # fmt: skip
 
-_LOOK = ("exists", "type", "ttl", "pttl", "expiretime", "pexpiretime", "watch")
-_CHANGE = ("del", "unlink", "expire", "pexpire", "expireat", "pexpireat", "persist")
+_INSPECT = ("exists", "type", "ttl", "pttl", "expiretime", "pexpiretime", "watch")
+_DELETE_OR_EXPIRE = ("del", "unlink", "expire", "pexpire", "expireat", "pexpireat", "persist")
 
 _READ = {
     "string": ("get", "mget", "getrange", "strlen"),
@@ -61,31 +61,32 @@ _CONSUME = (
     *_READ["stream"], "xreadgroup", "xack", "xclaim", "xautoclaim", "xgroup|createconsumer", "xgroup|delconsumer",
 )  # fmt: skip
 
-# What the maintenance user needs: on no key, on any key (metadata alone), and on streams.
+# The maintenance user's commands: without keys, on any key (metadata only), and on streams.
 MAINTENANCE = {
     "server": ("ping", "time", "scan", "role", "multi", "exec", "discard", "acl|load", "acl|users"),
     "key": ("type", "pttl"),
     "stream": ("xgroup|create", "xinfo|groups", "xlen", "xpending", "xrange", "xtrim"),
 }
 
-# What ``various`` stands for: metrics are counters, gauges, histograms and latest samples, never streams.
+# The key types of ``various``: metrics are counters, gauges, histograms and latest samples, never streams.
 VARIOUS = ("string", "hash", "zset", "list", "set")
 
 
 def commands(verb: str, key_type: str) -> tuple[str, ...]:
     """The commands that ``verb`` (read, write, produce, consume) needs on keys of ``key_type``, sorted.
 
-    A shared stream's ``write`` is both ends of it, and making groups: nobody provisions those of ``queue:*``.
+    ``write`` on a stream includes producing, consuming and creating groups: the groups of ``queue:*`` are not
+    provisioned.
     """
     if verb == "produce":
         return tuple(sorted(_PRODUCE))
     if verb == "consume":
-        return tuple(sorted({*_LOOK, *_CONSUME}))
+        return tuple(sorted({*_INSPECT, *_CONSUME}))
     if key_type == "stream":
-        more = (*_PRODUCE, *_CONSUME, "xdel", "xgroup|create") if verb == "write" else ()
-        return tuple(sorted({*_LOOK, *_READ["stream"], *more}))
+        extra = (*_PRODUCE, *_CONSUME, "xdel", "xgroup|create") if verb == "write" else ()
+        return tuple(sorted({*_INSPECT, *_READ["stream"], *extra}))
     types = VARIOUS if key_type == "various" else (key_type,)
-    found = {*_LOOK, *(command for name in types for command in _READ[name])}
+    selected = {*_INSPECT, *(command for name in types for command in _READ[name])}
     if verb == "write":
-        found |= {*_CHANGE, *(command for name in types for command in _WRITE[name])}
-    return tuple(sorted(found))
+        selected |= {*_DELETE_OR_EXPIRE, *(command for name in types for command in _WRITE[name])}
+    return tuple(sorted(selected))

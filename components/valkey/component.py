@@ -1,7 +1,7 @@
 """The ``Valkey`` component: configuration, users and streams, on Kubernetes, on a running server, or both.
 
-Made from the mapping's ``modules.*.valkey``, ``services`` and ``valkey``. It deliberately starts no server outside
-Kubernetes and writes no file: the local server renders its own from the same templates.
+Built from the mapping's ``modules.*.valkey``, ``services`` and ``valkey``. It deliberately starts no server outside
+Kubernetes and writes no files: the local server renders its own files from the same templates.
 """
 
 import hashlib
@@ -28,9 +28,12 @@ from components.valkey.render import MAINTENANCE_USER, acl_mark, acl_rules, main
 
 @dataclass(frozen=True)
 class ValkeyArgs:
-    """What the component is made from. ``provider`` serves users, streams and passwords; ``kubernetes_provider`` is
-    None where ``kubernetes.mode`` is none; ``allow_data_loss`` lets streams be deleted with their entries, and volumes
-    with the StatefulSet; ``protect`` refuses to delete the namespace; ``backup`` is who reads snapshots, if anybody."""
+    """Arguments of ``ValkeyComponent``.
+
+    ``provider`` manages users, streams and passwords. ``kubernetes_provider`` is None if ``kubernetes.mode`` is none.
+    ``allow_data_loss`` deletes streams with their entries, and volumes with the StatefulSet. ``protect`` refuses to delete
+    the namespace. ``backup`` is the credential of the user that reads snapshots, None without backups.
+    """
 
     mapping: Mapping
     settings: ValkeySettings
@@ -55,8 +58,8 @@ def streams_of(mapping: Mapping) -> dict[str, list[str]]:
 class ValkeyComponent(pulumi.ComponentResource):
     """Users and streams of the mapping. Output ``users``: their names; ``streams``: stream -> groups.
 
-    ``namespace``: where the deployment is; known when it exists, if it is made here. ``ready``: what is there when
-    users can log in, where they are applied directly.
+    ``namespace``: the deployment's namespace; if the stack creates it, an output of that resource. ``ready``: the
+    resources after which users can log in; empty unless users are applied directly.
     """
 
     namespace: pulumi.Input[str]
@@ -97,16 +100,16 @@ class ValkeyComponent(pulumi.ComponentResource):
         opts = pulumi.ResourceOptions(parent=self, provider=provider)
         internal = self._internal()
         acl = self._acl(internal)
-        # Not secret: it cannot be turned back, since each password's hash hides behind all the others.
+        # Not secret: a digest of the whole file, from which no password's hash can be derived.
         mark = pulumi.Output.unsecret(acl).apply(acl_mark)
         conf = configuration(mapping, replicas=options.replicas, tls=tls, appendfsync=options.appendfsync)
         maintenance = maintenance_files(mapping)
-        # New users are loaded without a restart. Only who loads them, and who copies from whom, must be known at once.
+        # Pods restart for changed files and passwords of the deployment's own users; they load all other users without it.
         hashes = pulumi.Output.unsecret(pulumi.Output.all(*(item.valkey_sha256 for item in internal.values())))
-        checksum = hashes.apply(lambda known: digest(*conf, *conf.values(), *known))
+        checksum = hashes.apply(lambda values: digest(*conf, *conf.values(), *values))
         name = args.kubernetes.namespace
-        made = namespace(name, self._kept(opts)) if args.kubernetes.create_namespace else None
-        self.namespace = made.metadata.name if made else name
+        created = namespace(name, self._protected(opts)) if args.kubernetes.create_namespace else None
+        self.namespace = created.metadata.name if created else name
         deploy(
             DeploymentArgs(
                 namespace=self.namespace,
@@ -126,22 +129,22 @@ class ValkeyComponent(pulumi.ComponentResource):
                 mark=mark,
                 passwords={user: item.valkey_password for user, item in internal.items()},
                 checksum=checksum,
-                job_digest=mark.apply(lambda known: digest(known, *maintenance, *maintenance.values())[:10]),
+                job_digest=mark.apply(lambda value: digest(value, *maintenance, *maintenance.values())[:10]),
             ),
             opts,
         )
 
-    def _kept(self, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
+    def _protected(self, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(protect=self._args.protect))
 
     def _internal(self) -> dict[str, Credential]:
-        """Passwords of the deployment's own users."""
+        """Credentials of the deployment's own users."""
         options = self._args.deployment
         users = [NODE_USER, MAINTENANCE_USER, *([EXPORTER_USER] if options.exporter else [])]
         return {user: Credential(user, user=user, rotate=options.rotate, opts=self._options) for user in users}
 
     def _acl(self, internal: dict[str, Credential]) -> pulumi.Output[str]:
-        """``users.acl`` with hashes only; a secret."""
+        """``users.acl``, which has only hashes of passwords; a secret."""
         mapping, admin, tls = self._args.mapping, self._args.settings.admin_user, self._args.settings.tls
         rules = {
             NODE_USER: node_rules(replicas=bool(self._args.deployment.replicas), tls=tls),
@@ -154,7 +157,7 @@ class ValkeyComponent(pulumi.ComponentResource):
             modules = render_acl(mapping, users, admin=(admin, hashlib.sha256(values["/admin"].encode()).hexdigest()))
             return acl_file(modules, {user: (values[f"/{user}"], rules[user]) for user in internal})
 
-        # No user's name has a slash.
+        # The slash separates these keys from users' names, which have none.
         hashes = {f"/{user}": item.valkey_sha256 for user, item in internal.items()}
         admin_password = {"/admin": self._args.settings.admin_password}
         return pulumi.Output.all(**self._passwords, **hashes, **admin_password).apply(render)

@@ -1,4 +1,4 @@
-"""How much memory the mapping's estimates come to: a rule for each type, measured on a server (see docs/valkey.md)."""
+"""Memory of the mapping's keys, from its estimates and a formula per type measured on a server (see docs/valkey.md)."""
 
 import re
 from dataclasses import dataclass
@@ -8,24 +8,24 @@ from components.mapping.model import Estimate
 from components.mapping.values import DAY_MS, KeyPattern
 from components.valkey.plan import retention
 
-# Bytes besides name and content, rounded up a little from what was measured.
+# Bytes of overhead besides name and content, measured and rounded up a little.
 KEY = 60
 EXPIRY = 20
 STREAM = 2048  # with its groups
 ELEMENT = {"list": 5, "hash": 5, "set": 32, "zset": 80, "stream": 16}
 
-# What stands for a placeholder: a digest with its algorithm, else a UUID.
+# Assumed length of a placeholder: a digest with its algorithm, else a UUID.
 DIGEST_BYTES = len("sha256:") + 64
 NAME_BYTES = 36
-SHOWN_OF_UNTRIMMED_MS = 365 * DAY_MS  # what nothing trims causes a warning; a year of it is shown
+UNTRIMMED_MS = 365 * DAY_MS  # the assumed age of entries in a stream that is never trimmed, which also has a warning
 
-# Above this share, what is never evicted leaves too little room for caches, forks and bad days.
+# Above this share of maxmemory, keys that are never evicted leave too little room for caches, forks and peaks.
 KEPT_SHARE = 0.6
 
 
 @dataclass(frozen=True)
 class PatternSize:
-    """``elements`` are those of all keys together, None where a key is one value; ``bytes`` is the memory of all."""
+    """``elements`` and ``bytes`` are totals of all keys; ``elements`` is None if each key has a single value."""
 
     pattern: str
     type: str
@@ -37,7 +37,7 @@ class PatternSize:
 
 @dataclass(frozen=True)
 class KeyspaceSize:
-    """``maxmemory`` in bytes; ``unbounded``: streams that nothing trims; ``unknown``: patterns without an estimate."""
+    """``maxmemory`` in bytes; ``unbounded``: streams that are never trimmed; ``unknown``: patterns without an estimate."""
 
     patterns: tuple[PatternSize, ...]
     maxmemory: int
@@ -50,7 +50,7 @@ class KeyspaceSize:
 
     @property
     def kept(self) -> int:
-        """Bytes of keys without expiry and of streams: what eviction never frees."""
+        """Bytes that eviction never frees: keys without expiry, and streams."""
         return sum(row.bytes for row in self.patterns if not row.evictable)
 
     @property
@@ -71,7 +71,7 @@ class KeyspaceSize:
 
 
 def sizing(mapping: Mapping) -> KeyspaceSize:
-    """Every pattern's expected memory."""
+    """Expected memory of every key pattern."""
     keys, estimates = mapping.valkey.keys, mapping.valkey.estimates
     return KeyspaceSize(
         patterns=tuple(_size(mapping, pattern, estimate) for pattern, estimate in estimates.items()),
@@ -84,7 +84,7 @@ def sizing(mapping: Mapping) -> KeyspaceSize:
 
 
 def key_bytes(name: int, value: int, kind: str, elements: int | None, *, expires: bool) -> int:
-    """Memory of one key: ``name`` and ``value`` (of an element, where there are ``elements``) are sizes in bytes."""
+    """Memory of one key in bytes. ``name`` and ``value`` (of one element, if there are ``elements``) are sizes in bytes."""
     content = value if elements is None else elements * (value + ELEMENT[kind])
     return KEY + name + content + (EXPIRY if expires else 0) + (STREAM if kind == "stream" else 0)
 
@@ -94,11 +94,11 @@ def _size(mapping: Mapping, pattern: KeyPattern, estimate: Estimate) -> PatternS
     elements = estimate.members
     if estimate.entries_per_day is not None:
         age = retention(mapping, pattern)
-        kept_ms = age.milliseconds if age else SHOWN_OF_UNTRIMMED_MS
+        kept_ms = age.milliseconds if age else UNTRIMMED_MS
         elements = round(estimate.entries_per_day * kept_ms / DAY_MS)
-    one = key_bytes(_name_bytes(pattern), estimate.bytes, key.type, elements, expires=key.evictable)
+    bytes_per_key = key_bytes(_name_bytes(pattern), estimate.bytes, key.type, elements, expires=key.evictable)
     total = None if elements is None else elements * estimate.keys
-    return PatternSize(pattern, key.type, estimate.keys, total, one * estimate.keys, key.evictable)
+    return PatternSize(pattern, key.type, estimate.keys, total, bytes_per_key * estimate.keys, key.evictable)
 
 
 def _name_bytes(pattern: str) -> int:

@@ -1,4 +1,4 @@
-"""What ``maintenance`` gets: the plan, from the mapping, and its own files for a ConfigMap."""
+"""Input of the maintenance jobs: the plan, from the mapping, and their program's files for a ConfigMap."""
 
 import json
 from pathlib import Path
@@ -11,16 +11,16 @@ from pods.valkey_upkeep.plan import GroupPlan, KeyPlan, StreamPlan, TrimmingPlan
 
 SCRIPTS = Path(__file__).parents[2] / "pods" / "valkey_upkeep"
 PLAN_FILE = "plan.json"
-# Keys whose names reveal a secret to everybody who sees them in a report.
+# Placeholders of secrets; a report must not show the names of such keys in full.
 SECRET_PLACEHOLDERS = ("{token}", "{jti}")
 
 
 def maintenance_plan(mapping: Mapping) -> UpkeepPlan:
-    """What the upkeep jobs do: which groups they create, how they audit keys, which streams they trim."""
+    """The plan of the upkeep jobs: groups to create, rules to audit keys, streams to trim."""
     streams: dict[str, list[GroupPlan]] = {name: [] for name in mapping.valkey.streams}
     for group in mapping.access.stream_groups:
-        row = GroupPlan(name=group.name, consumer=group.consumer, idle_ms=group.idle_timeout.milliseconds)
-        streams[group.stream].append(row)
+        plan = GroupPlan(name=group.name, consumer=group.consumer, idle_ms=group.idle_timeout.milliseconds)
+        streams[group.stream].append(plan)
     return UpkeepPlan(
         streams=[StreamPlan(name=name, groups=groups) for name, groups in streams.items()],
         keys=[_key(pattern, key) for pattern, key in mapping.valkey.keys.items()],
@@ -29,7 +29,7 @@ def maintenance_plan(mapping: Mapping) -> UpkeepPlan:
 
 
 def maintenance_files(mapping: Mapping) -> dict[str, str]:
-    """File name -> text of everything that ``python3 -m maintenance`` needs in a directory of that name."""
+    """File name -> text of the files of ``python3 -m maintenance``, for a directory named ``maintenance``."""
     files = {path.name: path.read_text(encoding="utf-8") for path in sorted(SCRIPTS.glob("*.py"))}
     return {**files, PLAN_FILE: json.dumps(maintenance_plan(mapping), indent=1) + "\n"}
 
@@ -41,7 +41,7 @@ def _key(pattern: KeyPattern, key: Key) -> KeyPlan:
     elif key.ttl == TtlWord.UNTIL_UTC_MIDNIGHT:
         ttl = "utc-midnight"
     elif key.ttl == TtlWord.NONE:
-        # The reference has no TTL for metrics: with and without one is right.
+        # The reference defines no TTL for metrics, so keys with and without one are valid.
         ttl = "free"
     return KeyPlan(
         pattern=str(pattern),
@@ -53,7 +53,7 @@ def _key(pattern: KeyPattern, key: Key) -> KeyPlan:
 
 
 def _trimming(mapping: Mapping, pattern: KeyPattern) -> list[TrimmingPlan]:
-    """No rule for keys that are not streams, and for streams that the mapping lets grow without end."""
+    """The trimming rule of a stream; empty for other keys and for streams that are never trimmed."""
     age = retention(mapping, pattern)
     if age is None:
         return []
@@ -62,7 +62,7 @@ def _trimming(mapping: Mapping, pattern: KeyPattern) -> list[TrimmingPlan]:
 
 
 def retention(mapping: Mapping, pattern: KeyPattern) -> Duration | None:
-    """How old a stream's entries become; None for a stream that is never trimmed, and for other keys."""
+    """The age at which a stream's entries are trimmed; None for a stream that is never trimmed, and for other keys."""
     key = mapping.valkey.keys[pattern]
     if key.type != "stream":
         return None

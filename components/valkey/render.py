@@ -1,7 +1,7 @@
 """``valkey.conf`` and ``users.acl`` as text, from the mapping and the templates in ``valkey-config/``.
 
-The Kubernetes deployment, the local server and the resource that applies users directly all read this module, so
-that what is tested is what is deployed. It knows no Pulumi and opens no connection.
+The Kubernetes deployment, the local server and the resource that applies users directly all use this module, so tests
+cover what is deployed. It does not use Pulumi and opens no connection.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ from components.valkey.commands import CONNECTION, MAINTENANCE, commands
 
 TEMPLATES = Path(__file__).parents[2] / "valkey-config"
 
-# Reads snapshots as a replica does: everything, by no key.
+# Reads snapshots like a replica: all data, without permission on any key.
 BACKUP_RULES = ("resetchannels", "+ping", "+replconf", "+sync")
 
 # For ``pods.valkey_upkeep``; no module or service may have this name.
 MAINTENANCE_USER = "maintenance"
 
-# A hyphen here, too.
+# Modules and services can't have a name with a hyphen.
 MARK_PREFIX = "acl-mark-"
 
-# What a user may do with a key: read only, write only, or both.
+# Key permissions of each verb: read only, write only, or both.
 _PERMISSION = {"read": "%R~", "write": "~", "produce": "%W~", "consume": "~"}
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 
@@ -39,9 +39,12 @@ def template(name: str) -> jinja2.Template:
 
 
 def quoted(text: str) -> str:
-    """A value for ``valkey.conf`` in double quotes: paths may hold spaces and quotes. Raises ValueError on a newline."""
+    """A value for ``valkey.conf`` in double quotes, since paths may have spaces and quotes.
+
+    Raises ValueError if ``text`` has a control character.
+    """
     if any(ord(character) < 32 for character in text):
-        raise ValueError(f"{text!r} has a control character; valkey.conf has one directive a line")
+        raise ValueError(f"{text!r} has a control character; valkey.conf has one directive per line")
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -60,7 +63,7 @@ def _templates() -> jinja2.Environment:
 def render_conf(
     mapping: Mapping, *, directory: str, port: int, bind: str, aclfile: str, appendfsync: str = "everysec"
 ) -> str:
-    """``valkey.conf``. ``directory`` is where data goes, ``bind`` one or more addresses divided by spaces;
+    """``valkey.conf``. ``directory`` is the data directory, ``bind`` has one or more space-separated addresses, and
     ``appendfsync`` is ``everysec`` or ``always``."""
     memory = mapping.valkey.memory
     strategy = mapping.backups.valkey.strategy
@@ -84,12 +87,12 @@ def render_conf(
 
 
 def escape_glob(glob: str) -> str:
-    """``glob`` with everything but ``*`` taken literally, as key patterns of the mapping mean it."""
+    """``glob`` with special characters other than ``*`` escaped, because only ``*`` is special in the mapping."""
     return re.sub(r"([?\[\]\\])", r"\\\1", glob)
 
 
 def acl_rules(mapping: Mapping, user: str) -> tuple[str, ...]:
-    """What ``user`` may do, as arguments of ``ACL SETUSER`` after ``reset``, ``on`` and its password.
+    """The permissions of ``user``, as arguments of ``ACL SETUSER`` after ``reset``, ``on`` and its password.
 
     One selector per verb and key type: a stream's consumer cannot add to it, a string's writer cannot XADD.
     """
@@ -108,7 +111,7 @@ def _selector(verb: str, key_type: str, group: list[KeyAccess]) -> str:
 
 
 def maintenance_rules(mapping: Mapping) -> tuple[str, ...]:
-    """As ``acl_rules``, for the user that makes groups, trims streams, audits keys and reloads users."""
+    """Like ``acl_rules``, for the user that creates groups, trims streams, audits keys and reloads users."""
     streams = [f"~{escape_glob(name.glob)}" for name, key in mapping.valkey.keys.items() if key.type == "stream"]
     server, key, stream = ([f"+{command}" for command in MAINTENANCE[part]] for part in ("server", "key", "stream"))
     return ("resetchannels", *server, f"(%R~* {' '.join(key)})", f"({' '.join([*streams, *stream])})")
@@ -117,11 +120,13 @@ def maintenance_rules(mapping: Mapping) -> tuple[str, ...]:
 def render_acl(mapping: Mapping, passwords: dict[str, str], *, admin: tuple[str, str]) -> str:
     """``users.acl``: every module and service in ``passwords`` (name -> SHA-256 in hex), the admin and the probe.
 
-    ``admin`` is its name and SHA-256. Raises ValueError for a name that cannot stand in the file or comes twice.
+    ``admin`` is the admin's name and SHA-256. Raises ValueError if the name is invalid in the file or already taken.
     """
     name, sha256 = admin
     if not _USER.fullmatch(name) or name in {*mapping.users, PROBE_USER, BACKUP_USER, "default"}:
-        raise ValueError(f"admin user {name!r} must be letters, digits, _ . - and no module, service, probe or default")
+        raise ValueError(
+            f"admin user {name!r} must have only letters, digits, _ . - and must not be a module, service or reserved name"
+        )
     users = [{"name": user, "rules": set_user(sha, acl_rules(mapping, user))} for user, sha in passwords.items()]
     template = _templates().get_template("users.acl.j2")
     text = template.render(admin={"name": name, "sha256": checked_sha256(sha256)}, probe=PROBE_USER, users=users)
@@ -129,9 +134,9 @@ def render_acl(mapping: Mapping, passwords: dict[str, str], *, admin: tuple[str,
 
 
 def acl_mark(acl: str) -> str:
-    """The user by which a server is seen to have loaded this file: off, without a right, named after the rest of it.
+    """The name of a disabled user without permissions, which has a digest of the file's other lines.
 
-    ``acl`` is the file with or without the mark.
+    A server that has this user has loaded this file. ``acl`` is the file with or without the mark.
     """
     lines = [line for line in acl.splitlines() if not line.startswith(f"user {MARK_PREFIX}")]
     return MARK_PREFIX + hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

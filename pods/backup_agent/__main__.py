@@ -1,6 +1,6 @@
 """Run the backup agent in a pod: ``python -m agent COMMAND``. Environment variables configure it.
 
-``S3_*`` set the destination, ``STACK`` the stack, ``RETENTION_DAYS`` the retention.
+``S3_*`` set the destination, ``STACK`` sets the stack, ``RETENTION_DAYS`` the retention.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from .s3 import BucketClient
 
 
 def main() -> int:
-    """Run a command. Return 1, with one line on standard error, if it fails."""
+    """Run a command. If it fails, print one line to standard error and return 1."""
     parser = argparse.ArgumentParser(prog="agent")
     commands = parser.add_subparsers(dest="command", required=True)
     publish = commands.add_parser("publish", help="upload the files that a script wrote to a directory")
@@ -29,8 +29,8 @@ def main() -> int:
     commands.add_parser("valkey", help="take a snapshot of Valkey and upload it")
     options = parser.parse_args()
     try:
-        bucket = BucketClient.of_environment()
-        stack, retention = _needed("STACK"), timedelta(days=int(_needed("RETENTION_DAYS")))
+        bucket = BucketClient.from_environment()
+        stack, retention = _required("STACK"), timedelta(days=int(_required("RETENTION_DAYS")))
         if options.command == "publish":
             jobs.publish(bucket, options.kind, options.directory, stack, retention, print_line)
         elif options.command == "ship":
@@ -48,18 +48,18 @@ def print_line(text: str) -> None:
 
 
 def _ship(bucket: BucketClient, directory: Path, every: float) -> None:
-    """Upload WAL until the pod stops. If the store is unavailable, keep WAL on the volume and retry."""
+    """Upload WAL until the pod stops. While the object store is unavailable, keep WAL on the volume and retry."""
     from .wal import PARTIAL, Shipper
 
-    shipper, alive = Shipper(bucket, directory), directory / ".shipped"
+    shipper, last_upload = Shipper(bucket, directory), directory / ".shipped"
     while True:
         try:
-            done = shipper.ship()
-            for name in done:
+            uploaded = shipper.ship()
+            for name in uploaded:
                 if not name.endswith(PARTIAL):
                     print_line(f"shipped {name}")
-            if done:
-                alive.touch()  # the readiness probe checks this file
+            if uploaded:
+                last_upload.touch()  # the readiness probe checks this file
         except BackupError as error:
             print(f"error: {error}; trying again in {every:.0f} s", file=sys.stderr, flush=True)
         time.sleep(every)
@@ -67,16 +67,16 @@ def _ship(bucket: BucketClient, directory: Path, every: float) -> None:
 
 def _valkey() -> SnapshotSource:
     return SnapshotSource(
-        _needed("VALKEY_HOST"),
-        int(_needed("VALKEY_PORT")),
-        _needed("VALKEY_USER"),
-        _needed("VALKEY_PASSWORD"),
+        _required("VALKEY_HOST"),
+        int(_required("VALKEY_PORT")),
+        _required("VALKEY_USER"),
+        _required("VALKEY_PASSWORD"),
         os.environ.get("VALKEY_TLS") == "true",
         os.environ.get("CA_FILE", ""),
     )
 
 
-def _needed(name: str) -> str:
+def _required(name: str) -> str:
     value = os.environ.get(name)
     if not value:
         raise BackupError(f"{name} is not set")

@@ -1,4 +1,4 @@
-"""The error of a backup or restore."""
+"""The exception of backups and restores."""
 
 
 class BackupError(Exception):

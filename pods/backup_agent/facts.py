@@ -1,7 +1,7 @@
-"""Read the facts that the scripts wrote about a database, for the manifest and for comparison after a restore.
+"""Read the facts about a database that the scripts wrote, for the manifest and for comparison after a restore.
 
-``server.tsv``, ``tables.tsv`` and ``versions.tsv`` become part of the manifest; ``catalog.tsv`` (owners, privileges,
-triggers, constraints, roles, one per line) is stored as a file of the backup.
+``server.tsv``, ``tables.tsv`` and ``versions.tsv`` become part of the manifest. ``catalog.tsv`` (owners, privileges,
+triggers, constraints and roles, one per line) is stored as a file of the backup.
 """
 
 import json
@@ -15,7 +15,7 @@ TABLES = "tables.tsv"
 
 
 def read(directory: Path) -> dict[str, Any]:
-    """Read the facts in a directory. Raises ``BackupError`` if a file is missing or incomplete."""
+    """Read the facts in ``directory``. Raises ``BackupError`` if a file is missing or incomplete."""
     try:
         server: dict[str, str] = dict(_rows(directory / "server.tsv", 2))
         tables = [

@@ -19,9 +19,9 @@ def publish(
     bucket: BucketClient, kind: str, directory: Path, stack: str, retention: timedelta, say: Say
 ) -> StoredBackup:
     """Upload a dump or a base backup from ``directory``, then delete expired backups. The directory is not changed."""
-    about = facts.read(directory)
+    details = facts.read(directory)
     if kind == BASE:
-        about |= {**facts.base_facts(directory), "finished": datetime.now(UTC).isoformat()}
+        details |= {**facts.base_facts(directory), "finished": datetime.now(UTC).isoformat()}
     moment = datetime.fromisoformat((directory / "time").read_text(encoding="ascii").strip()).astimezone(UTC)
     paths = sorted(path for path in directory.iterdir() if path.is_file() and path.name != "time")
     if kind == DUMP and not any(path.suffix == ".dump" for path in paths):
@@ -29,7 +29,7 @@ def publish(
     total = sum(path.stat().st_size for path in paths)
     say(f"{kind}: uploading {len(paths)} files, {megabytes(total)}")
     sources = {path.name: repository.file_chunks(path) for path in paths}
-    backup = repository.publish(bucket, kind, moment, sources, {"stack": stack, **about})
+    backup = repository.publish(bucket, kind, moment, sources, {"stack": stack, **details})
     say(f"{kind}: {backup.name} is in bucket {bucket.name}")
     _prune(bucket, kind, retention, say)
     if kind == BASE:
@@ -44,38 +44,38 @@ def snapshot(
     moment = datetime.now(UTC)
     with server.snapshot() as (size, chunks):
         say(f"{RDB}: reading a snapshot of {megabytes(size)}")
-        start, whole = _beginning(chunks)
-        about = rdb.describe(start)
-        backup = repository.publish(bucket, RDB, moment, {"dump.rdb": whole}, {"stack": stack, **about})
+        header, content = _peek_header(chunks)
+        details = rdb.describe(header)
+        backup = repository.publish(bucket, RDB, moment, {"dump.rdb": content}, {"stack": stack, **details})
     if backup.size != size:
-        raise BackupError(f"{RDB}: {backup.size} bytes were stored of a snapshot of {size}; run again")
-    say(f"{RDB}: {backup.name} is in bucket {bucket.name}, {about['keys']} keys")
+        raise BackupError(f"{RDB}: only {backup.size} of the snapshot's {size} bytes were stored; run again")
+    say(f"{RDB}: {backup.name} is in bucket {bucket.name}, {details['keys']} keys")
     _prune(bucket, RDB, retention, say)
     return backup
 
 
-def _beginning(chunks: Iterator[bytes]) -> tuple[bytes, Iterable[bytes]]:
-    """Return the first bytes, and an iterable of all bytes."""
-    start = b""
+def _peek_header(chunks: Iterator[bytes]) -> tuple[bytes, Iterable[bytes]]:
+    """Return the first bytes, and an iterable of all bytes including them."""
+    header = b""
     for chunk in chunks:
-        start += chunk
-        if len(start) >= rdb.HEADER_BYTES:
+        header += chunk
+        if len(header) >= rdb.HEADER_BYTES:
             break
-    return start, chain([start], chunks)
+    return header, chain([header], chunks)
 
 
 def _prune(bucket: BucketClient, kind: str, retention: timedelta, say: Say) -> None:
-    gone = repository.prune(bucket, kind, retention, datetime.now(UTC))
-    if gone:
-        say(f"{kind}: deleted {len(gone)} older than {retention.days} days, the last of them {gone[-1]}")
+    deleted = repository.prune(bucket, kind, retention, datetime.now(UTC))
+    if deleted:
+        say(f"{kind}: deleted {len(deleted)} expired or unfinished backups, the newest of them {deleted[-1]}")
 
 
 def _prune_wal(bucket: BucketClient, say: Say) -> None:
-    """Delete WAL from before the oldest base backup, which no restore needs."""
+    """Delete WAL that is older than the oldest base backup, because no restore needs it."""
     bases, _ = repository.find(bucket, BASE)
-    gone = wal.prune(bucket, min(facts.first_segment(base.manifest) for base in bases)) if bases else 0
-    if gone:
-        say(f"{kinds.WAL}: deleted {gone} segments from before the oldest base backup")
+    deleted = wal.prune(bucket, min(facts.first_segment(base.manifest) for base in bases)) if bases else 0
+    if deleted:
+        say(f"{kinds.WAL}: deleted {deleted} segments from before the oldest base backup")
 
 
 def megabytes(size: int) -> str:

@@ -1,4 +1,4 @@
-"""The kinds of backups: each is the folder in the bucket under which its backups lie.
+"""The kinds of backups. Each value is the prefix of its backups in the bucket.
 
 The agent and the component that declares its jobs share these names, so this module imports nothing.
 """

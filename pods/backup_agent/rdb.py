@@ -1,4 +1,4 @@
-"""Read a snapshot of Valkey like a replica: by ``SYNC``, without a file shared with the server."""
+"""Read a snapshot of Valkey as a replica does, with ``SYNC``. Needs no file access to the server."""
 
 import socket
 import ssl
@@ -12,10 +12,10 @@ from pods.valkey_upkeep.resp import encoded
 from .errors import BackupError
 from .s3 import CHUNK_BYTES, trusted
 
-TIMEOUT_SECONDS = 60  # without any data; a server that is saving a snapshot sends newlines meanwhile
+TIMEOUT_SECONDS = 60  # without any data; while a server saves a snapshot, it sends newlines
 MAGIC = (b"REDIS", b"VALKEY")
 AUX, RESIZE, SELECT = 0xFA, 0xFB, 0xFE
-HEADER_BYTES = 4096  # far more than the fields before the first key need
+HEADER_BYTES = 4096  # far more than the fields before the first key
 
 
 @dataclass(frozen=True)
@@ -36,23 +36,23 @@ class SnapshotSource:
         try:
             with self._connected() as connection:
                 reader = connection.makefile("rb")
-                _say(connection, reader, place, "AUTH", self.user, self.password)
-                # Request the snapshot only, so that the server keeps no replication buffer for this connection.
-                _say(connection, reader, place, "REPLCONF", "rdb-only", "1")
+                _call(connection, reader, place, "AUTH", self.user, self.password)
+                # Request only the snapshot, so that the server keeps no replication buffer for this connection.
+                _call(connection, reader, place, "REPLCONF", "rdb-only", "1")
                 connection.sendall(encoded(["SYNC"]))
-                answer = b""
-                while not answer.strip():
-                    answer = reader.readline()
-                    if not answer:
+                reply = b""
+                while not reply.strip():
+                    reply = reader.readline()
+                    if not reply:
                         raise BackupError(f"{place} closed the connection before its snapshot; see its log")
-                if not answer.startswith(b"$"):
+                if not reply.startswith(b"$"):
                     raise BackupError(
-                        f"{place} gives no snapshot: {answer.decode(errors='replace').strip().lstrip('-')}"
+                        f"{place} refuses SYNC: {reply.decode(errors='replace').strip().lstrip('-')}; see its log"
                     )
-                size = int(answer[1:])
+                size = int(reply[1:])
                 yield size, _exactly(reader, size, place)
         except (OSError, ValueError) as error:
-            raise BackupError(f"{place}: {error}; see that it runs and that host, port and TLS are right") from None
+            raise BackupError(f"{place}: {error}; check that it runs and that host, port and TLS are right") from None
 
     def _connected(self) -> socket.socket:
         connection = socket.create_connection((self.host, self.port), timeout=TIMEOUT_SECONDS)
@@ -62,11 +62,11 @@ class SnapshotSource:
         return context.wrap_socket(connection, server_hostname=self.host)
 
 
-def _say(connection: socket.socket, reader: Any, place: str, *words: str) -> None:
+def _call(connection: socket.socket, reader: Any, place: str, *words: str) -> None:
     connection.sendall(encoded(words))
-    answer = reader.readline().decode(errors="replace").strip()
-    if not answer.startswith("+"):
-        raise BackupError(f"{place} refuses {words[0]}: {answer.lstrip('-') or 'it closed the connection'}")
+    reply = reader.readline().decode(errors="replace").strip()
+    if not reply.startswith("+"):
+        raise BackupError(f"{place} refuses {words[0]}: {reply.lstrip('-') or 'it closed the connection'}")
 
 
 def _exactly(reader: Any, size: int, place: str) -> Iterator[bytes]:
@@ -74,19 +74,19 @@ def _exactly(reader: Any, size: int, place: str) -> Iterator[bytes]:
     while left:
         chunk = reader.read(min(CHUNK_BYTES, left))
         if not chunk:
-            raise BackupError(f"{place} broke off {left} bytes before the end of its snapshot; run again")
+            raise BackupError(f"{place} closed the connection {left} bytes before the end of its snapshot; run again")
         left -= len(chunk)
         yield chunk
 
 
 def describe(start: bytes) -> dict[str, Any]:
-    """Read the header of an RDB file: format, the server's version, and the number of keys (``keys``, of which
-    ``expiring`` have a TTL). Raises ``BackupError`` if it is not an RDB file."""
+    """Read the header of an RDB file: its format, the server's version, the number of ``keys``, and how many of them
+    have a TTL (``expiring``). Raises ``BackupError`` if it is not an RDB file."""
     magic = next((word for word in MAGIC if start.startswith(word)), None)
     if magic is None:
         raise BackupError("this is not an RDB file: it does not start with REDIS or VALKEY")
-    position = 9  # the magic and the format's digits
-    found: dict[str, Any] = {"rdb_format": int(start[len(magic) : position]), "server": "", "keys": 0, "expiring": 0}
+    position = 9  # after the magic and the format's digits
+    header: dict[str, Any] = {"rdb_format": int(start[len(magic) : position]), "server": "", "keys": 0, "expiring": 0}
     try:
         while True:
             opcode = start[position]
@@ -95,21 +95,21 @@ def describe(start: bytes) -> dict[str, Any]:
                 name, position = _text(start, position)
                 value, position = _text(start, position)
                 if name in ("valkey-ver", "redis-ver"):
-                    found["server"] = value
+                    header["server"] = value
             elif opcode == SELECT:
                 _, position = _length(start, position)
             elif opcode == RESIZE:
                 keys, position = _length(start, position)
                 expiring, position = _length(start, position)
-                return {**found, "keys": keys, "expiring": expiring}
+                return {**header, "keys": keys, "expiring": expiring}
             else:
-                return found  # an empty database has no such field
+                return header  # an empty database has no RESIZE field
     except (IndexError, ValueError):
-        raise BackupError("this RDB file is damaged at its beginning") from None
+        raise BackupError("the header of this RDB file is damaged") from None
 
 
 def _length(data: bytes, position: int) -> tuple[int, int]:
-    """Decode a length of 6, 14, 32 or 64 bits, as its first two bits define; return it and the next position."""
+    """Decode a length of 6, 14, 32 or 64 bits. Return it and the next position."""
     first = data[position]
     kind = first >> 6
     if kind == 0:
@@ -124,7 +124,7 @@ def _length(data: bytes, position: int) -> tuple[int, int]:
 
 
 def _text(data: bytes, position: int) -> tuple[str, int]:
-    """Decode a string, or an integer that is encoded as one; return it and the next position."""
+    """Decode a string, which may be stored as an integer. Return it and the next position."""
     first = data[position]
     if first >> 6 == 3:
         width = {0xC0: 1, 0xC1: 2, 0xC2: 4}[first] if first in (0xC0, 0xC1, 0xC2) else 0

@@ -1,7 +1,7 @@
 """Store, find, check and prune backups in the bucket.
 
-A backup is a prefix ``<kind>/<time>/`` with a ``manifest.json``, which is written last. A prefix without one is an
-unfinished backup. ``<kind>/latest.json`` has the time of the last successful backup.
+A backup is a prefix ``<kind>/<time>/`` with a ``manifest.json``, which is written last. A prefix without a manifest is an
+unfinished backup. ``<kind>/latest.json`` contains the time of the last successful backup.
 """
 
 import json
@@ -24,7 +24,7 @@ _NAME = re.compile(r"\d{8}T\d{9}Z")
 
 @dataclass(frozen=True)
 class StoredBackup:
-    """A backup with a valid manifest. ``name`` is its time, as in the bucket."""
+    """A backup with a valid manifest. ``name`` is its time, as formatted in the bucket."""
 
     kind: str
     name: str
@@ -63,13 +63,13 @@ def publish(
         files.append({"name": file, "size": stored.size, "sha256": stored.sha256})
     manifest = {"format": FORMAT, "kind": kind, "time": moment.isoformat(), **facts, "files": files}
     bucket.put(f"{kind}/{name}/{MANIFEST}", [_json(manifest)])
-    succeeded(bucket, kind, {"name": name, "size": sum(int(str(file["size"])) for file in files)})
+    record_success(bucket, kind, {"name": name, "size": sum(int(str(file["size"])) for file in files)})
     return StoredBackup(kind, name, manifest)
 
 
-def succeeded(bucket: BucketClient, kind: str, what: Mapping[str, Any]) -> None:
+def record_success(bucket: BucketClient, kind: str, details: Mapping[str, Any]) -> None:
     """Record the current time as the last success of this kind."""
-    bucket.put(f"{kind}/{LATEST}", [_json({"time": datetime.now(UTC).isoformat(), **what})])
+    bucket.put(f"{kind}/{LATEST}", [_json({"time": datetime.now(UTC).isoformat(), **details})])
 
 
 def last_success(bucket: BucketClient, kind: str) -> datetime | None:
@@ -90,14 +90,14 @@ def file_chunks(path: Path) -> Iterable[bytes]:
 
 
 def find(bucket: BucketClient, kind: str) -> tuple[list[StoredBackup], dict[str, str]]:
-    """Return all backups of a kind, oldest first, and prefix -> the reason why it is not a usable backup."""
-    good, bad = [], {}
-    for name in _folders(bucket, kind):
+    """Return all usable backups of a kind, oldest first, and name -> reason of the unusable ones."""
+    usable, unusable = [], {}
+    for name in _names(bucket, kind):
         try:
-            good.append(load(bucket, kind, name))
+            usable.append(load(bucket, kind, name))
         except BackupError as error:
-            bad[name] = str(error)
-    return good, bad
+            unusable[name] = str(error)
+    return usable, unusable
 
 
 def load(bucket: BucketClient, kind: str, name: str) -> StoredBackup:
@@ -109,7 +109,7 @@ def load(bucket: BucketClient, kind: str, name: str) -> StoredBackup:
     try:
         manifest = json.loads(text)
         backup = StoredBackup(kind, name, manifest)
-        wrong = (
+        problem = (
             f"has format {manifest['format']}, but this program supports {FORMAT}"
             if manifest["format"] != FORMAT
             else "belongs to another backup"
@@ -118,43 +118,43 @@ def load(bucket: BucketClient, kind: str, name: str) -> StoredBackup:
         )
         for file in manifest["files"]:
             if not re.fullmatch(r"[0-9a-f]{64}", file["sha256"]) or Path(file["name"]).name != file["name"]:
-                wrong = "lists a file that no backup has"
+                problem = "lists an invalid file name or SHA-256"
             int(file["size"])
     except (ValueError, KeyError, TypeError, AttributeError):
-        wrong = "is not readable"
-    if wrong:
-        raise BackupError(f"backup {kind}/{name} is refused: its {MANIFEST} {wrong}; it was tampered with or damaged")
+        problem = "is not readable"
+    if problem:
+        raise BackupError(f"backup {kind}/{name} is refused: its {MANIFEST} {problem}; it was tampered with or damaged")
     return backup
 
 
 def check(
     bucket: BucketClient, backup: StoredBackup, retention: timedelta, now: datetime, *, even_expired: bool = False
 ) -> None:
-    """Raise ``BackupError`` if the backup must not be restored. ``download`` checks the content of its files."""
+    """Raise ``BackupError`` if the backup must not be restored. Only ``download`` checks the content of its files."""
     place = f"backup {backup.prefix[:-1]}"
     if backup.time > now + timedelta(minutes=5):
         raise BackupError(f"{place} is refused: its time {backup.time:%F %T} UTC is in the future")
     if now - backup.time > retention and not even_expired:
         age = (now - backup.time).days
         raise BackupError(
-            f"{place} is refused: it expired, {age} days old where the mapping keeps {retention.days};"
-            " --even-expired restores it anyway"
+            f"{place} is refused: it expired: it is {age} days old and the retention in the mapping is"
+            f" {retention.days} days; --even-expired restores it anyway"
         )
-    found = {item.key.removeprefix(backup.prefix): item.size for item in bucket.objects(backup.prefix)}
-    wanted = {file["name"]: int(file["size"]) for file in backup.manifest["files"]}
-    for name, size in wanted.items():
-        if name not in found:
+    actual = {item.key.removeprefix(backup.prefix): item.size for item in bucket.objects(backup.prefix)}
+    expected = {file["name"]: int(file["size"]) for file in backup.manifest["files"]}
+    for name, size in expected.items():
+        if name not in actual:
             raise BackupError(f"{place} is refused: {name} is missing; choose another backup")
-        if found[name] != size:
-            word = "truncated" if found[name] < size else "tampered with"
-            raise BackupError(f"{place} is refused: {name} was {word}, {found[name]} bytes where {size} were written")
-    strange = sorted(found.keys() - wanted.keys() - {MANIFEST})
-    if strange:
-        raise BackupError(f"{place} is refused: {strange[0]} was added after it was made")
+        if actual[name] != size:
+            fault = "truncated" if actual[name] < size else "tampered with"
+            raise BackupError(f"{place} is refused: {name} was {fault}, {actual[name]} bytes instead of {size}")
+    unexpected = sorted(actual.keys() - expected.keys() - {MANIFEST})
+    if unexpected:
+        raise BackupError(f"{place} is refused: {unexpected[0]} was added after the backup was taken")
 
 
 def download(bucket: BucketClient, backup: StoredBackup, directory: Path) -> None:
-    """Download all files to ``directory``. Raises ``BackupError`` if a SHA-256 differs from the manifest."""
+    """Download all files to ``directory``. Raises ``BackupError`` if a SHA-256 differs from the manifest's."""
     import hashlib
 
     for file in backup.manifest["files"]:
@@ -167,42 +167,42 @@ def download(bucket: BucketClient, backup: StoredBackup, directory: Path) -> Non
         if digest.hexdigest() != file["sha256"]:
             path.unlink()
             raise BackupError(
-                f"backup {backup.prefix[:-1]} is refused: {file['name']} was tampered with, its SHA-256 is not the manifest's"
+                f"backup {backup.prefix[:-1]} is refused: {file['name']} was tampered with, its SHA-256 differs from the manifest's"
             )
 
 
 def prune(bucket: BucketClient, kind: str, retention: timedelta, now: datetime) -> list[str]:
-    """Delete backups older than ``retention`` and return their names. The newest backup is always kept.
+    """Delete backups older than ``retention``, and unfinished ones after a day. Return their names.
 
-    One more base backup is kept: the newest that is older than ``retention``, which a restore to the oldest promised
-    moment needs. Unfinished backups are deleted after a day.
+    The newest backup is always kept. Of the base backups, the newest expired one is also kept, because a restore to a
+    moment at the end of the retention needs it.
     """
-    good, _ = find(bucket, kind)
-    names = _folders(bucket, kind)
-    expired = [backup.name for backup in good if now - backup.time > retention]
-    kept = {backup.name for backup in good[-1:]} | (set(expired[-1:]) if kind == BASE else set())
-    finished = {backup.name for backup in good}
-    stale = [
+    usable, _ = find(bucket, kind)
+    names = _names(bucket, kind)
+    expired = [backup.name for backup in usable if now - backup.time > retention]
+    kept = {backup.name for backup in usable[-1:]} | (set(expired[-1:]) if kind == BASE else set())
+    finished = {backup.name for backup in usable}
+    unfinished = [
         name
         for name in names
         if name not in finished and name < name_of(now - UNFINISHED_AFTER) and not _has_manifest(bucket, kind, name)
     ]
-    gone = sorted({*expired, *stale} - kept)
-    for name in gone:
-        # Delete the manifest first, so that a partly deleted backup is not a backup any more.
+    deleted = sorted({*expired, *unfinished} - kept)
+    for name in deleted:
+        # Delete the manifest first, so that a partly deleted backup counts as unfinished.
         objects = sorted(bucket.objects(f"{kind}/{name}/"), key=lambda item: not item.key.endswith(MANIFEST))
         for item in objects:
             bucket.delete(item.key)
-    return gone
+    return deleted
 
 
 def _has_manifest(bucket: BucketClient, kind: str, name: str) -> bool:
     return any(item.key.endswith(f"/{MANIFEST}") for item in bucket.objects(f"{kind}/{name}/"))
 
 
-def _folders(bucket: BucketClient, kind: str) -> list[str]:
-    found: Iterable[ListedObject] = bucket.objects(f"{kind}/")
-    names = {item.key.removeprefix(f"{kind}/").partition("/")[0] for item in found}
+def _names(bucket: BucketClient, kind: str) -> list[str]:
+    objects: Iterable[ListedObject] = bucket.objects(f"{kind}/")
+    names = {item.key.removeprefix(f"{kind}/").partition("/")[0] for item in objects}
     return sorted(name for name in names if _NAME.fullmatch(name))
 
 

@@ -1,7 +1,7 @@
 """Upload WAL from the directory that ``pg_receivewal`` writes, and download it for recovery.
 
-Finished segments are uploaded and then deleted locally. The current segment is uploaded repeatedly, so that the loss of
-this machine loses only the WAL since the last upload.
+Finished segments are uploaded and then deleted locally. The current segment is uploaded repeatedly, so that only the WAL
+since the last upload is lost if this machine fails.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .errors import BackupError
 from .kinds import WAL
-from .repository import succeeded
+from .repository import record_success
 from .s3 import CHUNK_BYTES, BucketClient, ListedObject
 
 PARTIAL, SUFFIX = ".partial", ".gz"
@@ -26,52 +26,52 @@ CLOCK_MARGIN = timedelta(minutes=5)
 
 
 class Shipper:
-    """Upload new WAL in ``directory`` at each call of ``ship``."""
+    """Upload new WAL in ``directory`` when ``ship`` is called."""
 
     def __init__(self, bucket: BucketClient, directory: Path) -> None:
         self._bucket = bucket
         self._directory = directory
-        self._partial: tuple[str, int] | None = None  # the last uploaded one, and its modification time
+        self._partial: tuple[str, int] | None = None  # name and modification time of the last upload
 
     def ship(self) -> list[str]:
         """Upload new files and return their names. Raises ``BackupError``."""
-        done = []
+        uploaded = []
         for path in sorted(self._directory.iterdir()):
             if _FINISHED.fullmatch(path.name):
                 self._upload(path, path.name)
                 self._bucket.delete(f"{WAL}/{path.name}{PARTIAL}{SUFFIX}")
                 path.unlink()
-                done.append(path.name)
+                uploaded.append(path.name)
         for path in sorted(self._directory.glob(f"*{PARTIAL}")):
             try:
-                written = path.name, path.stat().st_mtime_ns
-                if written != self._partial and _SEGMENT.fullmatch(path.name):
+                version = path.name, path.stat().st_mtime_ns
+                if version != self._partial and _SEGMENT.fullmatch(path.name):
                     self._upload(path, path.name)
-                    self._partial = written
-                    done.append(path.name)
+                    self._partial = version
+                    uploaded.append(path.name)
             except FileNotFoundError:
                 pass  # it was finished meanwhile; the next call uploads it
-        # Only if something was uploaded: a stopped receiver must not count as a success.
-        if done:
-            succeeded(self._bucket, WAL, {"uploaded": done[-1]})
-        return done
+        # Without an upload, record nothing: pg_receivewal may have stopped.
+        if uploaded:
+            record_success(self._bucket, WAL, {"uploaded": uploaded[-1]})
+        return uploaded
 
     def _upload(self, path: Path, name: str) -> None:
         content = path.read_bytes()  # one segment: 16 MiB by default
         digest = hashlib.sha256(content).hexdigest()
-        packer = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
-        packed = (packer.compress(content), packer.flush())
-        self._bucket.put(f"{WAL}/{name}{SUFFIX}", packed, {"sha256": digest, "size": str(len(content))})
+        compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+        compressed = (compressor.compress(content), compressor.flush())
+        self._bucket.put(f"{WAL}/{name}{SUFFIX}", compressed, {"sha256": digest, "size": str(len(content))})
 
 
 def segments(bucket: BucketClient) -> list[ListedObject]:
-    """List every segment and history file in the bucket, by name."""
-    found = (item for item in bucket.objects(f"{WAL}/") if item.key.endswith(SUFFIX))
-    return sorted(found, key=lambda item: item.key)
+    """List every segment and history file in the bucket, sorted by name."""
+    files = (item for item in bucket.objects(f"{WAL}/") if item.key.endswith(SUFFIX))
+    return sorted(files, key=lambda item: item.key)
 
 
 def file_name(item: ListedObject) -> str:
-    """Return the file name, such as ``00000001000000000000000A``, with ``.partial`` if it was not finished."""
+    """Return the file name, such as ``00000001000000000000000A``, with ``.partial`` if the segment is unfinished."""
     return item.key.removeprefix(f"{WAL}/").removesuffix(SUFFIX)
 
 
@@ -87,19 +87,21 @@ def needed(
 
     Raises ``BackupError`` if a segment is missing between two others.
     """
-    start, late = number(first, segment_bytes), False
+    start, past_target = number(first, segment_bytes), False
     numbers: set[int] = set()
-    found = [(file_name(item), item) for item in items]
-    chosen = [item for name, item in found if name.endswith(".history")]
+    files = [(file_name(item), item) for item in items]
+    selected = [item for name, item in files if name.endswith(".history")]
     # Sort by position, not by name, because names start with the timeline.
-    placed = ((number(name, segment_bytes), name, item) for name, item in found if _SEGMENT.fullmatch(name))
-    for place, name, item in sorted(placed, key=lambda one: one[:2]):
-        if place < start or (late and place not in numbers):
+    numbered = ((number(name, segment_bytes), name, item) for name, item in files if _SEGMENT.fullmatch(name))
+    for position, name, item in sorted(numbered, key=lambda entry: entry[:2]):
+        if position < start or (past_target and position not in numbers):
             continue
-        chosen.append(item)
-        numbers.add(place)
+        selected.append(item)
+        numbers.add(position)
         # A segment that was stored well after the target contains the target or later WAL.
-        late = late or bool(target and item.modified > target + CLOCK_MARGIN and not name.endswith(PARTIAL))
+        past_target = past_target or bool(
+            target and item.modified > target + CLOCK_MARGIN and not name.endswith(PARTIAL)
+        )
     missing = sorted(set(range(start, max(numbers, default=start) + 1)) - numbers)
     if missing:
         per_file = (1 << 32) // segment_bytes
@@ -108,11 +110,11 @@ def needed(
             f"the WAL in the bucket is not continuous: segment ...{shown} is missing; restore to an earlier time,"
             " or take a new base backup for later ones"
         )
-    return chosen
+    return selected
 
 
 def fetch(bucket: BucketClient, items: Iterable[ListedObject], directory: Path) -> Iterator[str]:
-    """Unpack ``items`` into ``directory`` for ``restore_command``; yield each name when it is ready.
+    """Download and decompress ``items`` into ``directory`` for ``restore_command``. Yield each name when it is ready.
 
     Raises ``BackupError`` if a file is damaged or was tampered with.
     """
@@ -121,23 +123,23 @@ def fetch(bucket: BucketClient, items: Iterable[ListedObject], directory: Path) 
         name = file_name(item)
         if name.removesuffix(PARTIAL) in finished and name.endswith(PARTIAL):
             continue
-        wanted = bucket.metadata(item.key).get("sha256")
-        digest, unpacker = hashlib.sha256(), zlib.decompressobj(GZIP)
+        expected = bucket.metadata(item.key).get("sha256")
+        digest, decompressor = hashlib.sha256(), zlib.decompressobj(GZIP)
         path = directory / name.removesuffix(PARTIAL)
         try:
             with path.open("wb") as target:
                 for chunk in bucket.get(item.key):
                     while chunk:
-                        plain = unpacker.decompress(chunk, CHUNK_BYTES)
-                        digest.update(plain)
-                        target.write(plain)
-                        chunk = unpacker.unconsumed_tail  # noqa: PLW2901 - zlib's own way to bound its output
-                rest = unpacker.flush()
+                        content = decompressor.decompress(chunk, CHUNK_BYTES)
+                        digest.update(content)
+                        target.write(content)
+                        chunk = decompressor.unconsumed_tail  # noqa: PLW2901 - zlib's way to limit its output
+                rest = decompressor.flush()
                 digest.update(rest)
                 target.write(rest)
         except zlib.error:
-            wanted = None
-        if digest.hexdigest() != wanted:
+            expected = None
+        if digest.hexdigest() != expected:
             path.unlink(missing_ok=True)
             raise BackupError(
                 f"WAL file {item.key} is refused: it was tampered with or damaged; restore to a time before it"
@@ -146,11 +148,11 @@ def fetch(bucket: BucketClient, items: Iterable[ListedObject], directory: Path) 
 
 
 def prune(bucket: BucketClient, first: str) -> int:
-    """Delete segments before ``first``, which no base backup needs, and return their number. History files are kept."""
-    gone = 0
+    """Delete segments before ``first``, which no base backup needs. Keep history files. Return the number deleted."""
+    deleted = 0
     for item in segments(bucket):
         name = file_name(item)
         if _SEGMENT.fullmatch(name) and name[8:24] < first[8:24]:
             bucket.delete(item.key)
-            gone += 1
-    return gone
+            deleted += 1
+    return deleted

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from . import acl, keys, streams, trim
 from .plan import UpkeepPlan
-from .resp import Endpoint, MaintenanceError, UnreachableError, endpoints, patiently, primary
+from .resp import Endpoint, MaintenanceError, UnreachableError, endpoints, primary, retry_until_ready
 
 FINDINGS = 2
-INTERRUPTED = 130  # like a shell: 128 + SIGINT
+INTERRUPTED = 130  # as in a shell: 128 + SIGINT
 PLAN = Path(__file__).with_name("plan.json")
 
 
@@ -97,10 +97,10 @@ def _run(options: argparse.Namespace) -> int:
     plan = _plan(options.plan)
     if options.command == "streams":
         # Retry the whole command: a new primary refuses writes until its replicas are connected.
-        made = patiently(options.wait, lambda: _make_streams(servers, plan))
+        made = retry_until_ready(options.wait, lambda: _make_streams(servers, plan))
         print("\n".join(f"created {name}" for name in made) or "all streams and groups exist")
         return 0
-    with patiently(options.wait, lambda: primary(servers)) as connection:
+    with retry_until_ready(options.wait, lambda: primary(servers)) as connection:
         if options.command == "trim":
             return report_trimmed(list(trim.trim(connection, plan)), as_json=options.json)
         return report_audit(keys.audit(connection, plan, options.rate), options)
@@ -112,7 +112,7 @@ def _make_streams(servers: list[Endpoint], plan: UpkeepPlan) -> list[str]:
 
 
 def report_trimmed(results: list[trim.Trimmed], *, as_json: bool) -> int:
-    """Print what was trimmed. Exit code 2 if unprocessed entries were removed, or block the trimming of a queue."""
+    """Print the results. Return exit code 2 if unprocessed entries were removed, or block the trimming of a queue."""
     if as_json:
         print(json.dumps([asdict(result) for result in results], indent=2))
     else:
@@ -121,7 +121,7 @@ def report_trimmed(results: list[trim.Trimmed], *, as_json: bool) -> int:
 
 
 def report_audit(result: keys.KeyAudit, options: argparse.Namespace) -> int:
-    """Print the audit in the format that ``options`` select. Exit code 2 if a key differs from the plan."""
+    """Print the audit in the format that ``options`` select. Return exit code 2 if a key differs from the plan."""
     if options.json:
         print(json.dumps(result.document(), indent=2))
     else:
@@ -133,7 +133,9 @@ def _plan(path: Path) -> UpkeepPlan:
     try:
         plan: UpkeepPlan = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise MaintenanceError(f"the plan {path} can't be read: {error.strerror}; name it with --plan") from None
+        raise MaintenanceError(
+            f"the plan {path} can't be read: {error.strerror}; pass the right path with --plan"
+        ) from None
     except ValueError as error:
         raise MaintenanceError(f"the plan {path} is not JSON: {error}") from None
     return plan

@@ -1,8 +1,8 @@
 """Load new users without a restart: run ``ACL LOAD`` on each server until it has the expected version of the file.
 
-The mounted file follows its Secret with a delay of up to two minutes, and cannot be read from outside the pod. The file
-therefore contains a mark: a user that is off, has no permissions, and is named after a hash of the file. If the server
-has that user, it has loaded that version. Loading an older version in the meantime is harmless.
+Kubernetes updates the mounted file up to two minutes after its Secret, and the file cannot be read from outside the pod.
+The file therefore contains a mark: a user that is off, has no permissions, and is named after a hash of the file. If the
+server has that user, it has loaded that version. Loading an older version in the meantime is harmless.
 """
 
 import time
@@ -13,27 +13,27 @@ from .resp import Connection, Endpoint, MaintenanceError, ServerError, Unreachab
 POLL_SECONDS = 2.0
 
 
-def reload(among: Sequence[Endpoint], mark: str, wait: float) -> None:
-    """Make every server load its ACL file until it has user ``mark``, for at most ``wait`` seconds.
+def reload(servers: Sequence[Endpoint], mark: str, wait: float) -> None:
+    """Make every server load its ACL file until it has the user ``mark``, for at most ``wait`` seconds.
 
     Raises ``MaintenanceError`` if a server still has an older version, ``ServerError`` if it refuses the file.
     """
     deadline = time.monotonic() + wait
-    for endpoint in among:
-        while (problem := _try(endpoint, mark)) is not None:
+    for endpoint in servers:
+        while (problem := _load(endpoint, mark)) is not None:
             if time.monotonic() >= deadline:
                 raise MaintenanceError(f"{endpoint}: {problem}; waited {wait:.0f} s, run this again")
             time.sleep(POLL_SECONDS)
 
 
-def _try(endpoint: Endpoint, mark: str) -> str | None:
-    """Return why the server does not have the expected users yet, or None if it has them."""
+def _load(endpoint: Endpoint, mark: str) -> str | None:
+    """Load the ACL file if necessary. Return why the server does not have the expected users yet, or None if it has."""
     try:
         with Connection(endpoint) as connection:
             if mark in connection.call("ACL", "USERS"):
                 return None
             connection.call("ACL", "LOAD")
-        # The reload may have changed our own user and closed this connection.
+        # ACL LOAD may have changed our own user and closed the connection.
         with Connection(endpoint) as connection:
             if mark in connection.call("ACL", "USERS"):
                 return None

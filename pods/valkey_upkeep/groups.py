@@ -1,4 +1,4 @@
-"""List streams, and the positions of their consumer groups."""
+"""List streams and the positions of their consumer groups."""
 
 from typing import TypedDict, cast
 
@@ -7,7 +7,7 @@ from .resp import Connection, pairs
 SCAN_COUNT = 200
 
 
-# The fields of a reply to XINFO GROUPS that are read here.
+# The fields of an XINFO GROUPS reply that the upkeep jobs use.
 GroupInfo = TypedDict(
     "GroupInfo",
     {"name": str, "consumers": int, "pending": int, "last-delivered-id": str, "lag": int | None},
@@ -16,13 +16,13 @@ GroupInfo = TypedDict(
 
 def streams(connection: Connection) -> list[str]:
     """Return the names of all streams on the server, sorted."""
-    found: set[str] = set()
+    all_names: set[str] = set()
     cursor = "0"
     while True:
         cursor, names = connection.call("SCAN", cursor, "COUNT", SCAN_COUNT, "TYPE", "stream")
-        found.update(names)
+        all_names.update(names)
         if cursor == "0":
-            return sorted(found)
+            return sorted(all_names)
 
 
 def groups(connection: Connection, stream: str) -> list[GroupInfo]:
@@ -31,7 +31,7 @@ def groups(connection: Connection, stream: str) -> list[GroupInfo]:
 
 
 def order(entry: str) -> tuple[int, int]:
-    """Convert an entry's ID to a value that sorts."""
+    """Convert an entry's ID to a value that sorts by age."""
     milliseconds, _, number = entry.partition("-")
     return int(milliseconds), int(number or 0)
 
@@ -46,11 +46,11 @@ def lag(group: GroupInfo, first: str | None, length: int) -> int | None:
     return group.get("lag")
 
 
-def oldest_unfinished(connection: Connection, stream: str, group: GroupInfo) -> str | None:
+def oldest_unprocessed(connection: Connection, stream: str, group: GroupInfo) -> str | None:
     """Return the ID of the oldest entry that is pending or not yet delivered, or None if there is none."""
     next_entry = ("XRANGE", stream, f"({group['last-delivered-id']}", "+", "COUNT", 1)
     undelivered, pending = connection.pipeline([next_entry, ("XPENDING", stream, group["name"])])
-    found = [entry for entry, _ in connection.checked(undelivered)]
+    oldest = [entry for entry, _ in connection.checked(undelivered)]
     if connection.checked(pending)[0]:
-        found.append(pending[1])
-    return min(found, key=order, default=None)
+        oldest.append(pending[1])
+    return min(oldest, key=order, default=None)

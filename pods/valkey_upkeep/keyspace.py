@@ -10,10 +10,8 @@ SHOWN_CHARACTERS = 120
 
 @dataclass(frozen=True)
 class Pattern:
-    """A row of the plan's ``keys``. ``ttl`` is one of ``forbidden``, ``free``, ``at-most`` (``ttl_ms``), ``utc-midnight``.
-
-    ``secret``: reports must not show the value of the placeholder.
-    """
+    """A row of the plan's ``keys``. ``ttl``: ``forbidden``, ``free``, ``at-most`` (``ttl_ms``) or ``utc-midnight``.
+    ``secret``: reports must not show the value of the placeholder."""
 
     pattern: str
     types: frozenset[str]
@@ -22,8 +20,8 @@ class Pattern:
     secret: bool
 
     @property
-    def literal(self) -> int:
-        """The number of fixed characters: the more, the more specific."""
+    def literal_length(self) -> int:
+        """The number of fixed characters. A pattern with more of them is more specific."""
         return len(re.sub(r"\*|\{[^}]*\}", "", self.pattern))
 
     @property
@@ -41,7 +39,7 @@ class Keyspace:
             for row in plan["keys"]
         ]
         self._by_word: dict[str, list[tuple[re.Pattern[str], Pattern]]] = {}
-        for pattern in sorted(self.patterns, key=lambda item: -item.literal):
+        for pattern in sorted(self.patterns, key=lambda item: -item.literal_length):
             word = pattern.pattern.partition(":")[0]
             self._by_word.setdefault(word, []).append((pattern.expression, pattern))
 
@@ -53,7 +51,7 @@ class Keyspace:
         return None
 
     def shown(self, key: str, pattern: Pattern | None) -> str:
-        """Format ``key`` for a report: escape control characters, and cut a secret after its first characters."""
+        """Format ``key`` for a report: escape control characters, and show only the first characters of a secret."""
         text = key.encode(errors="surrogateescape").decode(errors="backslashreplace")
         text = "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
         if pattern is not None and pattern.secret:

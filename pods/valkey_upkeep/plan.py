@@ -1,4 +1,4 @@
-"""The plan: what the upkeep jobs read as JSON. ``components.valkey.plan`` derives it from the mapping."""
+"""The plan that the upkeep jobs read as JSON. ``components.valkey.plan`` derives it from the mapping."""
 
 from typing import Literal, TypedDict
 
@@ -6,7 +6,7 @@ TtlRule = Literal["forbidden", "free", "at-most", "utc-midnight"]
 
 
 class GroupPlan(TypedDict):
-    """A consumer group, and the module or service that consumes in it."""
+    """A consumer group, and the module or service that uses it."""
 
     name: str
     consumer: str
@@ -29,7 +29,7 @@ class KeyPlan(TypedDict):
 
 
 class TrimmingPlan(TypedDict):
-    """A stream that is trimmed, and whether entries that no group has acknowledged stay."""
+    """Streams to trim. ``keep_unprocessed``: keep entries that a group has not acknowledged."""
 
     pattern: str
     after_ms: int
@@ -37,7 +37,7 @@ class TrimmingPlan(TypedDict):
 
 
 class UpkeepPlan(TypedDict):
-    """The document that the upkeep jobs read as JSON; durations in milliseconds."""
+    """The whole plan. Durations are in milliseconds."""
 
     streams: list[StreamPlan]
     keys: list[KeyPlan]

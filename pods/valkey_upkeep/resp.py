@@ -1,4 +1,4 @@
-"""A small client for Valkey's protocol (RESP2) with pipelining, and the server's address."""
+"""A small client for Valkey's protocol (RESP2), with pipelining and address parsing."""
 
 import contextlib
 import socket
@@ -11,9 +11,9 @@ from typing import Any, Self, TypeVar
 
 TIMEOUT_SECONDS = 10.0
 RETRY_SECONDS = 1.0
-# Replies of a server that will be ready soon.
-PASSING = ("LOADING", "MASTERDOWN", "BUSY ", "CLUSTERDOWN", "NOREPLICAS")
-SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
+# Error replies of a server that will be ready soon.
+TRANSIENT_ERRORS = ("LOADING", "MASTERDOWN", "BUSY ", "CLUSTERDOWN", "NOREPLICAS")
+BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
 
 Word = str | bytes | int
 Result = TypeVar("Result")
@@ -24,16 +24,16 @@ class MaintenanceError(Exception):
 
 
 class UnreachableError(MaintenanceError):
-    """The server does not run or is not ready; a later try may succeed."""
+    """The server does not run or is not ready. A later attempt may succeed."""
 
 
 class ServerError(MaintenanceError):
-    """The server refused a command; the text is the server's."""
+    """The server refused a command. The text is the server's error message."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Address and user of a server. ``ca_file`` is for TLS; without it, the system's certificate authorities are used."""
+    """Address and user of a server. ``ca_file``: certificate authorities for TLS; the system's by default."""
 
     host: str
     port: int
@@ -63,14 +63,14 @@ def endpoints(environment: Mapping[str, str]) -> list[Endpoint]:
     if not hosts:
         raise MaintenanceError("VALKEY_HOST is not set; set it to the server's name or address")
     tls = environment.get("VALKEY_TLS", "").lower()
-    if tls not in SWITCH:
+    if tls not in BOOLEANS:
         raise MaintenanceError(f"VALKEY_TLS is {tls!r}; it must be true or false")
     first = Endpoint(
         host=hosts[0],
         port=_number(environment.get("VALKEY_PORT") or "6379", "VALKEY_PORT"),
         user=environment.get("VALKEY_USER") or "default",
         password=_password(environment),
-        tls=SWITCH[tls],
+        tls=BOOLEANS[tls],
         ca_file=environment.get("VALKEY_CA_FILE") or None,
     )
     return [first.at(host) for host in hosts]
@@ -104,9 +104,9 @@ class Connection:
     def __init__(self, endpoint: Endpoint) -> None:
         """Connect. Raises ``UnreachableError``, or ``ServerError`` if the server refuses the user."""
         self.endpoint = endpoint
-        with self._failures():
+        with self._connection_errors():
             raw = socket.create_connection((endpoint.host, endpoint.port), timeout=TIMEOUT_SECONDS)
-            self._socket = _secured(raw, endpoint) if endpoint.tls else raw
+            self._socket = _with_tls(raw, endpoint) if endpoint.tls else raw
             self._replies = self._socket.makefile("rb")
         try:
             if endpoint.password:
@@ -134,7 +134,7 @@ class Connection:
 
     def pipeline(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         """Send commands and return their replies; a ``ServerError`` is returned in its place, not raised."""
-        with self._failures():
+        with self._connection_errors():
             self._socket.sendall(b"".join(map(encoded, commands)))
             return [self._reply() for _ in commands]
 
@@ -146,19 +146,19 @@ class Connection:
     def exchange(self, request: bytes, lines: int, replies: int) -> tuple[list[bytes], list[Any]]:
         """Send encoded commands together. The first ``lines`` replies are single lines and returned unparsed; the other
         ``replies`` are parsed as in ``pipeline``."""
-        with self._failures():
+        with self._connection_errors():
             self._socket.sendall(request)
-            found = [self._replies.readline() for _ in range(lines)]
-            if found and not found[-1].endswith(b"\n"):
+            unparsed = [self._replies.readline() for _ in range(lines)]
+            if unparsed and not unparsed[-1].endswith(b"\n"):
                 raise EOFError
-            return found, [self._reply() for _ in range(replies)]
+            return unparsed, [self._reply() for _ in range(replies)]
 
     def checked(self, reply: Any) -> Any:
-        """Return ``reply``, or raise it with the server's address if it is an error."""
+        """Return ``reply``. If it is an error, raise it with the server's address."""
         if not isinstance(reply, ServerError):
             return reply
         text = str(reply)
-        if text.startswith(PASSING):
+        if text.startswith(TRANSIENT_ERRORS):
             raise UnreachableError(f"{self.endpoint}: {text}")
         raise ServerError(f"{self.endpoint}: {text}")
 
@@ -174,35 +174,35 @@ class Connection:
         if kind == b":":
             return int(rest)
         if kind == b"$":
-            return None if rest == b"-1" else _text(self._exactly(int(rest) + 2)[:-2])
+            return None if rest == b"-1" else _text(self._read_exactly(int(rest) + 2)[:-2])
         if kind == b"*":
             return None if rest == b"-1" else [self._reply() for _ in range(int(rest))]
-        raise ValueError(f"{line[:40]!r} is not a reply of Valkey")
+        raise ValueError(f"{line[:40]!r} is not a RESP2 reply")
 
-    def _exactly(self, count: int) -> bytes:
-        found = self._replies.read(count)
-        if len(found) < count:
+    def _read_exactly(self, count: int) -> bytes:
+        data = self._replies.read(count)
+        if len(data) < count:
             raise EOFError
-        return found
+        return data
 
     @contextlib.contextmanager
-    def _failures(self) -> Iterator[None]:
+    def _connection_errors(self) -> Iterator[None]:
         try:
             yield
         except EOFError:
             raise UnreachableError(f"{self.endpoint}: it closed the connection; see the server's log") from None
         except (OSError, ValueError) as error:
-            what = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
-            raise UnreachableError(f"{self.endpoint}: {what}") from None
+            reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+            raise UnreachableError(f"{self.endpoint}: {reason}") from None
 
 
-def _secured(raw: socket.socket, endpoint: Endpoint) -> socket.socket:
+def _with_tls(raw: socket.socket, endpoint: Endpoint) -> socket.socket:
     try:
         try:
             context = ssl.create_default_context(cafile=endpoint.ca_file)
         except OSError as error:
-            why = error.strerror or str(error)
-            raise MaintenanceError(f"VALKEY_CA_FILE: {endpoint.ca_file} can't be read: {why}") from None
+            reason = error.strerror or str(error)
+            raise MaintenanceError(f"VALKEY_CA_FILE: {endpoint.ca_file} can't be read: {reason}") from None
         return context.wrap_socket(raw, server_hostname=endpoint.host)
     except BaseException:
         raw.close()
@@ -219,12 +219,12 @@ def pairs(flat: Iterable[Any]) -> dict[str, Any]:
     return dict(zip(items, items, strict=True))
 
 
-def primary(among: Sequence[Endpoint]) -> Connection:
+def primary(servers: Sequence[Endpoint]) -> Connection:
     """Connect to the only server, or to the primary of several. Raises ``MaintenanceError``."""
-    if len(among) == 1:
-        return Connection(among[0])
+    if len(servers) == 1:
+        return Connection(servers[0])
     problems = []
-    for endpoint in among:
+    for endpoint in servers:
         try:
             connection = Connection(endpoint)
         except UnreachableError as error:
@@ -237,8 +237,8 @@ def primary(among: Sequence[Endpoint]) -> Connection:
     raise UnreachableError(f"no primary found: {'; '.join(problems)}")
 
 
-def patiently(seconds: float, attempt: Callable[[], Result]) -> Result:
-    """Call ``attempt()`` until the server is ready or ``seconds`` have passed."""
+def retry_until_ready(seconds: float, attempt: Callable[[], Result]) -> Result:
+    """Call ``attempt()`` until it does not raise ``UnreachableError``, or ``seconds`` have passed."""
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -8,20 +8,21 @@ OLDEST = "0"
 
 
 def make(connection: Connection, plan: UpkeepPlan) -> list[str]:
-    """Create missing groups and return them as ``stream group``. A stream without groups is created by its first entry.
+    """Create missing groups and their streams. Return each as ``stream group``.
 
-    Raises ``ServerError``, which names the first group that could not be created; the others are created anyway.
+    A stream without groups is created when its first entry is added. If the key of a stream has another type, create all
+    other groups, then raise ``ServerError`` for the first such key.
     """
-    wanted = [(stream["name"], group["name"]) for stream in plan["streams"] for group in stream["groups"]]
-    replies = connection.pipeline([("XGROUP", "CREATE", *names, OLDEST, "MKSTREAM") for names in wanted])
-    made, failures = [], []
-    for (stream, group), reply in zip(wanted, replies, strict=True):
+    expected = [(stream["name"], group["name"]) for stream in plan["streams"] for group in stream["groups"]]
+    replies = connection.pipeline([("XGROUP", "CREATE", *names, OLDEST, "MKSTREAM") for names in expected])
+    created, failures = [], []
+    for (stream, group), reply in zip(expected, replies, strict=True):
         if not isinstance(reply, ServerError):
-            made.append(f"{stream} {group}")
+            created.append(f"{stream} {group}")
         elif str(reply).startswith("WRONGTYPE"):
             failures.append(f"key {stream} is not a stream; find out who wrote it, and delete it: DEL {stream}")
         elif not str(reply).startswith("BUSYGROUP"):
             connection.checked(ServerError(f"{reply}"))
     if failures:
         raise ServerError(f"{connection.endpoint}: {failures[0]}")
-    return made
+    return created

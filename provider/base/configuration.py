@@ -1,4 +1,4 @@
-"""A provider's own properties. SDKs send everything that is not a string as JSON text: ``"5432"``, ``"[{...}]"``."""
+"""Parse a provider's configuration. SDKs send everything that is not a string as JSON text: ``"5432"``, ``"[{...}]"``."""
 
 import json
 from collections.abc import Mapping
@@ -7,22 +7,22 @@ from typing import Any
 from provider.base.schema import DEFAULTS, Checker, Failure, Properties, Property
 from provider.base.values import Secret, Unknown, reveal
 
-# Properties that every provider has; they are for the engine.
+# Properties that the engine itself uses; every provider has them.
 ENGINE_PROPERTIES = frozenset({"version", "pluginDownloadURL"})
 
 
 def check(properties: Properties, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Failure]]:
-    """The configuration to keep, in the form in which it came, credentials marked secret; and what is wrong with it."""
+    """Return the configuration unparsed, with credentials marked secret, and the failures."""
     _, failures = _parse(properties, given)
-    kept = {name: value for name, value in given.items() if name != DEFAULTS}
+    inputs = {name: value for name, value in given.items() if name != DEFAULTS}
     for name, property_ in properties.items():
-        if property_.secret and kept.get(name) is not None and not isinstance(kept[name], Secret):
-            kept[name] = Secret(kept[name])
-    return kept, failures
+        if property_.secret and inputs.get(name) is not None and not isinstance(inputs[name], Secret):
+            inputs[name] = Secret(inputs[name])
+    return inputs, failures
 
 
 def parse(properties: Properties, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Failure]]:
-    """The configuration as plain values, defaults filled in; what is not known yet is left out."""
+    """Return the configuration as plain values with defaults, without values that are unknown, and the failures."""
     parsed, failures = _parse(properties, given)
     values = {name: reveal(value) for name, value in parsed.items() if name != DEFAULTS}
     return {name: value for name, value in values.items() if not isinstance(value, Unknown)}, failures

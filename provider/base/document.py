@@ -1,4 +1,4 @@
-"""A plugin's schema document, for the engine's ``pulumi import`` and ``pulumi package get-schema``."""
+"""Build a plugin's package schema, for ``pulumi import`` and ``pulumi package get-schema``."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from provider.base.schema import Properties, Property
 
 
 def describe(plugin: Plugin, version: str) -> dict[str, Any]:
-    """The package in the form of Pulumi's package schema: resource types with their inputs and outputs."""
+    """Return the plugin's resource types, with their inputs and outputs, as a Pulumi package schema."""
     types: dict[str, Any] = {}
     configuration = {name: _property(plugin.name, types, name, item) for name, item in plugin.configuration.items()}
     resources = {token: _resource(plugin.name, types, item) for token, item in plugin.types.items()}
@@ -24,12 +24,12 @@ def describe(plugin: Plugin, version: str) -> dict[str, Any]:
 
 def _resource(package: str, types: dict[str, Any], kind: ResourceType) -> dict[str, Any]:
     properties: Properties = kind.properties
-    accepted = {name: item for name, item in properties.items() if not item.output}
+    inputs = {name: item for name, item in properties.items() if not item.output}
     return {
         "description": kind.description,
         "properties": {name: _property(package, types, name, item) for name, item in properties.items()},
-        "inputProperties": {name: _property(package, types, name, item) for name, item in accepted.items()},
-        "requiredInputs": sorted(name for name, item in accepted.items() if item.required),
+        "inputProperties": {name: _property(package, types, name, item) for name, item in inputs.items()},
+        "requiredInputs": sorted(name for name, item in inputs.items() if item.required),
     }
 
 

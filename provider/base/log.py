@@ -1,7 +1,7 @@
-"""Messages to the user while a resource is being worked on.
+"""Progress messages for the user.
 
-A plugin's standard output is not shown, so a message goes to the engine, which shows it beside the resource. Outside
-of a plugin, as in tests and day-two commands, it goes to standard output.
+The engine does not show a plugin's standard output, so a plugin sends messages to the engine, which shows them next to
+the resource. Outside a plugin, as in tests and day-two commands, messages go to standard output.
 """
 
 import threading
@@ -9,12 +9,12 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
-# The resource that the running request is about; the engine shows a message beside it.
+# The resource of the current request; the engine shows messages next to it.
 current_urn: ContextVar[str] = ContextVar("current_urn", default="")
 
 
 class _Engine:
-    """The engine's log service; connects at the first message."""
+    """The engine's log service. Connects when the first message is sent."""
 
     def __init__(self) -> None:
         self._address = ""
@@ -22,12 +22,12 @@ class _Engine:
         self._lock = threading.Lock()
 
     def connect(self, address: str) -> None:
-        """Send the messages to the engine at ``address`` from now on."""
+        """Send all further messages to the engine at ``address``."""
         with self._lock:
             self._address, self._stub = address, None
 
     def send(self, text: str) -> bool:
-        """Whether there is an engine to send to. A message that gets lost fails no operation."""
+        """Send a message and return True, or return False without an engine. Errors while sending are ignored."""
         import grpc
 
         from provider.base.protocol import engine_messages, engine_services
@@ -40,15 +40,15 @@ class _Engine:
             stub = self._stub
         request = engine_messages.LogRequest(severity=engine_messages.INFO, message=text, urn=current_urn.get())
         with suppress(grpc.RpcError):
-            stub.Log(request, timeout=SECONDS)
+            stub.Log(request, timeout=TIMEOUT_SECONDS)
         return True
 
 
-SECONDS = 5.0
+TIMEOUT_SECONDS = 5.0
 engine = _Engine()
 
 
 def info(text: str) -> None:
-    """Show a line to the user."""
+    """Show a message to the user."""
     if not engine.send(text):
         print(text, flush=True)

@@ -1,8 +1,8 @@
-"""The base of every Pulumi plugin here, our own provider and the offline plugins: resource types in Python.
+"""Base classes of our Pulumi plugins: our provider and the offline plugins.
 
-A ``Plugin`` has resource types; a ``ResourceType`` declares its properties and implements create, read, update and
-delete. What holds for all of them is here: a preview changes nothing, secrets stay secret, properties that are not
-declared are refused, and a diff names each property that differs. ``server`` serves a plugin to the engine.
+A ``Plugin`` has resource types. A ``ResourceType`` declares its properties and implements create, read, update and
+delete. The base classes ensure that a preview changes nothing, secrets stay secret, undeclared properties are refused,
+and a diff names each property that differs. ``server`` serves a plugin to the engine.
 """
 
 from abc import ABC, abstractmethod
@@ -27,7 +27,7 @@ from provider.errors import ProviderError
 
 @dataclass(frozen=True)
 class FoundResource:
-    """A resource as its store has it. ``outputs`` by property name, without secret marks."""
+    """The current state of a resource in its store. ``outputs``: property name -> plain value, without secret marks."""
 
     id: str
     outputs: dict[str, Any]
@@ -35,7 +35,7 @@ class FoundResource:
 
 @dataclass(frozen=True)
 class UpdatePlan:
-    """What an update would do. ``replaces``: top-level properties that need a new resource."""
+    """The changes of an update. ``replaces``: the top-level properties whose change replaces the resource."""
 
     changes: list[PropertyChange]
     delete_before_replace: bool
@@ -54,38 +54,39 @@ def _top(path: str) -> str:
 
 
 class ResourceType(ABC):
-    """One type of resource. Its methods get plain values: no unknowns, no secret marks, no ``__`` keys."""
+    """A type of resource. Its methods receive plain values: no unknowns, no secret marks, no ``__`` keys."""
 
     token: str
     properties: Properties
     description = ""
-    # Whether the engine deletes the old one first when it must replace it.
+    # Whether a replacement deletes the old resource before it creates the new one.
     delete_before_replace = False
-    # Whether a missing name is made from the resource's name.
+    # Whether a missing ``name`` is generated from the resource's name.
     autoname = False
-    # Whether the inputs in the state name the defaults among them, as those of the official plugins do.
+    # Whether the inputs in state list which of them are defaults, as the official plugins' inputs do.
     marks_defaults = True
 
     def complete(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Inputs that follow from the program's, such as checksums of files. ``inputs`` holds only what is known."""
+        """Return additional inputs that are computed from the program's, such as checksums of files. Unknown
+        ``inputs`` are left out."""
         return {}
 
     def validate(self, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Failure]:
-        """Failures beyond wrong types. ``inputs`` holds only properties that are known during a preview; ``old``
-        holds the inputs of the last ``up``, none for a new resource."""
+        """Yield failures beyond wrong types. ``inputs`` contains only the properties that are known in a preview;
+        ``old`` contains the inputs of the last ``up`` and is empty for a new resource."""
         yield from ()
 
     def drift(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[PropertyChange]:
-        """Changes besides those of the inputs, such as an output that shows that the store was changed by hand."""
+        """Yield changes besides those of the inputs, such as an output that shows a manual change in the store."""
         yield from ()
 
     def planned(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Outputs that a preview knows in advance, or ``UNKNOWN`` for one that an update will renew. ``state`` is None
-        for a new resource; values may be ``UNKNOWN``."""
+        """Return outputs that a preview can predict, and ``UNKNOWN`` for each that the operation will change.
+        ``state`` is None for a new resource. Values of ``inputs`` may be ``UNKNOWN``."""
         return {}
 
     def deletes_before_replace(self, replaces: Iterable[str]) -> bool:
-        """Whether to delete the old one first when the properties ``replaces`` need a new one."""
+        """Whether to delete the old resource first if the properties ``replaces`` require a replacement."""
         return self.delete_before_replace
 
     @abstractmethod
@@ -93,16 +94,16 @@ class ResourceType(ABC):
 
     @abstractmethod
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
-        """The resource now, None when it is gone. ``state`` is empty for an import."""
+        """Return the resource's current state, or None if it does not exist. ``state`` is empty for an import."""
 
     @abstractmethod
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource: ...
 
     @abstractmethod
     def delete(self, id_: str, state: dict[str, Any]) -> None:
-        """Leave nothing behind. What is gone already is no error."""
+        """Delete the resource completely. It is not an error if it does not exist."""
 
-    # From here on: what the engine asks, with secret marks and unknowns.
+    # The methods below implement the engine's requests; their values may have secret marks and unknowns.
 
     def check(
         self, name: str, given: Mapping[str, Any], old: Mapping[str, Any], seed: bytes
@@ -118,18 +119,18 @@ class ResourceType(ABC):
 
     def plan(self, state: Mapping[str, Any], inputs: Mapping[str, Any], ignore: Iterable[str]) -> UpdatePlan:
         ignored, old, new = set(ignore), plain(state), plain(inputs)
-        found = [
+        differences = [
             change
             for change in (*changes(self.properties, old, new), *self.drift(old, new))
             if change.path not in ignored and _top(change.path) not in ignored
         ]
-        # Two of the same name cannot stand side by side.
+        # Two resources with the same name cannot exist at the same time.
         same_name = self.autoname and "name" not in inputs.get(DEFAULTS, []) and state.get("name") == inputs.get("name")
-        plan = UpdatePlan(found, delete_before_replace=same_name)
+        plan = UpdatePlan(differences, delete_before_replace=same_name)
         return replace(plan, delete_before_replace=same_name or self.deletes_before_replace(plan.replaces))
 
     def preview(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The outputs as far as they are known before anything is done."""
+        """Return the outputs, with ``UNKNOWN`` for each that is only known after the operation."""
         outputs = {key: value for key, value in inputs.items() if not key.startswith("__")}
         for name, property_ in self.properties.items():
             if (property_.computed or property_.output) and outputs.get(name) is None:
@@ -138,7 +139,7 @@ class ResourceType(ABC):
         return self.conceal(outputs, {**(state or {}), **inputs})
 
     def conceal(self, outputs: Mapping[str, Any], examples: Mapping[str, Any]) -> dict[str, Any]:
-        """Outputs with secret marks: declared ones, and those whose input or earlier state was secret."""
+        """Mark outputs as secret if they are declared secret, or if their value in ``examples`` is secret."""
         return {
             name: Secret(value)
             if value is not None
@@ -150,7 +151,7 @@ class ResourceType(ABC):
         }
 
     def inputs_of(self, outputs: Mapping[str, Any], old_inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The inputs that go with what was read; ``old_inputs`` is empty for an import."""
+        """Return the inputs that match the outputs of a read. ``old_inputs`` is empty for an import."""
         if old_inputs:
             return refreshed_inputs(self.properties, old_inputs, outputs)
         inputs = with_defaults(self.properties, outputs)
@@ -162,7 +163,7 @@ def _known(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Properties without secret marks and without ``__`` keys, at any depth."""
+    """Remove secret marks and ``__`` keys, at any depth."""
     return {key: _plain(reveal(value)) for key, value in properties.items() if not key.startswith("__")}
 
 
@@ -176,8 +177,8 @@ def _plain(value: Any) -> Any:
 class Plugin(ABC):
     """A provider: its name, its configuration and its resource types.
 
-    ``title`` is how messages call it, like "offline postgresql plugin"; ``hint`` ends the message for a type that it
-    does not have.
+    ``title``: its name in messages, such as "offline postgresql plugin". ``hint``: the end of the message about an
+    unsupported resource type.
     """
 
     name: str
@@ -192,14 +193,16 @@ class Plugin(ABC):
 
     @abstractmethod
     def configure(self, configuration: dict[str, Any]) -> None:
-        """Take the provider's configuration: plain values by property name. Connects to nothing."""
+        """Set the provider's configuration: property name -> plain value. Must not connect to a server."""
 
-    def cancel(self) -> None:  # noqa: B027 - most have nothing that takes long
-        """Stop what is under way; called once, from another thread."""
+    def cancel(self) -> None:  # noqa: B027 - most plugins have no long-running operations
+        """Stop running operations. Called from another thread."""
 
     def resource_type(self, token: str) -> ResourceType:
         try:
             return self.types[token]
         except KeyError:
-            known = ", ".join(sorted(self.types))
-            raise ProviderError(f"the {self.title} does not have {token} (it has {known}){self.hint}") from None
+            supported = ", ".join(sorted(self.types))
+            raise ProviderError(
+                f"the {self.title} does not support {token} (it supports {supported}){self.hint}"
+            ) from None

@@ -1,8 +1,8 @@
-"""The SDK's generated gRPC classes, without the rest of the SDK.
+"""Import the SDK's generated gRPC classes without the rest of the SDK.
 
-The engine starts one plugin process a provider, at every preview. Importing ``pulumi`` takes 0.3 s of each; the
-generated classes alone take 0.05 s. They need nothing of the packages that they lie in, so those are stood in for
-while they load.
+The engine starts one plugin process per provider at every preview. Importing ``pulumi`` takes 0.3 s, the generated
+classes alone take 0.05 s. They do not depend on the packages that contain them, so empty packages replace those during
+the import.
 """
 
 import importlib
@@ -13,8 +13,6 @@ from types import ModuleType
 from typing import Any
 
 _PACKAGES = ("pulumi", "pulumi.runtime", "pulumi.runtime.proto")
-
-
 _MODULES = ("provider_pb2", "provider_pb2_grpc", "plugin_pb2", "engine_pb2", "engine_pb2_grpc")
 
 
@@ -27,13 +25,13 @@ def _load() -> list[Any]:
         raise ImportError("the Python package pulumi is not installed")
     root = Path(spec.origin).parent.parent
     for package in _PACKAGES:
-        stand_in = ModuleType(package)
-        stand_in.__path__ = [str(root.joinpath(*package.split(".")))]
-        sys.modules[package] = stand_in
+        empty = ModuleType(package)
+        empty.__path__ = [str(root.joinpath(*package.split(".")))]
+        sys.modules[package] = empty
     try:
         return [importlib.import_module(name) for name in names]
     finally:
-        # A later ``import pulumi`` must get the real thing.
+        # A later ``import pulumi`` must load the real packages.
         for name in [name for name in sys.modules if name == "pulumi" or name.startswith("pulumi.")]:
             del sys.modules[name]
 

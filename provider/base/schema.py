@@ -1,7 +1,7 @@
-"""What a resource type takes: names, types, defaults, and what a change of each property means.
+"""The properties of resource types: declare, check and compare them.
 
-``check`` turns a program's properties into the inputs that are kept in the state, in the form in which the official
-plugins keep them: defaults filled in, their names under ``__defaults``.
+``Checker.check`` converts a program's properties to the inputs in state, in the same form as the official plugins: with
+defaults filled in, and their names listed under ``__defaults``.
 """
 
 import difflib
@@ -17,7 +17,7 @@ from provider.base.values import Secret, Unknown, reveal
 DEFAULTS = "__defaults"
 AUTONAME_LENGTH = 7  # hexadecimal digits, as the official plugins append
 
-# "object": the ``fields`` that it declares, or anything where it declares none. "map": free names, values as ``item``.
+# "object": the declared ``fields``, or any fields if none are declared. "map": any names, with values like ``item``.
 Kind = Literal["string", "integer", "boolean", "list", "set", "map", "object"]
 
 _ZERO: dict[Kind, Any] = {
@@ -42,9 +42,12 @@ _PYTHON: dict[Kind, type] = {
 
 @dataclass(frozen=True)
 class Property:
-    """One property. ``computed``: the provider or the store fills it in where the program does not. ``output``: never
-    an input. ``force_new``: a change replaces the resource. ``item``: what a list, set or map holds. ``unsupported``:
-    the official plugin has it and this one refuses it, with the reason. ``description``: for the schema document."""
+    """A property of a resource type.
+
+    ``computed``: the provider or the store sets it if the program does not. ``output``: it is never an input.
+    ``force_new``: a change replaces the resource. ``item``: the type of the items of a list, set or map.
+    ``unsupported``: why this plugin refuses a property of the official plugin. ``description``: for the package schema.
+    """
 
     kind: Kind = "string"
     required: bool = False
@@ -61,7 +64,7 @@ class Property:
     description: str = ""
 
     def normal(self, value: Any) -> Any:
-        """A form in which equal values compare equal: nothing is the type's zero, a set has no order."""
+        """Normalise a value for comparison: None becomes the type's zero value, and the order of a set is ignored."""
         if value is None:
             return _ZERO[self.kind]
         if self.kind == "set" and isinstance(value, list):
@@ -79,12 +82,12 @@ Properties = Mapping[str, Property]
 
 
 def strings(kind: Kind, **options: Any) -> Property:
-    """A list, set or map of strings."""
+    """Declare a list, set or map of strings."""
     return Property(kind, item=Property(), **options)
 
 
 def step(path: str, name: str) -> str:
-    """The path of ``name`` below ``path``, in the form in which the engine reads it: ``a.b``, or ``a["b.c"]``."""
+    """Append ``name`` to a property path, in the engine's syntax: ``a.b``, or ``a["b.c"]``."""
     if re.fullmatch(r"[A-Za-z_$][A-Za-z0-9_$]*", name):
         return f"{path}.{name}" if path else name
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
@@ -93,24 +96,24 @@ def step(path: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a property cannot be accepted; ``property`` is its path."""
+    """The reason why a property is refused. ``property`` is its path."""
 
     property: str
     reason: str
 
 
 class Checker:
-    """Checks one resource's properties. ``failures`` is complete: it does not stop at the first."""
+    """Check the properties of one resource and collect all ``failures``."""
 
     def __init__(self, properties: Properties) -> None:
         self._properties = properties
         self.failures: list[Failure] = []
 
     def check(self, given: Mapping[str, Any], old: Mapping[str, Any], autoname: str = "", seed: bytes = b"") -> Any:
-        """The inputs to keep. ``autoname``: the resource's name, from which a missing ``name`` is made."""
+        """Return the inputs for state. ``autoname``: the resource's name, from which to generate a missing ``name``."""
         inputs = self._object("", self._properties, given)
         if autoname and inputs.get("name") is None:
-            inputs["name"] = _kept_name(old) or _new_name(autoname, seed)
+            inputs["name"] = _old_name(old) or _new_name(autoname, seed)
             inputs[DEFAULTS] = sorted([*inputs[DEFAULTS], "name"])
         return inputs
 
@@ -140,9 +143,9 @@ class Checker:
         return inputs
 
     def _unknown(self, at: str, name: str, properties: Properties) -> None:
-        accepted = [known for known, property_ in properties.items() if not property_.output]
-        near = difflib.get_close_matches(name, accepted, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(sorted(accepted))}"
+        inputs = [input_ for input_, property_ in properties.items() if not property_.output]
+        near = difflib.get_close_matches(name, inputs, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else f"; supported are {', '.join(sorted(inputs))}"
         self.failures.append(Failure(at, f"unknown property '{name}'{hint}"))
 
     def _value(self, at: str, property_: Property, value: Any) -> Any:
@@ -151,9 +154,9 @@ class Checker:
         if isinstance(value, Unknown):
             return value
         expected: Any = _PYTHON[property_.kind]
-        # In Python a bool is an int.
+        # In Python, a bool is also an int.
         if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
-            self.failures.append(Failure(at, f"expected {_called(property_)}, got {_describe(value)}"))
+            self.failures.append(Failure(at, f"expected {_expected(property_)}, got {_describe(value)}"))
             return value
         if property_.kind == "object":
             return self._object(f"{at}.", property_.fields, value) if property_.fields else value
@@ -170,7 +173,7 @@ class Checker:
         return value
 
 
-def _called(property_: Property) -> str:
+def _expected(property_: Property) -> str:
     if property_.kind in {"list", "set"}:
         return "a list"
     return {"integer": "a whole number", "boolean": "true or false", "string": "a string"}.get(
@@ -179,12 +182,12 @@ def _called(property_: Property) -> str:
 
 
 def _describe(value: Any) -> str:
-    """What the value is, without showing it: it may be a secret in the wrong place."""
+    """Name the value's type. Do not show the value, which may be a misplaced secret."""
     names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
     return names.get(type(value), type(value).__name__)
 
 
-def _kept_name(old: Mapping[str, Any]) -> Any:
+def _old_name(old: Mapping[str, Any]) -> Any:
     return old.get("name") if "name" in (old.get(DEFAULTS) or []) else None
 
 
@@ -194,7 +197,7 @@ def _new_name(autoname: str, seed: bytes) -> str:
 
 
 def with_defaults(properties: Properties, outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Inputs that describe what an import found: whatever a program could have said, empty values left out."""
+    """Derive inputs from the outputs of an import: all properties that a program could set, except empty ones."""
     inputs: dict[str, Any] = {}
     defaults = []
     for name, property_ in properties.items():
@@ -213,7 +216,7 @@ def with_defaults(properties: Properties, outputs: Mapping[str, Any]) -> dict[st
 
 
 def without_defaults(value: Any) -> Any:
-    """``value`` without the names of its defaults, at any depth."""
+    """Remove ``__defaults``, the lists of default names, at any depth."""
     if isinstance(value, Secret):
         return Secret(without_defaults(value.value))
     if isinstance(value, Mapping):
@@ -222,7 +225,7 @@ def without_defaults(value: Any) -> Any:
 
 
 def refreshed_inputs(properties: Properties, old: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The old inputs with the values that the store has now. An unchanged value keeps the form it was given in."""
+    """Update the old inputs to the store's current values. Values that did not change keep their form."""
     inputs: dict[str, Any] = {}
     for name, before in old.items():
         property_ = properties.get(name)
@@ -242,7 +245,7 @@ def refreshed_inputs(properties: Properties, old: Mapping[str, Any], outputs: Ma
 def changes(
     properties: Properties, old: Mapping[str, Any], new: Mapping[str, Any], path: str = ""
 ) -> Iterator["PropertyChange"]:
-    """What differs between the state and new inputs. A property that only the store fills in does not."""
+    """Yield the differences between the state and new inputs. Skip outputs, and computed properties that are not set."""
     for name, property_ in properties.items():
         before, after = old.get(name), new.get(name)
         if property_.output or property_.unsupported or (after is None and property_.computed):
@@ -251,18 +254,18 @@ def changes(
 
 
 def _changes_of(property_: Property, path: str, before: Any, after: Any, replace: bool) -> Iterator["PropertyChange"]:
-    """The changes of one value: one for each field or name where both sides have them, else one for the whole."""
-    both = isinstance(before, Mapping) and isinstance(after, Mapping)
-    if isinstance(after, Unknown) or _holds_unknown(after):
+    """Yield the changes of one value: per field or name if both sides are objects or maps, otherwise one in total."""
+    both_mappings = isinstance(before, Mapping) and isinstance(after, Mapping)
+    if isinstance(after, Unknown) or _contains_unknown(after):
         yield PropertyChange(path, "update" if before is not None else "add", replace)
-    elif both and property_.kind == "map":
+    elif both_mappings and property_.kind == "map":
         item = property_.item or Property("object")
         for name in [*before, *(name for name in after if name not in before)]:
             if name not in after or name not in before:
                 yield PropertyChange(step(path, name), "delete" if name in before else "add", replace)
             else:
                 yield from _changes_of(item, step(path, name), before[name], after[name], replace)
-    elif both and property_.kind == "object" and property_.fields:
+    elif both_mappings and property_.kind == "object" and property_.fields:
         for change in changes(property_.fields, before, after, f"{path}."):
             yield PropertyChange(change.path, change.kind, change.replace or replace)
     elif property_.normal(before) != property_.normal(after):
@@ -271,14 +274,14 @@ def _changes_of(property_: Property, path: str, before: Any, after: Any, replace
 
 @dataclass(frozen=True)
 class PropertyChange:
-    """One property that differs. ``replace``: only a new resource can have the new value."""
+    """A property that differs. ``replace``: the change requires a replacement of the resource."""
 
     path: str
     kind: Literal["add", "delete", "update"]
     replace: bool
 
 
-def _holds_unknown(value: Any) -> bool:
+def _contains_unknown(value: Any) -> bool:
     return isinstance(value, list) and any(isinstance(item, Unknown) for item in value)
 
 

@@ -1,9 +1,10 @@
-"""Serves a ``Plugin`` to the engine: ``pulumirpc.ResourceProvider`` over gRPC, one thread a request.
+"""Serve a ``Plugin`` to the engine: ``pulumirpc.ResourceProvider`` over gRPC, one thread per request.
 
-An expected failure reaches the user as its text; any other as one line that names the log with the traceback.
+The user sees the message of an expected failure. For any other error, the user sees one line that names the log with
+the traceback.
 """
 
-# ruff: noqa: N802 - the protocol names its methods
+# ruff: noqa: N802 - the protocol defines the method names
 
 import functools
 import json
@@ -28,7 +29,7 @@ from provider.base.schema import Failure
 from provider.base.values import decode, encode, has_unknown
 from provider.errors import ProviderError
 
-WORKERS = 32  # above the engine's usual parallelism; a plugin's own pool limits what reaches the server
+WORKERS = 32  # more than the engine's usual parallelism; a plugin's connection pool limits the load on the server
 MESSAGE_BYTES = 400 * 1024 * 1024  # the engine's own limit
 PARENT_POLL_SECONDS = 1.0
 LOG_BYTES = 1_000_000
@@ -43,7 +44,7 @@ _KINDS = {
 }
 
 
-def _reported(method: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+def _report_errors(method: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
     @functools.wraps(method)
     def wrapper(self: "Servicer", request: Any, context: Any) -> Any:
         log.current_urn.set(getattr(request, "urn", ""))
@@ -52,7 +53,7 @@ def _reported(method: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any
         except ProviderError as error:
             text = str(error).strip()
         except Exception as error:
-            text = self.log_fault(error)
+            text = self.log_internal_error(error)
         return context.abort(grpc.StatusCode.UNKNOWN, text)
 
     return wrapper
@@ -67,15 +68,15 @@ def _name_of(urn: str) -> str:
 
 
 class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
-    """The protocol's methods, in terms of the plugin's resource types."""
+    """The protocol's methods, implemented with the plugin's resource types."""
 
     def __init__(self, plugin: Plugin, version: str) -> None:
         self._plugin = plugin
         self._version = version
         self._cancelled = threading.Event()
 
-    def log_fault(self, error: Exception) -> str:
-        """Append the traceback of a fault of the plugin itself to its log; returns one line that names the log."""
+    def log_internal_error(self, error: Exception) -> str:
+        """Append the traceback of a bug in the plugin to its log. Return one line that names the log."""
         home = os.environ.get("PULUMI_HOME") or Path("~/.pulumi").expanduser()
         path = Path(home) / "logs" / f"{self._plugin.title.replace(' ', '-')}.log"
         where = f"; details in {path}"
@@ -92,7 +93,7 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
         text = " ".join(str(error).split())
         return f"internal error in the {self._plugin.title}: {type(error).__name__}: {text}{where}"
 
-    # Life of the process
+    # Handshake and cancellation
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
         return plugin_messages.PluginInfo(version=self._version)
@@ -106,15 +107,15 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
         log.engine.connect(request.address)
         return empty_pb2.Empty()
 
-    @_reported
+    @_report_errors
     def Cancel(self, request: Any, context: Any) -> Any:
         self._cancelled.set()
         self._plugin.cancel()
         return empty_pb2.Empty()
 
-    # The provider itself
+    # Schema and configuration
 
-    @_reported
+    @_report_errors
     def GetSchema(self, request: Any, context: Any) -> Any:
         return messages.GetSchemaResponse(schema=json.dumps(describe(self._plugin, self._version)))
 
@@ -124,22 +125,22 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
     def GetMappings(self, request: Any, context: Any) -> Any:
         return messages.GetMappingsResponse()
 
-    @_reported
+    @_report_errors
     def CheckConfig(self, request: Any, context: Any) -> Any:
-        kept, failures = configuration.check(self._plugin.configuration, decode(request.news))
-        return messages.CheckResponse(inputs=encode(kept), failures=_failures(failures))
+        inputs, failures = configuration.check(self._plugin.configuration, decode(request.news))
+        return messages.CheckResponse(inputs=encode(inputs), failures=_failures(failures))
 
-    @_reported
+    @_report_errors
     def DiffConfig(self, request: Any, context: Any) -> Any:
         old, _ = configuration.parse(self._plugin.configuration, decode(request.olds))
         new, _ = configuration.parse(self._plugin.configuration, decode(request.news))
         differing = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-        # A replacement of the provider would replace all of its resources: not for a changed port.
+        # Replacing the provider would replace all its resources, so a change of its address must not.
         replaces = [name for name in differing if self._plugin.configuration[name].force_new]
-        some = messages.DiffResponse.DIFF_SOME if differing else messages.DiffResponse.DIFF_NONE
-        return messages.DiffResponse(changes=some, diffs=differing, replaces=replaces)
+        changes = messages.DiffResponse.DIFF_SOME if differing else messages.DiffResponse.DIFF_NONE
+        return messages.DiffResponse(changes=changes, diffs=differing, replaces=replaces)
 
-    @_reported
+    @_report_errors
     def Configure(self, request: Any, context: Any) -> Any:
         values, failures = configuration.parse(self._plugin.configuration, decode(request.args))
         if failures:
@@ -151,7 +152,7 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
 
     # Resources
 
-    @_reported
+    @_report_errors
     def Check(self, request: Any, context: Any) -> Any:
         type_ = self._type(request)
         inputs, failures = type_.check(
@@ -159,30 +160,30 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
         )
         return messages.CheckResponse(inputs=encode(inputs), failures=_failures(failures))
 
-    @_reported
+    @_report_errors
     def Diff(self, request: Any, context: Any) -> Any:
         plan = self._type(request).plan(decode(request.olds), decode(request.news), request.ignoreChanges)
         return _diff_response(plan)
 
-    @_reported
+    @_report_errors
     def Create(self, request: Any, context: Any) -> Any:
         type_ = self._type(request)
         inputs = decode(request.properties)
         if request.preview:
             return messages.CreateResponse(properties=encode(type_.preview(inputs)))
-        found = type_.create(_known(inputs))
-        return messages.CreateResponse(id=found.id, properties=self._outputs(type_, found, inputs))
+        created = type_.create(_known(inputs))
+        return messages.CreateResponse(id=created.id, properties=self._outputs(type_, created, inputs))
 
-    @_reported
+    @_report_errors
     def Update(self, request: Any, context: Any) -> Any:
         type_ = self._type(request)
         state, inputs = decode(request.olds), decode(request.news)
         if request.preview:
             return messages.UpdateResponse(properties=encode(type_.preview(inputs, state)))
-        found = type_.update(request.id, plain(state), _known(inputs))
-        return messages.UpdateResponse(properties=self._outputs(type_, found, inputs))
+        updated = type_.update(request.id, plain(state), _known(inputs))
+        return messages.UpdateResponse(properties=self._outputs(type_, updated, inputs))
 
-    @_reported
+    @_report_errors
     def Read(self, request: Any, context: Any) -> Any:
         type_ = self._type(request)
         state, old_inputs = decode(request.properties), decode(request.inputs)
@@ -194,16 +195,16 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
         outputs = self._outputs(type_, found, {**state, **old_inputs})
         return messages.ReadResponse(id=found.id, properties=outputs, inputs=encode(inputs))
 
-    @_reported
+    @_report_errors
     def Delete(self, request: Any, context: Any) -> Any:
         self._stop_if_cancelled()
         self._type(request).delete(request.id, plain(decode(request.properties)))
         return empty_pb2.Empty()
 
-    @_reported
+    @_report_errors
     def Invoke(self, request: Any, context: Any) -> Any:
         raise ProviderError(
-            f"the {self._plugin.title} has no functions, so there is no {request.tok}{self._plugin.hint}"
+            f"the {self._plugin.title} does not support functions such as {request.tok}{self._plugin.hint}"
         )
 
     def _type(self, request: Any) -> ResourceType:
@@ -213,13 +214,13 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
         if self._cancelled.is_set():
             raise ProviderError("cancelled")
 
-    def _outputs(self, type_: ResourceType, found: FoundResource, examples: Mapping[str, Any]) -> Any:
-        return encode(type_.conceal({"id": found.id, **found.outputs}, examples))
+    def _outputs(self, type_: ResourceType, resource: FoundResource, examples: Mapping[str, Any]) -> Any:
+        return encode(type_.conceal({"id": resource.id, **resource.outputs}, examples))
 
 
 def _known(inputs: dict[str, Any]) -> dict[str, Any]:
     if has_unknown(inputs):
-        raise ProviderError("a property is still unknown; the engine should not have asked")
+        raise ProviderError("the engine sent an unknown property outside a preview; this is a bug in the engine")
     return plain(inputs)
 
 
@@ -244,9 +245,9 @@ def _diff_response(plan: UpdatePlan) -> Any:
 def serve(plugin: Plugin, version: str) -> None:
     """Listen on a free loopback port, print it, and run until the engine ends.
 
-    The engine gives its own address as the only argument.
+    The only command-line argument is the engine's address.
     """
-    parent = os.getppid()  # before the engine can know of this process
+    parent = os.getppid()  # read first: the engine is still running, because it waits for the port
     if len(sys.argv) > 1:
         log.engine.connect(sys.argv[1])
     options = [("grpc.max_receive_message_length", MESSAGE_BYTES), ("grpc.max_send_message_length", MESSAGE_BYTES)]
@@ -264,12 +265,12 @@ def serve(plugin: Plugin, version: str) -> None:
 
 
 def _end_with_parent(parent: int) -> None:
-    """End this process when its parent ended: a killed engine stops no plugin."""
+    """End this process when its parent ends: a killed engine does not stop its plugins."""
     while os.getppid() == parent:
         time.sleep(PARENT_POLL_SECONDS)
     os._exit(1)
 
 
 def main(plugin: Plugin) -> None:
-    """Entry point of an offline plugin's launcher, which sets the version of the SDK that it was installed for."""
+    """Entry point of an offline plugin. Its launcher sets the version of the SDK that it was installed for."""
     serve(plugin, os.environ.get("STELLAOPS_PLUGIN_VERSION", "0.0.0"))

@@ -1,8 +1,8 @@
-"""Property values between the engine's wire form and plain Python.
+"""Convert property values between the engine's wire format and Python.
 
-Plain values are None, bool, int, float, str, list and dict; two more kinds exist only while a plan is made:
-``UNKNOWN`` (known after another resource is made) and ``Secret`` (must not be shown). Assets and other marked objects
-pass through as the dicts they are.
+Plain values are None, bool, int, float, str, list and dict. Inputs and state may also contain ``UNKNOWN`` (known only
+after another resource is created) and ``Secret`` (must not be shown). Assets and other objects with a signature stay
+dicts.
 """
 
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from google.protobuf import struct_pb2
 
-# Fixed by the protocol: sdk/go/common/resource/properties.go.
+# Defined by the protocol, in sdk/go/common/resource/properties.go.
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a mark, nobody's secret
+_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a marker, not a secret
 _OUTPUT: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 _UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-# One for each type; programs send the first, the engine may send any.
+# One per type. Programs send the first; the engine may send any.
 _UNKNOWNS: Final = frozenset(
     {
         _UNKNOWN,
@@ -31,7 +31,7 @@ _UNKNOWNS: Final = frozenset(
 
 
 class Unknown:
-    """A value that is not known during a preview."""
+    """A value that is unknown in a preview."""
 
     def __repr__(self) -> str:
         return "UNKNOWN"
@@ -51,7 +51,7 @@ class Secret:
 
 
 def decode(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """Properties as the engine sent them. Whole numbers become int."""
+    """Convert properties from the engine. Whole numbers become int."""
     return {key: _decode(value) for key, value in struct.fields.items()}
 
 
@@ -82,7 +82,7 @@ def _decode_object(plain: dict[str, Any]) -> Any:
 
 
 def encode(properties: Mapping[str, Any]) -> struct_pb2.Struct:
-    """Properties as the engine reads them. None is left out: the engine takes it for an absent property."""
+    """Convert properties for the engine. None is left out, because the engine treats it as an absent property."""
     fields = {key: _encode(value) for key, value in properties.items() if value is not None}
     return struct_pb2.Struct(fields=fields)
 
@@ -107,7 +107,7 @@ def _encode(value: Any) -> struct_pb2.Value:
 
 
 def reveal(value: Any) -> Any:
-    """``value`` without its secret marks, for comparing and for the store itself."""
+    """Remove secret marks, to compare values or to send them to the store."""
     if isinstance(value, Secret):
         return reveal(value.value)
     if isinstance(value, Mapping):
@@ -126,7 +126,7 @@ def has_secret(value: Any) -> bool:
 
 
 def has_unknown(value: Any) -> bool:
-    """Whether any part is not known yet."""
+    """Whether any part of ``value`` is unknown."""
     if isinstance(value, Secret):
         return has_unknown(value.value)
     if isinstance(value, Mapping):
@@ -137,9 +137,9 @@ def has_unknown(value: Any) -> bool:
 
 
 def conceal_like(value: Any, example: Any) -> Any:
-    """``value`` with a secret mark wherever ``example``, an input of the same property, has one.
+    """Mark ``value`` as secret wherever ``example``, an input of the same property, is secret.
 
-    Lists are marked as a whole: their order in the store need not be that of the input.
+    A list is marked as a whole, because its order in the store may differ from the input's.
     """
     if value is None or isinstance(value, Secret):
         return value

@@ -1,7 +1,7 @@
-"""Users and policies on the object store, by its admin API: in RustFS's own dialect, else in MinIO's.
+"""Manage users and policies with the object store's admin API, in RustFS's or MinIO's form.
 
-Both have the same commands, below ``/rustfs/admin/v3`` in plain JSON, below ``/minio/admin/v3`` with bodies encrypted
-by the secret key. ``connect`` asks for the first and takes the second where that is not known.
+Both have the same commands: RustFS under ``/rustfs/admin/v3`` in plain JSON, MinIO under ``/minio/admin/v3`` with
+bodies that are encrypted with the secret key. ``connect`` tries the first, and uses the second if the path is unknown.
 """
 
 import json
@@ -16,13 +16,13 @@ from components.rustfs.policy_documents import Document
 from provider.errors import ProviderError
 from provider.rustfs.store import ATTEMPTS, TIMEOUT_SECONDS, Store, clock_remedy
 
-FIRST_WAIT_SECONDS = 0.05  # doubles each time, as in ``store``
+FIRST_WAIT_SECONDS = 0.05  # doubles after each attempt, as in ``store``
 UNKNOWN_PATH = ("NoSuchBucket", "NoSuchKey", "NotImplemented", "MethodNotAllowed")
 NO_SUCH = ("NoSuchUser", "NoSuchPolicy", "XMinioAdminNoSuchUser", "XMinioAdminNoSuchPolicy", "NoSuchEntity")
 
 
 class RefusedError(Exception):
-    """The server's answer to a command: HTTP ``status``, S3-style ``code``, what it says, and its ``Date`` header."""
+    """An error response to a command: HTTP ``status``, S3-style ``code``, message, and ``Date`` header."""
 
     def __init__(self, status: int, code: str, text: str, date: str = "") -> None:
         super().__init__(f"{code or status} {text}".strip())
@@ -32,21 +32,21 @@ class RefusedError(Exception):
 
 
 class Admin(Protocol):
-    """The commands that are needed. Raises ``ProviderError``; removing what is gone is no error."""
+    """The commands that the provider uses. Raises ``ProviderError``, but not for removing what does not exist."""
 
     def users(self) -> dict[str, dict[str, Any]]:
-        """Access key -> ``status`` (enabled or disabled), ``policyName`` (divided by commas), ``memberOf``."""
+        """Return access key -> ``status`` (enabled or disabled), ``policyName`` (comma-separated), ``memberOf``."""
 
     def policies(self) -> dict[str, Document]:
-        """Name -> document, of every policy on the server."""
+        """Return name -> document of every policy on the server."""
 
     def put_user(self, access_key: str, secret_key: str) -> None:
-        """Create the user, enabled, or give it another secret key."""
+        """Create an enabled user, or enable an existing one and change its secret key."""
 
     def put_policy(self, name: str, document: Document) -> None: ...
 
     def attach(self, access_key: str, policy: str) -> None:
-        """Let ``policy`` be the user's only one."""
+        """Make ``policy`` the user's only policy."""
 
     def remove_user(self, access_key: str) -> None: ...
 
@@ -54,7 +54,7 @@ class Admin(Protocol):
 
 
 def connect(store: Store) -> Admin:
-    """The admin API of whatever answers at the store's endpoint. Raises ``ProviderError``."""
+    """Return the admin API that the server at the store's endpoint supports. Raises ``ProviderError``."""
     native = RustfsAdmin(store)
     try:
         native.request("GET", "list-users")
@@ -66,21 +66,21 @@ def connect(store: Store) -> Admin:
 
 
 class _Commands:
-    """The commands, by ``_ask``: one request, which raises ``RefusedError`` for an answer that is none of success."""
+    """Run commands and turn ``RefusedError`` into ``ProviderError``."""
 
     _store: Store
 
-    def _run(self, name: str, ask: Callable[[], Any], *, gone_is_success: bool = False) -> Any:
+    def _run(self, name: str, send: Callable[[], Any], *, ignore_missing: bool = False) -> Any:
         try:
-            return ask()
+            return send()
         except RefusedError as refused:
-            if gone_is_success and (refused.code in NO_SUCH or refused.status == 404):
+            if ignore_missing and (refused.code in NO_SUCH or refused.status == 404):
                 return None
             raise _error(self._store, name, refused) from None
 
 
 class RustfsAdmin(_Commands):
-    """RustFS's own dialect: plain JSON, signed as an S3 request."""
+    """RustFS's admin API: plain JSON, signed like an S3 request."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -102,7 +102,7 @@ class RustfsAdmin(_Commands):
         self._command("PUT", "set-user-or-group-policy", **names)
 
     def remove_user(self, access_key: str) -> None:
-        # RustFS answers an unknown user with an internal error.
+        # RustFS reports an internal error if the user does not exist.
         if access_key in self.users():
             self._command("DELETE", "remove-user", accessKey=access_key)
 
@@ -114,7 +114,10 @@ class RustfsAdmin(_Commands):
         return self._run(command, lambda: self.request(method, command, body, **query))
 
     def request(self, method: str, command: str, body: Any = None, **query: str) -> Any:
-        """One command; its JSON answer, or None. Raises ``RefusedError``, and ``ProviderError`` when nobody answers."""
+        """Send a command and return its JSON response, or None if it is empty.
+
+        Raises ``RefusedError`` for an error response, ``ProviderError`` if the server is unreachable.
+        """
         from botocore.auth import S3SigV4Auth
         from botocore.awsrequest import AWSRequest
         from botocore.credentials import Credentials
@@ -133,18 +136,18 @@ class RustfsAdmin(_Commands):
             return session.send(request.prepare())
 
         try:
-            answer = _steadily(send, lambda answer: answer.status_code)
+            response = _send_with_retries(send, lambda response: response.status_code)
         except (BotoCoreError, ValueError) as error:
             raise _unreachable(self._store, error) from None
         finally:
             session.close()
-        if answer.status_code not in (200, 204):
-            raise _refused(answer.status_code, answer.text, answer.headers.get("date", ""))
-        return json.loads(answer.content) if answer.content.strip() else None
+        if response.status_code not in (200, 204):
+            raise _refused(response.status_code, response.text, response.headers.get("date", ""))
+        return json.loads(response.content) if response.content.strip() else None
 
 
 class MinioAdmin(_Commands):
-    """MinIO's dialect, by its own library, which encrypts what is secret."""
+    """MinIO's admin API, with MinIO's library, which encrypts request bodies."""
 
     def __init__(self, store: Store) -> None:
         from minio import MinioAdmin as Library
@@ -176,29 +179,29 @@ class MinioAdmin(_Commands):
         self._command(self._library.policy_set, policy_name=policy, user=access_key)
 
     def remove_user(self, access_key: str) -> None:
-        self._command(self._library.user_remove, gone_is_success=True, access_key=access_key)
+        self._command(self._library.user_remove, ignore_missing=True, access_key=access_key)
 
     def remove_policy(self, name: str) -> None:
-        self._command(self._library.policy_remove, gone_is_success=True, policy_name=name)
+        self._command(self._library.policy_remove, ignore_missing=True, policy_name=name)
 
-    def _command(self, method: Callable[..., str], *, gone_is_success: bool = False, **arguments: Any) -> Any:
-        return self._run(method.__name__, lambda: self._ask(method, arguments), gone_is_success=gone_is_success)
+    def _command(self, method: Callable[..., str], *, ignore_missing: bool = False, **arguments: Any) -> Any:
+        return self._run(method.__name__, lambda: self._call(method, arguments), ignore_missing=ignore_missing)
 
-    def _ask(self, method: Callable[..., str], arguments: dict[str, Any]) -> Any:
+    def _call(self, method: Callable[..., str], arguments: dict[str, Any]) -> Any:
         from minio.error import MinioAdminException
         from urllib3.exceptions import HTTPError
 
         try:
-            answer = method(**arguments)
+            response = method(**arguments)
         except MinioAdminException as error:
-            raise _refused(int(error._code), error._body) from None  # noqa: SLF001 - it has no other way to say it
+            raise _refused(int(error._code), error._body) from None  # noqa: SLF001 - it has no public attributes
         except HTTPError as error:
             raise _unreachable(self._store, error) from None
-        return json.loads(answer) if answer.strip() else None
+        return json.loads(response) if response.strip() else None
 
 
 def _pool() -> Any:
-    """Connections that ask again on 5xx, as often and as patiently as the S3 client does."""
+    """Return a connection pool that retries after 5xx, as often and with the same waits as the S3 client."""
     from certifi import where
     from urllib3 import PoolManager, Retry, Timeout
 
@@ -215,49 +218,48 @@ def _pool() -> Any:
     )
 
 
-def _steadily(send: Callable[[], Any], status: Callable[[Any], int]) -> Any:
-    """Ask again on 5xx and lost connections, never after a time-out, with waits that double; as the S3 client does."""
+def _send_with_retries(send: Callable[[], Any], status: Callable[[Any], int]) -> Any:
+    """Retry after 5xx and lost connections, but not after a time-out, with doubling waits, like the S3 client."""
     from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
 
     for attempt in range(ATTEMPTS):
         last = attempt == ATTEMPTS - 1
         try:
-            answer = send()
+            response = send()
         except (ConnectTimeoutError, ReadTimeoutError):
             raise
         except BotoCoreError:
             if last:
                 raise
         else:
-            if status(answer) < 500 or last:
-                return answer
+            if status(response) < 500 or last:
+                return response
         time.sleep(FIRST_WAIT_SECONDS * 2**attempt)
     raise AssertionError("the last attempt returns or raises")
 
 
 def _refused(status: int, body: str, date: str = "") -> RefusedError:
-    """From an error's body: XML in S3's form, or JSON with the same names."""
+    """Parse an error's body: S3's XML, or JSON with the same names."""
     try:
         fields = json.loads(body)
         code, text = str(fields.get("Code", "")), str(fields.get("Message", ""))
     except (ValueError, AttributeError):
-        found = [re.search(rf"<{name}>(.*?)</{name}>", body, re.DOTALL) for name in ("Code", "Message")]
-        code, text = (match[1] if match else "" for match in found)
+        matches = [re.search(rf"<{name}>(.*?)</{name}>", body, re.DOTALL) for name in ("Code", "Message")]
+        code, text = (match[1] if match else "" for match in matches)
     return RefusedError(status, code, " ".join(text.split()), date)
 
 
 def _unreachable(store: Store, error: Exception) -> ProviderError:
-    """Nobody answers at the endpoint."""
     text = " ".join(str(error).split())
-    todo = "see that it runs and that stellaops-storage:objectStoreEndpoint is right"
-    return ProviderError(f"admin API of the object store at {store.endpoint}: {text}; {todo}")
+    remedy = "check that it runs and that stellaops-storage:objectStoreEndpoint is right"
+    return ProviderError(f"admin API of the object store at {store.endpoint}: {text}; {remedy}")
 
 
 def _error(store: Store, command: str, refused: RefusedError) -> ProviderError:
-    where = f"admin API of the object store at {store.endpoint}: {command} failed: {refused}"
+    failure = f"admin API of the object store at {store.endpoint}: {command} failed: {refused}"
     if clock := clock_remedy(refused.date):
-        return ProviderError(f"{where}; {clock}")
+        return ProviderError(f"{failure}; {clock}")
     if refused.status in (401, 403):
         keys = "stellaops-storage:objectStoreAccessKey and objectStoreSecretKey"
-        return ProviderError(f"{where}; set {keys} to a key that may manage users and policies")
-    return ProviderError(f"{where}; see the server's log")
+        return ProviderError(f"{failure}; set {keys} to a key that may manage users and policies")
+    return ProviderError(f"{failure}; see the server's log")

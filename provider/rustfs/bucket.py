@@ -1,7 +1,7 @@
 """``stellaops:objectstore:Bucket``: a bucket with its lifecycle rules on an S3-compatible server.
 
-For ``objectStore:target: rustfs``: the official resources for these two ask for what only AWS answers. Versioning,
-policies and object-lock defaults are resources of their own.
+For ``objectStore:target: rustfs``, because the official resources for buckets and lifecycle rules send requests that
+only AWS supports. Versioning, policies and object-lock defaults are separate resources.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,13 +14,13 @@ from provider.base.values import UNKNOWN
 from provider.errors import ProviderError
 from provider.rustfs import emptying, guard
 from provider.rustfs.kind import ObjectStoreKind
-from provider.rustfs.store import code, is_gone
+from provider.rustfs.store import code, is_missing_bucket
 
 if TYPE_CHECKING:
     from provider.rustfs.store import Client
 
-MAX_RULES = 1000  # S3's own limit
-# Neither changes the bucket: the guard's own resource puts it, and ``adopt`` matters at creation.
+MAX_RULES = 1000  # S3's limit
+# A change of these updates nothing: a separate resource sets the guard policy, and only create uses ``adopt``.
 IGNORED = ("guard", "adopt")
 
 PROPERTIES: Properties = {
@@ -32,26 +32,26 @@ PROPERTIES: Properties = {
         "map",
         required=True,
         item=Property("object"),
-        description="Lifecycle rule ID to its Prefix and its actions in S3's own terms; counts are in days.",
+        description="Lifecycle rule ID to its Prefix and actions in S3's terms; counts are in days.",
     ),
     "forceDestroy": Property(
         "boolean", default=False, description="Whether the bucket may be deleted with everything in it."
     ),
-    "guard": Property(description="Text of the bucket policy to lift before a change of the rules and to put back."),
+    "guard": Property(description="Text of the guard policy, which is lifted while the rules change."),
     "adopt": Property(
-        "boolean", default=False, description="Whether create may take over an existing bucket that holds objects."
+        "boolean", default=False, description="Whether create may adopt an existing bucket that holds objects."
     ),
     "leftToServer": Property(
         "list",
         item=Property(),
         output=True,
-        description="IDs of rules that the server does not take because it does the same by itself.",
+        description="IDs of rules that are not sent, because the server applies the same behaviour by itself.",
     ),
 }
 
 
 class Bucket(ObjectStoreKind):
-    """Create, adopt, update in place, refresh and delete. The resource's id is the bucket's name."""
+    """A bucket with its lifecycle rules. The resource's id is the bucket's name."""
 
     token = "stellaops:objectstore:Bucket"  # noqa: S105 - a type
     description = "A bucket with its lifecycle rules on an S3-compatible server. Import by the bucket's name."
@@ -60,12 +60,12 @@ class Bucket(ObjectStoreKind):
     def validate(self, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Failure]:
         rules = inputs.get("rules", {})
         if len(rules) > MAX_RULES:
-            yield Failure("rules", f"S3 takes at most {MAX_RULES} rules")
+            yield Failure("rules", f"S3 supports at most {MAX_RULES} rules")
         for name, rule in rules.items():
             path = step("rules", name)
             actions = {key: action for key, action in rule.items() if isinstance(action, dict)}
             if not any(actions.values()):
-                yield Failure(path, f"rule {name} does nothing; give it an action")
+                yield Failure(path, f"rule {name} does nothing; add an action to it")
             for key, action in actions.items():
                 for count, value in action.items():
                     if isinstance(value, int | float) and not isinstance(value, bool) and value < 1:
@@ -75,7 +75,7 @@ class Bucket(ObjectStoreKind):
         return super().plan(state, inputs, [*ignore, *IGNORED])
 
     def deletes_before_replace(self, replaces: Iterable[str]) -> bool:
-        """With object lock, which can only be given at creation, the name is taken until the old bucket is gone."""
+        """If only the object lock changes, the new bucket has the same name, so the old one must be deleted first."""
         return "bucket" not in replaces
 
     def planned(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -89,14 +89,14 @@ class Bucket(ObjectStoreKind):
             if not _exists(client, inputs["bucket"]):
                 _create(client, inputs, store.region)
             else:
-                self._refuse_adoption_of_foreign(client, inputs)
-                # The guard comes last, when all of the bucket's settings are made.
+                self._refuse_foreign_bucket(client, inputs)
+                # The guard policy's own resource sets it again, after all settings of the bucket.
                 guard.remove(client, inputs["bucket"])
             left = _put_rules(client, inputs)
         return FoundResource(inputs["bucket"], {**inputs, "leftToServer": left})
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
-        with self._store.client() as client, guard.lifted_for(client, id_, inputs.get("guard", "")):
+        with self._store.client() as client, guard.temporarily_lifted(client, id_, inputs.get("guard", "")):
             left = _put_rules(client, inputs)
         return FoundResource(id_, {**inputs, "leftToServer": left})
 
@@ -104,18 +104,18 @@ class Bucket(ObjectStoreKind):
         with self._store.client() as client:
             if not _exists(client, id_):
                 return None
-            wanted: Rules = state.get("rules", {})
-            left = left_to_server(_server(client, id_), wanted)
-            found = {
+            last_rules: Rules = state.get("rules", {})
+            left = left_to_server(_server_header(client, id_), last_rules)
+            outputs = {
                 "bucket": id_,
                 "objectLock": _has_object_lock(client, id_),
-                "rules": _rules(client, id_) | {name: wanted[name] for name in left},
+                "rules": _rules(client, id_) | {name: last_rules[name] for name in left},
                 "forceDestroy": state.get("forceDestroy", False),
                 "guard": state.get("guard"),
                 "adopt": state.get("adopt", False),
                 "leftToServer": left,
             }
-        return FoundResource(id_, found)
+        return FoundResource(id_, outputs)
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         from botocore.exceptions import ClientError
@@ -129,40 +129,43 @@ class Bucket(ObjectStoreKind):
             except ClientError as error:
                 if code(error) == "BucketNotEmpty":
                     raise ProviderError(
-                        f"bucket {id_} still holds objects, versions or delete markers, and is kept; to delete it with all of"
-                        " them, set stellaops-storage:allowDataLoss to true and run pulumi up, then delete again"
+                        f"bucket {id_} is kept, because it still holds objects, versions or delete markers; to delete it with"
+                        " all of them, set stellaops-storage:allowDataLoss to true and run pulumi up, then delete again"
                     ) from None
-                if not is_gone(error):
+                if not is_missing_bucket(error):
                     raise
 
-    def _refuse_adoption_of_foreign(self, client: "Client", inputs: dict[str, Any]) -> None:
-        """Accept an existing bucket that a killed run left, which is empty or has our rules, and one to ``adopt``."""
+    def _refuse_foreign_bucket(self, client: "Client", inputs: dict[str, Any]) -> None:
+        """Raise ``ProviderError`` for an existing bucket that must not be adopted.
+
+        A bucket is accepted if ``adopt`` is true, or if it is empty or has our rules: a killed run created it.
+        """
         name, rules = inputs["bucket"], inputs["rules"]
         endpoint = self._store.endpoint
         if _has_object_lock(client, name) != inputs["objectLock"]:
-            has, wants = ("without", "with") if inputs["objectLock"] else ("with", "without")
+            actual, expected = ("without", "with") if inputs["objectLock"] else ("with", "without")
             raise ProviderError(
-                f"bucket {name} exists at {endpoint} {has} object lock; the mapping wants it {wants}, which is"
-                " settled when a bucket is made: move its objects elsewhere and delete it, or set bucketPrefix"
+                f"bucket {name} exists at {endpoint} {actual} object lock, but the mapping requires it {expected}, which can"
+                " only be set when a bucket is created; move its objects elsewhere and delete it, or set bucketPrefix"
             )
-        ours = rules.keys() - set(left_to_server(_server(client, name), rules))
-        if inputs["adopt"] or ours <= _rules(client, name).keys() or emptying.is_empty(client, name):
+        our_rules = rules.keys() - set(left_to_server(_server_header(client, name), rules))
+        if inputs["adopt"] or our_rules <= _rules(client, name).keys() or emptying.is_empty(client, name):
             return
         raise ProviderError(
-            f"bucket {name} exists at {endpoint}, holds objects and was not made by this stack, which would"
-            f" expire its old versions; if it is yours, run: pulumi config set stellaops-storage:adoptBuckets {name},"
+            f"bucket {name} exists at {endpoint} and holds objects, but this stack did not create it and would expire its"
+            f" noncurrent versions; if it is yours, run: pulumi config set stellaops-storage:adoptBuckets {name},"
             " otherwise set stellaops-storage:bucketPrefix"
         )
 
 
 def _exists(client: "Client", name: str) -> bool:
-    """Asked first: creating one's own existing bucket is answered with success."""
+    """Whether the bucket exists. Creating a bucket that one already owns may succeed, so it does not show this."""
     from botocore.exceptions import ClientError
 
     try:
         client.head_bucket(Bucket=name)
     except ClientError as error:
-        if is_gone(error):
+        if is_missing_bucket(error):
             return False
         raise
     return True
@@ -175,20 +178,20 @@ def _create(client: "Client", inputs: dict[str, Any], region: str) -> None:
     if inputs["objectLock"]:
         arguments["ObjectLockEnabledForBucket"] = True
     if region != "us-east-1":
-        # S3 has no name for us-east-1 here.
+        # S3 does not accept us-east-1 as a LocationConstraint.
         arguments["CreateBucketConfiguration"] = {"LocationConstraint": region}
     try:
         client.create_bucket(**arguments)
     except ClientError as error:
-        # A retry of a request whose answer was lost.
+        # The client retries a request whose response was lost.
         if code(error) != "BucketAlreadyOwnedByYou":
             raise
 
 
 def _put_rules(client: "Client", inputs: dict[str, Any]) -> list[str]:
-    """Set the rules; returns the names of those that the server has no rule for, since it does that by itself."""
+    """Set the rules. Return the names of those that are not sent, because the server does the same by itself."""
     name, rules = inputs["bucket"], inputs["rules"]
-    left = left_to_server(_server(client, name), rules)
+    left = left_to_server(_server_header(client, name), rules)
     sent = {key: rule for key, rule in rules.items() if key not in left}
     if sent:
         client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration=to_s3(sent))
@@ -197,8 +200,7 @@ def _put_rules(client: "Client", inputs: dict[str, Any]) -> list[str]:
     return left
 
 
-def _server(client: "Client", name: str) -> str:
-    """What answers there, in its own words."""
+def _server_header(client: "Client", name: str) -> str:
     return str(client.head_bucket(Bucket=name)["ResponseMetadata"]["HTTPHeaders"].get("server", ""))
 
 
@@ -217,9 +219,9 @@ def _has_object_lock(client: "Client", name: str) -> bool:
     from botocore.exceptions import ClientError
 
     try:
-        answer = client.get_object_lock_configuration(Bucket=name)
+        response = client.get_object_lock_configuration(Bucket=name)
     except ClientError as error:
         if code(error) in ("ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration"):
             return False
         raise
-    return bool(answer["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled")
+    return bool(response["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled")

@@ -1,4 +1,4 @@
-"""Emptying a bucket: every version, delete marker and unfinished upload. Only where the stack allows data loss."""
+"""Empty a bucket: delete every version, delete marker and unfinished upload. Only for stacks that allow data loss."""
 
 from typing import Any
 
@@ -7,28 +7,31 @@ from provider.errors import ProviderError
 from provider.rustfs.store import Client
 
 REPORT_EVERY = 10_000  # versions
-PAGE_SIZE = 1000  # versions; S3 deletes at most so many at once
+PAGE_SIZE = 1000  # versions; the maximum of one delete request
 
 
 def is_empty(client: Client, bucket: str) -> bool:
-    """Whether there is not even a version or delete marker."""
+    """Whether the bucket has no versions and no delete markers."""
     answer = client.list_object_versions(Bucket=bucket, MaxKeys=1)
     return not answer.get("Versions") and not answer.get("DeleteMarkers")
 
 
 def empty(client: Client, bucket: str, *, bypass_governance: bool, page_size: int = PAGE_SIZE) -> int:
-    """Delete all that the bucket holds, page by page; returns how many versions and markers. Raises ``ProviderError``."""
-    extra = {"BypassGovernanceRetention": True} if bypass_governance else {}
+    """Delete everything in the bucket, page by page. Return the number of deleted versions and delete markers.
+
+    Raises ``ProviderError``.
+    """
+    options = {"BypassGovernanceRetention": True} if bypass_governance else {}
     deleted = 0
     for page in client.get_paginator("list_object_versions").paginate(
         Bucket=bucket, PaginationConfig={"PageSize": page_size}
     ):
-        found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-        if not found:
+        versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        if not versions:
             continue
-        objects = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]
-        answer = client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True}, **extra)
-        _refuse_errors(bucket, answer.get("Errors", []))
+        objects = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in versions]
+        answer = client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True}, **options)
+        _raise_errors(bucket, answer.get("Errors", []))
         if deleted // REPORT_EVERY != (deleted + len(objects)) // REPORT_EVERY:
             log.info(f"bucket {bucket}: {deleted + len(objects)} versions deleted so far")
         deleted += len(objects)
@@ -38,10 +41,10 @@ def empty(client: Client, bucket: str, *, bypass_governance: bool, page_size: in
     return deleted
 
 
-def _refuse_errors(bucket: str, errors: list[dict[str, Any]]) -> None:
+def _raise_errors(bucket: str, errors: list[dict[str, Any]]) -> None:
     if errors:
         first = errors[0]
         raise ProviderError(
             f"bucket {bucket}: {len(errors)} versions cannot be deleted, the first is {first.get('Key')}:"
-            f" {first.get('Code')}, {first.get('Message')}; a version under legal hold or COMPLIANCE retention must run out first"
+            f" {first.get('Code')}, {first.get('Message')}; a legal hold must be removed first, and COMPLIANCE retention must end"
         )

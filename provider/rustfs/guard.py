@@ -1,6 +1,6 @@
-"""The guard of a bucket that keeps everything, from the side of who changes its settings: lift it, change, put it back.
+"""Lift the guard policy of a bucket to change its settings, and restore it afterwards.
 
-The guard itself (``policies.guard_policy``) is a bucket policy that binds everybody, the provisioner too.
+The guard policy (``policies.guard_policy``) is a bucket policy that applies to everybody, including the admin.
 """
 
 import json
@@ -12,15 +12,15 @@ from provider.rustfs.store import Client, code
 
 
 @contextmanager
-def lifted_for(client: Client, bucket: str, guard: str) -> Iterator[None]:
-    """Leave to change settings of ``bucket`` inside; afterwards ``guard`` is in force, also when that failed.
+def temporarily_lifted(client: Client, bucket: str, guard: str) -> Iterator[None]:
+    """Allow changes of the bucket's settings inside the block. Afterwards put ``guard`` in force, even after an error.
 
-    A run that is killed inside leaves the bucket guarded against deletes. The next one puts the rest back, since the
-    change that it was killed in is still to be made.
+    If a run is killed inside the block, the bucket stays guarded against deletes. The next run repeats the change, and
+    so restores the rest of the guard policy.
     """
-    found = current(client, bucket)
-    if found is not None and is_guard(found):
-        _put(client, bucket, lifted(found))
+    policy = current(client, bucket)
+    if policy is not None and is_guard(policy):
+        _put(client, bucket, lifted(policy))
     try:
         yield
     finally:
@@ -29,14 +29,14 @@ def lifted_for(client: Client, bucket: str, guard: str) -> Iterator[None]:
 
 
 def remove(client: Client, bucket: str) -> None:
-    """Take the guard away; a bucket policy that is not ours stays."""
-    found = current(client, bucket)
-    if found is not None and is_guard(found):
+    """Delete the guard policy. Keep a bucket policy that is not ours."""
+    policy = current(client, bucket)
+    if policy is not None and is_guard(policy):
         client.delete_bucket_policy(Bucket=bucket)
 
 
 def current(client: Client, bucket: str) -> Document | None:
-    """The bucket's policy, None where there is none."""
+    """Return the bucket policy, or None if the bucket has none."""
     from botocore.exceptions import ClientError
 
     try:
@@ -48,8 +48,8 @@ def current(client: Client, bucket: str) -> Document | None:
     return document
 
 
-def _differs(found: Document | None, guard: str) -> bool:
-    return found is None or bool(by_name(found) != by_name(json.loads(guard)))
+def _differs(policy: Document | None, guard: str) -> bool:
+    return policy is None or bool(by_name(policy) != by_name(json.loads(guard)))
 
 
 def _put(client: Client, bucket: str, document: Document) -> None:

@@ -1,4 +1,4 @@
-"""The base of the kinds that act on the object store."""
+"""The base of the resource kinds of the object store."""
 
 from typing import TYPE_CHECKING
 
@@ -9,21 +9,21 @@ if TYPE_CHECKING:
 
 
 class ObjectStoreKind(Kind):
-    """A kind with a connection to the provider's object store."""
+    """A resource kind with a connection to the provider's object store."""
 
     @property
     def _store(self) -> "Store":
-        """Raises ``ProviderError`` where a setting is not known yet."""
+        """Raises ``ProviderError`` if a provider input is unknown."""
         from provider.rustfs.store import Store
 
         settings = self._settings
         return Store(
             endpoint=settings.text("objectStoreEndpoint"),
             region=settings.text("objectStoreRegion"),
-            access_key=self._root_access_key,
+            access_key=self._admin_access_key,
             secret_key=settings.text("objectStoreSecretKey"),
         )
 
     @property
-    def _root_access_key(self) -> str:
+    def _admin_access_key(self) -> str:
         return self._settings.text("objectStoreAccessKey")

@@ -1,4 +1,4 @@
-"""Connections to an S3 endpoint, with failures as one line for the user."""
+"""Connect to an S3 endpoint, and turn failures into one line for the user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,24 +13,24 @@ from provider.rustfs import timeouts
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
-# On 5xx, throttling and lost connections, with waits that double from 50 ms: some 3 s in all, a server's restart.
-# Never after a time-out: a server that is silent for that long is not about to start.
+# Retries after 5xx, throttling and lost connections, with doubling waits: about 3 s in total, enough for a restart.
+# No retries after a time-out, because a server that is silent for so long is not about to become ready.
 ATTEMPTS = 8
 TIMEOUT_SECONDS = 20
-# Servers refuse a signature whose time is further from theirs; less than the 15 minutes, as seconds pass on the way.
+# Servers refuse a signature whose time differs by more than 15 minutes. One minute less, to allow for transit time.
 CLOCK_TOLERANCE = timedelta(minutes=14)
 
-# The library's clients are made at run time and have no static type.
+# boto3 creates its client classes at run time, so they have no static type.
 Client = Any
 
 _WRONG_KEYS = ("InvalidAccessKeyId", "SignatureDoesNotMatch")
 _DENIED = ("AccessDenied", *_WRONG_KEYS, "401", "403", "Forbidden")
-_GONE = ("404", "NoSuchBucket", "NotFound")
+_MISSING_BUCKET = ("404", "NoSuchBucket", "NotFound")
 
 
 @dataclass(frozen=True)
 class Store:
-    """Where the object store is and the key that manages it: configuration of the provider, never a resource's inputs."""
+    """The address of the object store and the admin's keys, from the provider's inputs (never from a resource's)."""
 
     endpoint: str
     region: str
@@ -38,7 +38,7 @@ class Store:
     secret_key: str
 
     def accepts(self, access_key: str, secret_key: str) -> bool:
-        """Whether the server takes these keys, whatever they may do. Raises ``ProviderError`` when it can't be asked."""
+        """Whether the keys are valid, regardless of their permissions. Raises ``ProviderError`` if the check fails."""
         from botocore.exceptions import ClientError
 
         with replace(self, access_key=access_key, secret_key=secret_key).client() as client:
@@ -53,8 +53,8 @@ class Store:
 
     @contextmanager
     def client(self) -> Iterator[Client]:
-        """An S3 client, path style. Raises ``ProviderError`` for whatever the server or the network reports."""
-        # Imported here, or the start of every preview would pay for it.
+        """Yield an S3 client with path-style addressing. Raises ``ProviderError`` for errors of server and network."""
+        # Imported here, because the import would slow down every preview.
         import boto3
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError
@@ -66,7 +66,7 @@ class Store:
             connect_timeout=TIMEOUT_SECONDS,
             read_timeout=TIMEOUT_SECONDS,
         )
-        todo = "see that it runs and that stellaops-storage:objectStoreEndpoint is right"
+        remedy = "check that it runs and that stellaops-storage:objectStoreEndpoint is right"
         try:
             client = boto3.client(
                 "s3",
@@ -77,38 +77,39 @@ class Store:
                 config=config,
             )
         except ValueError as error:
-            raise ProviderError(f"object store at {self.endpoint}: {error}; {todo}") from None
-        timeouts.never_ask_again_after_one(client)
+            raise ProviderError(f"object store at {self.endpoint}: {error}; {remedy}") from None
+        timeouts.disable_retries_after_timeout(client)
         try:
             yield client
         except ClientError as error:
             raise ProviderError(f"object store at {self.endpoint}: {_text(error)}; {_remedy(error)}") from None
         except BotoCoreError as error:
             text = " ".join(str(error).split())
-            raise ProviderError(f"object store at {self.endpoint}: {text}; {todo}") from None
+            raise ProviderError(f"object store at {self.endpoint}: {text}; {remedy}") from None
 
 
 def code(error: "ClientError") -> str:
-    """The error's code: S3's own word or, for an answer without a body, the HTTP status."""
+    """Return the error's S3 code or, if the response has no body, the HTTP status."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def is_gone(error: "ClientError") -> bool:
-    """Whether the error says that there is no such bucket."""
-    return code(error) in _GONE
+def is_missing_bucket(error: "ClientError") -> bool:
+    """Whether the error means that the bucket does not exist."""
+    return code(error) in _MISSING_BUCKET
 
 
 def clock_remedy(date: str) -> str:
-    """What to do when a request was refused for its time; empty when that can't be, by the answer's ``Date`` header."""
+    """Return the remedy if this machine's clock is wrong by the response's ``Date`` header, otherwise an empty string."""
     try:
         ahead = datetime.now(UTC) - parsedate_to_datetime(date)
     except (TypeError, ValueError):
         return ""
     if abs(ahead) < CLOCK_TOLERANCE:
         return ""
-    minutes, word = abs(ahead) // timedelta(minutes=1), "ahead of" if ahead > timedelta() else "behind"
+    minutes, direction = abs(ahead) // timedelta(minutes=1), "ahead of" if ahead > timedelta() else "behind"
     return (
-        f"this machine's clock is {minutes} minutes {word} the server's, and it refuses what is signed so: set it right"
+        f"this machine's clock is {minutes} minutes {direction} the server's, which therefore refuses signed requests;"
+        " correct the clock"
     )
 
 
@@ -118,10 +119,10 @@ def _text(error: "ClientError") -> str:
 
 
 def _remedy(error: "ClientError") -> str:
-    # Asked by the clocks and not by the code: an answer to HEAD has none.
+    # Compare the clocks, because the response to a HEAD request has no error code.
     if clock := clock_remedy(error.response["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "")):
         return clock
     if code(error) in _DENIED:
         keys = "stellaops-storage:objectStoreAccessKey and objectStoreSecretKey"
-        return f"set {keys} to a key that may manage buckets; a bucket of that name may also be somebody else's"
+        return f"set {keys} to a key that may manage buckets; or the bucket's name may belong to somebody else"
     return "see the server's log"

@@ -1,7 +1,7 @@
-"""``stellaops:objectstore:User``: a module's access key on an S3-compatible server with the one policy it has.
+"""``stellaops:objectstore:User``: a module's access key on an S3-compatible server, with its only policy.
 
-The secret key is generated here and lives in the stack's state, encrypted. Another ``rotate`` gives it another one.
-On AWS there is no such resource: users, policies and keys are the official provider's.
+The secret key is generated here and kept encrypted in the stack's state. A change of ``rotate`` generates a new one.
+Stacks on AWS use the official provider's users, policies and keys instead.
 """
 
 import secrets
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from provider.rustfs.store import Store
 
 ENABLED = "enabled"
-SECRET_KEY_BYTES = 30  # 40 characters, the most that some servers take
+SECRET_KEY_BYTES = 30  # 40 characters, the maximum of some servers
 
 PROPERTIES: Properties = {
     "user": Property(required=True, force_new=True, description="The access key, which is also the policy's name."),
@@ -27,7 +27,7 @@ PROPERTIES: Properties = {
         "integer",
         required=True,
         minimum=0,
-        description="Increase to get a new secret key; 0 stands for an imported user whose key is not known.",
+        description="Increase to rotate the secret key; 0 stands for an imported user whose key is unknown.",
     ),
     "policy": Property(
         "map", required=True, item=Property("object"), description="Statement name to statement of the policy."
@@ -35,22 +35,22 @@ PROPERTIES: Properties = {
     "state": Property(
         default=ENABLED,
         choices=(ENABLED,),
-        description="enabled; a refresh also finds disabled, or enabled with another secret key.",
+        description="enabled; after a refresh also disabled, or enabled with another secret key.",
     ),
     "secretKey": Property(output=True, secret=True, description="Generated, 40 characters."),
 }
 
 
 class ObjectStoreUser(ObjectStoreKind):
-    """Create, update in place, refresh and delete. The resource's id is the access key, as is the policy's name."""
+    """An access key with its policy. The access key is also the resource's id and the policy's name."""
 
     token = "stellaops:objectstore:User"  # noqa: S105 - a type
-    description = "An access key of an S3-compatible server with its one policy. Import by the access key."
+    description = "An access key of an S3-compatible server with its only policy. Import by the access key."
     properties = PROPERTIES
 
     def validate(self, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Failure]:
-        if inputs.get("user") == self._root_access_key:
-            yield Failure("user", f"user {inputs['user']!r} is the one that provisions; give the user another name")
+        if inputs.get("user") == self._admin_access_key:
+            yield Failure("user", f"user {inputs['user']!r} is the admin's access key; give the user another name")
         for name, statement in inputs.get("policy", {}).items():
             if not isinstance(statement, dict) or not statement.keys() >= {"Effect", "Action", "Resource"}:
                 yield Failure(step("policy", name), "expected a statement with Effect, Action and Resource")
@@ -61,12 +61,12 @@ class ObjectStoreUser(ObjectStoreKind):
         return {}
 
     def create(self, inputs: dict[str, Any]) -> FoundResource:
-        # A user that a killed run left gets this key, too: its own was lost with that run.
+        # If a killed run left the user behind, its secret key was lost with that run. This replaces it.
         return self._apply(inputs, secrets.token_urlsafe(SECRET_KEY_BYTES))
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
-        kept = state["secretKey"] if _keeps_key(inputs, state) else None
-        return self._apply(inputs, kept or secrets.token_urlsafe(SECRET_KEY_BYTES))
+        unchanged = state["secretKey"] if _keeps_key(inputs, state) else None
+        return self._apply(inputs, unchanged or secrets.token_urlsafe(SECRET_KEY_BYTES))
 
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         store = self._store
@@ -74,14 +74,14 @@ class ObjectStoreUser(ObjectStoreKind):
         user = server.users().get(id_)
         if user is None:
             return None
-        found = {
+        outputs = {
             "user": id_,
             "rotate": state.get("rotate", 0),
             "policy": live_policy(server.policies(), id_, user),
             "state": state_of(store, id_, user, state.get("secretKey")),
             "secretKey": state.get("secretKey"),
         }
-        return FoundResource(id_, found)
+        return FoundResource(id_, outputs)
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         server = admin.connect(self._store)
@@ -91,7 +91,7 @@ class ObjectStoreUser(ObjectStoreKind):
     def _apply(self, inputs: dict[str, Any], secret_key: str) -> FoundResource:
         user = inputs["user"]
         server = admin.connect(self._store)
-        # The policy first: a user never has another one than the mapping's.
+        # Set the policy first, so that an old policy of that name is never attached to the user.
         server.put_policy(user, document_of(inputs["policy"]))
         server.put_user(user, secret_key)
         server.attach(user, user)
@@ -103,19 +103,21 @@ def _keeps_key(inputs: Mapping[str, Any], state: Mapping[str, Any]) -> bool:
 
 
 def live_policy(policies: dict[str, Document], name: str, user: dict[str, Any]) -> dict[str, Any]:
-    """What the user may do, as ``policies.by_name`` has it, with each further policy and each group that it has."""
+    """Return the user's statements as ``policy_documents.by_name`` does, plus an entry per additional policy and group."""
     attached = [part for part in str(user.get("policyName") or "").split(",") if part]
     statements: dict[str, Any] = {}
     if name in attached:
         statements = by_name(policies.get(name, {}))
-    others = [f"policy {other}" for other in attached if other != name]
-    return statements | dict.fromkeys(
-        [*others, *(f"group {group}" for group in user.get("memberOf") or [])], "attached"
-    )
+    policies_and_groups = [
+        *(f"policy {other}" for other in attached if other != name),
+        *(f"group {group}" for group in user.get("memberOf") or []),
+    ]
+    return statements | dict.fromkeys(policies_and_groups, "attached")
 
 
 def state_of(store: "Store", access_key: str, user: dict[str, Any], secret_key: str | None) -> str:
-    """``enabled`` when the user is and has ``secret_key``, which is None where the stack does not know it."""
+    """Return ``enabled``, ``disabled`` or ``enabled with another secret key``. If ``secret_key`` is None, the stack does
+    not know the key, and it is not checked."""
     if user.get("status") != ENABLED:
         return "disabled"
     return ENABLED if secret_key is None or store.accepts(access_key, secret_key) else "enabled with another secret key"

@@ -1,4 +1,4 @@
-"""The base of the kinds that act on Valkey."""
+"""The base of the resource kinds of Valkey."""
 
 from typing import TYPE_CHECKING
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 class ValkeyKind(Kind):
-    """A kind with a connection to the provider's Valkey server."""
+    """A resource kind with a connection to the provider's Valkey server."""
 
     @property
     def _server(self) -> "ValkeyServer":
-        """Raises ``ProviderError`` where a setting is not known yet."""
+        """Raises ``ProviderError`` if a provider input is unknown."""
         from provider.valkey.server import ValkeyServer
 
         settings = self._settings

@@ -1,4 +1,4 @@
-"""Connections to a running Valkey, with failures as one line for the user."""
+"""Connect to a running Valkey, and turn failures into one line for the user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 from provider.errors import ProviderError
 
-# The client is imported where a connection is opened: a preview opens none and would pay 0.2 s for it.
+# The client library is imported when a connection is opened. Most previews open none and save 0.2 s.
 if TYPE_CHECKING:
     from valkey.exceptions import ValkeyError
 
-# The library's own types give every reply as "value or awaitable of it", which says nothing.
+# The library types every reply as "value or awaitable", which a type checker cannot use.
 Client = Any
 
 TIMEOUT_SECONDS = 10
-RETRIES = 3  # after 0.1, 0.2 and 0.4 s: bridges a server that restarts, not one that is gone; never after a time-out
+RETRIES = 3  # after 0.1, 0.2 and 0.4 s, enough for a short restart; no retries after a time-out
 
-CHECK_USER = "set stellaops-storage:valkeyAdminUser and valkeyAdminPassword to a user that the server knows"
-CHECK_RIGHTS = "the admin user needs allkeys and allcommands"
-CHECK_PLACE = "see that it runs and that stellaops-storage:valkeyHost, valkeyPort and valkeyTls are right"
+CHECK_USER = "set stellaops-storage:valkeyAdminUser and valkeyAdminPassword to a user that exists on the server"
+CHECK_PERMISSIONS = "the admin user needs allkeys and allcommands"
+CHECK_ADDRESS = "check that it runs and that stellaops-storage:valkeyHost, valkeyPort and valkeyTls are right"
 
 
 @dataclass(frozen=True)
 class ValkeyServer:
-    """Where Valkey is and its admin's login: configuration of the provider, never a resource's inputs."""
+    """The address of Valkey and its admin's credentials, from the provider's inputs (never from a resource's)."""
 
     host: str
     port: int
@@ -38,7 +38,7 @@ class ValkeyServer:
 
     @contextmanager
     def connection(self) -> Iterator[Client]:
-        """A connection, closed afterwards. Raises ``ProviderError`` for whatever the server or the network reports."""
+        """Yield a connection and close it afterwards. Raises ``ProviderError`` for errors of server and network."""
         import valkey
         from valkey.backoff import ExponentialBackoff
         from valkey.exceptions import ConnectionError as ValkeyConnectionError
@@ -66,7 +66,7 @@ class ValkeyServer:
 
 
 def error_text(error: "ValkeyError") -> str:
-    """The server's words on one line."""
+    """Format the server's message on one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -79,9 +79,9 @@ def _remedy(error: "ValkeyError") -> str:
     ):
         return CHECK_USER
     if isinstance(error, exceptions.NoPermissionError):
-        return CHECK_RIGHTS
+        return CHECK_PERMISSIONS
     if isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError):
-        return CHECK_PLACE
+        return CHECK_ADDRESS
     if isinstance(error, exceptions.OutOfMemoryError):
-        return "raise maxmemory in schema-mapping.yaml, or delete keys that do not expire"
+        return "raise maxmemory in schema-mapping.yaml, or delete keys without a TTL"
     return "see the server's log"

@@ -1,7 +1,7 @@
-"""``stellaops:valkey:Streams``: the streams and their consumer groups on a running server, as one resource.
+"""``stellaops:valkey:Streams``: all streams and consumer groups on a running server, as one resource.
 
-For stacks with ``valkeyApply: direct``. What a stream holds is never touched by an update; deleting needs an empty
-stream, or a stack that allows data loss.
+For stacks with ``valkeyApply: direct``. An update never changes the entries of a stream. A stream is only deleted if it
+is empty, or if the stack allows data loss.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from provider.valkey.server import Client
 
 ID = "valkey-streams"
-# A group begins with the oldest entry: what producers added before it existed, or while it was lost, is delivered
-# (again) rather than skipped. On a new stream that is the same as beginning at its end.
+# A group starts at the oldest entry. Entries that were added before the group existed, or while it was missing, are
+# delivered (again) rather than skipped.
 OLDEST = "0"
-# Creates a stream that has no group of its own; gone in the same transaction.
+# Used to create a stream that has no consumer groups. The same transaction destroys it.
 TEMPORARY_GROUP = "stellaops-storage"
 
 PROPERTIES: Properties = {
     "streams": Property(
-        "map", required=True, item=strings("set"), description="Stream name to names of its consumer groups."
+        "map", required=True, item=strings("set"), description="Stream name to the names of its consumer groups."
     ),
     "allowDataLoss": Property(
         "boolean",
         default=False,
-        description="Whether streams may be deleted with their entries, and groups with unacknowledged ones.",
+        description="Whether streams may be deleted with their entries, and groups with pending entries.",
     ),
 }
 
 
 class ValkeyStreams(ValkeyKind):
-    """``XGROUP CREATE ... MKSTREAM`` for each group; one that exists is as wanted."""
+    """Streams and their groups, created with ``XGROUP CREATE ... MKSTREAM``."""
 
     token = "stellaops:valkey:Streams"  # noqa: S105 - a type
     description = "Streams and consumer groups on a running Valkey. Import by comma-separated stream names."
@@ -63,18 +63,18 @@ class ValkeyStreams(ValkeyKind):
         return FoundResource(id_, inputs)
 
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
-        """Of the streams and groups in the state, those that exist; of imported streams, all groups."""
-        wanted = state["streams"] if state else dict.fromkeys(name.strip() for name in id_.split(","))
+        """Return the streams and groups of the state that still exist. For an import, return all groups."""
+        expected = state["streams"] if state else dict.fromkeys(name.strip() for name in id_.split(","))
         streams = {}
         with self._server.connection() as client:
-            for name, groups in wanted.items():
+            for name, groups in expected.items():
                 kind = client.type(name)
                 if kind == "stream":
                     live = [group["name"] for group in client.xinfo_groups(name)]
                     streams[name] = sorted(live) if groups is None else [group for group in groups if group in live]
                 elif kind != "none":
                     raise _not_a_stream(name, kind)
-        if not state and (missing := [name for name in wanted if name not in streams]):
+        if not state and (missing := [name for name in expected if name not in streams]):
             raise ProviderError(f"{self._server.place}: no such stream: {', '.join(missing)}")
         if not streams:
             return None
@@ -86,7 +86,7 @@ class ValkeyStreams(ValkeyKind):
 
 
 def _create(client: "Client", streams: dict[str, list[str]]) -> None:
-    """Create what is missing; an existing stream or group is as wanted."""
+    """Create missing streams and groups. Existing ones are not changed."""
     from valkey.exceptions import ResponseError
 
     for name, groups in streams.items():
@@ -100,35 +100,35 @@ def _create(client: "Client", streams: dict[str, list[str]]) -> None:
                 if not str(error).startswith("BUSYGROUP"):
                     raise
         if not groups and kind == "none":
-            with client.pipeline(transaction=True) as together:
-                together.xgroup_create(name, TEMPORARY_GROUP, OLDEST, mkstream=True)
-                together.xgroup_destroy(name, TEMPORARY_GROUP)
-                together.execute()
+            with client.pipeline(transaction=True) as transaction:
+                transaction.xgroup_create(name, TEMPORARY_GROUP, OLDEST, mkstream=True)
+                transaction.xgroup_destroy(name, TEMPORARY_GROUP)
+                transaction.execute()
 
 
 def _drop(client: "Client", names: list[str], *, allow_data_loss: bool) -> None:
-    """Delete streams: all of them or, where one still holds entries, none."""
+    """Delete streams. If one still holds entries and data loss is not allowed, delete none and raise."""
     from valkey.exceptions import WatchError
 
     if not names:
         return
-    with client.pipeline(transaction=True) as together:
-        # Watched, so that an entry that arrives between the question and the deletion is not lost.
-        together.watch(*names)
-        held = {name: count for name in names if (count := together.xlen(name))}
-        if held and not allow_data_loss:
-            shown = ", ".join(f"{name} ({count})" for name, count in held.items())
+    with client.pipeline(transaction=True) as transaction:
+        # WATCH the streams, so that an entry that arrives between XLEN and DEL is not lost.
+        transaction.watch(*names)
+        entries = {name: count for name in names if (count := transaction.xlen(name))}
+        if entries and not allow_data_loss:
+            shown = ", ".join(f"{name} ({count})" for name, count in entries.items())
             raise ProviderError(
-                f"streams still hold entries: {shown}; let consumers drain them, or set stellaops-storage:allowDataLoss"
-                " to true and run pulumi up, to delete them with their entries"
+                f"streams still hold entries: {shown}; let consumers process them and trim the streams, or set"
+                " stellaops-storage:allowDataLoss to true and run pulumi up to delete the streams with their entries"
             )
-        together.multi()
-        together.delete(*names)
+        transaction.multi()
+        transaction.delete(*names)
         try:
-            together.execute()
+            transaction.execute()
         except WatchError:
             raise ProviderError(
-                "streams were written to while they were being deleted; stop the producers and run again"
+                "entries were added to streams while they were being deleted; stop the producers and run again"
             ) from None
 
 
@@ -138,7 +138,7 @@ def _drop_groups(client: "Client", stream: str, names: list[str], *, allow_data_
         if pending.get(name) and not allow_data_loss:
             raise ProviderError(
                 f"consumer group {name} of {stream} has {pending[name]} entries that were delivered but not acknowledged;"
-                " let its consumers finish, or set stellaops-storage:allowDataLoss to true"
+                " let its consumers acknowledge them, or set stellaops-storage:allowDataLoss to true"
             )
         if name in pending:
             client.xgroup_destroy(stream, name)

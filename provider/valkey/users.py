@@ -1,7 +1,7 @@
-"""``stellaops:valkey:Users``: the modules' and services' users on a running server, as one resource.
+"""``stellaops:valkey:Users``: the users of all modules and services on a running server, as one resource.
 
-For stacks with ``valkeyApply: direct``. It leaves alone what it did not create: the admin, ``default``, the health
-probe and users that somebody else added.
+For stacks with ``valkeyApply: direct``. It does not change users that it did not create: the admin, ``default``, the
+health probe and users that somebody else added.
 """
 
 import re
@@ -26,7 +26,7 @@ PROPERTIES: Properties = {
         "map",
         required=True,
         item=strings("list"),
-        description="User name to arguments of ACL SETUSER after reset, on and the password.",
+        description="User name to the arguments of ACL SETUSER after reset, on and the password.",
     ),
     "passwordHashes": Property(
         "map",
@@ -39,13 +39,13 @@ PROPERTIES: Properties = {
         "map",
         output=True,
         item=Property(),
-        description="User name to its rules in the server's own words, by which a refresh finds changes.",
+        description="User name to its rules as the server formats them, which a refresh compares.",
     ),
 }
 
 
 class ValkeyUsers(ValkeyKind):
-    """Applies users with ``ACL SETUSER name reset ...``: a user is replaced at once, and its connections stay."""
+    """Users, applied with ``ACL SETUSER name reset ...``, which replaces a user at once and keeps its connections."""
 
     token = "stellaops:valkey:Users"  # noqa: S105 - a type
     description = "ACL users on a running Valkey. Import by comma-separated user names."
@@ -55,15 +55,15 @@ class ValkeyUsers(ValkeyKind):
         users, hashes = inputs.get("users"), inputs.get("passwordHashes")
         for name in users or ():
             if name in self._reserved():
-                yield Failure(step("users", name), f"user {name!r} is not a module's; give the module another name")
+                yield Failure(step("users", name), f"user name {name!r} is reserved; give the module another name")
             elif hashes is not None and name not in hashes:
                 yield Failure(step("passwordHashes", name), f"user {name!r} has no password hash")
         for name, value in (hashes or {}).items():
             if not is_sha256(value):
-                # Without the value: it may be a password in the wrong place.
-                yield Failure(step("passwordHashes", name), "expected one SHA-256, 64 lower-case hexadecimal digits")
+                # Do not show the value, which may be a misplaced password.
+                yield Failure(step("passwordHashes", name), "expected a SHA-256, 64 lower-case hexadecimal digits")
             elif users is not None and name not in users:
-                yield Failure(step("users", name), f"the password hash of {name!r} belongs to no user")
+                yield Failure(step("users", name), f"there is a password hash of {name!r}, but no such user")
 
     def planned(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, Any]:
         if state is None or inputs.get("users") == state.get("users"):
@@ -71,26 +71,26 @@ class ValkeyUsers(ValkeyKind):
         return {"canonicalRules": UNKNOWN}
 
     def create(self, inputs: dict[str, Any]) -> FoundResource:
-        return FoundResource(ID, self._apply(inputs, gone=set()))
+        return FoundResource(ID, self._apply(inputs, removed=set()))
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
-        return FoundResource(id_, self._apply(inputs, gone=state["users"].keys() - inputs["users"].keys()))
+        return FoundResource(id_, self._apply(inputs, removed=state["users"].keys() - inputs["users"].keys()))
 
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
-        """Users that are gone are left out; a user that was changed has the server's own words as its rules."""
-        wanted = state["users"] if state else self._imported(id_)
-        known = state.get("canonicalRules", {})
+        """Return the users that still exist. A user that was changed has its rules as the server formats them."""
+        expected = state["users"] if state else self._imported(id_)
+        last_rules = state.get("canonicalRules", {})
         with self._server.connection() as client:
-            live = {name: user for name, user in _fetch(client).items() if name in wanted}
-        if not state and (missing := sorted(wanted.keys() - live.keys())):
+            live = {name: user for name, user in _fetch(client).items() if name in expected}
+        if not state and (missing := sorted(expected.keys() - live.keys())):
             raise ProviderError(f"{self._server.place}: no such user: {', '.join(missing)}")
         if not live:
             return None
         users, hashes, canonical = {}, {}, {}
         for name, (rules, passwords) in live.items():
-            users[name] = wanted[name] if rules == known.get(name) else _ARGUMENT.findall(rules)
+            users[name] = expected[name] if rules == last_rules.get(name) else _ARGUMENT.findall(rules)
             hashes[name] = passwords
-            canonical[name] = known.get(name, rules)
+            canonical[name] = last_rules.get(name, rules)
         return FoundResource(id_, {"users": users, "passwordHashes": hashes, "canonicalRules": canonical})
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
@@ -102,39 +102,39 @@ class ValkeyUsers(ValkeyKind):
         names = [name.strip() for name in id_.split(",")]
         for name in names:
             if name in self._reserved():
-                raise ProviderError(f"user {name!r} is not a module's; leave it out of the import")
+                raise ProviderError(f"user {name!r} does not belong to a module; leave it out of the import")
         return {name: [] for name in names}
 
-    def _apply(self, inputs: dict[str, Any], gone: set[str]) -> dict[str, Any]:
+    def _apply(self, inputs: dict[str, Any], removed: set[str]) -> dict[str, Any]:
         users, hashes = inputs["users"], inputs["passwordHashes"]
         with self._server.connection() as client:
             for name, rules in users.items():
                 client.execute_command("ACL SETUSER", name, *set_user(hashes[name], rules))
-            self._drop(client, gone)
+            self._drop(client, removed)
             _save(client)
             canonical = {name: rules for name, (rules, _) in _fetch(client).items() if name in users}
         return {"users": users, "passwordHashes": hashes, "canonicalRules": canonical}
 
     def _drop(self, client: "Client", names: Iterable[str]) -> None:
-        if ours := sorted(set(names) - self._reserved()):
-            client.execute_command("ACL DELUSER", *ours)
+        if unreserved := sorted(set(names) - self._reserved()):
+            client.execute_command("ACL DELUSER", *unreserved)
 
     def _reserved(self) -> set[str]:
         return {"default", PROBE_USER, self._admin_user}
 
 
 def _fetch(client: "Client") -> dict[str, tuple[str, str]]:
-    """User -> its rules as the server itself writes them, and its password hashes."""
+    """Return user -> its rules as the server formats them, and its password hashes."""
     users = {}
     for line in client.execute_command("ACL LIST"):
         _, name, *words = line.split(" ")
-        # Keys and channels begin with ~ % &, so that a bare # is a password.
+        # Key and channel patterns start with ~ % or &, so a word that starts with # is a password hash.
         hashes = [word[1:] for word in words if word.startswith("#")]
         users[name] = " ".join(word for word in words if not word.startswith("#")), " ".join(sorted(hashes))
     return users
 
 
 def _save(client: "Client") -> None:
-    """Without an ACL file the users last until the server restarts; a refresh then finds them gone."""
+    """Save the users to the ACL file. Without one, a restart of the server loses them, which a refresh detects."""
     if client.config_get("aclfile").get("aclfile"):
         client.execute_command("ACL SAVE")

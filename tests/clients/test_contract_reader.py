@@ -59,7 +59,9 @@ def test_a_service_connects_with_what_it_reads() -> None:
         "aws_access_key_id": SECRETS["scanner"]["object_store_access_key"],
         "aws_secret_access_key": SECRETS["scanner"]["object_store_secret_key"],
     }  # fmt: skip
-    with pytest.raises(ContractError, match="no bucket 'evidence' is this service's; there are blobs, images"):
+    with pytest.raises(
+        ContractError, match="this service has no access to bucket 'evidence'; it may use blobs, images"
+    ):
         scanner.object_store.bucket("evidence")
 
 
@@ -76,7 +78,7 @@ def test_keys_are_made_from_patterns_that_are_ones_own() -> None:
     assert valkey.key("scan:{digest}", digest="sha256:1") == "scan:sha256:1"
     with pytest.raises(ContractError, match=r"scanner may not use keys 'policy:active'"):
         valkey.key("policy:active")
-    with pytest.raises(ContractError, match=r"is made from digest, not from tag"):
+    with pytest.raises(ContractError, match=r"has the placeholders digest, not tag"):
         valkey.key("scan:{digest}", tag="latest")
 
 
@@ -84,7 +86,9 @@ def test_a_consumer_knows_its_group_and_a_producer_that_it_has_none() -> None:
     policy = contract_reader.from_environment(values("policy")).valkey
     assert policy.group("scanner:events") == "policy" and policy.produces("policy:evaluated")
     assert not policy.produces("scanner:events")
-    with pytest.raises(ContractError, match=r"policy has none as groups of stream 'policy:evaluated'"):
+    with pytest.raises(
+        ContractError, match=r"policy must have one consumer group of stream 'policy:evaluated', not none"
+    ):
         policy.group("policy:evaluated")
 
 
@@ -119,17 +123,20 @@ def test_fields_of_a_newer_contract_are_ignored() -> None:
 @pytest.mark.parametrize(
     ("environment", "words"),
     [
-        ({}, "STELLAOPS_CONTRACT is not in environment; take it from the module's ConfigMap or make env"),
+        ({}, "STELLAOPS_CONTRACT is not in environment; set it from the module's ConfigMap or with make env"),
         ({"STELLAOPS_CONTRACT": "{"}, "STELLAOPS_CONTRACT in environment is not JSON"),
         ({"STELLAOPS_CONTRACT": "[]"}, "STELLAOPS_CONTRACT is not a JSON object"),
         ({"STELLAOPS_CONTRACT": "{}"}, "contract has no 'version'"),
         (altered(lambda document: document.update(version="2.0")), "has version 2.0, this reader supports 1.x"),
         (altered(lambda document: document["endpoints"]["valkey"].pop("host")), "has no field 'host'"),
-        (altered(lambda document: document["modules"]["scanner"].update(valkey=7)), "can't be understood"),
-        (altered(lambda document: document["modules"].update(other={})), "is of 2 modules; it must be of one"),
+        (
+            altered(lambda document: document["modules"]["scanner"].update(valkey=7)),
+            "the contract of scanner in environment is not valid: ",
+        ),
+        (altered(lambda document: document["modules"].update(other={})), "contains 2 modules; it must contain one"),
         (
             {"STELLAOPS_CONTRACT": values("scanner")["STELLAOPS_CONTRACT"]},
-            "PGPASSWORD of scanner is not in environment; take it from the module's Secret",
+            "PGPASSWORD of scanner is not in environment; set it from the module's Secret",
         ),
     ],
 )

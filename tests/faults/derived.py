@@ -87,7 +87,7 @@ def _valkey(mapping: Mapping) -> None:
     json.dumps(maintenance_plan(mapping), allow_nan=False)
     assert sizing(mapping).total >= 0
     size = pods.sizing(mapping.valkey.memory.maxmemory.bytes, replicas=2, strategy=mapping.backups.valkey.strategy)
-    assert size.memory < 2**63 and size.disk < 2**63 and size.stopping < 2**31
+    assert size.memory < 2**63 and size.disk < 2**63 and size.termination_seconds < 2**31
 
 
 def _rustfs(mapping: Mapping) -> None:
@@ -111,7 +111,7 @@ def _rustfs(mapping: Mapping) -> None:
 
 
 def _digests(key: str) -> Iterator[str]:
-    yield "x is no SHA-256 digest (64 hexadecimal digits)"
+    yield "x is not a SHA-256 digest (64 hexadecimal digits)"
 
 
 def _contract(mapping: Mapping) -> None:

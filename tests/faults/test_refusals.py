@@ -132,7 +132,7 @@ def test_a_clock_that_jumped_is_named_and_up_converges_when_it_is_right(
     for seconds, words in ((HOUR, "minutes ahead of the server's"), (-HOUR, "minutes behind the server's")):
         monkeypatch.setitem(small_stack.environment, "FAULTS_CLOCK_SECONDS", str(seconds))
         said = clear(small_stack.run("up"))
-        assert words in said and "set it right" in said, said
+        assert words in said and "correct the clock" in said, said
     monkeypatch.undo()
     small_stack.whole()
 

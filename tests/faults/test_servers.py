@@ -59,7 +59,7 @@ def test_of_two_ups_at_once_one_stops_with_a_line_and_the_stack_is_whole(small_s
     ended = [(process, *process.communicate(timeout=killing.RUN_TIMEOUT_SECONDS)) for process in processes]
     done, stopped = sorted(ended, key=lambda run: run[0].returncode)
     assert done[0].returncode == 0, done
-    assert stopped[0].returncode == 1 and f"another make (pid {done[0].pid}) is at work" in stopped[2], stopped
+    assert stopped[0].returncode == 1 and f"another make (pid {done[0].pid}) is using" in stopped[2], stopped
     assert len(stopped[2].splitlines()) == 1 and not stopped[1], "one line, not more"
     small_stack.whole()
 
@@ -87,6 +87,6 @@ def test_up_waits_for_an_engine_that_is_at_work_without_make(small_stack: SmallS
                 second = killing.watched(small_stack, ["up"], let_go)
             finally:
                 held.execute("ROLLBACK")
-    assert f"another engine (pid {engine.pid}) was at work on this stack and has ended" in second.stdout, second
+    assert f"another engine (pid {engine.pid}) was using this stack and has ended" in second.stdout, second
     assert second.returncode == 0 and engine.returncode == 0, second
     small_stack.whole()

@@ -112,7 +112,7 @@ def test_a_queue_keeps_what_was_not_acknowledged_however_old_it_is(
     assert result.held == {"slow": ids[700]}, "an operator must see what holds the queue"
     assert [entry for entry, _ in admin.xreadgroup("slow", "w", {queue: ">"})[0][1]] == ids[700:], "work was lost"
     assert (
-        "blocked by slow, which has not processed an entry for 30.0 days"
+        f"blocked by slow, which has not processed entry {ids[700]} for 30.0 days"
         in trim.text([result], int(time.time() * 1000))[0]
     )
 

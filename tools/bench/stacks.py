@@ -85,9 +85,9 @@ def ours(directory: Path, mapping: dict[str, Any]) -> Iterator[Ours]:
     directory.mkdir()
     project = directory / "project"
     generated.project(project, mapping)
-    with commands.alone(state):
+    with commands.locked(state):
         try:
-            stack, fleet = commands.ready(state)
+            stack, fleet = commands.prepare(state)
             cli = replace(stack.cli, directory=project)
             yield Ours(cli, project, stack.environment, state.checkpoint, fleet)
         finally:
@@ -99,7 +99,7 @@ def servers(directory: Path) -> Iterator[Fleet]:
     """Start empty servers; remove them afterwards."""
     state = State(directory / "state")
     directory.mkdir()
-    with commands.alone(state):
+    with commands.locked(state):
         try:
             fleet = Fleet.ready(state, console)
             fleet.start(console)

@@ -1,1 +1,1 @@
-"""The local stack: engine, servers and everything that ``make`` does. ``components/`` never imports it."""
+"""The local stack: engine, servers and the commands behind ``make``. ``components/`` never imports it."""

@@ -1,4 +1,4 @@
-"""The virtual environment, installed from ``requirements/development.lock`` once, and again when that file changes.
+"""The virtual environment, installed from ``requirements/development.lock`` and updated when that file changes.
 
 Standard library only.
 """
@@ -31,56 +31,56 @@ NEEDED = (
     "pydantic",
     "valkey",
     "yaml",
-)  # what commands on any stack import
+)  # imported by commands on any stack
 LOG_TAIL_LINES = 12
 
 
 def inside() -> bool:
-    """Whether the virtual environment's interpreter runs this."""
+    """Whether the current interpreter is the virtual environment's."""
     return os.path.realpath(sys.prefix) == os.path.realpath(VENV)
 
 
 def has_packages() -> bool:
-    """Whether this interpreter can run the program itself: its packages are installed here, as in a pipeline's image."""
+    """Whether the current interpreter has the program's packages, for example in a pipeline's image."""
     return all(importlib.util.find_spec(name) for name in NEEDED)
 
 
 def enter(arguments: Sequence[str], python: Path = PYTHON) -> None:
-    """Replace this process by the virtual environment's interpreter, or another, with the same command. Does not return."""
+    """Replace this process with ``python`` (default: the virtual environment's), which runs the same command."""
     sys.stdout.flush()
     os.execv(python, [str(python), str(ROOT / "tools"), *arguments])
 
 
 def ensure(console: Console) -> None:
-    """Complete the virtual environment where it is not. Raises ``UserError`` with the end of pip's output."""
-    wanted = _wanted()
-    if _complete(wanted):
+    """Create or complete the virtual environment if needed. Raises ``UserError`` with the end of pip's output."""
+    digest = _lock_digest()
+    if _is_complete(digest):
         return
     cache_directory().mkdir(mode=0o700, parents=True, exist_ok=True)
     name = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
     with console.step("python") as step:
         step.update("creating the virtual environment .venv")
         with lock(cache_directory() / f"venv-{name}.lock", lambda pid: step.update(f"waiting for pid {pid}")):
-            if not _complete(wanted):
-                if not _healthy():
-                    _make()
+            if not _is_complete(digest):
+                if not _is_usable():
+                    _create()
                 _install(step)
-                STAMP.write_text(wanted, encoding="utf-8")
+                STAMP.write_text(digest, encoding="utf-8")
         step.done("virtual environment .venv installed")
 
 
-def _wanted() -> str:
+def _lock_digest() -> str:
     return hashlib.sha256(LOCK_FILE.read_bytes()).hexdigest()
 
 
-def _complete(wanted: str) -> bool:
+def _is_complete(digest: str) -> bool:
     try:
-        return STAMP.read_text(encoding="utf-8") == wanted and PYTHON.exists()
+        return STAMP.read_text(encoding="utf-8") == digest and PYTHON.exists()
     except OSError:
         return False
 
 
-def _healthy() -> bool:
+def _is_usable() -> bool:
     if inside():
         return True
     try:
@@ -90,14 +90,14 @@ def _healthy() -> bool:
         return False
 
 
-def _make() -> None:
+def _create() -> None:
     shutil.rmtree(VENV, ignore_errors=True)
-    made = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "venv", str(VENV)], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )
-    if made.returncode:
+    if result.returncode:
         shutil.rmtree(VENV, ignore_errors=True)
-        output = made.stdout + made.stderr
+        output = result.stdout + result.stderr
         if "ensurepip" in output:
             raise UserError(
                 f"{sys.executable} can't create virtual environments", "install python3-venv, then run make up"
@@ -114,7 +114,7 @@ def _install(step: Step) -> None:
     ]  # fmt: skip
     tail: deque[str] = deque(maxlen=LOG_TAIL_LINES)
     total = len(re.findall(r"^[^\s#]", LOCK_FILE.read_text(encoding="utf-8"), re.MULTILINE))
-    seen = 0
+    collected = 0
     with subprocess.Popen(
         [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:  # fmt: skip
@@ -122,8 +122,8 @@ def _install(step: Step) -> None:
             for line in process.stdout or ():
                 tail.append(line.rstrip())
                 if line.startswith(("Collecting", "Requirement already")):
-                    seen += 1
-                    step.update(f"installing packages, {min(seen, total)} of {total}")
+                    collected += 1
+                    step.update(f"installing packages, {min(collected, total)} of {total}")
                 elif line.startswith("Installing"):
                     step.update(f"installing {total} packages")
             code = process.wait()
@@ -132,7 +132,7 @@ def _install(step: Step) -> None:
             raise
     if code:
         output = "\n".join(tail)
-        full = "No space left" in output
-        todo = "make room" if full else "see pip's output above (no network? see `pip config list`)"
-        what = "the disk is full" if full else f"pip could not install {short(LOCK_FILE)}"
-        raise UserError(what, f"{todo}, then run make up again: it continues where it stopped", output)
+        disk_full = "No space left" in output
+        remedy = "make room" if disk_full else "see pip's output above (no network? see `pip config list`)"
+        problem = "the disk is full" if disk_full else f"pip could not install {short(LOCK_FILE)}"
+        raise UserError(problem, f"{remedy}, then run make up again: it continues where it stopped", output)

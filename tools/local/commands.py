@@ -1,4 +1,4 @@
-"""The commands of the local stack. They raise ``UserError`` for what the user can correct."""
+"""The commands of the local stack. They raise ``UserError`` for problems that the user can correct."""
 
 import difflib
 import os
@@ -21,27 +21,27 @@ from tools.local.stack import Stack
 FULL_BYTES = 2**20  # less than the engine needs to write its state
 
 
-def _own_state() -> State:
-    """The local stack's state directory. What would lead clients to other servers leaves our environment."""
+def _local_state() -> State:
+    """Return the local stack's state directory, and remove variables that point clients to other servers."""
     environment.scrub()
     return State.current()
 
 
 @contextmanager
-def alone(state: State) -> Iterator[None]:
-    """One command at a time works on a stack."""
+def locked(state: State) -> Iterator[None]:
+    """Hold the stack's lock, so that one command at a time works on it. Raises ``UserError`` if it is taken."""
     state.make()
     os.umask(0o077)
     try:
         with locks.lock(state.lock):
             yield
     except locks.Busy as busy:
-        what = f"another make (pid {busy.pid}) is at work on {short(state.directory)}"
-        raise UserError(what, "wait until it has finished, or stop it with Ctrl-C") from None
+        problem = f"another make (pid {busy.pid}) is using {short(state.directory)}"
+        raise UserError(problem, "wait until it has finished, or stop it with Ctrl-C") from None
 
 
 def _check_mapping(state: State) -> None:
-    """Raise ``UserError`` for a broken mapping, before anything is started."""
+    """Raise ``UserError`` if the mapping is invalid, before anything is started."""
     from components.mapping import MappingError, load
 
     file = config.mapping(state)
@@ -49,12 +49,12 @@ def _check_mapping(state: State) -> None:
         load(file)
     except MappingError as error:
         count = len(error.problems)
-        what = f"{short(file)} has {count} problem{'s' if count > 1 else ''}, nothing was changed"
-        raise UserError(what, "correct them", str(error)) from None
+        problem = f"{short(file)} has {count} problem{'s' if count > 1 else ''}, nothing was changed"
+        raise UserError(problem, "correct them", str(error)) from None
 
 
-def ready(state: State) -> tuple[Stack, Fleet]:
-    """Engine, plugins, servers and stack config: all that the engine needs to begin."""
+def prepare(state: State) -> tuple[Stack, Fleet]:
+    """Prepare everything that an engine run needs: engine, plugins, servers and stack config."""
     from tools.offline_plugins import install
 
     _check_mapping(state)
@@ -67,8 +67,7 @@ def ready(state: State) -> tuple[Stack, Fleet]:
             lines = install.ensure(state.pulumi_home, engine.pulumi, stack.environment)
         except install.PluginInstallError as error:
             raise UserError(str(error)) from None
-        # Worth a line when it is not as in every other environment, or when it took time.
-        if not _same_as_last(state, "plugins", lines):
+        if not _printed_before(state, "plugins", lines):
             step.done("; ".join(line.removeprefix("plugins: ") for line in lines))
     _start(state, stack, fleet)
     stack.recover(console)
@@ -80,14 +79,14 @@ def ready(state: State) -> tuple[Stack, Fleet]:
 
 
 def _check_release(stack: Stack) -> None:
-    """Raises ``UserError`` for a state of an older release, whose own resources the engine would create again."""
+    """Raise ``UserError`` if the state is from an older release, whose dynamic resources the engine would recreate."""
     if any(item["type"].startswith("pulumi-python:dynamic/") for item in stack.latest.get("resources") or ()):
-        what = "the stack's state is of an older release: its passwords would be renewed, and `make up` would fail"
-        raise UserError(what, "run `python3 -m tools upgrade-state`, which contacts no store, then this again")
+        problem = "the stack's state is from an older release: `make up` would rotate its passwords and fail"
+        raise UserError(problem, "run `python3 -m tools upgrade-state`, which contacts no store, then try again")
 
 
 def _start(state: State, stack: Stack, fleet: Fleet) -> None:
-    """Servers, and the stack with the config for them."""
+    """Start the servers, create the stack if it is missing, and write the servers' config."""
     fleet.start(console)
     with console.step("config") as step:
         stack.ensure()
@@ -95,16 +94,16 @@ def _start(state: State, stack: Stack, fleet: Fleet) -> None:
         if written.changed:
             step.done(f"endpoints and encrypted secrets written to {short(state.config)}")
     for key in written.replaced:
-        console.line("config", console.paint("yellow", f"{key} was reset: the local servers dictate it"))
+        console.line("config", console.paint("yellow", f"{key} was reset: the local servers determine it"))
     for key in written.undecryptable:
         console.line(
             "config", console.paint("yellow", f"{key} was removed: it was encrypted for another stack; set it again")
         )
 
 
-def _same_as_last(state: State, name: str, lines: list[str]) -> bool:
-    """Whether the user was told the same in the last run."""
-    file = state.directory / f"said-{name}"
+def _printed_before(state: State, name: str, lines: list[str]) -> bool:
+    """Whether the previous run had the same ``lines``; records them for the next one."""
+    file = state.directory / f"printed-{name}"
     text = "\n".join(lines)
     if file.exists() and file.read_text(encoding="utf-8") == text:
         return True
@@ -113,10 +112,10 @@ def _same_as_last(state: State, name: str, lines: list[str]) -> bool:
 
 
 def start_servers() -> int:
-    """Start the servers alone and print where they are."""
-    state = _own_state()
+    """Start only the servers and print their endpoints."""
+    state = _local_state()
     _check_mapping(state)
-    with alone(state):
+    with locked(state):
         fleet = Fleet.ready(state, console)
         fleet.start(console)
         console.say(summary.servers(fleet))
@@ -124,13 +123,13 @@ def start_servers() -> int:
 
 
 def up(arguments: Sequence[str]) -> int:
-    """Start what is missing, run the program on the stack, and print what to do next."""
-    state = _own_state()
-    with alone(state):
-        stack, fleet = ready(state)
+    """Start missing servers, run the program on the stack, and print what to do next."""
+    state = _local_state()
+    with locked(state):
+        stack, fleet = prepare(state)
         again = ["--refresh", "--run-program"] if fleet.created and stack.has_resources() else []
         if again:
-            console.line("stack", console.paint("yellow", "a server's data are new: what was there is made again"))
+            console.line("stack", console.paint("yellow", "a server's data are new: its objects will be recreated"))
         console.line("stack", "provisioning")
         settings = first_run.begin(state, stack, fleet)
         try:
@@ -138,102 +137,106 @@ def up(arguments: Sequence[str]) -> int:
         finally:
             first_run.end(state, stack)
         _check_exit(code, "up", state, fleet)
-        config.applied(state)
+        config.record_applied(state)
         console.say(summary.after_up(stack, fleet))
     return 0
 
 
-def _moved(state: State) -> list[str]:
-    """After a server got another port: the engine's state still has the old one, the program knows the new one."""
+def _run_program_option(state: State) -> list[str]:
+    """``--run-program`` if the engine's state has old endpoints: the program replaces them with the config's."""
     return [] if config.is_applied(state) else ["--run-program"]
 
 
 def _check_exit(code: int, command: str, state: State, fleet: Fleet) -> None:
     if not code:
         return
-    again = f"run make {command} again: it goes on where it stopped"
-    # What the engine says of it stands above, once for each resource.
-    if gone := [server for server in fleet.servers if server.status == "died"]:
-        names = ", ".join(server.ended for server in gone)
-        raise UserError(f"{names} ended during the run", f"run make {command} again: it starts it and goes on")
-    for place in (state.directory, fleet.postgres.home):
-        if shutil.disk_usage(place).free < FULL_BYTES:
-            raise UserError(f"the disk is full at {short(place)}", f"make room, then {again}")
+    again = f"run make {command} again: it continues where it stopped"
+    # The engine has already printed an error for each resource.
+    if died := [server for server in fleet.servers if server.status == "died"]:
+        names = ", ".join(server.ended for server in died)
+        raise UserError(
+            f"{names} ended during the run", f"run make {command} again: it restarts the server and continues"
+        )
+    for directory in (state.directory, fleet.postgres.home):
+        if shutil.disk_usage(directory).free < FULL_BYTES:
+            raise UserError(f"the disk is full at {short(directory)}", f"make room, then {again}")
     if code < 0:
         raise UserError(f"the engine was killed (signal {-code})", again)
-    raise UserError("the engine stopped, see its messages above", f"put that right, then run make {command} again")
+    raise UserError("the engine failed, see its messages above", f"fix the cause, then run make {command} again")
 
 
 def preview(arguments: Sequence[str]) -> int:
     """Show what ``up`` would change."""
-    state = _own_state()
-    with alone(state):
-        stack, _ = ready(state)
+    state = _local_state()
+    with locked(state):
+        stack, _ = prepare(state)
         return stack.cli.show("preview", *(arguments or ["--diff"]))
 
 
 def refresh(arguments: Sequence[str]) -> int:
-    """Read what is in the stores into the stack's state."""
-    state = _own_state()
-    with alone(state):
-        stack, fleet = ready(state)
-        code = stack.run(console, "refresh", "--yes", "--skip-preview", *_moved(state), *arguments)
+    """Update the stack's state from the stores."""
+    state = _local_state()
+    with locked(state):
+        stack, fleet = prepare(state)
+        code = stack.run(console, "refresh", "--yes", "--skip-preview", *_run_program_option(state), *arguments)
         _check_exit(code, "refresh", state, fleet)
     return 0
 
 
-def destroy(arguments: Sequence[str], *, sure: bool) -> int:
-    """Remove every resource and stop the servers, after a confirmation unless ``sure``."""
-    state = _own_state()
+def destroy(arguments: Sequence[str], *, confirmed: bool) -> int:
+    """Remove every resource and stop the servers, after a confirmation unless ``confirmed``."""
+    state = _local_state()
     if not state.checkpoint.exists():
         console.say("there is no local stack, nothing to destroy")
         return 0
-    if not sure and not _confirmed("destroy", "remove every resource of the local stack with its data"):
+    if not confirmed and not _ask("destroy", "remove every resource of the local stack with its data"):
         return 1
-    with alone(state):
-        stack, fleet = ready(state)
-        code = stack.run(console, "destroy", "--yes", "--skip-preview", *_moved(state), *arguments)
+    with locked(state):
+        stack, fleet = prepare(state)
+        code = stack.run(console, "destroy", "--yes", "--skip-preview", *_run_program_option(state), *arguments)
         _check_exit(code, "destroy", state, fleet)
         stopped = fleet.stop()
-    console.say(f"all resources removed; stopped {', '.join(stopped) or 'nothing'}. `make up` brings them back.")
+    console.say(f"all resources removed; stopped {', '.join(stopped) or 'nothing'}. `make up` recreates them.")
     return 0
 
 
 def down() -> int:
     """Stop the servers."""
-    state = _own_state()
+    state = _local_state()
     if not state.directory.exists():
         console.say("nothing was running")
         return 0
-    with alone(state):
+    with locked(state):
         stopped = Fleet.current(state).stop()
     console.say(
-        f"stopped {', '.join(stopped)}; data stay, `make up` goes on with them" if stopped else "nothing was running"
+        f"stopped {', '.join(stopped)}; their data remain, and `make up` starts them again"
+        if stopped
+        else "nothing was running"
     )
     return 0
 
 
-def clean(*, sure: bool) -> int:
-    """Remove the servers with their data and the state directory, after a confirmation unless ``sure``."""
-    state = _own_state()
+def clean(*, confirmed: bool) -> int:
+    """Remove the servers with their data and the state directory, after a confirmation unless ``confirmed``."""
+    state = _local_state()
     if not state.directory.exists():
         console.say(f"{short(state.directory)} does not exist, nothing to remove")
         return 0
-    if not sure and not _confirmed("clean", f"remove {short(state.directory)} with all data of the local stack"):
+    if not confirmed and not _ask("clean", f"remove {short(state.directory)} with all data of the local stack"):
         return 1
-    with alone(state):
+    with locked(state):
         Fleet.current(state).remove()
         shutil.rmtree(state.directory)
     console.say(f"removed {short(state.directory)}")
     return 0
 
 
-def _confirmed(command: str, what: str) -> bool:
-    """Whether the user agrees to ``what``. Raises ``UserError`` where nobody can be asked."""
+def _ask(command: str, action: str) -> bool:
+    """Whether the user agrees to ``action``. Raises ``UserError`` without a terminal."""
     if not sys.stdin.isatty():
-        raise UserError(f"{command} would {what}", f"without a terminal it needs a yes: make {command} YES=1")
+        raise UserError(f"{command} would {action}", f"without a terminal, confirm with make {command} YES=1")
     try:
-        return input(f"{what}? [y/N] ").strip().lower() in ("y", "yes")
+        return input(f"{action}? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
         return False
 
@@ -245,8 +248,8 @@ def _existing(state: State) -> Stack:
 
 
 def env(module: str | None) -> int:
-    """Print what a module needs to connect, as shell exports."""
-    state = _own_state()
+    """Print a module's connection settings as shell exports."""
+    state = _local_state()
     from components.contract import document as contract
 
     outputs = _existing(state).outputs()
@@ -255,34 +258,36 @@ def env(module: str | None) -> int:
         raise UserError("the local stack has no contract yet", "run make up first")
     if module is None or module not in modules:
         near = difflib.get_close_matches((module or "").lower().replace("-", "_"), modules, 1)
-        hint = f"run make env MODULE={near[0]}" if near else f"there are {', '.join(modules)}"
+        hint = f"run make env MODULE={near[0]}" if near else f"the modules are {', '.join(modules)}"
         raise UserError(f'no module "{module}"' if module else "no MODULE= given", hint)
     print("\n".join(contract.env_lines(outputs, module)))
     return 0
 
 
 def pulumi(arguments: Sequence[str]) -> int:
-    """Become the engine, in the local stack's environment."""
-    _existing(_own_state()).cli.replace_process(arguments)
+    """Replace this process with the engine, in the local stack's environment."""
+    _existing(_local_state()).cli.replace_process(arguments)
     return 0
 
 
 def mapping_of_local_stack() -> Path:
-    """The mapping that the local stack's own config names."""
+    """The mapping named in the local stack's config."""
     return config.mapping(State.current())
 
 
 def use_environment_of(stack: str) -> None:
-    """Prepare our own environment for work on a stack: the local one's servers run and its backend is selected, another
-    one is reached with the user's own engine and settings. Raises ``UserError``."""
+    """Set this process's environment for commands on a stack. Raises ``UserError``.
+
+    For the local stack, start its servers and select its backend. Any other stack uses the user's engine and settings.
+    """
     if stack == STACK:
-        state = _own_state()
+        state = _local_state()
         local = _existing(state)
-        with alone(state):
+        with locked(state):
             fleet = Fleet.ready(state, console)
             fleet.start(console)
         os.environ.update({**local.environment, **restored.environment(fleet.postgres)})
     elif bootstrap.inside():
-        # The engine runs the program with the python3 that it finds.
+        # The engine runs the program with the first python3 on the PATH.
         places = [str(VENV / "bin"), *os.environ.get("PATH", os.defpath).split(os.pathsep)]
         os.environ["PATH"] = os.pathsep.join(dict.fromkeys(filter(None, places)))

@@ -1,8 +1,8 @@
 """The stack's own config file, ``.state/Pulumi.local.yaml``.
 
-``make`` writes the endpoints and credentials of the local servers to it and replaces what the user set for these keys. All
-other keys are the user's (``make pulumi ARGS="config set KEY VALUE"``): a key has the value from the committed
-``stacks/Pulumi.local.yaml``, and follows it, until the user sets or removes the key.
+``make`` writes the endpoints and credentials of the local servers to it and overwrites the user's values for these keys.
+All other keys belong to the user (``make pulumi ARGS="config set KEY VALUE"``): each follows the committed
+``stacks/Pulumi.local.yaml`` until the user sets or removes it.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ MAPPING_KEY = f"{PROJECT}:mapping"
 
 @dataclass(frozen=True)
 class Written:
-    """The result of ``write``: whether the file changed, and the keys whose value by the user was not kept."""
+    """The result of ``write``: whether the file changed, and the keys whose value, set by the user, was discarded."""
 
     changed: bool
     replaced: tuple[str, ...] = ()
@@ -32,14 +32,14 @@ class Written:
 
 
 def mapping(state: State) -> Path:
-    """The mapping that the stack's config names, else the project's default. Raises ``UserError``."""
+    """The mapping named in the stack's config, else the project's default. Raises ``UserError``."""
     config = _read(state.config if state.config.exists() else COMMITTED).get("config", {})
     default = _read(ROOT / "Pulumi.yaml")["config"]["mapping"]["default"]
     return ROOT / str(config.get(MAPPING_KEY) or default)
 
 
 def write(stack: Stack, settings: Mapping[str, str | int | bool], secrets: Mapping[str, str]) -> Written:
-    """Write what the servers dictate, plain ``settings`` and ``secrets``, and keep every other value of the user.
+    """Write the servers' plain ``settings`` and their ``secrets``, and keep every other value that the user set.
 
     The stack must exist. Raises ``UserError``.
     """
@@ -48,34 +48,44 @@ def write(stack: Stack, settings: Mapping[str, str | int | bool], secrets: Mappi
     document = _read(state.config) if state.config.exists() else {}
     current: dict[str, Any] = document.get("config") or {}
     defaults = {**_read(COMMITTED).get("config", {}), f"{PROJECT}:kubernetesRenderDirectory": str(state.rendered)}
-    dictated = {_full(key): value for key, value in settings.items()}
-    hidden = {_full(key): value for key, value in secrets.items()}
+    server_values = {_qualified(key): value for key, value in settings.items()}
+    secret_values = {_qualified(key): value for key, value in secrets.items()}
     salt = stack.salt()
-    digest = _digest(state, {**defaults, **dictated}, hidden, salt)
-    written: dict[str, str] = stamp.get("written") or _texts({**defaults, **dictated})
+    digest = _digest(state, {**defaults, **server_values}, secret_values, salt)
+    written: dict[str, str] = stamp.get("written") or _texts({**defaults, **server_values})
     ciphertexts: dict[str, str] = stamp.get("ciphertexts", {})
 
-    own = {key: value for key, value in current.items() if key not in hidden and written.get(key) != _text(value)}
-    undecryptable = [key for key, value in own.items() if document.get("encryptionsalt") != salt and _is_secret(value)]
+    user_values = {
+        key: value for key, value in current.items() if key not in secret_values and written.get(key) != _text(value)
+    }
+    undecryptable = [
+        key for key, value in user_values.items() if document.get("encryptionsalt") != salt and _is_secret(value)
+    ]
     removed = {key for key in written if key not in current} if state.config.exists() else set()
     plain = {
         **{key: value for key, value in defaults.items() if key not in removed},
-        **{key: value for key, value in own.items() if key not in undecryptable},
-        **dictated,
+        **{key: value for key, value in user_values.items() if key not in undecryptable},
+        **server_values,
     }
-    # A secret is encrypted again only when it changed, or when the user changed it: encrypting takes a run of the engine.
-    intact = {key: current[key] for key in hidden if key in current and ciphertexts.get(key) == _text(current[key])}
+    # Encrypt a secret again only if the servers or the user changed it: each encryption takes a run of the engine.
+    intact = {
+        key: current[key] for key in secret_values if key in current and ciphertexts.get(key) == _text(current[key])
+    }
     kept = intact if stamp.get("digest") == digest else {}
     replaced = [
-        *(key for key, value in own.items() if key in dictated and _text(dictated[key]) != _text(value)),
-        *(key for key in hidden if key in current and key in ciphertexts and key not in intact),
+        *(
+            key
+            for key, value in user_values.items()
+            if key in server_values and _text(server_values[key]) != _text(value)
+        ),
+        *(key for key in secret_values if key in current and key in ciphertexts and key not in intact),
     ]
-    if len(kept) == len(hidden) and _texts(current) == _texts({**plain, **kept}):
+    if len(kept) == len(secret_values) and _texts(current) == _texts({**plain, **kept}):
         return Written(changed=False)
     # Written under another name and renamed when complete.
     file = state.directory / "new.yaml"
     write_private(file, yaml.safe_dump({**document, "config": {**plain, **kept}, "encryptionsalt": salt}))
-    for key, value in hidden.items():
+    for key, value in secret_values.items():
         if key not in kept:
             stack.set_secret(file, key, value)
     file.chmod(0o600)
@@ -83,24 +93,24 @@ def write(stack: Stack, settings: Mapping[str, str | int | bool], secrets: Mappi
     record = {
         **stamp,
         "digest": digest,
-        "written": _texts({**defaults, **dictated}),
-        "ciphertexts": {key: _text(encrypted[key]) for key in hidden},
+        "written": _texts({**defaults, **server_values}),
+        "ciphertexts": {key: _text(encrypted[key]) for key in secret_values},
     }
     file.replace(state.config)
     write_private(_stamp(state), json.dumps(record))
     return Written(True, tuple(replaced), tuple(undecryptable))
 
 
-def applied(state: State) -> None:
+def record_applied(state: State) -> None:
     """Record that the engine's state has the endpoints of the config."""
-    known = read_json(_stamp(state))
-    write_private(_stamp(state), json.dumps({**known, "applied": known.get("digest")}))
+    record = read_json(_stamp(state))
+    write_private(_stamp(state), json.dumps({**record, "applied": record.get("digest")}))
 
 
 def is_applied(state: State) -> bool:
-    """Whether the engine's state has the endpoints of the config; else a refresh must run the program to get them."""
-    known = read_json(_stamp(state))
-    return known.get("applied") == known.get("digest")
+    """Whether the engine's state has the endpoints of the config; otherwise a refresh must run the program to get them."""
+    record = read_json(_stamp(state))
+    return record.get("applied") == record.get("digest")
 
 
 def _stamp(state: State) -> Path:
@@ -113,16 +123,16 @@ def _read(file: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise UserError(f"{short(file)} is not valid YAML: {' '.join(str(error).split())}", "correct it") from None
     if not isinstance(content, dict) or not isinstance(content.get("config") or {}, dict):
-        raise UserError(f"{short(file)} is not a stack's config", "correct it")
+        raise UserError(f"{short(file)} is not a stack config file", "correct it")
     return content
 
 
-def _full(key: str) -> str:
+def _qualified(key: str) -> str:
     return key if ":" in key else f"{PROJECT}:{key}"
 
 
 def _text(value: object) -> str:
-    """A value as the engine passes it on: ``config set`` writes ``true`` and ``5432`` as text."""
+    """A value as text, as ``config set`` writes it: ``true`` and ``5432`` become strings."""
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
@@ -134,7 +144,7 @@ def _is_secret(value: object) -> bool:
     return isinstance(value, dict) and "secure" in value
 
 
-def _digest(state: State, plain: Mapping[str, object], hidden: Mapping[str, str], salt: str) -> str:
-    # With the passphrase, so that short secrets can't be guessed from the digest alone.
+def _digest(state: State, plain: Mapping[str, object], secret_values: Mapping[str, str], salt: str) -> str:
+    # Includes the passphrase, so that short secrets can't be guessed from the digest alone.
     passphrase = state.passphrase.read_text(encoding="utf-8")
-    return hashlib.sha256(json.dumps([plain, hidden, salt, passphrase], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([plain, secret_values, salt, passphrase], sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Progress on the user's terminal: one line a step, with its duration; a live line during the step.
+"""Progress on the user's terminal: one line per step with its duration, and a live line during the step.
 
 Standard library only: it also runs before the virtual environment exists.
 """
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 NAME_WIDTH = 16
 TICK_SECONDS = 0.5
-QUIET_TICK_SECONDS = 30.0  # where the output is not a terminal
+QUIET_TICK_SECONDS = 30.0  # if the output is not a terminal
 MINUTE = 60
 SHOWN_FROM_SECONDS = 0.1
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
@@ -34,8 +34,8 @@ class Step:
         self._name = name
         self._text = ""
         self._result: str | None = None
-        self._since = time.monotonic()
-        self._over = threading.Event()
+        self._started = time.monotonic()
+        self._ended = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
         self._ticker.start()
 
@@ -44,53 +44,53 @@ class Step:
         self._text = text
 
     def done(self, text: str) -> None:
-        """Set the result, which is shown when the step ends."""
+        """Set the result, shown when the step ends."""
         self._result = text
 
     def close(self, *, failed: bool) -> None:
         """Print the result; called by ``Console.step``."""
-        self._over.set()
+        self._ended.set()
         self._ticker.join()
         self._console.clear()
-        took = time.monotonic() - self._since
+        duration = time.monotonic() - self._started
         if failed:
-            self._console.line(self._name, self._console.paint("red", f"failed after {elapsed(took)}"))
+            self._console.line(self._name, self._console.paint("red", f"failed after {elapsed(duration)}"))
         elif self._result is not None:
-            shown = f"  {self._console.paint('dim', elapsed(took))}" if took >= SHOWN_FROM_SECONDS else ""
-            self._console.line(self._name, self._result + shown)
+            suffix = f"  {self._console.paint('dim', elapsed(duration))}" if duration >= SHOWN_FROM_SECONDS else ""
+            self._console.line(self._name, self._result + suffix)
 
     def _tick(self) -> None:
         pause = TICK_SECONDS
-        while not self._over.wait(pause):
-            took = time.monotonic() - self._since
+        while not self._ended.wait(pause):
+            duration = time.monotonic() - self._started
             if not self._text:
                 continue
             if self._console.terminal:
-                self._console.live(self._name, f"{self._text}, {elapsed(took)}")
+                self._console.live(self._name, f"{self._text}, {elapsed(duration)}")
                 continue
             try:
                 self._console.line(
-                    self._name, f"{self._text} ..." if pause == TICK_SECONDS else f"{self._text}, {elapsed(took)}"
+                    self._name, f"{self._text} ..." if pause == TICK_SECONDS else f"{self._text}, {elapsed(duration)}"
                 )
             except BrokenPipeError:
-                return  # the reader left; the next line of the main thread ends the command
+                return  # the reader closed the pipe; the main thread fails on its next line and ends the command
             pause = QUIET_TICK_SECONDS
 
 
 class Console:
-    """Lines on a stream. Colours and live lines only on a terminal; NO_COLOR is honoured."""
+    """Writes lines to a stream. Uses colours and live lines only on a terminal, and honours NO_COLOR."""
 
     def __init__(self) -> None:
         self.use(errors=False)
 
     def use(self, *, errors: bool) -> None:
-        """Write to standard output, or to standard error when standard output is for machines."""
+        """Write to standard output, or with ``errors`` to standard error, if a program reads standard output."""
         self._stream = sys.stderr if errors else sys.stdout
         self.terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self.coloured = self.terminal and not os.environ.get("NO_COLOR")
 
     def paint(self, colour: str, text: str) -> str:
-        """``text`` in a colour, where colours are shown."""
+        """``text`` in a colour, if the stream shows colours."""
         return f"\033[{_CODES[colour]}m{text}\033[0m" if self.coloured else text
 
     def say(self, text: str = "") -> None:
@@ -119,7 +119,7 @@ class Console:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
-        """A step that shows its duration; without ``done`` no line remains after it."""
+        """Show a step's progress, and its result if ``done`` was called or it failed."""
         step = Step(self, name)
         failed = True
         try:

@@ -1,7 +1,7 @@
 """Disk space reserved for the engine's state, for a disk that fills up during a run.
 
-On a full disk the engine truncates its state file, then retries for half a minute. A reserved file that is deleted as
-soon as the disk is full gives it the space to write the whole state.
+On a full disk the engine truncates its state file, then retries for half a minute. Deleting a
+reserved file as soon as the disk is full leaves enough space to write the whole state.
 """
 
 import os
@@ -18,9 +18,9 @@ POLL_SECONDS = 0.1
 
 
 class DiskReserve:
-    """A context manager that holds the reserve; when the disk is full it frees it and calls ``on_full`` once.
+    """A context manager that holds the reserve. When the disk is full, it frees the reserve and calls ``on_full`` once.
 
-    ``released`` is true from then on. Entering raises ``OSError`` when the disk has no space for the reserve.
+    ``released`` is then true. Entering raises ``OSError`` if the disk has no space for the reserve.
     """
 
     def __init__(self, directory: Path, checkpoint: Path, on_full: Callable[[], None]) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from tools.local.engine.tools import Engine
 from tools.local.paths import STACK, VENV, State
 
-# libpq, boto3 and the engine would use the user's own settings, which are for other servers.
+# Prefixes of the user's own settings for libpq, boto3, the engine and valkey-cli, which are for other servers.
 FOREIGN = ("PG", "AWS_", "PULUMI_", "VALKEYCLI_")
 KEPT = ("AWS_CA_BUNDLE",)
 LOOPBACK = ("127.0.0.1", "localhost")
@@ -29,7 +29,7 @@ def of_engine(state: State, engine: Engine) -> dict[str, str]:
     return {
         **of_program(state, engine),
         "PULUMI_STACK": STACK,
-        # Unlike the committed file, this one has the endpoints and secrets.
+        # This file, unlike the committed one, has the endpoints and secrets.
         "PULUMI_OPTION_CONFIG_FILE": str(state.config),
     }
 
@@ -45,8 +45,8 @@ def of_program(state: State, engine: Engine) -> dict[str, str]:
         # The engine serializes its whole state after each resource. Less frequent garbage collection makes a first up
         # 14 % faster and uses 200 MB more.
         "GOGC": os.environ.get("GOGC", "400"),
-        # Without metadata files: the engine does not write them atomically, and can't read its state after it was killed
-        # while writing one.
+        # Without metadata files: the engine does not write them atomically, and if it is killed while writing one, it
+        # can no longer read its state.
         "PULUMI_BACKEND_URL": f"file://{quote(str(state.backend))}?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(state.passphrase),
         # Without internet access each of these takes seconds; tools/offline_plugins/install.py tries once a day.

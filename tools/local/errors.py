@@ -2,8 +2,8 @@
 
 
 class UserError(Exception):
-    """``what`` is wrong, ``todo`` is the remedy; ``details``, such as the end of a log, are printed above that line."""
+    """A problem and its remedy in one line; ``details``, such as the end of a log, are printed above it."""
 
-    def __init__(self, what: str, todo: str = "", details: str = "") -> None:
-        super().__init__(f"{what}; {todo}" if todo else what)
+    def __init__(self, problem: str, remedy: str = "", details: str = "") -> None:
+        super().__init__(f"{problem}; {remedy}" if remedy else problem)
         self.details = details

@@ -1,9 +1,8 @@
 """The first run on new servers, in which the engine writes its state only at the end.
 
-Normally the engine writes its whole state after each resource, so that a killed run can be continued; that takes half the
-time of a first ``up``. On servers that the same run created there is nothing to continue: if it is killed, the servers'
-data are deleted and the next run starts from scratch. A marker file exists from the start of such a run until its state
-is written.
+Normally the engine writes its whole state after each resource, so that a killed run can be continued. That takes half the
+time of a first ``up``, which needs no continuation: if it is killed, the next run deletes the servers' data and starts
+from scratch. A marker file exists from the start of a first run until its state is written.
 """
 
 from tools.local.console import Console
@@ -16,7 +15,7 @@ STATE_AT_THE_END = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "t
 
 
 def begin(state: State, stack: Stack, fleet: Fleet) -> dict[str, str]:
-    """The environment variables for such a run; none when a server existed before this run or is external."""
+    """Mark a first run and return its environment variables; none if a server is external or existed before."""
     if stack.has_resources() or not all(server.created for server in fleet.servers):
         return {}
     state.first_run.touch(mode=0o600)
@@ -24,13 +23,13 @@ def begin(state: State, stack: Stack, fleet: Fleet) -> dict[str, str]:
 
 
 def end(state: State, stack: Stack) -> None:
-    """Remove the marker, unless the run ended without writing its state."""
+    """Remove the marker if the run wrote its state."""
     if stack.has_resources():
         state.first_run.unlink(missing_ok=True)
 
 
 def start_over(state: State, stack: Stack, fleet: Fleet, console: Console) -> bool:
-    """Delete the servers' data if a first run ended without writing its state; whether that was the case."""
+    """Delete the servers' data if a first run ended without writing its state; True if it did."""
     end(state, stack)
     if not state.first_run.exists():
         return False

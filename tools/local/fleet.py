@@ -1,4 +1,4 @@
-"""The three servers of the local stack, and the stack config that they dictate."""
+"""The three servers of the local stack, and the stack config that depends on them."""
 
 import json
 import shutil
@@ -27,15 +27,15 @@ class Fleet:
 
     @staticmethod
     def ready(state: State, console: Console) -> "Fleet":
-        """The servers with an object store that can be started: external, RustFS, or MinIO, which may be built."""
+        """The servers, ready to start. The object store is external, RustFS, or MinIO, which is built if needed."""
         external = _external(state)
-        objects = external or LocalObjectStore(_place(state), tools.object_store_program(console))
+        objects = external or LocalObjectStore(_objects_directory(state), tools.object_store_program(console))
         return Fleet(state, objects, config.mapping(state))
 
     @staticmethod
     def current(state: State) -> "Fleet":
-        """The servers as they are, to query or stop them; nothing is built."""
-        return Fleet(state, _external(state) or LocalObjectStore(_place(state), None))
+        """The servers, to query or stop them; builds nothing."""
+        return Fleet(state, _external(state) or LocalObjectStore(_objects_directory(state), None))
 
     @property
     def servers(self) -> tuple[LocalPostgres, LocalValkey, LocalObjectStore | ExternalObjectStore]:
@@ -47,7 +47,7 @@ class Fleet:
         return any(server.created for server in self.servers)
 
     def start(self, console: Console) -> None:
-        """Start those that don't run and wait until all accept logins. Raises ``UserError``."""
+        """Start the servers that aren't running and wait until all accept logins. Raises ``UserError``."""
         for orphan in homes.orphans():
             remove_home(orphan.home)
             console.line("postgres", f"removed {orphan.home}: its state directory {orphan.directory} was deleted")
@@ -61,20 +61,20 @@ class Fleet:
                     console.line(server.name, console.paint("yellow", note))
 
     def stop(self) -> list[str]:
-        """Stop the servers that ``make`` started; the titles of those that ran."""
+        """Stop the servers that ``make`` started, and return the titles of those that were running."""
         count = restored.stop_all(self.postgres.home)
-        also = [f"{count} restored server{'s' if count > 1 else ''}"] if count else []
-        return [server.title for server in self.servers if server.stop()] + also
+        restored_servers = [f"{count} restored server{'s' if count > 1 else ''}"] if count else []
+        return [server.title for server in self.servers if server.stop()] + restored_servers
 
     def remove(self) -> None:
-        """Stop all of them and delete their data."""
+        """Stop all servers and delete their data."""
         self.stop()
         for server in self.servers:
             server.remove()
 
     def settings(self) -> dict[str, str | int | bool]:
-        """The plain stack config that the servers dictate."""
-        external = {"bucketPrefix": self.objects.bucket_prefix} if self.objects.bucket_prefix else {}
+        """The plain stack config of the servers."""
+        prefix = {"bucketPrefix": self.objects.bucket_prefix} if self.objects.bucket_prefix else {}
         return {
             "postgresHost": self.postgres.host,
             "postgresPort": self.postgres.port,
@@ -84,11 +84,11 @@ class Fleet:
             "valkeyAdminUser": self.valkey.user,
             "objectStore:target": self.objects.target,
             "objectStoreEndpoint": self.objects.endpoint,
-            **external,
+            **prefix,
         }
 
     def secrets(self) -> dict[str, str]:
-        """The secret stack config that the servers dictate."""
+        """The secret stack config of the servers."""
         return {
             "postgresAdminPassword": self.postgres.password,
             "valkeyAdminPassword": self.valkey.password,
@@ -98,7 +98,7 @@ class Fleet:
 
 
 def remove_home(home: Path) -> None:
-    """Stop the servers whose data are in a home of PostgreSQL's, and delete it."""
+    """Stop the servers whose data are in a PostgreSQL home directory, and delete it."""
     restored.stop_all(home)
     pid = processes.find(str(home / "data"), LocalPostgres.program)
     created = processes.created(pid) if pid else None
@@ -107,24 +107,24 @@ def remove_home(home: Path) -> None:
     shutil.rmtree(home, ignore_errors=True)
 
 
-def _place(state: State) -> Path:
+def _objects_directory(state: State) -> Path:
     return state.servers / LocalObjectStore.name
 
 
 def _external(state: State) -> ExternalObjectStore | None:
-    """From the environment, else the last one used: `make preview` in another shell must use the same store."""
+    """The store from the environment, else the last one used, so that another shell uses the same store."""
     file = state.servers / "external-objects.json"
     configured = ExternalObjectStore.configured()
     if configured:
-        keys = {
+        settings = {
             "endpoint": configured.endpoint,
             "access_key": configured.access_key,
             "secret_key": configured.secret_key,
             "bucket_prefix": configured.bucket_prefix,
         }
-        if read_json(file) != keys:
+        if read_json(file) != settings:
             state.servers.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-            write_private(file, json.dumps(keys))
+            write_private(file, json.dumps(settings))
         return configured
     stored = read_json(file)
     return ExternalObjectStore(**stored) if stored else None

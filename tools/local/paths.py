@@ -103,5 +103,5 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def short(path: Path) -> str:
-    """The path relative to the clone where it is inside of it."""
+    """The path, relative to the clone if it is inside the clone."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

@@ -7,14 +7,14 @@ from tools.local.console import Console
 # A finished resource: ` +  postgresql:index:Role vuln_owner created (0.12s)`.
 _RESOURCE = r"[\s~+\-=@*<>]*(?P<type>[\w-]+:\S+) (?P<name>\S+)"
 _FINISHED = re.compile(
-    _RESOURCE + r" (?P<what>(created|updated|deleted|replaced|imported|discarded)( original| replacement)?)\b"
+    _RESOURCE + r" (?P<action>(created|updated|deleted|replaced|imported|discarded)( original| replacement)?)\b"
 )
 _STARTED = r"((\w+ing|refresh)( original| replacement)? \([\d.ms]+\)|running)"
 # The changed properties, which a preview shows in a more readable form.
 _DIFF = r"\[diff: [^\]]*\]"
 # Lines without a result: headings, operations that start, unchanged resources.
 _WITHOUT_RESULT = re.compile(rf"@ \w+( \w+)?\.+$|\w+ \(local\):$|{_RESOURCE} *{_STARTED}?\s*({_DIFF})?\s*$")
-# Failed resources; the diagnostics at the end have each whole error with its resource.
+# Failed resources; the diagnostics at the end repeat each error in full, with its resource.
 _FAILED = re.compile(rf"{_RESOURCE} .*(\*\*.*failed\*\*|\berror: )")
 # A message about a resource in progress: ` ~  type name updating (3s) the text`.
 _MESSAGE = re.compile(rf"{_RESOURCE} {_STARTED}\s+({_DIFF};?\s*)?(?P<text>(?!\[diff: )\S.*)$")
@@ -36,10 +36,10 @@ class Progress:
         self._finished = 0
         self._printed: set[str] = set()
         self._kept: set[tuple[str, str]] = set()
-        self._held: list[str] = []  # headings and empty lines, printed only before another line
+        self._pending: list[str] = []  # headings and empty lines, printed only before another line
 
     def feed(self, line: str) -> None:
-        """Print a line of the engine, in short form, or drop it."""
+        """Print a line of the engine's output in short form, or drop it."""
         line = line.rstrip("\n")
         plain = _COLOURS.sub("", line)
         finished, message = _FINISHED.match(plain), _MESSAGE.match(plain)
@@ -50,27 +50,27 @@ class Progress:
         elif finished:
             self._finished += 1
             is_kept = (finished["type"], finished["name"]) in self._kept
-            what = "kept" if is_kept else finished["what"]
-            self._line(f"{what} {finished['type'].rpartition(':')[2]} {finished['name']}", live=not is_kept)
+            action = "kept" if is_kept else finished["action"]
+            self._line(f"{action} {finished['type'].rpartition(':')[2]} {finished['name']}", live=not is_kept)
         elif message:
             self._line(message["text"].strip(), live=False)
         elif _SECTION.match(plain):
-            self._held.clear()
+            self._pending.clear()
             self._console.say()
             self._console.say(line)
         elif _HEADING.match(plain):
-            self._held.append(line)
+            self._pending.append(line)
         elif not plain.strip():
-            if self._held[-1:] != [""]:
-                self._held.append("")
+            if self._pending[-1:] != [""]:
+                self._pending.append("")
         elif plain.strip() not in self._printed and not _WITHOUT_RESULT.match(plain) and not _REMOVAL_HINT.match(plain):
-            for held in self._held:
-                self._console.say(held)
-            self._held.clear()
+            for pending in self._pending:
+                self._console.say(pending)
+            self._pending.clear()
             self._console.say(line)
 
     def _line(self, text: str, *, live: bool) -> None:
-        self._held.clear()
+        self._pending.clear()
         if live and self._console.terminal:
             self._console.live("stack", f"{self._finished}: {text}")
         elif text not in self._printed:

@@ -37,7 +37,7 @@ class Stack:
         self.cli = PulumiCli(engine.pulumi, self.environment, ROOT)
 
     def ensure(self) -> None:
-        """Create the passphrase and the stack where they are missing. Raises ``UserError``."""
+        """Create the passphrase and the stack if they are missing. Raises ``UserError``."""
         if not self.state.passphrase.exists():
             if self.state.checkpoint.exists():
                 raise UserError(
@@ -47,11 +47,11 @@ class Stack:
             write_private(self.state.passphrase, secrets.token_urlsafe(PASSPHRASE_BYTES))
         self._restore_checkpoint()
         if not self.state.checkpoint.exists():
-            # In a directory of its own, since `stack init` writes to the stack file of the project, which is committed.
-            place = self.state.directory / "project"
-            place.mkdir(mode=0o700, exist_ok=True)
-            (place / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n", encoding="utf-8")
-            self._capture(replace(self.cli, directory=place), "stack", "init", STACK, "--no-select")
+            # In a separate directory, because `stack init` writes to the project's stack file, and ours is committed.
+            project = self.state.directory / "project"
+            project.mkdir(mode=0o700, exist_ok=True)
+            (project / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n", encoding="utf-8")
+            self._capture(replace(self.cli, directory=project), "stack", "init", STACK, "--no-select")
 
     def _restore_checkpoint(self) -> None:
         """Replace a state file that was truncated on a full disk by its newest complete copy."""
@@ -63,8 +63,8 @@ class Stack:
             if "checkpoint" in read_json(copy):
                 write_private(damaged, copy.read_text(encoding="utf-8"))
                 return
-        what = f"the engine's state {short(damaged)} and all copies of it are damaged"
-        raise UserError(what, "run `make clean`, then `make up` for a new stack")
+        problem = f"the engine's state {short(damaged)} and all copies of it are damaged"
+        raise UserError(problem, "run `make clean`, then `make up` for a new stack")
 
     @property
     def latest(self) -> dict[str, Any]:
@@ -88,16 +88,16 @@ class Stack:
         """Remove the locks and pending operations that a killed engine left.
 
         Waits for an engine that is still running, for example because only its ``make`` was killed. Raises ``UserError``
-        when the lock belongs to another host.
+        if the lock belongs to another host.
         """
-        kept = self.state.backend / ".pulumi"
-        for file in (kept / "locks").rglob("*.json"):
-            holder = read_json(file)
-            pid = int(holder.get("pid", 0))
-            host = holder.get("hostname", "")
+        backend = self.state.backend / ".pulumi"
+        for file in (backend / "locks").rglob("*.json"):
+            lock = read_json(file)
+            pid = int(lock.get("pid", 0))
+            host = lock.get("hostname", "")
             if host not in ("", socket.gethostname()):
-                todo = 'if it is not, `make pulumi ARGS="cancel --yes"` removes its lock'
-                raise UserError(f"the engine on {host} (pid {pid}) may be at work on this stack", todo)
+                remedy = 'if it is not running, `make pulumi ARGS="cancel --yes"` removes its lock'
+                raise UserError(f"the engine on {host} (pid {pid}) may be using this stack", remedy)
             if _is_engine(pid):
                 _wait_for(pid, console)
             if not file.exists():
@@ -105,22 +105,22 @@ class Stack:
             file.unlink(missing_ok=True)
             console.line("engine", f"removed the lock of an engine that was killed (pid {pid})")
         # Files that the engine was about to rename when it was killed; in the locks' directory they would block each run.
-        for file in kept.rglob("*.tmp"):
+        for file in backend.rglob("*.tmp"):
             file.unlink(missing_ok=True)
         self._readopt_pending(console)
 
     def _readopt_pending(self, console: Console) -> None:
-        """Add the objects to the state that a killed engine was creating and that can't be created twice.
+        """Add objects to the state that a killed engine was creating and whose creation fails if they exist.
 
-        They may exist although the state does not have them. Each is added as if its creation had succeeded; a refresh of
-        these resources then keeps those that exist and drops the others. All other pending creations are simply repeated.
+        Each is added as if its creation had succeeded; a refresh of these resources then keeps those that exist and drops
+        the others. All other pending creations are simply repeated.
         """
         pending = self.latest.get("pending_operations") or []
         if not pending:
             return
         exported = json.loads(self.capture("stack", "export"))
         deployment = exported["deployment"]
-        known = {resource["urn"] for resource in deployment.get("resources", [])}
+        existing = {resource["urn"] for resource in deployment.get("resources", [])}
         readopted = [
             {
                 **operation["resource"],
@@ -130,7 +130,7 @@ class Stack:
             for operation in deployment["pending_operations"]
             if operation["type"] == "creating"
             and operation["resource"]["type"] in READOPTED_TYPES
-            and operation["resource"]["urn"] not in known
+            and operation["resource"]["urn"] not in existing
         ]
         deployment["pending_operations"] = []
         deployment["resources"] = [*deployment.get("resources", []), *readopted]
@@ -153,7 +153,7 @@ class Stack:
         return outputs
 
     def capture(self, *arguments: str, text: str = "") -> str:
-        """The output of a short command. Raises ``UserError`` with the engine's message."""
+        """Run a short command and return its output. Raises ``UserError`` with the engine's message."""
         return self._capture(self.cli, *arguments, text=text)
 
     @staticmethod
@@ -161,11 +161,11 @@ class Stack:
         try:
             return cli.output(*arguments, text=text)
         except PulumiError as error:
-            what = f"pulumi {' '.join(arguments[:2])} failed: {error}"
-            raise UserError(what, "fix the cause, then run make up again") from None
+            problem = f"pulumi {' '.join(arguments[:2])} failed: {error}"
+            raise UserError(problem, "fix the cause, then run make up again") from None
 
     def run(self, console: Console, *arguments: str, settings: Mapping[str, str] | None = None) -> int:
-        """Run a long command with progress; its exit code. Raises ``UserError`` when the disk filled up meanwhile."""
+        """Run a long command, show its progress and return its exit code. Raises ``UserError`` if the disk fills up."""
         color = "always" if console.coloured else "never"
         with self.cli.start(*arguments, "--suppress-outputs", color=color, settings=settings) as process:
             progress = Progress(console)
@@ -176,17 +176,17 @@ class Stack:
                 console.clear()
                 code = process.wait()
         if code and reserve.released:
-            what = f"the disk is full at {short(self.state.directory)}"
-            raise UserError(what, "make room, then run make up again: it continues where it stopped")
+            problem = f"the disk is full at {short(self.state.directory)}"
+            raise UserError(problem, "make room, then run make up again: it continues where it stopped")
         return code
 
 
 def _wait_for(pid: int, console: Console) -> None:
     with console.step("engine") as step:
-        step.update(f"waiting for another engine (pid {pid}) that is at work on this stack; `kill {pid}` stops it")
+        step.update(f"waiting for another engine (pid {pid}) that is using this stack; `kill {pid}` stops it")
         while _is_engine(pid):
             time.sleep(POLL_SECONDS)
-        step.done(f"another engine (pid {pid}) was at work on this stack and has ended")
+        step.done(f"another engine (pid {pid}) was using this stack and has ended")
 
 
 def _is_engine(pid: int) -> bool:

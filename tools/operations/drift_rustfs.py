@@ -14,7 +14,7 @@ from components.rustfs.policy_documents import arn, by_name
 from components.rustfs.servers import KINDS
 from provider.rustfs import admin
 from provider.rustfs.guard import current
-from provider.rustfs.store import Client, code, is_gone
+from provider.rustfs.store import Client, code, is_missing_bucket
 from provider.rustfs.user import ENABLED, live_policy, state_of
 from tools.operations.drift_finding import DriftFinding
 from tools.operations.stack import Stack
@@ -44,7 +44,7 @@ def _bucket(stack: Stack, client: Client, name: str) -> Iterator[str]:
     try:
         answer = client.head_bucket(Bucket=physical)
     except ClientError as error:
-        if not is_gone(error):
+        if not is_missing_bucket(error):
             raise
         yield f"bucket {physical} does not exist"
         return

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from pods.valkey_upkeep.resp import Connection, Endpoint, MaintenanceError, UnreachableError
 from provider.errors import ProviderError
-from provider.valkey.server import CHECK_PLACE, CHECK_RIGHTS, CHECK_USER
+from provider.valkey.server import CHECK_ADDRESS, CHECK_PERMISSIONS, CHECK_USER
 from tools.operations.stack import Stack
 
 
@@ -24,7 +24,7 @@ def connected(stack: Stack) -> Iterator[Connection]:
 def _remedy(error: MaintenanceError) -> str:
     text = str(error)
     if isinstance(error, UnreachableError):
-        return f"; {CHECK_PLACE}"
+        return f"; {CHECK_ADDRESS}"
     if "WRONGPASS" in text or "NOAUTH" in text:
         return f"; {CHECK_USER}"
-    return f"; {CHECK_RIGHTS}" if "NOPERM" in text else ""
+    return f"; {CHECK_PERMISSIONS}" if "NOPERM" in text else ""

@@ -19,7 +19,7 @@ from provider.postgres.target import SchemaTarget
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """``columns`` of one table point to the columns ``target_columns`` of ``target``, ``schema.table``."""
+    """A reference from ``columns`` to ``target_columns`` of the table ``target``, given as ``schema.table``."""
 
     columns: tuple[str, ...]
     target: str
@@ -55,12 +55,12 @@ def read(schemas: Iterable[str], directory: Path) -> Catalog:
                     file = str(script.migration.path)
                     raise MigrationError(MigrationProblem(file, statement.line, error.msg, "correct it")) from None
                 for tree in trees:
-                    _take(catalog, tree)
+                    _apply(catalog, tree)
     _complete(catalog)
     return catalog
 
 
-def _take(catalog: Catalog, node: AstNode) -> None:
+def _apply(catalog: Catalog, node: AstNode) -> None:
     match node:
         case ast.CreateStmt():
             catalog[_name(node.relation)] = created = TableFacts()
@@ -91,9 +91,9 @@ def _table(names: list[str] | None) -> tuple[str, str]:
 
 
 def _index(node: ast.IndexStmt) -> str:
-    """What an index covers, as it stands after the table's name; the default method is left out."""
-    covered = statement_sql(node).partition(" ON ")[2].partition(" ")[2].removeprefix("USING btree ")
-    return f"unique {covered}" if node.unique else covered
+    """The part of the statement after the table's name, without the default method."""
+    definition = statement_sql(node).partition(" ON ")[2].partition(" ")[2].removeprefix("USING btree ")
+    return f"unique {definition}" if node.unique else definition
 
 
 def _element(facts: TableFacts, element: AstNode | None) -> None:
@@ -121,23 +121,23 @@ def _alter(facts: TableFacts, command: ast.AlterTableCmd) -> None:
             pass
 
 
-def _constraint(facts: TableFacts, node: ast.Constraint, own: tuple[str, ...]) -> None:
-    """Record a constraint. ``own`` is the column of a column constraint, empty for a table constraint."""
+def _constraint(facts: TableFacts, node: ast.Constraint, column: tuple[str, ...]) -> None:
+    """Record a constraint. ``column`` is the column of a column constraint, empty for a table constraint."""
     match node.contype:
         case enums.CONSTR_PRIMARY:
-            facts.primary_key = own or _words(node.keys)
+            facts.primary_key = column or _words(node.keys)
             facts.not_null.update(facts.primary_key)
         case enums.CONSTR_NOTNULL:
-            facts.not_null.update(own or _words(node.keys))
+            facts.not_null.update(column or _words(node.keys))
         case enums.CONSTR_DEFAULT if node.raw_expr is not None:
-            facts.defaults[own[0]] = expression_sql(node.raw_expr)
+            facts.defaults[column[0]] = expression_sql(node.raw_expr)
         case enums.CONSTR_UNIQUE:
-            facts.uniques.append(own or _words(node.keys))
+            facts.uniques.append(column or _words(node.keys))
         case enums.CONSTR_CHECK if node.raw_expr is not None:
             facts.checks.append(expression_sql(node.raw_expr))
         case enums.CONSTR_FOREIGN:
             target = ".".join(_name(node.pktable))
-            facts.foreign_keys.append(ForeignKey(own or _words(node.fk_attrs), target, _words(node.pk_attrs)))
+            facts.foreign_keys.append(ForeignKey(column or _words(node.fk_attrs), target, _words(node.pk_attrs)))
         case _:
             pass
 
@@ -147,7 +147,7 @@ def _words(nodes: list[AstNode]) -> tuple[str, ...]:
 
 
 def _complete(catalog: Catalog) -> None:
-    """Fill in the target's primary key for foreign keys that name no target columns."""
+    """Add the target's primary key to foreign keys that do not name target columns."""
     for facts in catalog.values():
         for index, key in enumerate(facts.foreign_keys):
             schema, _, table = key.target.partition(".")

@@ -20,14 +20,14 @@ SITE = DOCS / "site" / "index.html"
 
 
 def stale(pages: list[Page]) -> list[Path]:
-    """Files that are missing, differ from what they should be, or have no page any more."""
-    wanted = {DOCS / page.path: page.text for page in pages}
-    found = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    return found + [path for path in GENERATED.rglob("*.md") if path not in wanted]
+    """Files that are missing or outdated, and files that belong to no page."""
+    texts = {DOCS / page.path: page.text for page in pages}
+    outdated = [path for path, text in texts.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    return outdated + [path for path in GENERATED.rglob("*.md") if path not in texts]
 
 
 def write(pages: list[Page]) -> int:
-    """Bring the pages up to date; how many had to be written or removed."""
+    """Write stale pages and delete obsolete ones; return the number of changed files."""
     changed = stale(pages)
     texts = {DOCS / page.path: page.text for page in pages}
     for path in changed:
@@ -39,22 +39,22 @@ def write(pages: list[Page]) -> int:
     return len(changed)
 
 
-def run(more: Sequence[Page] = (), *, check: bool, show: bool) -> int:
-    """Write the pages of the mapping, ``more`` pages, and the site of them all.
+def run(extra_pages: Sequence[Page] = (), *, check: bool, show: bool) -> int:
+    """Write the reference pages, ``extra_pages``, and the site; ``show`` opens it in a browser.
 
-    Exit code 0, or 1 for a broken mapping and, with ``check``, for pages that are not current.
+    Return exit code 1 for an invalid mapping or migration and, with ``check``, for pages that are not current, else 0.
     """
     try:
         facts = ReferenceFacts(load(ROOT / "schema-mapping.yaml"), ROOT / "sql")
-        pages = [*generate(facts), *more]
+        pages = [*generate(facts), *extra_pages]
     except (MappingError, MigrationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if check:
-        old = stale(pages)
-        for path in old:
+        outdated = stale(pages)
+        for path in outdated:
             print(f"{path.relative_to(ROOT)} is not current; run: make docs", file=sys.stderr)
-        return 1 if old else 0
+        return 1 if outdated else 0
     changed = write(pages)
     try:
         html = site.render(ROOT, pages)

@@ -1,4 +1,4 @@
-"""Files that are generated and committed: written by one command, which with ``--check`` reports those that are stale."""
+"""Write generated files that are committed, or check that they are current."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from pathlib import Path
 def update(files: Mapping[str, Callable[[], str]], command: str, *, check: bool) -> int:
     """Write the files that are not current. With ``check``, write nothing and return 1 if there are any.
 
-    ``files`` maps the path of each file to the function that returns its text; ``command`` is the one that writes them.
+    ``files`` maps the path of each file to the function that returns its text. Messages tell the user to run ``command``.
     """
     stale = 0
     for name, generate in files.items():

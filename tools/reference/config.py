@@ -1,7 +1,7 @@
-"""``schemas``: the ``config:`` block of ``Pulumi.yaml``, from the model of stack config.
+"""``schemas``: generate the ``config:`` block of ``Pulumi.yaml`` from the model of stack config.
 
-The engine refuses a missing or ill-typed key by this block before the program starts. What stands in the block above the
-line ``MARKER`` is written by hand and kept, as is the rest of the file.
+With this block, the engine rejects missing and ill-typed keys before the program starts. Only the part of the block
+below the line ``MARKER`` is generated; the rest of the file is written by hand and left unchanged.
 """
 
 import json
@@ -25,20 +25,23 @@ _BLOCK = re.compile(rf"^{re.escape(MARKER)}\n(?:\n*  .*\n)*", re.MULTILINE)
 
 
 class MarkerError(Exception):
-    """``Pulumi.yaml`` does not say where the generated part begins."""
+    """``Pulumi.yaml`` does not contain the line ``MARKER`` exactly once."""
 
 
 def text(project: Path) -> str:
-    """``Pulumi.yaml`` with its generated part brought up to date. Raises ``MarkerError``."""
+    """Return the text of ``Pulumi.yaml`` with its generated part updated. Raises ``MarkerError``."""
     generated = "\n".join([MARKER, *(line for item in declared(Settings) for line in entry(item))]) + "\n"
     new, count = _BLOCK.subn(lambda _: generated, project.read_text(encoding="utf-8"))
     if count != 1:
-        raise MarkerError(f"{project} needs this line once, at the end of its config block:\n{MARKER}")
+        raise MarkerError(f"{project} must contain this line exactly once, at the end of its config block:\n{MARKER}")
     return new
 
 
 def entry(item: Declared) -> Iterator[str]:
-    """The lines of one key. The engine accepts only a value for a key of another namespace: the rest is a comment."""
+    """Yield the lines of one key.
+
+    For a key of another namespace, the engine accepts only a value, so its description becomes a comment.
+    """
     name, description = item.key.name, item.key.description
     if item.foreign:
         yield from (f"  # {line}" for line in textwrap.wrap(description, WIDTH))
@@ -59,13 +62,13 @@ def entry(item: Declared) -> Iterator[str]:
 
 
 def _scalar(value: object) -> str:
-    """The value in YAML on one line, in double quotes where it needs any."""
+    """Format a value as YAML on one line, in double quotes if it needs quotes."""
     plain = yaml.safe_dump(value, width=sys.maxsize, allow_unicode=True).removesuffix("...\n").strip()
     return json.dumps(value, ensure_ascii=False) if plain.startswith("'") else plain
 
 
 def run(*, check: bool) -> int:
-    """Exit code 0, or 1 when ``check`` finds that the file is not current, or where there is no ``MARKER``."""
+    """Return exit code 1 if ``check`` finds that the file is not current or if ``MARKER`` is missing, else 0."""
     try:
         return committed.update({FILE: lambda: text(Path(FILE))}, COMMAND, check=check)
     except MarkerError as error:

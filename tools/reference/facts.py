@@ -60,11 +60,11 @@ class ReferenceFacts:
         return result
 
     def tenants(self, schema: str, table: str) -> str:
-        """Describe to which tenant the rows of a table belong."""
+        """Describe which tenant the rows of a table belong to."""
         rule = self.mapping.access.schemas[schema].tenant_rules.get(table)
         if rule is None:
-            said = self.tables(schema)[table].tenant
-            return f"All tenants share the rows: {prose(said.shared or '')}." if said else ""
+            tenant = self.tables(schema)[table].tenant
+            return f"All tenants share the rows: {prose(tenant.shared or '')}." if tenant else ""
         if rule.parent is None:
             return f"Each row belongs to the tenant in {code(rule.column)}."
         return f"Each row belongs to the tenant of the row in {code(rule.parent)} that {code(rule.column)} refers to."

@@ -26,12 +26,12 @@ def page(path: str, title: str, group: str, *blocks: str | None) -> Page:
 
 
 def prose(text: str) -> str:
-    """Escape text of the mapping, so that Markdown and HTML do not read it as markup."""
+    """Escape text from the mapping, so that it contains no Markdown or HTML markup."""
     return re.sub(r"([\\`*_\[\]|<>])", r"\\\1", text)
 
 
 def code(text: str) -> str:
-    """Format text as code. Bars are escaped, because a bar ends a table cell."""
+    """Format text as code, with bars escaped, because a bar ends a table cell."""
     return f"`{text}`".replace("|", "\\|")
 
 
@@ -65,5 +65,5 @@ def link(text: str, source: str, target: str) -> str:
 
 
 def anchor(heading: str) -> str:
-    """The anchor that GitHub gives a heading."""
+    """The anchor that GitHub generates for a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

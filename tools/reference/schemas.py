@@ -1,4 +1,4 @@
-"""``schemas``: the JSON Schemas of the mapping and the contract, as committed files."""
+"""``schemas``: write the JSON Schemas of the mapping and the contract, which are committed."""
 
 import json
 from functools import partial
@@ -17,12 +17,12 @@ FILES: dict[str, type[BaseModel]] = {
 
 
 def text(model: type[BaseModel]) -> str:
-    """The model's JSON Schema as its file has it."""
-    # The schema describes what is read: fields with a default may be left out.
+    """Return the text of the model's JSON Schema file."""
+    # The schema describes the input, in which fields with a default are optional.
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
     return json.dumps(schema, indent=2, sort_keys=True) + "\n"
 
 
 def run(*, check: bool) -> int:
-    """Exit code 0, or 1 when ``check`` finds a file that is not current."""
+    """Return exit code 1 if ``check`` finds a file that is not current, else 0."""
     return committed.update({name: partial(text, model) for name, model in FILES.items()}, COMMAND, check=check)

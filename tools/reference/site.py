@@ -17,7 +17,7 @@ from tools.reference import svg
 from tools.reference.markdown import Page, anchor
 
 TEMPLATES = Path(__file__).parent / "templates"
-# Pages that are not generated, in the order of the list, by its headings.
+# Heading in the navigation -> pages under it that are written by hand.
 WRITTEN = {
     "Guides": (
         "docs/guides/first-hour.md",
@@ -45,7 +45,7 @@ WRITTEN = {
     ),
     "About": ("ARCHITECTURE.md", "docs/why.md", "CONTRIBUTING.md", "CHANGELOG.md"),
 }
-REPOSITORY_ONLY = "not a page of this site: it is a file of the repository"
+REPOSITORY_ONLY = "a file in the repository, not a page of this site"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Section:
 
 
 def render(root: Path, pages: list[Page]) -> str:
-    """Render the whole file. Raises ``DiagramError`` for a diagram that cannot be drawn."""
+    """Render the site as one file. Raises ``DiagramError`` for a diagram that cannot be drawn."""
     sources = [*_written(root), *((f"docs/{page.path}", page.title, page.group, page.text) for page in pages)]
     known = {source for source, *_ in sources}
     sections = [
@@ -116,7 +116,7 @@ def _headings(tokens: list[Token], source: str) -> None:
 
 
 def _link(token: Token, source: str, known: set[str]) -> None:
-    """Turn links between pages into links within the file; remove links to other files of the repository."""
+    """Turn links between pages into links within the file, and remove links to other files in the repository."""
     href = str(token.attrGet("href") or "")
     if re.match(r"[a-z]+:", href):
         return

@@ -1,7 +1,7 @@
 """Labels of a pull request that approve changes: ``approve-data-loss: vex.vex_raw``.
 
-``approve-<risk>: NAME`` approves changes of the named resource with that risk; ``approve: NAME`` approves all its
-changes. No label approves the changes of several resources.
+``approve-<risk>: NAME`` approves the changes of one resource that have that risk; ``approve: NAME`` approves all its
+changes. A label never covers more than one resource.
 """
 
 import json
@@ -38,7 +38,7 @@ class Approvals:
 
 
 def label(change: RatedChange) -> str:
-    """The label that approves ``change``; without the risk if the name would exceed GitHub's limit."""
+    """The label that approves ``change``; without the risk if it would exceed GitHub's limit."""
     text = f"approve-{change.risk.slug}: {change.resource}"
     return text if len(text) <= LONGEST_LABEL else _label_for_any_risk(change.resource)
 

@@ -14,9 +14,10 @@ MappingPath = tuple[str | int, ...]
 class RatedChange:
     """One change with its risk.
 
-    ``sentence`` is Markdown with escaped values. ``resource`` is the name in an approving label, ``group`` the module,
-    schema or bucket under which the comment shows the change. ``origin`` is the path in the mapping, or the file, that
-    causes it. ``urns`` are the resources whose properties are its details, and ``extra`` is more folded Markdown.
+    ``sentence`` is Markdown with escaped values. ``resource`` is the name in the label that approves the change.
+    ``group`` is the module, schema or bucket under which the comment lists it. ``origin`` is the mapping path or the
+    file that causes it. ``urns`` are the resources whose property changes are folded below it, followed by ``extra``,
+    also Markdown.
     """
 
     risk: Risk

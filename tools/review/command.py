@@ -28,14 +28,16 @@ def run(options: argparse.Namespace) -> int:
     drift = _drift(options.drift)
     secrets: list[str] = []
     verdicts = []
-    for found in _previews(options, secrets):
-        secrets += policy.plain_secrets(found.config).values()
+    for stack_preview in _previews(options, secrets):
+        secrets += policy.plain_secrets(stack_preview.config).values()
         try:
-            least = threshold(found, options.threshold)
+            minimum = threshold(stack_preview, options.threshold)
         except ValueError as error:
-            raise ReviewError(f"config reviewThreshold of stack {found.stack}: {error}") from None
-        context = ReviewContext(found, origins, Path())
-        verdicts.append(Verdict(context, least, Approvals.read(options.approve), tuple(drift.get(found.stack, ()))))
+            raise ReviewError(f"config reviewThreshold of stack {stack_preview.stack}: {error}") from None
+        context = ReviewContext(stack_preview, origins, Path())
+        verdicts.append(
+            Verdict(context, minimum, Approvals.read(options.approve), tuple(drift.get(stack_preview.stack, ())))
+        )
     # The highest risk first.
     verdicts.sort(key=lambda item: (not item.failed, not item.blocked, -item.risk, item.preview.stack))
     report = (
@@ -57,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _masked(value: Any, secrets: Sequence[str], keep: Sequence[str]) -> Any:
-    """Mask each string of a JSON document on its own, so that the document stays valid."""
+    """Mask each string of a JSON document separately, which keeps the document valid."""
     if isinstance(value, str):
         return mask(value, secrets, keep)
     if isinstance(value, dict):
@@ -77,7 +79,7 @@ def _previews(options: argparse.Namespace, secrets: list[str]) -> list[preview.P
         item.stack for item in found if sum((one.project, one.stack) == (item.project, item.stack) for one in found) > 1
     }
     if duplicated:
-        raise ReviewError(f"two previews of stack {', '.join(sorted(duplicated))}; pass one of each stack")
+        raise ReviewError(f"more than one preview of stack {', '.join(sorted(duplicated))}; pass one per stack")
     return found
 
 

@@ -1,7 +1,7 @@
-"""The comment: verdicts, then data loss, then the other changes, each with its details folded below.
+"""Write the comment: verdicts, then data loss, then the other changes, with folded details below each.
 
-GitHub accepts 65,536 characters. A longer comment omits whole blocks: first folded details, then sentences, the lowest
-risk first. Data loss is never omitted.
+GitHub accepts 65,536 characters. If the comment is longer, whole blocks are omitted: first folded details, then
+sentences, the lowest risk first. Data loss is never omitted.
 """
 
 from collections.abc import Iterable
@@ -105,13 +105,13 @@ def _stack(verdict: Verdict) -> list[CommentBlock]:
         changes = [change for change in rest if change.store == store]
         if changes:
             blocks += _store(verdict, store, changes, shown)
-    left = [
+    remaining = [
         step
         for step in verdict.preview.changes
         if step.urn not in shown and not step.type.startswith(generic.ENGINE_TYPES)
     ]
-    if left:
-        blocks.append(CommentBlock(_folded_steps(left, "other resources"), DETAILS, Risk.NONE))
+    if remaining:
+        blocks.append(CommentBlock(_folded_steps(remaining, "other resources"), DETAILS, Risk.NONE))
     return [
         *blocks,
         *_contract(verdict),
@@ -125,10 +125,10 @@ def _errors(verdict: Verdict) -> str:
         return ""
     texts = []
     for error in verdict.preview.errors:
-        cut = (
+        truncation = (
             f"\n... ({len(error) - LONGEST_ERROR} more characters in the report)" if len(error) > LONGEST_ERROR else ""
         )
-        texts.append(error[:LONGEST_ERROR] + cut)
+        texts.append(error[:LONGEST_ERROR] + truncation)
     text = "\n".join(texts[:MOST_LINES])
     return f"Pulumi reported these errors; nothing was changed:\n\n{block(text[: LONGEST_ERROR * 2])}"
 
@@ -136,10 +136,10 @@ def _errors(verdict: Verdict) -> str:
 def _destructive(verdict: Verdict, changes: list[RatedChange]) -> CommentBlock:
     lines, names = [], []
     for change in changes:
-        covered = verdict.approvals.covers(change)
-        how = "**approved**" if covered else f"to approve, add the label {code(label(change))}"
-        lines.append(f"> - {_sentence(verdict, change)}; {how}")
-        names.append(f"> - {code(change.resource)}{' (approved)' if covered else ''}")
+        approved = verdict.approvals.covers(change)
+        approval = "**approved**" if approved else f"to approve, add the label {code(label(change))}"
+        lines.append(f"> - {_sentence(verdict, change)}; {approval}")
+        names.append(f"> - {code(change.resource)}{' (approved)' if approved else ''}")
     head = "> [!CAUTION]\n> **These changes delete data or remove its protection**\n>\n"
     return CommentBlock(head + "\n".join(lines), risk=Risk.DATA_LOSS, short=head + "\n".join(names))
 
@@ -160,7 +160,7 @@ def _violations(verdict: Verdict) -> str:
 
 
 def _approvals(verdict: Verdict) -> str:
-    """The labels that a threshold below data loss requires. Data loss has its labels in its own block."""
+    """Labels that a threshold below data loss requires. Labels for data loss are in ``_destructive``."""
     required = [change for change in verdict.unapproved if change.risk != Risk.DATA_LOSS]
     if not required:
         return ""
@@ -171,7 +171,7 @@ def _approvals(verdict: Verdict) -> str:
 
 
 def _store(verdict: Verdict, store: str, changes: list[RatedChange], shown: set[str]) -> list[CommentBlock]:
-    """For each group a block of sentences and one of details, under the store's heading."""
+    """A block of sentences and a block of details for each group, under the store's heading."""
     blocks = []
     groups = dict.fromkeys(change.group for change in changes)
     for index, group in enumerate(groups):
@@ -185,7 +185,7 @@ def _store(verdict: Verdict, store: str, changes: list[RatedChange], shown: set[
 
 
 def _details(verdict: Verdict, changes: list[RatedChange], shown: set[str]) -> list[CommentBlock]:
-    """The SQL of migrations, and the properties of each resource below the first change that mentions it."""
+    """The SQL of migrations, and the changed properties of each resource that no earlier change has shown."""
     blocks = [CommentBlock(change.extra, DETAILS, change.risk) for change in changes if change.extra]
     urns = {urn for change in changes for urn in change.urns} - shown
     shown |= urns
@@ -196,11 +196,11 @@ def _details(verdict: Verdict, changes: list[RatedChange], shown: set[str]) -> l
     return blocks
 
 
-def _folded_steps(steps: list[PreviewStep], what: str) -> str:
+def _folded_steps(steps: list[PreviewStep], noun: str) -> str:
     text = "\n".join(generic.properties(step) for step in steps)
     if len(text) > LONGEST_DETAIL:
         text = f"{text[:LONGEST_DETAIL]}\n... ({len(text) - LONGEST_DETAIL} more characters in the report)"
-    count = f"{len(steps)} {what or 'resource' + ('' if len(steps) == 1 else 's')}"
+    count = f"{len(steps)} {noun or 'resource' + ('' if len(steps) == 1 else 's')}"
     return folded(f"{count}, property by property", block(text, "diff"))
 
 
@@ -210,7 +210,7 @@ def _contract(verdict: Verdict) -> list[CommentBlock]:
         hint = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true"
         return [
             CommentBlock(
-                f"#### Contract\nnot compared: the preview has no new outputs (run it with {code(hint)})",
+                f"#### Contract\nnot compared: the preview has no planned outputs (run it with {code(hint)})",
                 SENTENCES,
                 Risk.ADDITIVE,
             )

@@ -15,7 +15,7 @@ from tools.review.tokens import AWS_BUCKET, BUCKET, DATABASE, GRANT, INVENTORY, 
 
 @dataclass(frozen=True)
 class ReviewContext:
-    """``root`` is the project's directory, which contains the migrations."""
+    """``root`` is the project's directory; paths of migrations are relative to it."""
 
     preview: Preview
     origins: MappingOrigins = field(default_factory=MappingOrigins)
@@ -27,19 +27,19 @@ class ReviewContext:
 
     @cached_property
     def contracts(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """The contract now, and as planned; None if the preview does not contain the planned outputs."""
+        """The current and the planned contract; the latter is None if the preview has no planned outputs."""
         old, new = self.preview.outputs()
         return _document(old.get("contract")) or {}, None if new is None else _document(new.get("contract"))
 
     @cached_property
     def modules(self) -> tuple[dict[str, ModuleUse], dict[str, ModuleUse]]:
-        """Module -> its access in the contract, now and as planned; empty where there is no contract."""
+        """Module -> its access, in the current and in the planned contract; empty without a contract."""
         old, new = self.contracts
         return modules(old), modules(new or {})
 
     @cached_property
     def created_schemas(self) -> frozenset[str]:
-        """Schemas that the run creates. One sentence covers a schema with its roles."""
+        """Schemas that the run creates. One sentence covers a schema and its roles."""
         return frozenset(step.name for step in self.steps(SCHEMA) if step.op == "create")
 
     @cached_property
@@ -75,12 +75,12 @@ class ReviewContext:
 
     @cached_property
     def inventory(self) -> tuple[str, ...]:
-        """URNs of changed inventories. They follow from created and deleted logins and schemas."""
+        """URNs of changed inventories, which change whenever a login or schema is created or deleted."""
         return tuple(step.urn for step in self.steps(INVENTORY) if step.op != "same")
 
     @cached_property
     def granted(self) -> frozenset[tuple[str, str]]:
-        """(schema, table) with a grant before the run, which are the existing tables."""
+        """(schema, table) of each table with a grant before the run, that is, of each existing table."""
         return frozenset(
             (str(step.old.live("schema", "")), str(table))
             for step in self.steps(GRANT)
@@ -94,7 +94,7 @@ class ReviewContext:
 
     @cached_property
     def created_buckets(self) -> frozenset[str]:
-        """Names in the mapping of buckets that the run creates."""
+        """Buckets that the run creates, by their names in the mapping."""
         return frozenset(step.name for step in self.steps(BUCKET, AWS_BUCKET) if step.op == "create")
 
 

@@ -1,6 +1,6 @@
 """Each module's access in one version of the contract, read from the stack's outputs.
 
-Contracts of other versions are accepted: fields that are missing or have another type are skipped.
+Contracts of any version are accepted: fields that are missing or have an unexpected type are skipped.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Retention:
-    """A TTL as words, ``for 7d``, and in milliseconds for comparison (0 for text that is not a TTL)."""
+    """A TTL in words, such as ``for 7d``, and in milliseconds for comparison (0 for text that is not a TTL)."""
 
     words: str
     milliseconds: int
@@ -38,7 +38,7 @@ class Retention:
 
 @dataclass(frozen=True)
 class KeyUse:
-    """A key pattern or a stream that a module uses. ``age`` is None where the contract names no TTL."""
+    """A key pattern or a stream that a module uses. ``age`` is None if the contract contains no TTL for it."""
 
     name: str
     verb: str
@@ -48,7 +48,7 @@ class KeyUse:
 
 @dataclass(frozen=True)
 class ModuleUse:
-    """``member_of``: group roles of the module's login. ``objects``: (bucket/prefix, verb)."""
+    """``member_of``: group roles of which the module's login is a member. ``objects``: (bucket/prefix, verb)."""
 
     member_of: tuple[str, ...] = ()
     objects: frozenset[tuple[str, str]] = frozenset()

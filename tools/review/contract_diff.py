@@ -16,7 +16,7 @@ _BY_NAME = ("modules", "schemas", "schemas.*", "columns", "groups", "secrets", "
 
 @dataclass(frozen=True)
 class ContractDifference:
-    """Paths like ``modules.scanner.postgres.role``. ``retyped`` and ``changed`` include the old and the new type or value."""
+    """Paths like ``modules.scanner.postgres.role``, with the old and the new type or value in ``retyped`` and ``changed``."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -30,35 +30,35 @@ class ContractDifference:
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> ContractDifference:
-    """Compare two contracts. ``problem`` is set if the version does not reflect the changed fields."""
-    found: dict[str, list[str]] = {"added": [], "removed": [], "retyped": [], "changed": []}
-    _walk(_keyed(old), _keyed(new), "", found)
+    """Compare two contracts. ``problem`` is set if the version was not raised as the differences require."""
+    differences: dict[str, list[str]] = {"added": [], "removed": [], "retyped": [], "changed": []}
+    _walk(_keyed(old), _keyed(new), "", differences)
     versions = str(old.get("version", "")), str(new.get("version", ""))
     problem = version_problem(versions, _shape(old), _shape(new)) if old and new else ""
     added, removed, retyped, changed = (
-        tuple(sorted(found[kind])) for kind in ("added", "removed", "retyped", "changed")
+        tuple(sorted(differences[kind])) for kind in ("added", "removed", "retyped", "changed")
     )
     return ContractDifference(added, removed, retyped, changed, versions, problem)
 
 
-def _walk(old: Any, new: Any, path: str, found: dict[str, list[str]]) -> None:
+def _walk(old: Any, new: Any, path: str, differences: dict[str, list[str]]) -> None:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in old.keys() | new.keys():
-            where = f"{path}.{key}" if path else str(key)
+            key_path = f"{path}.{key}" if path else str(key)
             if key not in old:
-                found["added"].append(where)
+                differences["added"].append(key_path)
             elif key not in new:
-                found["removed"].append(where)
+                differences["removed"].append(key_path)
             else:
-                _walk(old[key], new[key], where, found)
+                _walk(old[key], new[key], key_path, differences)
     elif old is None and new is not None:
-        found["added"].append(path)
+        differences["added"].append(path)
     elif new is None and old is not None:
-        found["removed"].append(path)
+        differences["removed"].append(path)
     elif _type(old) != _type(new):
-        found["retyped"].append(f"{path}: {_type(old)} becomes {_type(new)}")
+        differences["retyped"].append(f"{path}: {_type(old)} becomes {_type(new)}")
     elif old != new:
-        found["changed"].append(f"{path}: {_shown(old)} becomes {_shown(new)}")
+        differences["changed"].append(f"{path}: {_shown(old)} becomes {_shown(new)}")
 
 
 def _shown(value: Any) -> str:
@@ -109,7 +109,8 @@ def version_problem(versions: tuple[str, str], old: Shape, new: Shape) -> str:
     """Why the version is wrong, or an empty string. Removing or retyping a field requires a higher major version, adding
     a field a higher minor version.
 
-    A removed field counts only if its parent still exists: a field that no module uses any longer is not removed.
+    A field counts as removed or added only if both contracts have its parent object: a field that disappears together
+    with the last module that used it is not a change of the format.
     """
     removed = [path for path in old if path not in new and _field(path) and "object" in new.get(_parent(path), ())]
     added = [path for path in new if path not in old and _field(path) and "object" in old.get(_parent(path), ())]
@@ -120,8 +121,8 @@ def version_problem(versions: tuple[str, str], old: Shape, new: Shape) -> str:
     ]
     before, after = (_numbers(version) for version in versions)
     if (removed or retyped) and after[0] <= before[0]:
-        what = ", ".join(sorted(removed + retyped))
-        return f"{what}: removed or retyped, so the version must be {before[0] + 1}.0, not {versions[1]}"
+        fields = ", ".join(sorted(removed + retyped))
+        return f"{fields}: removed or retyped, so the version must be {before[0] + 1}.0, not {versions[1]}"
     if added and after <= before:
         return (
             f"{', '.join(sorted(added))}: added, so the version must be {before[0]}.{before[1] + 1}, not {versions[1]}"

@@ -9,7 +9,7 @@ CONFIG_TIMEOUT_SECONDS = 120
 
 
 def preview(stack: str) -> str:
-    """The output of the preview, failed or not. Raises ``ReviewError`` if there is no engine."""
+    """Return the output of the preview, even if it failed. Raises ``ReviewError`` if there is no engine."""
     try:
         result = PulumiCli.on_path().run("preview", "--json", "--stack", stack, settings=STREAMING)
     except PulumiError as error:
@@ -22,9 +22,9 @@ def preview(stack: str) -> str:
 
 
 def secrets(stack: str) -> tuple[str, ...]:
-    """The values of the stack's secret config, to be masked in all output.
+    """Return the values of the stack's secret config, which all output must mask.
 
-    Empty if the config cannot be decrypted, because then the preview cannot print them either.
+    Empty if the config cannot be decrypted: then the preview cannot print them either.
     """
     try:
         cli = PulumiCli.on_path()

@@ -17,7 +17,7 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>@:/=$^'\"])")
 
 
 def visible(text: str) -> str:
-    """``text`` with invisible characters shown as code points and unpaired surrogates replaced."""
+    """Show invisible characters of ``text`` as code points and replace unpaired surrogates."""
     text = text.encode("utf-8", "replace").decode("utf-8")
     return _INVISIBLE.sub(lambda match: f"<U+{ord(match[0]):04X}>", text.replace("\r\n", "\n").replace("\r", "\n"))
 
@@ -29,7 +29,7 @@ def shortened(text: str, longest: int = LONGEST_VALUE) -> str:
 
 
 def code(value: object) -> str:
-    """``value`` as inline code on one line."""
+    """Format ``value`` as inline code on one line."""
     text = shortened(" ".join(visible(str(value)).replace("\t", " ").split("\n"))) or " "
     ticks = "`" * (_longest_run(text, "`") + 1)
     space = " " if text[0] in "` " or text[-1] in "` " else ""
@@ -37,7 +37,7 @@ def code(value: object) -> str:
 
 
 def codes(values: Iterable[object], most: int = 6) -> str:
-    """Values as inline code, joined with commas and ``and``; of many, the first ones and the number of the others."""
+    """Format values as inline code, joined with commas and ``and``. Beyond ``most``, only count them."""
     items = [code(value) for value in values]
     if len(items) <= most:
         return ", ".join(items[:-1]) + f" and {items[-1]}" if len(items) > 1 else "".join(items)
@@ -45,17 +45,17 @@ def codes(values: Iterable[object], most: int = 6) -> str:
 
 
 def block(text: str, language: str = "") -> str:
-    """A fenced block. The fence is longer than any in ``text``."""
+    """Format a fenced block whose fence is longer than any in ``text``."""
     body = visible(text).rstrip("\n")
     fence = "`" * max(3, _longest_run(body, "`") + 1)
     return f"{fence}{language}\n{body}\n{fence}"
 
 
 def plain(text: str) -> str:
-    """Text of foreign origin outside code, with every character escaped that Markdown or HTML interprets."""
+    """Escape untrusted text for use outside code: all characters that Markdown or HTML interprets."""
     text = " ".join(visible(text).split())
     text = text.replace("&", "&amp;").replace("<", "&lt;")
-    # GitHub recognises a mention or an issue number despite a backslash, but not as an entity.
+    # GitHub recognises mentions and issue numbers despite a backslash, but not with the sign as an HTML entity.
     text = _MARKDOWN.sub(r"\\\1", text)
     return text.replace(r"\@", "&#64;&#8203;").replace(r"\#", "&#35;&#8203;")
 

@@ -21,20 +21,20 @@ _ASSIGNED = re.compile(
     r"(?i)((?:password|passwd|passphrase|secret[_-]?key|access[_-]?key|api[_-]?key|token)[\"']?\s*[=:]\s*[\"']?)"
     r"(?!\[secret\]|\[masked\]|null\b|None\b)([^\s\"'`,;]{6,})"
 )
-# Long random text, as base64 and the module `secrets` produce.
+# Long random text, as base64 encoding and Python's `secrets` module produce it.
 _RANDOM = re.compile(
     r"(?<![A-Za-z0-9+/_=-])(?=[A-Za-z0-9+/_-]*[a-z])(?=[A-Za-z0-9+/_-]*[A-Z])(?=[A-Za-z0-9+/_-]*[0-9])[A-Za-z0-9+_-][A-Za-z0-9+/_-]{30,}={0,2}"
 )
 
 
 def mask(text: str, secrets: Iterable[str] = (), keep: Iterable[str] = ()) -> str:
-    """Mask ``secrets`` and text that looks like a secret. URLs in ``keep`` are left as they are."""
+    """Mask ``secrets`` and text that looks like a secret, except in the URLs in ``keep``."""
     kept = {f"\0{index}\0": address for index, address in enumerate(keep) if address}
-    for place, address in kept.items():
-        text = text.replace(address, place)
+    for placeholder, address in kept.items():
+        text = text.replace(address, placeholder)
     text = _masked(text, secrets)
-    for place, address in kept.items():
-        text = text.replace(place, address)
+    for placeholder, address in kept.items():
+        text = text.replace(placeholder, address)
     return text
 
 

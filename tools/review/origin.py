@@ -1,4 +1,4 @@
-"""The place in ``schema-mapping.yaml`` that causes a change: its line, and a link to it."""
+"""Find the line of ``schema-mapping.yaml`` that causes a change, and link to it."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ class MappingOrigins:
     def read(path: Path, source_url: str = "") -> "MappingOrigins":
         """Read the mapping at ``path``. ``source_url`` is the repository at a commit: ``https://host/owner/name/blob/SHA``.
 
-        An unreadable mapping raises nothing, because the preview reports its errors.
+        An unreadable mapping is not an error here: the preview reports it.
         """
         try:
             raw = path.read_bytes()
@@ -36,9 +36,9 @@ class MappingOrigins:
         return MappingOrigins(data if isinstance(data, dict) else {}, known, path.name, source_url)
 
     def access(self, module: str, store: str, *targets: str) -> MappingPath:
-        """The path of the entry that gives ``module`` access to one of ``targets``, else of its section for the store.
+        """The path of the entry that grants ``module`` access to one of ``targets``, else of its section for the store.
 
-        Earlier targets are preferred: the table itself before its schema.
+        Earlier targets take precedence, such as a table over its schema.
         """
         user = "modules" if module in self._get("modules") else "services"
         base: MappingPath = (user, module, store)
@@ -51,7 +51,7 @@ class MappingOrigins:
         return base
 
     def names(self, *path: str) -> set[str]:
-        """The keys in the mapping at ``path``."""
+        """The keys of the mapping's object at ``path``."""
         return {str(name) for name in self._get(*path)}
 
     def _get(self, *path: str | int) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class MappingOrigins:
         return value if isinstance(value, dict) else {}
 
     def line(self, path: MappingPath) -> int | None:
-        """The line of ``path`` or of the nearest enclosing entry; None for an entry that was removed."""
+        """The line of ``path`` or of its nearest enclosing entry; None if only a collection, like ``modules``, encloses it."""
         while path and path not in self.lines:
             path = path[:-1]
             if len(path) < 2 or path[-1] in _COLLECTIONS:
@@ -69,7 +69,10 @@ class MappingOrigins:
         return self.lines[path] if path else None
 
     def link(self, origin: MappingPath | str) -> str:
-        """Markdown with file and line, linked if possible; empty if there is no place. A string is a file's path."""
+        """Markdown with file and line, linked if ``source_url`` is set; empty if the line is unknown.
+
+        A string is the path of a file.
+        """
         if isinstance(origin, str):
             return self._linked(origin, origin) if origin else ""
         line = self.line(origin)

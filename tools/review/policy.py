@@ -1,7 +1,7 @@
 """Rules for the planned state of every stack.
 
-They are checked on the preview, because Pulumi's policy packs for Python (``pulumi_policy`` 1.21) require protobuf 5 and
-the pinned SDK requires 6. Violations from other policy packs in the preview are shown as well.
+They are checked on the preview because Pulumi's policy packs for Python (``pulumi_policy`` 1.21) require protobuf 5 and
+the pinned SDK requires 6. Violations that policy packs report in the preview are included.
 """
 
 import re
@@ -22,11 +22,11 @@ from tools.review.tokens import (
     VERSIONING,
 )
 
-# Names of tables with evidence, whose rows must not change once they are written.
+# Names of evidence tables, whose rows must never change.
 EVIDENCE = re.compile(r"(?:.+_)?(?:raw|audit|audit_trail|audit_log|history)|audit_.+|effective_finding_.+_history")
 PRODUCTION = re.compile(r"prod(?:uction)?(?:[-_.].*)?")
 SECRET_KEY = re.compile(r"(?i)password|passphrase|secret|token|accesskey|privatekey|apikey|credential")
-# Config keys that match SECRET_KEY and are not secret.
+# Config keys that match SECRET_KEY but are not secret.
 PLAIN_KEYS = frozenset({"pulumi:disable-default-providers", "stellaops-storage:valkeyTlsSecret"})
 CHANGING = frozenset({"UPDATE", "DELETE", "TRUNCATE"})
 
@@ -35,7 +35,7 @@ Rule = Callable[[ReviewContext], Iterator[str]]
 
 def violations(context: ReviewContext) -> list[Violation]:
     """Violations of these rules, then those that policy packs reported."""
-    # The incomplete state of a failed preview would violate rules that the complete state keeps.
+    # A failed preview is incomplete and would violate rules that the complete state meets.
     rules = {"no-plain-secret": RULES["no-plain-secret"]} if context.preview.errors else RULES
     found = [Violation(name, message) for name, rule in rules.items() for message in sorted(set(rule(context)))]
     return found + context.preview.violations
@@ -49,8 +49,8 @@ def _no_public_grant(context: ReviewContext) -> Iterator[str]:
     for step in _remaining(context, GRANT, DEFAULT_PRIVILEGES):
         privileges = step.new.declared("privileges") or []
         if step.new.declared("role") == "public" and privileges:
-            where = step.new.declared("schema") or step.new.declared("database")
-            yield f"{step.name} grants {', '.join(map(str, privileges))} on {where} to everyone (PUBLIC)"
+            target = step.new.declared("schema") or step.new.declared("database")
+            yield f"{step.name} grants {', '.join(map(str, privileges))} on {target} to everyone (PUBLIC)"
     for step in _remaining(context, BUCKET_POLICY):
         yield from bucket_rights.grants_to_everyone(step)
 
@@ -61,35 +61,37 @@ def _buckets_have_versioning(context: ReviewContext) -> Iterator[str]:
         configuration = step.new.declared("versioningConfiguration")
         versioned[step.name] = isinstance(configuration, dict) and configuration.get("status") == "Enabled"
     for step in _remaining(context, BUCKET, AWS_BUCKET):
-        # Unchanged resources are not in every preview; what is created or changed is.
-        known = context.preview.complete or step.op == "create"
-        if not versioned.get(step.name, not known):
+        # An incomplete preview omits unchanged resources, so an existing bucket's versioning may be missing from it.
+        must_be_listed = context.preview.complete or step.op == "create"
+        if not versioned.get(step.name, not must_be_listed):
             yield f"bucket {step.new.declared('bucket', step.name)} has no versioning: deleted objects are lost"
 
 
 def _evidence_has_triggers(context: ReviewContext) -> Iterator[str]:
-    guarded: dict[str, set[str]] = {}
+    append_only: dict[str, set[str]] = {}
     reported: set[str] = set()
     for step in _remaining(context, MIGRATIONS):
         schema = str(step.new.declared("schema", step.name))
-        guarded[schema] = {str(table) for table in step.new.declared("appendOnly") or ()}
-        lost = [line for line in step.old.live("drift") or () if "trigger" in str(line) and step.op == "same"]
-        yield from (f"{line}" for line in lost)
+        append_only[schema] = {str(table) for table in step.new.declared("appendOnly") or ()}
+        missing_triggers = [
+            line for line in step.old.live("drift") or () if "trigger" in str(line) and step.op == "same"
+        ]
+        yield from (f"{line}" for line in missing_triggers)
         before = {str(table) for table in step.old.declared("appendOnly") or ()}
-        for table in before - guarded[schema]:
+        for table in before - append_only[schema]:
             if EVIDENCE.fullmatch(table):
                 reported.add(f"{schema}.{table}")
                 yield f"{schema}.{table} is evidence and loses its append-only triggers"
     for step in _remaining(context, GRANT):
         schema = str(step.new.declared("schema") or "")
-        if schema not in guarded or step.new.declared("objectType") != "table":
+        if schema not in append_only or step.new.declared("objectType") != "table":
             continue
         changing = CHANGING & {str(item) for item in step.new.declared("privileges") or ()}
         for table in map(str, step.new.declared("objects") or ()):
-            unguarded = table not in guarded[schema] and f"{schema}.{table}" not in reported
-            if EVIDENCE.fullmatch(table) and unguarded:
-                yield f"{schema}.{table} is evidence by its name and has no append-only triggers: mark it append_only"
-            elif table in guarded[schema] and changing:
+            unprotected = table not in append_only[schema] and f"{schema}.{table}" not in reported
+            if EVIDENCE.fullmatch(table) and unprotected:
+                yield f"{schema}.{table} is named like evidence but has no append-only triggers: mark it append_only"
+            elif table in append_only[schema] and changing:
                 yield f"{step.name} grants {', '.join(sorted(changing))} on {schema}.{table}, which is append-only"
 
 
@@ -106,7 +108,7 @@ def _owners_are_protected(context: ReviewContext) -> Iterator[str]:
 
 
 def plain_secrets(config: dict[str, str]) -> dict[str, str]:
-    """Config keys with plain-text values that should be secret. The values must not be shown."""
+    """Config keys that should be secret but are plain text, with their values. Never print the values."""
     return {
         key: value
         for key, value in config.items()

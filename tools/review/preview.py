@@ -12,7 +12,7 @@ from typing import Any
 
 from tools.review.errors import ReviewError
 
-SECRET = "[secret]"  # noqa: S105 - what the engine prints instead of one
+SECRET = "[secret]"  # noqa: S105 - the engine's placeholder
 _SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"  # noqa: S105 - the engine's marker of a wrapped value
 UNKNOWN_VALUES = frozenset(
     {
@@ -25,7 +25,7 @@ UNKNOWN_VALUES = frozenset(
 UNKNOWN = "(known after the run)"
 
 STACK_TYPE = "pulumi:pulumi:Stack"
-# The engine's operations -> those that the comment counts. Other operations are ignored.
+# Operation of the engine -> operation that the comment counts. Others are ignored.
 _OPERATIONS = {
     "same": "same",
     "create": "create",
@@ -44,7 +44,7 @@ _OPERATIONS = {
 class ResourceState:
     """A resource before or after the change, with the program's ``inputs`` and the provider's ``outputs``.
 
-    ``retained``: the store keeps it when the stack deletes the resource (``retainOnDelete``).
+    ``retained``: the store keeps the object when the stack deletes the resource (``retainOnDelete``).
     """
 
     inputs: dict[str, Any]
@@ -53,7 +53,7 @@ class ResourceState:
     retained: bool = False
 
     def live(self, key: str, default: Any = None) -> Any:
-        """The output of that name, else the input."""
+        """The output ``key``, else the input."""
         return self.outputs.get(key, self.inputs.get(key, default))
 
     def declared(self, key: str, default: Any = None) -> Any:
@@ -86,7 +86,7 @@ class PreviewStep:
 
     @property
     def component(self) -> str:
-        """The type of the parent component; empty without one."""
+        """The type of the parent component; empty if there is none."""
         types = self.urn.split("::")[2].split("$") if self.urn.count("::") > 2 else []
         return types[-2] if len(types) > 1 else ""
 
@@ -107,8 +107,8 @@ class Violation:
 
 @dataclass
 class Preview:
-    """One stack's preview. ``errors`` is empty if it succeeded; ``complete``: it has unchanged resources and the planned
-    outputs."""
+    """One stack's preview. ``errors`` is empty if it succeeded. ``complete``: it includes unchanged resources and the
+    planned outputs."""
 
     project: str = ""
     stack: str = ""
@@ -141,7 +141,7 @@ class Preview:
         return {op: count for op, count in found.items() if count}
 
     def outputs(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """The stack's outputs now, and as planned; None if the preview does not contain them."""
+        """The stack's current and planned outputs; the latter are None if the preview does not contain them."""
         stack = next((step for step in self.steps if step.type == STACK_TYPE), None)
         if stack is None:
             return {}, None
@@ -169,8 +169,8 @@ def parse(text: str, name: str = "") -> Preview:
             f"{name or 'the preview'} is JSON but not a preview; pass the output of `pulumi preview --json`"
         )
     if preview.steps:
-        where, preview.project, _ = preview.steps[0].urn.split("::", 2)
-        preview.stack = where.rpartition(":")[2]
+        stack_urn, preview.project, _ = preview.steps[0].urn.split("::", 2)
+        preview.stack = stack_urn.rpartition(":")[2]
     preview.stack = preview.stack or name or "unknown"
     return preview
 
@@ -178,7 +178,7 @@ def parse(text: str, name: str = "") -> Preview:
 def _events(text: str, name: str) -> Iterator[dict[str, Any]]:
     """Yield each top-level JSON object that begins a line; skip other lines, which the program printed.
 
-    Raises ``ReviewError`` for an unreadable object, because it could be a change.
+    Raises ``ReviewError`` for an unreadable object, because it could contain a change.
     """
     decoder, at = json.JSONDecoder(), 0
     while at < len(text):
@@ -287,7 +287,7 @@ def _diagnose(preview: Preview, item: dict[str, Any]) -> None:
         return
     if severity == "error":
         message = message.removeprefix("error: ")
-        # Every failed program ends with this message, which has no information.
+        # Every failed program ends with this message, which adds no information.
         if not message.startswith("an unhandled error occurred: program exited with non-zero exit code"):
             preview.errors.append(message)
         elif not preview.errors:

@@ -20,7 +20,7 @@ from tools.review.errors import ReviewError
 
 PER_PAGE = 100
 TIMEOUT_SECONDS = 30
-# The author of comments by a workflow's own token, which cannot query its user.
+# The author of comments posted with a workflow's GITHUB_TOKEN, which cannot query its own user.
 WORKFLOW_ACCOUNT = "github-actions[bot]"
 _MARKER = re.compile(r"^<!-- stellaops-storage review: \S+ -->$", re.MULTILINE)
 
@@ -29,8 +29,8 @@ _MARKER = re.compile(r"^<!-- stellaops-storage review: \S+ -->$", re.MULTILINE)
 class Forge:
     """The comment API of one forge.
 
-    ``comments`` is the URL that lists and creates comments, ``comment`` that of a single one without its ID, and
-    ``update_method`` the HTTP method that updates it.
+    ``comments`` is the URL that lists and creates comments, ``comment`` the URL of a single comment without its ID, and
+    ``update_method`` the HTTP method that updates it. ``author`` is the account that posts the comments.
     """
 
     headers: dict[str, str]
@@ -84,13 +84,13 @@ class Forge:
         markers = set(_MARKER.findall(body))
         if not markers:
             raise ReviewError("the comment has no marker; pass a file that `python3 -m tools review --output` wrote")
-        found = self.existing(markers)
-        if found is None:
+        existing = self.existing(markers)
+        if existing is None:
             _call("POST", self.comments, self.headers, {"body": body})
             return "created"
-        if str(found.get("body", "")).replace("\r\n", "\n").strip() == body.strip():
+        if str(existing.get("body", "")).replace("\r\n", "\n").strip() == body.strip():
             return "unchanged"
-        _call(self.update_method, f"{self.comment}/{found['id']}", self.headers, {"body": body})
+        _call(self.update_method, f"{self.comment}/{existing['id']}", self.headers, {"body": body})
         return "updated"
 
 
@@ -102,9 +102,9 @@ def _variable(name: str) -> str:
 
 
 def _call(method: str, url: str, headers: dict[str, str], body: dict[str, str] | None = None) -> Any:
-    """Send a request; return the JSON of the response. Raises ``ReviewError`` with method, URL and the server's message."""
+    """Send a request and parse the JSON response. Raises ``ReviewError`` with method, URL and the server's message."""
     if not url.startswith(("https://", "http://")):
-        raise ReviewError(f"{url} is not the URL of an API: it must begin with https:// or http://")
+        raise ReviewError(f"{url} is not the URL of an API; it must begin with https:// or http://")
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(  # noqa: S310 - checked above
         url,
@@ -112,21 +112,21 @@ def _call(method: str, url: str, headers: dict[str, str], body: dict[str, str] |
         {**headers, "Content-Type": "application/json", "User-Agent": "stellaops-storage-review"},
         method=method,
     )
-    place = url.partition("?")[0]
+    address = url.partition("?")[0]
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
-            return json.loads(answer.read() or b"null")
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
+            return json.loads(response.read() or b"null")
     except urllib.error.HTTPError as error:
         remedy = "; give the job the permission pull-requests: write" if error.code in (401, 403) else ""
-        raise ReviewError(f"{method} {place} returned {error.code}: {_message(error)}{remedy}") from None
+        raise ReviewError(f"{method} {address} returned {error.code}: {_message(error)}{remedy}") from None
     except (OSError, ValueError) as error:
-        raise ReviewError(f"{method} {place} failed: {getattr(error, 'reason', error)}") from None
+        raise ReviewError(f"{method} {address} failed: {getattr(error, 'reason', error)}") from None
 
 
 def _message(error: urllib.error.HTTPError) -> str:
     try:
-        answer = json.loads(error.read())
-        return str(answer.get("message", error.reason)) if isinstance(answer, dict) else str(error.reason)
+        response = json.loads(error.read())
+        return str(response.get("message", error.reason)) if isinstance(response, dict) else str(error.reason)
     except (OSError, ValueError):
         return str(error.reason)
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from tools.review.risk import Risk
 
 LIMIT = 65_536  # characters that GitHub accepts
-NOTE_ROOM = 300  # characters for the line about omitted blocks, with a URL in it
+NOTE_ROOM = 300  # characters for the line about omitted blocks, including its URL
 
 FIXED, SENTENCES, DETAILS = 2, 1, 0
 
 
 @dataclass
 class CommentBlock:
-    """Part of the comment. Blocks with the lowest ``kind``, then the lowest ``risk``, are omitted first. ``short``
-    replaces the text of a ``FIXED`` block if the fixed blocks alone exceed the limit."""
+    """Part of the comment. Blocks are omitted in the order of ``kind``, then ``risk``; ``FIXED`` ones never are. If the
+    fixed blocks alone exceed the limit, ``short`` replaces their text."""
 
     text: str
     kind: int = FIXED
@@ -27,24 +27,24 @@ def fit_to_limit(blocks: list[CommentBlock], ending: str, report: str, limit: in
     omitted = 0
 
     def joined() -> str:
-        where = report or "the full report"
-        note = f"_{omitted} section{'' if omitted == 1 else 's'} omitted because of the size limit; for all details, see {where}._"
-        foot = [] if omitted or not report else [f"_For all details, see {report}._"]
-        return "\n\n".join([*(item.text for item in blocks), *([note] if omitted else foot), ending]) + "\n"
+        reference = report or "the full report"
+        note = f"_{omitted} section{'' if omitted == 1 else 's'} omitted because of the size limit; for all details, see {reference}._"
+        footer = [] if omitted or not report else [f"_For all details, see {report}._"]
+        return "\n\n".join([*(item.text for item in blocks), *([note] if omitted else footer), ending]) + "\n"
 
     candidates = sorted(
         (item for item in blocks if item.kind != FIXED), key=lambda item: (item.kind, item.risk, -len(item.text))
     )
     excess = size(joined()) - limit
-    gone: set[int] = set()
+    omitted_ids: set[int] = set()
     for item in candidates:
         if excess <= 0:
             break
-        if not gone:
+        if not omitted_ids:
             excess += NOTE_ROOM
-        gone.add(id(item))
+        omitted_ids.add(id(item))
         excess -= size(item.text) + len("\n\n")
-    blocks, omitted = [item for item in blocks if id(item) not in gone], len(gone)
+    blocks, omitted = [item for item in blocks if id(item) not in omitted_ids], len(omitted_ids)
     if size(joined()) > limit:
         omitted += 1
         _shorten(blocks, lambda: size(joined()) - limit)
@@ -52,20 +52,20 @@ def fit_to_limit(blocks: list[CommentBlock], ending: str, report: str, limit: in
 
 
 def _shorten(blocks: list[CommentBlock], excess: Callable[[], int]) -> None:
-    """Shorten fixed blocks that alone exceed the limit: names replace sentences, then blocks lose their last lines.
+    """Shorten fixed blocks that alone exceed the limit: names replace sentences, then last lines are cut off.
 
-    The names of changes with data loss are kept as far as they fit.
+    Blocks with data loss are cut last.
     """
     for item in blocks:
         if item.short:
             item.text = item.short
     for item in sorted(blocks[1:], key=lambda item: (item.risk, -len(item.text))):
-        over = excess() + 200
-        if over <= 200:
+        excess_size = excess() + 200
+        if excess_size <= 200:
             return
         lines = item.text.split("\n")
-        while len(lines) > 1 and over > 0:
-            over -= size(lines.pop()) + 1
+        while len(lines) > 1 and excess_size > 0:
+            excess_size -= size(lines.pop()) + 1
         fence = _open_fence(lines)
         item.text = "\n".join(
             [

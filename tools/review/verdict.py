@@ -20,8 +20,8 @@ THRESHOLD_KEY = "reviewThreshold"
 
 @dataclass
 class Verdict:
-    """One stack's part of the comment and the report. ``threshold`` is the lowest risk that fails the check: data loss
-    or lower."""
+    """One stack's part of the comment and the report. ``threshold`` is the lowest risk that fails the check; data loss
+    always does."""
 
     context: ReviewContext
     threshold: Risk = Risk.DATA_LOSS
@@ -49,7 +49,7 @@ class Verdict:
 
     @cached_property
     def drifted(self) -> list[str]:
-        """Manual changes, from ``drift --json``, from a refresh, and from the last read of migrations."""
+        """Manual changes, found by ``drift --json``, by a refresh, and by the last read of the migrations."""
         found = list(self.drift)
         for step in self.preview.drifted:
             found.append(f"{step.type.rpartition(':')[2]} {step.name} differs from its last recorded state")
@@ -121,7 +121,7 @@ class Verdict:
 
 
 def threshold(preview: Preview, chosen: Risk | None) -> Risk:
-    """``chosen``, else the threshold in the stack's config, else the default. Raises ``ValueError`` for an unknown class."""
+    """``chosen``, else the stack's configured threshold, else the default. Raises ``ValueError`` for an unknown class."""
     if chosen is not None:
         return chosen
     text = preview.config.get(f"{preview.project or NAMESPACE}:{THRESHOLD_KEY}", "")

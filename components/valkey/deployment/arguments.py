@@ -1,4 +1,4 @@
-"""What the deployment is made from, and what all of its objects have in common."""
+"""Arguments of the deployment, and parts that its objects share."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,9 +16,12 @@ SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
 
 @dataclass(frozen=True)
 class DeploymentArgs:
-    """``files`` are configuration and scripts, ``maintenance`` what the jobs run, both by file name; ``acl`` is the
-    whole ``users.acl`` and ``mark`` the user by which it is known; ``passwords`` are the clear ones of the deployment's
-    own users (a secret); ``checksum`` changes when pods must restart, ``job_digest`` when the job must run again."""
+    """Arguments of the deployment.
+
+    ``files`` are configuration and scripts, ``maintenance`` the jobs' program, both by file name. ``acl`` is the whole
+    ``users.acl`` and ``mark`` the user that identifies it. ``passwords`` are the passwords of the deployment's own users
+    in clear text (a secret). ``checksum`` changes when pods must restart, ``job_digest`` when the job must run again.
+    """
 
     namespace: pulumi.Input[str]
     namespace_name: str
@@ -41,20 +44,20 @@ class DeploymentArgs:
 
     @property
     def host(self) -> str:
-        """The servers as jobs reach them: the Service, or each by name, since only one is the primary."""
+        """The servers' host names for jobs: the Service, or with replicas every server, because only one is the primary."""
         return ",".join(self.nodes) if self.settings.replicas else f"{NAME}.{self.namespace_name}.svc"
 
 
 def metadata(
     name: pulumi.Input[str], args: DeploymentArgs, *, labels: dict[str, str] = LABELS, waits: bool = False
 ) -> meta.ObjectMetaArgs:
-    """``waits``: whether the engine would wait until this object works."""
+    """``waits``: whether Pulumi waits by default until an object of this kind is ready."""
     annotations = SKIP_AWAIT if waits and not args.wait else None
     return meta.ObjectMetaArgs(name=name, namespace=args.namespace, labels=labels, annotations=annotations)
 
 
 def pod_security(uid: int) -> core.PodSecurityContextArgs:
-    """With ``container_security``: what the Pod Security Standard ``restricted`` asks for."""
+    """With ``container_security``, the settings that the Pod Security Standard ``restricted`` requires."""
     return core.PodSecurityContextArgs(
         run_as_non_root=True,
         run_as_user=uid,
@@ -74,20 +77,20 @@ def container_security() -> core.SecurityContextArgs:
 
 
 def resources(memory: str, cpu: str) -> core.ResourceRequirementsArgs:
-    """Memory is promised to nobody else; CPU is shared, since throttling a server stalls all of its clients."""
+    """Memory is reserved in full; CPU has no limit, because throttling a server stalls all of its clients."""
     return core.ResourceRequirementsArgs(requests={"cpu": cpu, "memory": memory}, limits={"memory": memory})
 
 
 def secret_volume(name: str, secret: pulumi.Input[str], **items: str) -> core.VolumeArgs:
-    """``items``: key -> file name; without them all keys. Readable by the pod's group alone."""
-    chosen = [core.KeyToPathArgs(key=key, path=path) for key, path in items.items()] or None
+    """A volume of a Secret that only the pod's user and group can read. ``items``: key -> file name; default: all keys."""
+    selected = [core.KeyToPathArgs(key=key, path=path) for key, path in items.items()] or None
     return core.VolumeArgs(
-        name=name, secret=core.SecretVolumeSourceArgs(secret_name=secret, default_mode=0o440, items=chosen)
+        name=name, secret=core.SecretVolumeSourceArgs(secret_name=secret, default_mode=0o440, items=selected)
     )
 
 
 def mount(name: str, path: str, *, read_only: bool = True) -> core.VolumeMountArgs:
-    # Not `false`, which the API server leaves out.
+    # None instead of `false`, which the API server omits.
     return core.VolumeMountArgs(name=name, mount_path=path, read_only=read_only or None)
 
 
@@ -96,7 +99,7 @@ def env(**values: pulumi.Input[str]) -> list[core.EnvVarArgs]:
 
 
 def cli_tls(args: DeploymentArgs) -> str:
-    """Options of ``valkey-cli``. It checks who signed the certificate, not the name in it: it talks to its own pod."""
+    """TLS options of ``valkey-cli``, which verifies the certificate's issuer but not its name: it talks to its own pod."""
     return f"--tls --cacert {TLS_DIRECTORY}/ca.crt" if args.tls else ""
 
 

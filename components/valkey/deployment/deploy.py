@@ -1,7 +1,7 @@
-"""Everything of the deployment, in the order in which it is needed.
+"""All objects of the deployment, in the order of their dependencies.
 
-Every object has a fixed name, so that services find it and a change updates in place. Namespaces, certificates and
-StorageClasses are others' to make; so is the namespace, unless the stack's config says otherwise.
+Every object has a fixed name, so that services find it and changes update it in place. Certificates and StorageClasses
+must exist; so must the namespace, unless the stack's config creates it.
 """
 
 import pulumi
@@ -27,13 +27,13 @@ POD_SECURITY = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in (
 
 
 def namespace(name: str, opts: pulumi.ResourceOptions) -> core.Namespace:
-    """The namespace, where only pods of the restricted standard run. Deleting it deletes all that is in it."""
+    """The namespace, which enforces the Pod Security Standard ``restricted``. Deleting it deletes all of its objects."""
     labels = {**POD_SECURITY, "app.kubernetes.io/part-of": "stellaops"}
     return core.Namespace(name, metadata=meta.ObjectMetaArgs(name=name, labels=labels), opts=opts)
 
 
 def deploy(args: DeploymentArgs, opts: pulumi.ResourceOptions) -> None:
-    """``opts`` carries parent and provider of each object."""
+    """Create all objects; ``opts`` has their parent and provider."""
     conf = core.ConfigMap(CONFIGURATION, metadata=metadata(CONFIGURATION, args), data=args.files, opts=opts)
     acl = core.Secret(ACL, metadata=metadata(ACL, args), string_data={"users.acl": args.acl}, opts=opts)
     passwords = core.Secret(PASSWORDS, metadata=metadata(PASSWORDS, args), string_data=args.passwords, opts=opts)
@@ -51,7 +51,7 @@ def deploy(args: DeploymentArgs, opts: pulumi.ResourceOptions) -> None:
         spec=apps.StatefulSetSpecArgs(
             replicas=1 + args.settings.replicas,
             service_name=HEADLESS,
-            # A server that waits for another one's name must not wait for its turn as well.
+            # Start all servers at once: one may wait for another one's name, and must not also wait for its turn.
             pod_management_policy="Parallel",
             selector=meta.LabelSelectorArgs(match_labels=LABELS),
             template=pod.template(args, conf.metadata.name, acl.metadata.name, passwords.metadata.name),
@@ -60,7 +60,7 @@ def deploy(args: DeploymentArgs, opts: pulumi.ResourceOptions) -> None:
                 when_deleted="Delete" if args.delete_volumes else "Retain", when_scaled="Retain"
             ),
         ),
-        # Immutable, and of no effect on volumes that exist: a larger maxmemory must not replace the StatefulSet.
+        # Immutable, and without effect on existing volumes: a larger maxmemory must not replace the StatefulSet.
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["spec.volumeClaimTemplates"])),
     )
     after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[servers]))

@@ -32,9 +32,9 @@ def configuration(
     aclfile: str = ACL_FILE,
     tls_directory: str = TLS_DIRECTORY,
 ) -> dict[str, str]:
-    """File name -> text: ``valkey.conf``, ``sentinel.conf`` and the scripts that start and stop what is replicated.
+    """File name -> text: ``valkey.conf``, ``sentinel.conf`` and the scripts of the pods.
 
-    Places are parameters so that tests run servers with the same text elsewhere.
+    Ports, addresses and paths are parameters for tests, which run servers elsewhere.
     """
     tls_at = tls_directory if tls else ""
     conf = render_conf(

@@ -1,7 +1,7 @@
-"""Jobs that look after Valkey: load users and make streams after each change; trim streams; audit keys.
+"""Maintenance jobs: load users and create streams after each change, trim streams, audit keys.
 
-They run ``python3 -m maintenance`` from a ConfigMap in a plain Python image. Exit code 2 of an audit (findings) makes
-its job fail, so that an alert on failed jobs is enough.
+They run ``python3 -m maintenance`` from a ConfigMap in a plain Python image. An audit with findings exits with code 2,
+which fails its job, so an alert on failed jobs is enough.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ from components.valkey.deployment.names import (
 from components.valkey.render import MAINTENANCE_USER
 
 PROGRAM_PARENT = "/opt"
-# A kubelet brings a changed Secret into running pods within two minutes; a server may load before that.
+# A kubelet updates a changed Secret in running pods within two minutes; a server may have to load its data first.
 WAIT_SECONDS = 300
 APPLY_DEADLINE_SECONDS = 900
 CRON_DEADLINE_SECONDS = 3600
@@ -43,7 +43,10 @@ CRON_DEADLINE_SECONDS = 3600
 def apply_job(
     args: DeploymentArgs, files: pulumi.Input[str], passwords: pulumi.Input[str], opts: pulumi.ResourceOptions
 ) -> None:
-    """Runs again when users, streams or its own program changed: its name says what it applied."""
+    """Create the job that loads users and creates streams.
+
+    Its name has a digest of users, streams and its program, so it runs again when one of them changes.
+    """
     name = pulumi.Output.concat("valkey-apply-", args.job_digest)
     wait = ["--wait", str(WAIT_SECONDS)]
     batch.Job(
@@ -69,7 +72,7 @@ def apply_job(
 def cron_jobs(
     args: DeploymentArgs, files: pulumi.Input[str], passwords: pulumi.Input[str], opts: pulumi.ResourceOptions
 ) -> None:
-    """Trimming and the audit. One of a kind at a time; the last results stay to be read."""
+    """Create the CronJobs that trim streams and audit keys. Their runs never overlap; the last ones are kept."""
     schedules = {
         "trim": (args.settings.trim_schedule, ["trim"]),
         "keys": (args.settings.keys_schedule, ["keys", "--prometheus"]),
@@ -87,7 +90,7 @@ def cron_jobs(
                 failed_jobs_history_limit=3,
                 job_template=batch.JobTemplateSpecArgs(
                     spec=batch.JobSpecArgs(
-                        # Findings do not go away by trying again.
+                        # A retry would have the same findings.
                         backoff_limit=0,
                         active_deadline_seconds=CRON_DEADLINE_SECONDS,
                         template=_template(args, files, passwords, [_container(args, command, arguments)]),
@@ -104,13 +107,13 @@ def _template(
     passwords: pulumi.Input[str],
     steps: list[core.ContainerArgs],
 ) -> core.PodTemplateSpecArgs:
-    """The steps one after the other."""
+    """A pod that runs ``steps`` one after the other."""
     volumes = [
         core.VolumeArgs(name="program", config_map=core.ConfigMapVolumeSourceArgs(name=files)),
         secret_volume("password", passwords, **{MAINTENANCE_USER: "password"}),
     ]
     if args.tls:
-        # The authority alone: a job has no use for the servers' key.
+        # Only the CA's certificate: a job does not need the servers' private key.
         volumes.append(secret_volume("tls", args.settings.tls_secret, **{"ca.crt": "ca.crt"}))
     return core.PodTemplateSpecArgs(
         metadata=meta.ObjectMetaArgs(labels=MAINTENANCE_LABELS),

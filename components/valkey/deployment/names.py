@@ -1,4 +1,4 @@
-"""Names, ports and paths of the deployment: fixed, so that services find it and a change updates in place."""
+"""Names, ports and paths of the deployment, fixed so that services find it and changes update it in place."""
 
 NAME = "valkey"
 HEADLESS = "valkey-headless"
@@ -10,7 +10,7 @@ PASSWORDS = "valkey-passwords"
 PORT = 6379
 SENTINEL_PORT = 26379
 EXPORTER_PORT = 9121
-PRIMARY_NAME = "stellaops"  # what Sentinel calls the deployment; clients ask for it
+PRIMARY_NAME = "stellaops"  # Sentinel's name of the primary, which clients look up
 
 VALKEY_UID = 999  # the image's user
 MAINTENANCE_UID = 65532
@@ -29,7 +29,7 @@ MAINTENANCE_LABELS = {"app.kubernetes.io/name": MAINTENANCE, **PART_OF}
 
 
 def nodes(namespace: str, count: int) -> list[str]:
-    """The servers' names: short of the cluster's domain, which differs; resolvers of pods add it."""
+    """The servers' host names, without the cluster's domain: it varies, and the pods' resolvers add it."""
     return [node(f"{NAME}-{number}", namespace) for number in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""How Valkey is reached, by whom, and how many servers may go at a time."""
+"""Services, network policy, disruption budget and ServiceMonitor of Valkey."""
 
 from pulumi import ResourceOptions
 from pulumi_kubernetes.apiextensions import CustomResource
@@ -19,12 +19,12 @@ from components.valkey.deployment.names import (
     SENTINEL_PORT,
 )
 
-# The API server sets it on every namespace, to its name: nobody can pretend to be another one.
+# The API server sets this label of every namespace to the namespace's name, so it cannot be forged.
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 
 
 def services(args: DeploymentArgs, opts: ResourceOptions) -> None:
-    """The headless one gives each pod a name, ready or not; clients use the other."""
+    """Create the headless Service, which gives every pod a name even before it is ready, and the clients' Service."""
     for name in (HEADLESS, NAME):
         headless = name == HEADLESS
         ports = {"valkey": PORT}
@@ -34,7 +34,7 @@ def services(args: DeploymentArgs, opts: ResourceOptions) -> None:
             ports["metrics"] = EXPORTER_PORT
         core.Service(
             name,
-            # Nothing to wait for but the pods, and the StatefulSet's own waiting sees those.
+            # A Service only waits for its pods, and the StatefulSet does that already.
             metadata=metadata(name, args, waits=True),
             spec=core.ServiceSpecArgs(
                 type="ClusterIP",
@@ -51,8 +51,8 @@ def services(args: DeploymentArgs, opts: ResourceOptions) -> None:
 
 
 def network_policy(args: DeploymentArgs, opts: ResourceOptions) -> None:
-    """Who may connect: pods in the module namespaces, the servers among themselves, the jobs, backups; to the exporter, pods in
-    the monitoring namespaces."""
+    """Allow connections from the module namespaces, the servers themselves, jobs and backups; to the exporter, from the
+    monitoring namespaces."""
     data = [_port(PORT), *([_port(SENTINEL_PORT)] if args.settings.replicas else [])]
     modules = args.settings.module_namespaces or (args.namespace_name,)
     rules = [
@@ -93,14 +93,14 @@ def _port(number: int) -> networking.NetworkPolicyPortArgs:
 
 
 def disruption_budget(args: DeploymentArgs, opts: ResourceOptions) -> None:
-    """One server at a time, also when it is the only one: else its node could never be drained. It saves before."""
+    """Evict at most one server at a time, but also a single one, so that its node can be drained; it saves its data."""
     policy.PodDisruptionBudget(
         NAME,
         metadata=metadata(NAME, args),
         spec=policy.PodDisruptionBudgetSpecArgs(
             max_unavailable=1,
             selector=meta.LabelSelectorArgs(match_labels=LABELS),
-            # A server that does not work anyway must not hold up a drain.
+            # A server that is not healthy must not block a drain.
             unhealthy_pod_eviction_policy="AlwaysAllow",
         ),
         opts=opts,
@@ -108,7 +108,7 @@ def disruption_budget(args: DeploymentArgs, opts: ResourceOptions) -> None:
 
 
 def service_monitor(args: DeploymentArgs, opts: ResourceOptions) -> None:
-    """For the Prometheus operator; only one Service has a port of that name."""
+    """Create a ServiceMonitor for the Prometheus operator. Only the headless Service has a port named ``metrics``."""
     CustomResource(
         NAME,
         api_version="monitoring.coreos.com/v1",

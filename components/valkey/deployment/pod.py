@@ -1,4 +1,4 @@
-"""The servers' pod: the server, and beside it Sentinel, the exporter, and what reloads certificates."""
+"""The servers' pod: the server, Sentinel, the exporter, and a container that reloads certificates."""
 
 import pulumi
 from pulumi_kubernetes.core import v1 as core
@@ -45,7 +45,7 @@ ZONE_LABEL = "topology.kubernetes.io/zone"
 def template(
     args: DeploymentArgs, conf: pulumi.Input[str], acl: pulumi.Input[str], passwords: pulumi.Input[str]
 ) -> core.PodTemplateSpecArgs:
-    """``conf``, ``acl`` and ``passwords`` are the names of the ConfigMap and the Secrets."""
+    """The pod template; ``conf``, ``acl`` and ``passwords`` are the names of the ConfigMap and the Secrets."""
     containers = [_server(args)]
     if args.settings.replicas:
         containers.append(_sentinel(args))
@@ -64,9 +64,9 @@ def template(
         metadata=meta.ObjectMetaArgs(labels=LABELS, annotations={CHECKSUM: args.checksum}),
         spec=core.PodSpecArgs(
             automount_service_account_token=False,
-            # Otherwise VALKEY_PORT=tcp://... of the Service stands in every container's environment.
+            # Otherwise every container's environment has VALKEY_PORT=tcp://..., from the Service.
             enable_service_links=False,
-            termination_grace_period_seconds=args.sizing.stopping,
+            termination_grace_period_seconds=args.sizing.termination_seconds,
             priority_class_name=args.settings.priority_class or None,
             topology_spread_constraints=[
                 _spread(HOST_LABEL, required=bool(args.settings.replicas)),
@@ -80,7 +80,7 @@ def template(
 
 
 def _spread(label: str, *, required: bool) -> core.TopologySpreadConstraintArgs:
-    """Two servers on one node would go together; over zones they go where there is room."""
+    """Spread the servers over the nodes or zones in ``label``, strictly if ``required``."""
     return core.TopologySpreadConstraintArgs(
         max_skew=1,
         topology_key=label,
@@ -91,21 +91,21 @@ def _spread(label: str, *, required: bool) -> core.TopologySpreadConstraintArgs:
 
 def _server(args: DeploymentArgs) -> core.ContainerArgs:
     replicated = bool(args.settings.replicas)
-    started = ["sh", f"{CONF_DIRECTORY}/start.sh"] if replicated else ["valkey-server", f"{CONF_DIRECTORY}/valkey.conf"]
+    command = ["sh", f"{CONF_DIRECTORY}/start.sh"] if replicated else ["valkey-server", f"{CONF_DIRECTORY}/valkey.conf"]
     tls = [TLS_MOUNT] if args.tls else []
     stop = core.ExecActionArgs(command=["sh", f"{CONF_DIRECTORY}/stop.sh"])
     return core.ContainerArgs(
         name=NAME,
         image=args.settings.image,
-        command=started,
+        command=command,
         env=_environment(args),
         ports=[core.ContainerPortArgs(name="valkey", container_port=PORT, protocol="TCP")],
         resources=resources(quantity(args.sizing.memory), "250m"),
         security_context=container_security(),
-        # A loading server answers PING with an error. It may take its time at the start, and it is not ready then.
-        startup_probe=_probe(args, failures=args.sizing.loading // PERIOD_SECONDS, strict=True),
+        # A loading server answers PING with an error: it is not ready, and gets enough time at the start.
+        startup_probe=_probe(args, failures=args.sizing.startup_seconds // PERIOD_SECONDS, strict=True),
         readiness_probe=_probe(args, failures=3, strict=True),
-        # Any answer will do: a replica that copies from a new primary loads again, and must not be killed for it.
+        # Any answer is enough: a replica that copies from a new primary loads again, and must not be killed meanwhile.
         liveness_probe=_probe(args, failures=6, strict=False),
         lifecycle=core.LifecycleArgs(pre_stop=core.LifecycleHandlerArgs(exec_=stop)),
         volume_mounts=[
@@ -119,7 +119,7 @@ def _server(args: DeploymentArgs) -> core.ContainerArgs:
 
 
 def _environment(args: DeploymentArgs) -> list[core.EnvVarArgs]:
-    """What the scripts of ``pods/scripts/valkey`` read."""
+    """Environment variables of the scripts in ``pods/scripts/valkey``."""
     pod_name = core.EnvVarArgs(
         name="POD_NAME",
         value_from=core.EnvVarSourceArgs(
@@ -149,7 +149,7 @@ def _environment(args: DeploymentArgs) -> list[core.EnvVarArgs]:
 
 
 def _probe(args: DeploymentArgs, *, failures: int, strict: bool) -> core.ProbeArgs:
-    """PING as a user that may do nothing else and needs no password; -e makes an error answer a failure."""
+    """PING as a user without a password that may do nothing else. With ``strict`` (-e), an error reply is a failure."""
     command = [
         "valkey-cli", *(["-e"] if strict else []), "-p", str(PORT), *cli_tls(args).split(), "--no-auth-warning",
         "--user", PROBE_USER, "--pass", "none", "ping",
@@ -163,7 +163,7 @@ def _probe(args: DeploymentArgs, *, failures: int, strict: bool) -> core.ProbeAr
 
 
 def _sentinel(args: DeploymentArgs) -> core.ContainerArgs:
-    """It keeps what it learned on the server's volume, and finds a new primary when this server is gone, too."""
+    """Sentinel, which stores its state on the server's volume and also works while this pod's server is down."""
     command = ["valkey-cli", "-e", "-p", str(SENTINEL_PORT), *cli_tls(args).split(), "ping"]
     return core.ContainerArgs(
         name="sentinel",
@@ -202,7 +202,7 @@ def _tls_reload(args: DeploymentArgs) -> core.ContainerArgs:
 
 
 def _exporter(args: DeploymentArgs, passwords: pulumi.Input[str]) -> core.ContainerArgs:
-    """Of this pod's server alone, through the pod's name where a certificate has to fit."""
+    """The exporter of this pod's server. With TLS it connects to the pod's name, which the certificate has."""
     address = f"rediss://$(ME):{PORT}" if args.tls else f"redis://127.0.0.1:{PORT}"
     password = core.EnvVarArgs(
         name="REDIS_PASSWORD",
@@ -216,7 +216,7 @@ def _exporter(args: DeploymentArgs, passwords: pulumi.Input[str]) -> core.Contai
             *env(
                 REDIS_ADDR=address,
                 REDIS_USER=EXPORTER_USER,
-                # CONFIG GET shows the password of the replication.
+                # CONFIG GET would show the replication password.
                 REDIS_EXPORTER_CONFIG_COMMAND="-",
                 REDIS_EXPORTER_WEB_LISTEN_ADDRESS=f":{EXPORTER_PORT}",
                 **({"REDIS_EXPORTER_TLS_CA_CERT_FILE": f"{TLS_DIRECTORY}/ca.crt"} if args.tls else {}),

@@ -1,6 +1,6 @@
-"""ACL users of the deployment itself: its nodes, its exporter, its jobs. What each may do, and no more.
+"""The deployment's own ACL users, for its nodes and its exporter, with only the permissions that they need.
 
-A hyphen stands in each name, so that no module or service can have it.
+Their names have a hyphen, so that no module or service can have them.
 """
 
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ EXPORTER_USER = "valkey-exporter"
 
 
 def node_rules(*, replicas: bool, tls: bool) -> tuple[str, ...]:
-    """For what runs inside of the servers' pods: save before the end; read renewed certificates; and with replicas
-    what replication and Sentinel need. It may read everything then: a replica does."""
+    """Rules of the user inside the servers' pods: save before the pod stops, reload certificates, and with replicas
+    replicate and serve Sentinel. A user that replicates can read all data."""
     rules = ["resetchannels", "+ping", "+role", "+save"]
     if tls:
         rules.append("+config|set")
     if replicas:
         rules += ["+psync", "+replconf"]
-        # As Valkey's documentation of Sentinel lists them; failover is for coordinated ones of later versions.
+        # From Valkey's Sentinel documentation; +failover is for coordinated failovers in later versions.
         rules += [
             "+multi", "+exec", "+replicaof", "+slaveof", "+info", "+config|rewrite", "+client|setname", "+client|kill",
             "+subscribe", "+publish", "+script|kill", "+failover", "&__sentinel__:hello",
@@ -29,7 +29,7 @@ def node_rules(*, replicas: bool, tls: bool) -> tuple[str, ...]:
 
 
 def exporter_rules() -> tuple[str, ...]:
-    """Counters of the server, of no key. Not CONFIG GET: it shows the password of the replication."""
+    """Rules of the exporter: server metrics, no keys. Without CONFIG GET, which shows the replication password."""
     return (
         "resetchannels", "+ping", "+info", "+client|setname", "+client|setinfo", "+latency|latest",
         "+latency|histogram", "+slowlog|len",
@@ -37,8 +37,8 @@ def exporter_rules() -> tuple[str, ...]:
 
 
 def acl_file(modules: str, internal: Mapping[str, tuple[str, tuple[str, ...]]]) -> str:
-    """``users.acl`` of the deployment: that of ``render_acl``, the deployment's own users (name -> SHA-256 of the
-    password, rules), and the mark by which a server is seen to have loaded it."""
+    """``users.acl`` of the deployment: the file from ``render_acl``, the deployment's own users (name -> SHA-256 of the
+    password, rules), and a new mark."""
     lines = [line for line in modules.splitlines() if line != f"user {acl_mark(modules)} reset off"]
     lines += [f"user {name} {' '.join(set_user(sha256, rules))}" for name, (sha256, rules) in internal.items()]
     text = "\n".join(lines) + "\n"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Dump each schema of $SCHEMAS into $WORK, all from one snapshot, with the facts that a restore is compared with.
-# libpq's environment variables set server and login.
+# Dump each schema in $SCHEMAS to $WORK, all from one snapshot, and write the facts that a restore is compared with.
+# libpq's environment variables set the server and the login.
 set -eu
 umask 077
 cd "$WORK"

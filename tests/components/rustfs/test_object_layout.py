@@ -37,7 +37,7 @@ def test_what_the_reference_names_has_no_fault(layout: Layout, key: str) -> None
         (BLOBS, f"{DIGEST}/sbom.json", "matches no template"),
         (BLOBS, f"417e/{DIGEST}/sbom.json", "its prefix is 417e, and the digest begins with 417f"),
         (BLOBS, f"417/{DIGEST}/sbom.json", "its prefix is 417,"),
-        (BLOBS, "417f/417f00/sbom.json", "no SHA-256 digest"),
+        (BLOBS, "417f/417f00/sbom.json", "not a SHA-256 digest"),
         (IMAGES, f"sha256:{DIGEST}/sbom.json", "matches no template"),
         (EVIDENCE, "bundle-1/sboms/", "matches no template"),
         (KITS, "kit-1/notes.md", "matches no template"),

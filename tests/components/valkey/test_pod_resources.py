@@ -27,7 +27,7 @@ def test_the_disk_holds_an_aof_its_rewrite_and_two_snapshots() -> None:
 
 
 def test_a_pod_that_stops_has_time_to_save_twice() -> None:
-    assert sizing(48 * GIB, replicas=0, strategy=BOTH).stopping > 2 * 48 * 1024 // 50
+    assert sizing(48 * GIB, replicas=0, strategy=BOTH).termination_seconds > 2 * 48 * 1024 // 50
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_guide_has_the_numbers_of_the_rule() -> None:
     guide = (Path(__file__).parents[3] / "docs" / "valkey-kubernetes.md").read_text()
     for replicas in (0, 2):
         made = sizing(2 * GIB, replicas=replicas, strategy=BOTH)
-        for text in (f"{made.memory // MIB} MiB", f"{made.disk // GIB} GiB", f"{made.stopping} s"):
+        for text in (f"{made.memory // MIB} MiB", f"{made.disk // GIB} GiB", f"{made.termination_seconds} s"):
             assert f"| {text} |" in guide, f"with {replicas} replicas"
 
 

@@ -81,7 +81,7 @@ def test_what_only_the_official_plugin_can_do_says_so(client: PluginClient) -> N
     assert failures == ["passwordWo: write-only passwords need the official plugin; 'password' is kept encrypted"]
     with pytest.raises(grpc.RpcError) as caught:
         client.check("postgresql:index/publication:Publication", {})
-    assert "does not have postgresql:index/publication:Publication" in said(caught.value)
+    assert "does not support postgresql:index/publication:Publication" in said(caught.value)
 
 
 def test_inputs_are_kept_with_defaults_as_the_official_plugin_keeps_them(client: PluginClient) -> None:

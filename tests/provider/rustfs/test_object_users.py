@@ -203,7 +203,7 @@ def test_what_a_killed_run_left_is_taken_over(provider: PluginClient, store: Sto
 
 def test_the_key_that_provisions_is_never_made_a_modules(provider: PluginClient, store: Store) -> None:
     _, failures = provider.check(TOKEN, props(store.access_key, "b"))
-    assert len(failures) == 1 and failures[0].startswith("user: ") and "provisions" in failures[0]
+    assert len(failures) == 1 and failures[0].startswith("user: ") and "the admin's access key" in failures[0]
 
 
 @pytest.mark.parametrize(

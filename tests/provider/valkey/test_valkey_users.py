@@ -257,7 +257,7 @@ def test_an_import_takes_the_named_users_and_applies_what_it_found(own: OwnValke
 
 
 @pytest.mark.parametrize(
-    ("id_", "words"), [("scanner,nobody", "no such user: nobody"), (f"scanner,{ADMIN}", "not a module's")]
+    ("id_", "words"), [("scanner,nobody", "no such user: nobody"), (f"scanner,{ADMIN}", "does not belong to a module")]
 )
 def test_an_import_of_other_users_is_refused(own: OwnValkey, provider: PluginClient, id_: str, words: str) -> None:
     provider.create(TOKEN, props("scanner"))

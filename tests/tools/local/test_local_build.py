@@ -75,7 +75,7 @@ def test_a_failed_build_shows_the_compilers_last_lines_and_leaves_nothing(tmp_pa
         build.ensure(build.MINIO, Console())
     assert "syntax error" in caught.value.details
     assert "minio.log" in str(caught.value), "the whole output would be lost"
-    assert not build.place(build.MINIO).exists(), "the next run would take the broken tool for built"
+    assert not build.tool_directory(build.MINIO).exists(), "the next run would take the broken tool for built"
     use(tmp_path, GOOD)
     assert (build.ensure(build.MINIO, Console()) / "minio").exists()
 
@@ -93,13 +93,13 @@ def test_too_little_room_is_said_before_the_build(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=10**8))
     with pytest.raises(UserError, match=r"building minio needs .* GB below .*, 0\.1 GB are free"):
         build.ensure(build.MINIO, Console())
-    assert not build.place(build.MINIO).exists()
+    assert not build.tool_directory(build.MINIO).exists()
 
 
 @pytest.mark.usefixtures("calls")
 def test_what_a_killed_build_left_is_cleared_away(tmp_path: Path) -> None:
     use(tmp_path, GOOD)
-    left = build.place(build.MINIO).parent / ".minio.partial-1"
+    left = build.tool_directory(build.MINIO).parent / ".minio.partial-1"
     left.mkdir(parents=True)
     build.ensure(build.MINIO, Console())
     assert not left.exists()
@@ -107,13 +107,13 @@ def test_what_a_killed_build_left_is_cleared_away(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("calls")
 def test_another_pin_is_another_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = build.place(build.MINIO)
+    before = build.tool_directory(build.MINIO)
     copy = tmp_path / "modules"
     shutil.copytree(build.MODULES, copy)
     sums = copy / "minio" / "go.sum"
     sums.write_text(sums.read_text() + "\n")
     monkeypatch.setattr(build, "MODULES", copy)
-    assert build.place(build.MINIO) != before, "an upgrade would go on with the old tool"
+    assert build.tool_directory(build.MINIO) != before, "an upgrade would go on with the old tool"
 
 
 @pytest.mark.usefixtures("calls")

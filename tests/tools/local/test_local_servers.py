@@ -50,7 +50,7 @@ def test_a_taken_port_is_named_with_its_holder_and_another_one_is_chosen(valkey:
     with socket.create_server(("127.0.0.1", before)):
         valkey.start(said.append)
     assert valkey.port != before
-    assert f"port {before} was taken by" in said[0] and f"(pid {os.getpid()})" in said[0], (
+    assert f"port {before} is used by" in said[0] and f"(pid {os.getpid()})" in said[0], (
         "the user could not find out who took the port"
     )
     assert str(valkey.port) in said[0], "the user would look for the server at its old port"

@@ -91,7 +91,7 @@ def test_a_stopped_server_is_back_after_up_and_a_moved_one_is_followed(stack: Lo
         shown = stack.must("up")
         moved = record(stack, "valkey")["port"]
         assert moved != died["port"]
-        assert f"pid {died['pid']} is gone" in shown and f"port {died['port']} was taken by" in shown
+        assert f"pid {died['pid']} is gone" in shown and f"port {died['port']} is used by" in shown
         assert unchanged(stack)
         assert f"VALKEY_PORT={moved}" in stack.must("env", "scanner"), "services would go on with the old port"
 
@@ -141,7 +141,7 @@ def test_an_engine_that_is_at_work_is_not_disturbed(stack: LocalStack) -> None:
     lock.write_text(json.dumps({"pid": 1, "username": "root", "hostname": "another.example", "timestamp": ""}))
     try:
         result = stack.run("up")
-        assert result.returncode == 1 and "the engine on another.example (pid 1) may be at work" in result.stderr
+        assert result.returncode == 1 and "the engine on another.example (pid 1) may be using" in result.stderr
     finally:
         lock.unlink()
     lock.write_text(json.dumps({"pid": 1, "username": "root", "hostname": socket.gethostname(), "timestamp": ""}))

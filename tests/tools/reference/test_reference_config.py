@@ -66,5 +66,8 @@ def test_a_file_that_does_not_say_where_the_generated_part_begins_is_left_alone(
 ) -> None:
     text = project.read_text().replace(config.MARKER, "")
     project.write_text(text)
-    assert config.run(check=False) == 1 and "error: Pulumi.yaml needs this line once" in capsys.readouterr().err
+    assert (
+        config.run(check=False) == 1
+        and "error: Pulumi.yaml must contain this line exactly once" in capsys.readouterr().err
+    )
     assert project.read_text() == text

@@ -94,7 +94,7 @@ def test_drift_of_the_day_two_command_is_shown_with_its_stack(
     [
         (["no-such-file.json"], "cannot read no-such-file.json: No such file or directory"),
         (["README.md"], "README.md: README contains no JSON"),
-        (["DROP", "DROP"], "two previews of stack dev; pass one of each stack"),
+        (["DROP", "DROP"], "more than one preview of stack dev; pass one per stack"),
         (["DROP", "--drift", "README.md"], "README.md is not the output of `python3 -m tools drift --json`"),
         (["DROP", "--output", "/no/such/directory/x"], "/no/such/directory/x cannot be written"),
         (["--stack", "dev"], "pulumi is not on the PATH"),

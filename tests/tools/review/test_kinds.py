@@ -116,7 +116,11 @@ def test_migrations_are_read_for_what_they_take_away(tmp_path: Path, sql: str, d
 
 
 @pytest.mark.parametrize(
-    ("text", "why"), [(None, "its file is missing here"), ("SELECT 2;", "its file here differs from the previewed one")]
+    ("text", "why"),
+    [
+        (None, "its file is missing from this checkout"),
+        ("SELECT 2;", "its file in this checkout differs from the previewed one"),
+    ],
 )
 def test_a_migration_that_nobody_can_read_may_destroy_data(tmp_path: Path, text: str | None, why: str) -> None:
     (tmp_path / "sql" / "vex").mkdir(parents=True)
@@ -284,5 +288,5 @@ def test_privileges_that_a_refresh_found_changed_are_told_one_by_one() -> None:
         step = event("update", PRIVILEGES, "vuln", {"schema": "vuln"}, {"schema": "vuln"}, outputs=outputs)
         assert only(step) == (
             risk,
-            f"manual changes of privileges on tables of `vuln` are corrected: {plain(sentence)}",
+            f"manual changes to privileges on tables of `vuln` are corrected: {plain(sentence)}",
         )

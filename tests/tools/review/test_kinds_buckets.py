@@ -92,7 +92,7 @@ def test_a_guard_that_is_lifted_lets_data_be_destroyed() -> None:
 
 def test_a_policy_that_lets_everyone_in_widens_access_and_breaks_a_rule() -> None:
     found = verdict(event("update", BUCKET_POLICY, "evidence", _policy(GUARD), _policy(GUARD, OPEN)))
-    assert sentences(found) == [(Risk.ACCESS_WIDENED, "`evidence`: everyone is allowed `s3:GetObject`")]
+    assert sentences(found) == [(Risk.ACCESS_WIDENED, "`evidence`: its policy allows everyone `s3:GetObject`")]
     assert [item.rule for item in found.violations] == ["no-public-grant"]
 
 

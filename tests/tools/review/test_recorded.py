@@ -329,7 +329,7 @@ EXPECTED = {
     "password-renewed": Expected(
         Risk.RESTART,
         (
-            "restart: Valkey users get the rotated passwords of `concelier`",
+            "restart: the rotated passwords of `concelier` are set in Valkey",
             "restart: the passwords of `concelier` are rotated: it must restart to use the new ones",
         ),
     ),
@@ -434,8 +434,8 @@ EXPECTED = {
         Risk.RESTART,
         (
             "restart: ConfigMaps of `airgap`, `attestor`, `authority`, `concelier`, `evidence_locker` and 19 more are changed: `PGHOST`; services must restart to use it",
-            "restart: the postgresql providers `postgres-outside` and `postgres-inside` get another target: `host` from `127.0.0.1` to `localhost`; existing data are not moved",
-            "restart: the stellaops provider `stellaops` gets another target: `postgresHost` from `127.0.0.1` to `localhost`; existing data are not moved",
+            "restart: the target of the postgresql providers `postgres-outside` and `postgres-inside` changes: `host` from `127.0.0.1` to `localhost`; existing data is not moved",
+            "restart: the target of the stellaops provider `stellaops` changes: `postgresHost` from `127.0.0.1` to `localhost`; existing data is not moved",
         ),
     ),
     "secret-in-clear": Expected(

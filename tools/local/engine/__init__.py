@@ -1,1 +1,1 @@
-"""Tools that are built from pinned Go modules when the machine does not have them: one directory a module."""
+"""Tools that are built from pinned Go modules if the machine lacks them: one directory per module."""

@@ -1,7 +1,7 @@
 """Build a tool from its pinned Go module, once per user and version.
 
-A built tool lies in the cache under its version and a hash of everything that makes it; it appears there whole or not
-at all. Go keeps what it compiled, so an interrupted build goes on where it stopped. Standard library only.
+A tool is added to the cache only when it is complete, in a directory named after its version and a hash of its recipe. Go
+caches compiled packages, so an interrupted build continues where it stopped. Standard library only.
 """
 
 import errno
@@ -31,7 +31,7 @@ DISK_FULL = "no space left on device"
 
 @dataclass(frozen=True)
 class Build:
-    """One program of a tool: ``package`` in ``tools/local/engine/<module>``; ``version_variable`` gets its version."""
+    """One program of a tool: ``package`` in ``tools/local/engine/<module>``; ``version_variable`` is set to its version."""
 
     module: str
     package: str
@@ -42,24 +42,24 @@ class Build:
 class Tool:
     """``version_of`` is the Go module whose version is the tool's.
 
-    ``files`` are copied beside the programs, each from a directory in the module ``files_of``.
-    ``room`` is what a cold build writes to the Go caches, in bytes.
+    ``files`` are copied beside the programs, from the Go module ``files_of``. ``disk_bytes`` is the size of what a build
+    without any cache writes to the Go caches.
     """
 
     name: str
     version_of: str
     builds: tuple[Build, ...]
-    room: int
+    disk_bytes: int
     files_of: str = ""
     files: tuple[str, ...] = ()
 
 
-# For the tests of the workflows.
+# For tests of the GitHub workflows.
 ACTIONLINT = Tool(
     name="actionlint",
     version_of="github.com/rhysd/actionlint",
     builds=(Build("actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),),
-    room=GIGABYTE,
+    disk_bytes=GIGABYTE,
 )
 PULUMI = Tool(
     name="pulumi",
@@ -72,7 +72,7 @@ PULUMI = Tool(
         ),
         Build("pulumi-language-python", "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python"),
     ),
-    room=4 * GIGABYTE,
+    disk_bytes=4 * GIGABYTE,
     files_of="github.com/pulumi/pulumi/sdk/v3",
     files=("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python"),
 )
@@ -80,13 +80,13 @@ MINIO = Tool(
     name="minio",
     version_of="github.com/minio/minio",
     builds=(Build("minio", "github.com/minio/minio"),),
-    room=2 * GIGABYTE,
+    disk_bytes=2 * GIGABYTE,
 )
 ETCD = Tool(
     name="etcd",
     version_of="go.etcd.io/etcd/server/v3",
     builds=(Build("etcd", "go.etcd.io/etcd/server/v3"),),
-    room=GIGABYTE,
+    disk_bytes=GIGABYTE,
 )
 KUBE_APISERVER = Tool(
     name="kube-apiserver",
@@ -94,14 +94,14 @@ KUBE_APISERVER = Tool(
     builds=(
         Build("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/component-base/version.gitVersion"),
     ),
-    room=3 * GIGABYTE,
+    disk_bytes=3 * GIGABYTE,
 )
-# The official plugin. It is the only one of the three whose sources are a Go module.
+# The official plugin; of the three official plugins that the project uses, only this one is a Go module.
 PULUMI_KUBERNETES = Tool(
     name="pulumi-resource-kubernetes",
     version_of="github.com/pulumi/pulumi-kubernetes/provider/v4",
     builds=(Build("pulumi-resource-kubernetes", "."),),
-    room=4 * GIGABYTE,
+    disk_bytes=4 * GIGABYTE,
 )
 TOOLS = (PULUMI, MINIO, ETCD, KUBE_APISERVER, PULUMI_KUBERNETES)
 
@@ -115,8 +115,8 @@ def version(tool: Tool) -> str:
     return found[1]
 
 
-def place(tool: Tool) -> Path:
-    """Where the tool is once it is built; another pin, recipe or machine is another place."""
+def tool_directory(tool: Tool) -> Path:
+    """The tool's directory in the cache; it changes with the pinned version, the recipe and the platform."""
     recipe = (tool.builds, tool.files_of, tool.files, os.uname().sysname, os.uname().machine)
     digest = hashlib.sha256(repr(recipe).encode())
     for build in tool.builds:
@@ -126,20 +126,20 @@ def place(tool: Tool) -> Path:
 
 
 def ensure(tool: Tool, console: Console) -> Path:
-    """The directory of the built tool, built now if it must be, with progress.
+    """Build the tool if needed, with progress, and return its directory.
 
-    Raises ``UserError``: no Go and no wheel of it, too old a Go, no room, or a failed build (the end of its output,
-    and where its log is).
+    Raises ``UserError`` without a suitable Go, without enough disk space, or if the build fails (with the end of its
+    output and the path of its log).
     """
-    target = place(tool)
+    target = tool_directory(tool)
     if target.exists():
         return target
     builder = go.ensure(console)
     log = target.parent / f"{tool.name}.log"
 
-    def fill(partial: Path) -> None:
-        _check_room(tool, target.parent, builder)
-        _build(tool, partial, log, step, builder)
+    def fill(directory: Path) -> None:
+        _check_disk_space(tool, target.parent, builder)
+        _build(tool, directory, log, step, builder)
 
     with console.step(tool.name) as step:
         step.update(f"building {tool.name} {version(tool)} from source, once; this takes minutes")
@@ -148,15 +148,15 @@ def ensure(tool: Tool, console: Console) -> Path:
     return target
 
 
-def _check_room(tool: Tool, parent: Path, builder: Go) -> None:
-    shown = builder.ask(MODULES, "env", "GOCACHE", "GOMODCACHE")
+def _check_disk_space(tool: Tool, parent: Path, builder: Go) -> None:
+    result = builder.run(MODULES, "env", "GOCACHE", "GOMODCACHE")
     needed: dict[int, tuple[Path, int]] = {}
-    places = [Path(line) for line in shown.stdout.split("\n") if line] or [parent]
-    for directory in places:
+    directories = [Path(line) for line in result.stdout.split("\n") if line] or [parent]
+    for directory in directories:
         existing = next(path for path in (directory, *directory.parents) if path.exists())
         device = existing.stat().st_dev
-        _, sofar = needed.get(device, (directory, 0))
-        needed[device] = (existing, sofar + tool.room // len(places))
+        _, subtotal = needed.get(device, (directory, 0))
+        needed[device] = (existing, subtotal + tool.disk_bytes // len(directories))
     for directory, size in needed.values():
         free = shutil.disk_usage(directory).free
         if free < size:
@@ -176,12 +176,12 @@ def _build(tool: Tool, target: Path, log: Path, step: Step, builder: Go) -> None
             arguments = ["build", "-v", "-trimpath", "-ldflags", flags, "-o", str(target / build.module), build.package]
             _compile(build, builder, arguments, step, output, log)
     if tool.files:
-        shown = builder.ask(MODULES / tool.builds[0].module, "list", "-m", "-f", "{{.Dir}}", tool.files_of)
-        if shown.returncode:
-            raise UserError(f"go can't find the sources of {tool.files_of}", "run make up again", shown.stderr)
+        result = builder.run(MODULES / tool.builds[0].module, "list", "-m", "-f", "{{.Dir}}", tool.files_of)
+        if result.returncode:
+            raise UserError(f"go can't find the sources of {tool.files_of}", "run make up again", result.stderr)
         for name in tool.files:
             copy = target / Path(name).name
-            shutil.copyfile(Path(shown.stdout.strip()) / name, copy)
+            shutil.copyfile(Path(result.stdout.strip()) / name, copy)
             copy.chmod(0o755)
 
 
@@ -205,7 +205,7 @@ def _compile(build: Build, builder: Go, arguments: list[str], step: Step, output
                     step.update(f"building {build.module}: {compiled} packages compiled")
             code = process.wait()
         except BaseException:
-            # Ctrl-C reaches us alone, since go has a process group of its own with all its compilers.
+            # Ctrl-C reaches only this process: go and its compilers have a process group of their own.
             os.killpg(process.pid, signal.SIGTERM)
             raise
     if code:
@@ -217,6 +217,6 @@ def _fail(build: Build, tail: list[str], log: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(log))
     raise UserError(
         f"building {build.module} failed, the end of {short(log)} is above",
-        "put that right (no network? see `go env GOPROXY`), then run make up again: it goes on where it stopped",
+        "fix the cause (no network? see `go env GOPROXY`), then run make up again: it continues where it stopped",
         "\n".join(tail),
     )

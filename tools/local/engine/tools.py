@@ -10,7 +10,7 @@ from tools.local.engine import build
 from tools.local.errors import UserError
 from tools.pulumi_cli import PulumiCli, PulumiError
 
-# The oldest engine that serves the Python SDK this project pins.
+# The oldest engine that works with the pinned Python SDK.
 PULUMI_MINIMUM = (3, 272)
 VERSION_TIMEOUT_SECONDS = 30.0
 
@@ -25,21 +25,21 @@ class Engine:
 
 
 def on_path() -> Engine | None:
-    """``pulumi`` on the PATH, when it is recent enough and has its Python language host."""
+    """``pulumi`` on the PATH, if it is recent enough and has its Python language host."""
     found = shutil.which("pulumi")
     if found is None:
         return None
     path = Path(found).resolve()
     host = (path.parent / "pulumi-language-python").exists() or shutil.which("pulumi-language-python")
     try:
-        shown = PulumiCli(Path(found)).run("version", timeout=VERSION_TIMEOUT_SECONDS).stdout
+        output = PulumiCli(Path(found)).run("version", timeout=VERSION_TIMEOUT_SECONDS).stdout
     except PulumiError:
         return None
-    number = re.match(r"v(\d+)\.(\d+)\.", shown)
+    number = re.match(r"v(\d+)\.(\d+)\.", output)
     if not number or not host or (int(number[1]), int(number[2])) < PULUMI_MINIMUM:
         return None
     # The link's directory, not its target's: some package managers put the language host beside the link.
-    return Engine(Path(found), shown.strip(), built=False)
+    return Engine(Path(found), output.strip(), built=False)
 
 
 def engine(console: Console) -> Engine:
@@ -52,27 +52,27 @@ def engine(console: Console) -> Engine:
 
 
 def existing_engine() -> Engine:
-    """The engine without building one. Raises ``UserError`` when there is none yet."""
+    """The engine, without building it. Raises ``UserError`` if there is none yet."""
     found = on_path()
     if found:
         return found
-    directory = build.place(build.PULUMI)
+    directory = build.tool_directory(build.PULUMI)
     if not directory.exists():
         raise UserError("there is no engine yet", "run make up first")
     return Engine(directory / "pulumi", build.version(build.PULUMI), built=True)
 
 
 def object_store_program(console: Console) -> Path:
-    """``rustfs`` on the PATH, else MinIO, built if it must be. Raises ``UserError``."""
+    """``rustfs`` on the PATH, else MinIO, built if needed. Raises ``UserError``."""
     found = shutil.which("rustfs")
     return Path(found) if found else build.ensure(build.MINIO, console) / "minio"
 
 
 def kubernetes_plugin(console: Console) -> Path:
-    """The official Kubernetes plugin, built if it must be. Raises ``UserError``."""
+    """The official Kubernetes plugin, built if needed. Raises ``UserError``."""
     return build.ensure(build.PULUMI_KUBERNETES, console) / "pulumi-resource-kubernetes"
 
 
 def api_server(console: Console) -> tuple[Path, Path]:
-    """``etcd`` and ``kube-apiserver``, for tests; built if they must be. Raises ``UserError``."""
+    """``etcd`` and ``kube-apiserver``, for tests; built if needed. Raises ``UserError``."""
     return build.ensure(build.ETCD, console) / "etcd", build.ensure(build.KUBE_APISERVER, console) / "kube-apiserver"

@@ -30,13 +30,13 @@ def unprivileged() -> Account | None:
 
 
 def can_enter(path: Path, account: Account) -> bool:
-    """Whether that user can read ``path``, according to its permissions and those of every directory above it."""
+    """Whether the user can read ``path``, by the permissions of the path and of every directory above it."""
     members = {account.gid} | {group.gr_gid for group in grp.getgrall() if account.name in group.gr_mem}
     resolved = path.resolve()
     for part in (resolved, *resolved.parents):
         info = part.stat()
         shift = 6 if info.st_uid == account.uid else 3 if info.st_gid in members else 0
-        wanted = stat.S_IXOTH | stat.S_IROTH if part == resolved else stat.S_IXOTH
-        if (info.st_mode >> shift) & wanted != wanted:
+        required = stat.S_IXOTH | stat.S_IROTH if part == resolved else stat.S_IXOTH
+        if (info.st_mode >> shift) & required != required:
             return False
     return True

@@ -41,7 +41,7 @@ class LocalServer(ABC):
 
     name: str  # also the name of its directory
     title: str
-    program: str  # the executable's name, by which a process is found whose pid is not recorded
+    program: str  # the executable's name, to find a process whose pid is not recorded
     host = ports.LOOPBACK
     user: str
     # Sent in this order, each with the seconds to wait; the last one can't be ignored.
@@ -61,19 +61,19 @@ class LocalServer(ABC):
     @property
     @abstractmethod
     def data(self) -> Path:
-        """Its data or configuration: the argument that distinguishes its process from others of the same program."""
+        """Its data or configuration: the command-line argument that identifies its process."""
 
     @abstractmethod
     def _prepare(self) -> None:
-        """Create data and configuration where they are missing."""
+        """Create data and configuration if they are missing."""
 
     @abstractmethod
     def _spawn(self) -> int:
-        """Start the process; its pid."""
+        """Start the process and return its pid."""
 
     @abstractmethod
     def _log_in(self) -> None:
-        """Log in once. Raises ``NotReady``, or ``UserError`` when the server refuses the login."""
+        """Log in once. Raises ``NotReady``, or ``UserError`` if the server refuses the login."""
 
     def _outdated(self) -> bool:
         """Whether the configuration changed since the process was started."""
@@ -108,20 +108,20 @@ class LocalServer(ABC):
 
     @property
     def ended(self) -> str:
-        """A description of the process that ended, for when ``status`` is ``died``."""
+        """A description of the process that ended, if ``status`` is ``died``."""
         return f"{self.title} (pid {read_json(self._record).get('pid')} is gone, see {short(self.log)})"
 
     def start(self, report: Report = _ignore) -> bool:
-        """Start it unless it runs, and wait until it accepts logins; whether it was started now.
+        """Start the server if it isn't running and wait until it accepts logins; True if it was started.
 
-        ``report`` receives unexpected events as text. Raises ``UserError`` with the end of the log when the start fails.
+        ``report`` receives unexpected events as text. Raises ``UserError`` with the end of the log if the start fails.
         """
         self.directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
         if not self._record.exists() and self.stop():
-            # A process with our data, but no record of ever starting one: the directory is a new one at the same path.
+            # The process has our data path but no record, so this directory replaced a deleted one at the same path.
             report("stopped a server whose state directory had been deleted")
         if self._running() is not None:
-            self._await(None)
+            self._wait_until_ready(None)
             if not self._outdated():
                 return False
             report("its configuration changed; restarting it")
@@ -129,7 +129,7 @@ class LocalServer(ABC):
         record = read_json(self._record)
         if record.get("pid"):
             report(f"it had ended unexpectedly (pid {record['pid']} is gone, see {short(self.log)}); restarting it")
-        self._remember(pid=None, created=None)
+        self._update_record(pid=None, created=None)
         self._prepare()
         self._choose_port(report)
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
@@ -138,15 +138,15 @@ class LocalServer(ABC):
         return True
 
     def stop(self) -> bool:
-        """Stop the process that ``start`` started and keep its data; whether there was one."""
-        found = self._running()
-        stopped = found is not None and processes.stop(*found, self.stop_signals)
+        """Stop the server and keep its data; True if it was running."""
+        process = self._running()
+        stopped = process is not None and processes.stop(*process, self.stop_signals)
         if self._record.exists():
-            self._remember(pid=None, created=None)
+            self._update_record(pid=None, created=None)
         return stopped
 
     def remove(self) -> None:
-        """Stop it and delete its directory."""
+        """Stop the server and delete its directory."""
         self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -154,7 +154,7 @@ class LocalServer(ABC):
     def _record(self) -> Path:
         return self.directory / "server.json"
 
-    def _remember(self, **values: object) -> None:
+    def _update_record(self, **values: object) -> None:
         write_private(self._record, json.dumps({**read_json(self._record), **values}))
 
     def _running(self) -> tuple[int, float] | None:
@@ -167,60 +167,60 @@ class LocalServer(ABC):
             return pid, created
         # A command may have been killed after it started the process and before it wrote the record.
         pid = processes.find(str(self.data), self.program)
-        found = processes.created(pid) if pid else None
-        if pid is None or found is None:
+        created = processes.created(pid) if pid else None
+        if pid is None or created is None:
             return None
-        self._remember(pid=pid, created=found)
-        return pid, found
+        self._update_record(pid=pid, created=created)
+        return pid, created
 
     def _choose_port(self, report: Report) -> None:
         port = self.port
         if port and not ports.is_free(port):
             chosen = ports.choose()
-            report(f"port {port} was taken by {ports.holder(port)}; it listens on port {chosen} from now on")
-            self._remember(port=chosen)
+            report(f"port {port} is used by {ports.holder(port)}; the server now listens on port {chosen}")
+            self._update_record(port=chosen)
         elif not port:
-            self._remember(port=ports.choose())
+            self._update_record(port=ports.choose())
 
     def _launch(self, report: Report) -> None:
         for last in (False, False, True):
             length = self.log.stat().st_size if self.log.exists() else 0
             pid = self._spawn()
             created = processes.created(pid)
-            self._remember(pid=pid, created=created)
+            self._update_record(pid=pid, created=created)
             try:
-                self._await(pid)
+                self._wait_until_ready(pid)
             except UserError:
                 if created:
                     processes.stop(pid, created, self.stop_signals)
-                self._remember(pid=None, created=None)
-                # Another process may have taken the port since it was chosen.
+                self._update_record(pid=None, created=None)
+                # Another process may have bound the port since it was chosen.
                 lost_port = any(text in self._tail(length).lower() for text in ADDRESS_IN_USE)
                 if last or not lost_port:
                     raise
-                self._remember(port=0)
+                self._update_record(port=0)
                 self._choose_port(report)
             else:
                 return
 
-    def _await(self, pid: int | None) -> None:
-        """Wait until it accepts logins. ``pid`` is that of a process that was just started, else None."""
+    def _wait_until_ready(self, pid: int | None) -> None:
+        """Wait until the server accepts logins. ``pid`` is the process, if it was just started."""
         deadline = time.monotonic() + READY_SECONDS
         while True:
             try:
                 self._log_in()
-            except NotReady as problem:
+            except NotReady as error:
                 if pid is not None and processes.created(pid) is None:
                     raise self._failure("ended right after its start") from None
                 if time.monotonic() > deadline:
-                    raise self._failure(f"did not answer within {READY_SECONDS:.0f} s ({problem})") from None
+                    raise self._failure(f"did not answer within {READY_SECONDS:.0f} s ({error})") from None
                 time.sleep(POLL_SECONDS)
             else:
                 return
 
-    def _failure(self, what: str) -> UserError:
-        todo = f"the end of {short(self.log)} is above; run `make down`, then `make up` to restart it"
-        return UserError(f"{self.title} {what}", todo, self._tail())
+    def _failure(self, problem: str) -> UserError:
+        remedy = f"the end of {short(self.log)} is above; run `make down`, then `make up` to restart it"
+        return UserError(f"{self.title} {problem}", remedy, self._tail())
 
     def _tail(self, since: int = 0) -> str:
         try:

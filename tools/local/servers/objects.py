@@ -1,4 +1,4 @@
-"""The object store: RustFS where it is on the PATH, else MinIO, which is for local use and tests only."""
+"""The object store: RustFS if it is on the PATH, else MinIO, which is for local use and tests only."""
 
 import os
 import urllib.error
@@ -25,7 +25,7 @@ class LocalObjectStore(LocalServer):
     user = "local-root-key"
 
     def __init__(self, directory: Path, program_path: Path | None, tuning: dict[str, str] | None = None) -> None:
-        """``tuning`` is added to the server's environment."""
+        """``tuning``: additional environment variables of the server."""
         super().__init__(directory)
         self.program_path = program_path
         self.tuning = tuning or {}
@@ -95,17 +95,17 @@ class LocalObjectStore(LocalServer):
 
 
 class ExternalObjectStore:
-    """An S3 endpoint outside of the local stack: used, never started or stopped."""
+    """An S3 endpoint outside the local stack, which is never started or stopped."""
 
     name = "objects"
     title = "object store (external)"
     created = False
     status = "external"
     ended = ""  # its process is unknown
-    target = "rustfs"  # the stack's ``objectStore:target``; ``start`` finds it out
+    target = "rustfs"  # the stack's ``objectStore:target``; ``start`` detects it
 
     def __init__(self, endpoint: str, access_key: str, secret_key: str, bucket_prefix: str = "") -> None:
-        """``bucket_prefix`` is prepended to the names of buckets and access keys where several stacks share the server."""
+        """``bucket_prefix`` is prepended to the names of buckets and access keys if several stacks share the server."""
         self.endpoint = endpoint.rstrip("/")
         self.access_key = access_key
         self.secret_key = secret_key
@@ -117,9 +117,9 @@ class ExternalObjectStore:
 
     @staticmethod
     def configured() -> "ExternalObjectStore | None":
-        """From ``RUSTFS_ENDPOINT``, its keys and ``RUSTFS_BUCKET_PREFIX``; None when the first is not set.
+        """From ``RUSTFS_ENDPOINT``, its keys and ``RUSTFS_BUCKET_PREFIX``; None if the first is not set.
 
-        Raises ``UserError`` when a key is missing.
+        Raises ``UserError`` if a key is missing.
         """
         values = [os.environ.get(name, "") for name in EXTERNAL]
         if not values[0]:
@@ -133,7 +133,7 @@ class ExternalObjectStore:
         return ExternalObjectStore(endpoint, access_key, secret_key, os.environ.get("RUSTFS_BUCKET_PREFIX", ""))
 
     def start(self, report: object = None) -> bool:
-        """Log in once. Raises ``UserError`` when the server does not answer or refuses the keys."""
+        """Log in once. Raises ``UserError`` if the server does not answer or refuses the keys."""
         del report
         import boto3
         from botocore.config import Config
@@ -141,11 +141,11 @@ class ExternalObjectStore:
 
         config = Config(connect_timeout=ANSWER_SECONDS, retries={"max_attempts": 1}, s3={"addressing_style": "path"})
         try:
-            answer = boto3.client(
+            response = boto3.client(
                 "s3", endpoint_url=self.endpoint, region_name="us-east-1", config=config,
                 aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key,
             ).list_buckets()  # fmt: skip
-            self.target = target_of(answer["ResponseMetadata"]["HTTPHeaders"].get("server", ""))
+            self.target = target_of(response["ResponseMetadata"]["HTTPHeaders"].get("server", ""))
         except ClientError as error:
             reason = error.response["Error"]["Code"]
             raise UserError(f"{self.endpoint} refuses RUSTFS_ACCESS_KEY ({reason})", "correct the keys") from None

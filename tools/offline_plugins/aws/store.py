@@ -86,7 +86,7 @@ class S3Endpoint:
                 retries={"mode": "standard", "total_max_attempts": min(configuration["maxRetries"] + 1, MAX_ATTEMPTS)},
             ),
         )
-        timeouts.never_ask_again_after_one(client)
+        timeouts.disable_retries_after_timeout(client)
         return client
 
     @contextmanager

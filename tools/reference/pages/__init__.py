@@ -16,7 +16,7 @@ from tools.reference.pages import (
     valkey,
 )
 
-MAKERS: tuple[Callable[[ReferenceFacts], list[Page]], ...] = (
+GENERATORS: tuple[Callable[[ReferenceFacts], list[Page]], ...] = (
     overview.pages,
     access.pages,
     flows.pages,
@@ -29,7 +29,7 @@ MAKERS: tuple[Callable[[ReferenceFacts], list[Page]], ...] = (
 
 
 def generate(facts: ReferenceFacts) -> list[Page]:
-    """Generate all pages, in the order of the site's list."""
-    pages = [page for maker in MAKERS for page in maker(facts)]
+    """Generate all pages, in the order of the site's navigation."""
+    pages = [page for generator in GENERATORS for page in generator(facts)]
     pages += configuration.pages()
     return [overview.index(pages), *pages]

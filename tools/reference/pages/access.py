@@ -70,7 +70,7 @@ def _letter(facts: ReferenceFacts, module: str, schema: str) -> str:
     )
     if any(target.table is None for target in written):
         return "**W**"
-    some = "w" if written else ""
+    letter = "w" if written else ""
     if any(target.table is None for target in read):
-        return f"**R**{some}"
-    return some or ("r" if read else NOTHING)
+        return f"**R**{letter}"
+    return letter or ("r" if read else NOTHING)

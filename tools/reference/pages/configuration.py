@@ -1,4 +1,4 @@
-"""Every key of stack config, from its model."""
+"""The page about stack config, generated from its model."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from tools.reference.markdown import Page, code, codes, page, prose, table
 
 PATH = "reference/configuration.md"
 
-# The names of the model's fields, in the order of the page.
+# Field of the model that groups keys -> heading of their section.
 HEADINGS = {
     "": "The stack",
     "postgres": "PostgreSQL",
@@ -22,7 +22,6 @@ HEADINGS = {
 
 
 def pages() -> list[Page]:
-    """The page of the model."""
     sections: dict[str, list[Declared]] = {}
     for item in declared(Settings):
         sections.setdefault(item.path[0] if len(item.path) > 1 else "", []).append(item)
@@ -35,7 +34,7 @@ def pages() -> list[Page]:
             f"Set a key with `pulumi config set KEY VALUE`, a secret with `pulumi config set --secret KEY`, which prompts for "
             f"the value. Keys without a namespace belong to {code(NAMESPACE)}, as in "
             f"{code(f'{NAMESPACE}:postgresHost')}. The stack's values are in `stacks/Pulumi.<stack>.yaml`. A key that is not "
-            "set, or is set to an empty text, has its default.",
+            "set or is empty has its default.",
             *blocks,
         )
     ]

@@ -11,7 +11,7 @@ def pages(facts: ReferenceFacts) -> list[Page]:
             "reference/data-flow.md",
             "Data flow",
             "Overview",
-            "How data flow between modules, and where each module stores its data.",
+            "How data flows between modules, and where each module stores its data.",
             fence("mermaid", diagrams.data_flow(facts.mapping)),
             "## Events",
             "The producers (left) and consumers (right) of each stream. Each consumer has its own consumer group.",

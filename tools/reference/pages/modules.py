@@ -25,12 +25,12 @@ def _page(facts: ReferenceFacts, user: str) -> Page:
 
 
 def _postgres(facts: ReferenceFacts, module: str) -> list[str | None]:
-    access, here = facts.mapping.modules[module].postgres, module_page(module)
+    access, path = facts.mapping.modules[module].postgres, module_page(module)
     rows = [
-        [link(code(f"{schema}.{name}"), here, schema_page(schema)), "; ".join(part for part in found if part)]
+        [link(code(f"{schema}.{name}"), path, schema_page(schema)), "; ".join(part for part in found if part)]
         for (schema, name), found in facts.access[module].items()
     ]
-    owned = [link(code(schema), here, schema_page(schema)) for schema in access.owns]
+    owned = [link(code(schema), path, schema_page(schema)) for schema in access.owns]
     defaults = facts.mapping.postgres.defaults
     limits = (
         f"At most {access.connection_limit or defaults.connection_limit} connections, statements up to "
@@ -47,11 +47,11 @@ def _postgres(facts: ReferenceFacts, module: str) -> list[str | None]:
         if access.bypass_tenant_isolation
         else None,
         table(["Table", "Privileges"], rows),
-        *_others(facts, access.owns, module),
+        *_other_modules(facts, access.owns, module),
     ]
 
 
-def _others(facts: ReferenceFacts, owned: tuple[str, ...], module: str) -> list[str | None]:
+def _other_modules(facts: ReferenceFacts, owned: tuple[str, ...], module: str) -> list[str | None]:
     rows = [
         [link(prose(facts.name(other)), module_page(module), module_page(other)), code(f"{schema}.{name}"), text]
         for other, access in facts.access.items()

@@ -38,9 +38,9 @@ def _bucket(facts: ReferenceFacts, name: str) -> list[str | None]:
     layout = [
         [
             code(f"{name}/{bucket.root}{item}"),
-            prose(what.purpose) + ("; its SHA-256 is the digest in its key" if what.addressed else ""),
+            prose(definition.purpose) + ("; its SHA-256 is the digest in its key" if definition.addressed else ""),
         ]
-        for item, what in bucket.objects.items()
+        for item, definition in bucket.objects.items()
     ]
     users = [
         [link(prose(facts.name(module)), PATH, module_page(module)), code(path), verb]

@@ -26,13 +26,13 @@ def pages(facts: ReferenceFacts) -> list[Page]:
         patterns = dict.fromkeys(
             access.pattern for access in facts.keys[user] if mapping.valkey.keys[access.pattern].shared is None
         )
-        stateless = "" if user in mapping.modules else NOTHING
+        no_access = "" if user in mapping.modules else NOTHING
         rows.append(
             [
                 link(prose(definition.name), MATRIX, module_page(user)),
-                stateless or _postgres(facts, user),
+                no_access or _postgres(facts, user),
                 codes(patterns),
-                stateless or "<br>".join(f"{verb} {code(path)}" for path, verb in facts.objects(user)) or NOTHING,
+                no_access or "<br>".join(f"{verb} {code(path)}" for path, verb in facts.objects(user)) or NOTHING,
             ]
         )
     shared = codes(pattern for pattern, key in mapping.valkey.keys.items() if key.shared)
@@ -42,7 +42,7 @@ def pages(facts: ReferenceFacts) -> list[Page]:
             "Modules and stores",
             "Overview",
             f"Every module and service can also read and write the shared patterns {shared}, which this table omits. "
-            "The column of keys includes streams; each module's page lists the streams that it produces or consumes.",
+            "The column of Valkey keys includes streams; each module's page lists the streams that it produces or consumes.",
             table(["Module", "PostgreSQL", "Valkey keys", "Object storage"], rows),
         )
     ]

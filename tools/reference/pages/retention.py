@@ -1,4 +1,4 @@
-"""Backup strategies, and how long data are kept."""
+"""Backup strategies, and how long data is kept."""
 
 from components.mapping.values import Duration, TtlWord
 from tools.reference.facts import ReferenceFacts
@@ -17,7 +17,7 @@ def pages(facts: ReferenceFacts) -> list[Page]:
             ("RustFS", mapping.backups.rustfs),
         )
     ]
-    kept = [
+    retention = [
         *(
             [code(f"{schema}.{name}"), "forever: append-only", prose(table_.append_only)]
             for schema in mapping.postgres.schemas
@@ -52,14 +52,17 @@ def pages(facts: ReferenceFacts) -> list[Page]:
             "The versions of a bucket are its backup: you can restore a deleted or overwritten object until its "
             f"noncurrent version expires. No rule deletes a current version. Unfinished uploads are aborted after "
             f"{mapping.rustfs.abort_multipart_after}.",
-            "## How long data are kept",
-            table(["Data", "Kept", "Purpose or reason"], kept),
+            "## How long data is kept",
+            table(["Data", "Kept", "Purpose or reason"], retention),
         )
     ]
 
 
 def _age(kind: str, ttl: Duration | TtlWord, trimmed: Duration | None) -> str:
-    """Format how long a key or the entries of a stream are kept; ``trimmed`` is the age for streams without a TTL."""
+    """Format how long a key or the entries of a stream are kept.
+
+    ``trimmed`` is the age after which acknowledged entries of streams without a TTL are trimmed.
+    """
     if kind != "stream":
         return "until deleted" if ttl in (TtlWord.INFINITE, TtlWord.NONE) else str(ttl).replace("-", " ")
     if ttl != TtlWord.NONE:

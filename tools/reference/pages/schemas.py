@@ -19,7 +19,8 @@ def _page(facts: ReferenceFacts, name: str) -> Page:
         f"Schema {name}",
         "Schemas",
         f"{prose(schema.purpose)}. Owned by {link(prose(facts.name(owner)), schema_page(name), module_page(owner))}; "
-        f"tables belong to role {code(roles.owner(name))}, {code(roles.writer(name))} and {code(roles.reader(name))} use them.",
+        f"its tables belong to the role {code(roles.owner(name))}, and the roles {code(roles.writer(name))} and "
+        f"{code(roles.reader(name))} have access to them.",
         fence("mermaid", diagrams.entity_relations(name, schema, facts.catalog)),
         *[block for definition in facts.tables(name) for block in _table(facts, name, definition)],
         *_functions(facts, name),
@@ -28,28 +29,28 @@ def _page(facts: ReferenceFacts, name: str) -> Page:
 
 def _table(facts: ReferenceFacts, schema: str, name: str) -> list[str | None]:
     definition = facts.tables(schema)[name]
-    known = facts.catalog.get((schema, name), TableFacts())
+    table_facts = facts.catalog.get((schema, name), TableFacts())
     runtime = name in facts.mapping.postgres.schemas[schema].runtime_tables
     rows = [
         [
             code(column),
             code(kind),
-            "not null" if column in known.not_null else "",
-            code(known.defaults[column]) if column in known.defaults else "",
+            "not null" if column in table_facts.not_null else "",
+            code(table_facts.defaults[column]) if column in table_facts.defaults else "",
             " ".join(
                 [
-                    *(["primary key"] if column in known.primary_key else []),
-                    *(f"→ {code(key.target)}" for key in known.foreign_keys if column in key.columns),
+                    *(["primary key"] if column in table_facts.primary_key else []),
+                    *(f"→ {code(key.target)}" for key in table_facts.foreign_keys if column in key.columns),
                 ]
             ),
-            prose(known.comments.get(column, "")),
+            prose(table_facts.comments.get(column, "")),
         ]
         for column, kind in definition.columns.items()
     ]
     rules = [
-        *(f"Unique: {codes(columns)}" for columns in known.uniques),
-        *(f"Check: {code(check)}" for check in known.checks),
-        *(f"Index {code(index)} on {code(on)}" for index, on in known.indexes.items()),
+        *(f"Unique: {codes(columns)}" for columns in table_facts.uniques),
+        *(f"Check: {code(check)}" for check in table_facts.checks),
+        *(f"Index {code(index)} on {code(on)}" for index, on in table_facts.indexes.items()),
     ]
     users = [
         [link(prose(facts.name(module)), schema_page(schema), module_page(module)), "; ".join(p for p in found if p)]

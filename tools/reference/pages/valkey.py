@@ -26,20 +26,20 @@ def _keys(facts: ReferenceFacts) -> Page:
     rows = []
     for pattern, key in facts.mapping.valkey.keys.items():
         owner = _owner(facts.mapping, pattern)
-        who = link(prose(facts.name(owner)), KEYS, module_page(owner)) if owner else "all modules and services"
+        owner_cell = link(prose(facts.name(owner)), KEYS, module_page(owner)) if owner else "all modules and services"
         estimate = facts.mapping.valkey.estimates.get(pattern)
         expected = (
             f"{estimate.keys:,} key{'' if estimate.keys == 1 else 's'} of {_amount(estimate)}" if estimate else ""
         )
-        droppable = "yes" if key.evictable else "no"
-        rows.append([code(pattern), who, key.type, str(key.ttl), droppable, expected, prose(key.purpose)])
+        evictable = "yes" if key.evictable else "no"
+        rows.append([code(pattern), owner_cell, key.type, str(key.ttl), evictable, expected, prose(key.purpose)])
     memory = facts.mapping.valkey.memory
     settings = [[code(name.replace("_", "-")), code(str(value))] for name, value in memory.model_dump().items()]
     return page(
         KEYS,
         "Keys",
         "Valkey",
-        "A part in braces matches any text; `*` at the end matches any rest of the key.",
+        "A part in braces matches any text; `*` at the end matches the rest of the key.",
         table(["Pattern", "Owner", "Type", "TTL", "May be evicted", "Expected", "Purpose"], rows),
         "## Memory",
         table(["Setting", "Value"], settings),

@@ -1,4 +1,4 @@
-"""Draw a graph as SVG. Colours are CSS variables of the page, so that the diagram follows its theme."""
+"""Draw a graph as SVG. The page's CSS sets the colours, so diagrams follow its theme."""
 
 import itertools
 from html import escape
@@ -9,21 +9,24 @@ from tools.reference.svg.layout import Layout, Point, Size, arrange
 MARGIN = 12
 BOX_HEIGHT = 34
 ROW_HEIGHT = 19
-# Character widths, to size boxes without a browser. Monospace is exact, the other is an upper estimate.
+# Character widths, used to size boxes without a browser: exact for monospace, an upper estimate for sans serif.
 MONO = 7.25
 SANS = 8.2
 PADDING = 14
-LONE_COLUMNS = 3  # columns of tables without a relation, which are drawn below the others
+UNCONNECTED_PER_ROW = 3  # tables without a relation, which are drawn below the others
 
 
 def draw(graph: Graph, title: str) -> str:
-    """Draw the SVG of a graph; ``title`` is for screen readers."""
+    """Draw a graph as SVG; ``title`` is for screen readers."""
     sizes = {node.id: _size(node) for node in graph.nodes.values()}
-    tied = {end for edge in graph.edges for end in (edge.start, edge.end)}
+    connected = {end for edge in graph.edges for end in (edge.start, edge.end)}
     layout = arrange(
-        {name: size for name, size in sizes.items() if name in tied}, [(edge.start, edge.end) for edge in graph.edges]
+        {name: size for name, size in sizes.items() if name in connected},
+        [(edge.start, edge.end) for edge in graph.edges],
     )
-    places, width, height = _with_lone(layout, {name: size for name, size in sizes.items() if name not in tied})
+    places, width, height = _add_unconnected(
+        layout, {name: size for name, size in sizes.items() if name not in connected}
+    )
     parts = [_edge(edge, places, sizes, bends) for edge, bends in zip(graph.edges, layout.bends, strict=True)]
     parts += [_node(node, places[node.id], sizes[node.id]) for node in graph.nodes.values()]
     w, h = width + 2 * MARGIN, height + 2 * MARGIN
@@ -46,17 +49,17 @@ def _column_widths(node: Node) -> tuple[float, float, float]:
     return kind, name, keys
 
 
-def _with_lone(layout: Layout, lone: dict[str, Size]) -> tuple[dict[str, Point], float, float]:
+def _add_unconnected(layout: Layout, unconnected: dict[str, Size]) -> tuple[dict[str, Point], float, float]:
     """Place tables without a relation in rows below the others."""
     places, width = dict(layout.places), layout.width
     x, y, row_height = 0.0, layout.height + (30 if layout.places else 0), 0.0
-    for index, (name, size) in enumerate(lone.items()):
-        if index and index % LONE_COLUMNS == 0:
+    for index, (name, size) in enumerate(unconnected.items()):
+        if index and index % UNCONNECTED_PER_ROW == 0:
             x, y, row_height = 0.0, y + row_height + 24, 0.0
         places[name] = (x, y)
         x += size[0] + 30
         width, row_height = max(width, x - 30), max(row_height, size[1])
-    return places, width, y + row_height if lone else layout.height
+    return places, width, y + row_height if unconnected else layout.height
 
 
 def _node(node: Node, place: Point, size: Size) -> str:
@@ -101,13 +104,13 @@ def _table(node: Node, x: float, y: float, width: float, height: float) -> str:
 
 
 def _edge(edge: Edge, places: dict[str, Point], sizes: dict[str, Size], bends: list[Point]) -> str:
-    start, end = _side(edge.start, edge.end, places, sizes)
+    start, end = _ends(edge.start, edge.end, places, sizes)
     points = [start, *bends, end]
     path = f"M{start[0]:.1f} {start[1]:.1f}"
     for (x1, y1), (x2, y2) in itertools.pairwise(points):
         middle = (x1 + x2) / 2
         path += f"C{middle:.1f} {y1:.1f} {middle:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"
-    tip = _crow(end, start) if edge.many else _arrow(end, start)
+    tip = _crows_foot(end, start) if edge.many else _arrow(end, start)
     kind = "edge optional" if edge.optional else "edge"
     label = ""
     if edge.label and not edge.many:
@@ -116,7 +119,7 @@ def _edge(edge: Edge, places: dict[str, Point], sizes: dict[str, Size], bends: l
     return f'<g class="{kind}"><path d="{path}"/>{tip}{label}</g>'
 
 
-def _side(start: str, end: str, places: dict[str, Point], sizes: dict[str, Size]) -> tuple[Point, Point]:
+def _ends(start: str, end: str, places: dict[str, Point], sizes: dict[str, Size]) -> tuple[Point, Point]:
     """Return the ends of an edge, on the sides of the nodes that face each other."""
     (x1, y1), (x2, y2) = places[start], places[end]
     (w1, h1), (w2, h2) = sizes[start], sizes[end]
@@ -130,8 +133,8 @@ def _arrow(end: Point, start: Point) -> str:
     return f'<path class="tip" d="M{x:.1f} {y:.1f}l{back} -4.5v9z"/>'
 
 
-def _crow(end: Point, start: Point) -> str:
-    """Draw the crow's foot: many rows at this end."""
+def _crows_foot(end: Point, start: Point) -> str:
+    """Draw a crow's foot, which marks the end of a relation that may have many rows."""
     x, y = end
     back = -11 if start[0] <= x else 11
     return f'<path d="M{x + back:.1f} {y:.1f}L{x:.1f} {y - 6:.1f}M{x + back:.1f} {y:.1f}L{x:.1f} {y + 6:.1f}"/>'

@@ -27,7 +27,7 @@ class Layout:
 
 def arrange(sizes: Mapping[str, Size], edges: Sequence[tuple[str, str]]) -> Layout:
     """Place all nodes. An edge that closes a cycle is laid out in reverse."""
-    forward = _without_circles(list(sizes), edges)
+    forward = _without_cycles(list(sizes), edges)
     layer = _layers(list(sizes), forward)
     boxes: dict[str, Size] = dict(sizes)
     links: list[tuple[str, str]] = []
@@ -43,12 +43,12 @@ def arrange(sizes: Mapping[str, Size], edges: Sequence[tuple[str, str]]) -> Layo
     places = _placed(columns, boxes, links)
     widths = {name: max(boxes[other][0] for other in column) for column in columns for name in column}
     bends = []
-    for (start, _), turned, chain in zip(edges, forward, chains, strict=True):
+    for (start, _), directed, chain in zip(edges, forward, chains, strict=True):
         # Cross the layer in a straight line, next to its nodes.
         points = [
             point for name in chain for point in (places[name], (places[name][0] + widths[name], places[name][1]))
         ]
-        bends.append(points if turned[0] == start else points[::-1])
+        bends.append(points if directed[0] == start else points[::-1])
     return Layout(
         {name: places[name] for name in sizes},
         bends,
@@ -57,26 +57,26 @@ def arrange(sizes: Mapping[str, Size], edges: Sequence[tuple[str, str]]) -> Layo
     )
 
 
-def _without_circles(nodes: list[str], edges: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    following: dict[str, list[str]] = {node: [] for node in nodes}
+def _without_cycles(nodes: list[str], edges: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    successors: dict[str, list[str]] = {node: [] for node in nodes}
     for start, end in edges:
-        following[start].append(end)
-    done: dict[str, bool] = {}
-    back: set[tuple[str, str]] = set()
+        successors[start].append(end)
+    finished: dict[str, bool] = {}
+    closing_edges: set[tuple[str, str]] = set()
 
     def visit(node: str) -> None:
-        done[node] = False
-        for end in following[node]:
-            if end not in done:
+        finished[node] = False
+        for end in successors[node]:
+            if end not in finished:
                 visit(end)
-            elif not done[end]:
-                back.add((node, end))
-        done[node] = True
+            elif not finished[end]:
+                closing_edges.add((node, end))
+        finished[node] = True
 
     for node in nodes:
-        if node not in done:
+        if node not in finished:
             visit(node)
-    return [(end, start) if (start, end) in back else (start, end) for start, end in edges]
+    return [(end, start) if (start, end) in closing_edges else (start, end) for start, end in edges]
 
 
 def _layers(nodes: list[str], edges: list[tuple[str, str]]) -> dict[str, int]:
@@ -129,19 +129,19 @@ def _placed(columns: list[list[str]], boxes: dict[str, Size], links: list[tuple[
         neighbours[end].append(start)
     for sweep in range(SWEEPS):
         for column in columns if sweep % 2 == 0 else reversed(columns):
-            wanted = [_mean([middle[other] for other in neighbours[name]], middle[name]) for name in column]
-            middle |= dict(zip(column, _apart([boxes[name][1] for name in column], wanted), strict=True))
+            preferred = [_mean([middle[other] for other in neighbours[name]], middle[name]) for name in column]
+            middle |= dict(zip(column, _apart([boxes[name][1] for name in column], preferred), strict=True))
     top = min((middle[name] - boxes[name][1] / 2 for name in boxes), default=0)
     return {name: (left[name], middle[name] - boxes[name][1] / 2 - top) for name in boxes}
 
 
-def _apart(heights: list[float], wanted: list[float]) -> list[float]:
-    """Return middles close to ``wanted``, in the same order and without overlap; shifts average to zero."""
+def _apart(heights: list[float], preferred: list[float]) -> list[float]:
+    """Return middles close to ``preferred``, in the same order and without overlap; the shifts average to zero."""
     places: list[float] = []
-    for index, place in enumerate(wanted):
-        least = places[-1] + (heights[index - 1] + heights[index]) / 2 + GAP_Y if places else place
-        places.append(max(place, least))
-    shift = _mean([place - want for place, want in zip(places, wanted, strict=True)], 0)
+    for index, place in enumerate(preferred):
+        minimum = places[-1] + (heights[index - 1] + heights[index]) / 2 + GAP_Y if places else place
+        places.append(max(place, minimum))
+    shift = _mean([place - target for place, target in zip(places, preferred, strict=True)], 0)
     return [place - shift for place in places]
 
 

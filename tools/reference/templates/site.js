@@ -7,15 +7,15 @@ const results = document.getElementById("results");
 const articles = [...document.querySelectorAll("article")];
 
 // The theme follows the system until the reader chooses one.
-const remembered = (() => { try { return localStorage.getItem("look"); } catch { return null; } })();
+const savedTheme = (() => { try { return localStorage.getItem("look"); } catch { return null; } })();
 const system = matchMedia("(prefers-color-scheme: dark)");
-const asked = new URLSearchParams(location.search); // ?look=dark, ?q=words
+const parameters = new URLSearchParams(location.search); // ?look=dark, ?q=words
 const apply = dark => root.classList.toggle("dark", dark);
-apply((asked.get("look") ?? remembered ?? (system.matches ? "dark" : "light")) === "dark");
-system.addEventListener("change", event => { if (!remembered) apply(event.matches); });
+apply((parameters.get("look") ?? savedTheme ?? (system.matches ? "dark" : "light")) === "dark");
+system.addEventListener("change", event => { if (!savedTheme) apply(event.matches); });
 document.getElementById("look").addEventListener("click", () => {
   const dark = root.classList.toggle("dark");
-  try { localStorage.setItem("look", dark ? "dark" : "light"); } catch { /* private window: not remembered */ }
+  try { localStorage.setItem("look", dark ? "dark" : "light"); } catch { /* private window: the choice is not saved */ }
 });
 
 function show() {
@@ -25,9 +25,9 @@ function show() {
   results.hidden = true;
   articles.forEach(item => item.classList.toggle("shown", item === article));
   pages.querySelectorAll("a").forEach(item => {
-    const here = item.getAttribute("href") === "#" + article.id;
-    here ? item.setAttribute("aria-current", "page") : item.removeAttribute("aria-current");
-    if (here) item.scrollIntoView({ block: "nearest" });
+    const current = item.getAttribute("href") === "#" + article.id;
+    current ? item.setAttribute("aria-current", "page") : item.removeAttribute("aria-current");
+    if (current) item.scrollIntoView({ block: "nearest" });
   });
   document.title = article.dataset.title + " · stellaops-storage";
   close();
@@ -39,7 +39,7 @@ function close() { pages.classList.remove("open"); menu.setAttribute("aria-expan
 menu.addEventListener("click", () => menu.setAttribute("aria-expanded", pages.classList.toggle("open")));
 document.querySelector("main").addEventListener("click", close);
 
-// Search: each heading with its text is one entry. An entry must contain all words.
+// Each heading with its text is one search entry. A result contains all words of the query.
 const entries = articles.flatMap(article => {
   const found = [];
   let entry = { id: article.id, title: article.dataset.title, where: article.dataset.group, text: "" };
@@ -72,7 +72,7 @@ function search() {
 
 function heading(count) {
   const title = document.createElement("h1");
-  title.textContent = count === 0 ? "Nothing found" : count === 40 ? "The first 40 places" : count === 1 ? "1 place" : `${count} places`;
+  title.textContent = count === 0 ? "No results" : count === 40 ? "First 40 results" : count === 1 ? "1 result" : `${count} results`;
   return title;
 }
 
@@ -86,11 +86,11 @@ function line(item, words) {
   where.className = "where";
   where.textContent = "  " + item.where;
   title.append(where);
-  const what = document.createElement("div");
-  what.className = "what";
+  const excerpt = document.createElement("div");
+  excerpt.className = "excerpt";
   const at = Math.max(0, Math.min(...words.map(word => item.text.toLowerCase().indexOf(word)).filter(place => place >= 0), item.text.length) - 60);
-  what.append(...marked((at ? "…" : "") + item.text.slice(at, at + 200), words));
-  link.append(title, what);
+  excerpt.append(...marked((at ? "…" : "") + item.text.slice(at, at + 200), words));
+  link.append(title, excerpt);
   link.addEventListener("click", () => { if (link.getAttribute("href") === location.hash) { field.value = ""; show(); } });
   return link;
 }
@@ -131,4 +131,4 @@ for (const block of document.querySelectorAll(".code")) {
   block.append(button);
 }
 show();
-if (asked.has("q")) { field.value = asked.get("q"); search(); }
+if (parameters.has("q")) { field.value = parameters.get("q"); search(); }

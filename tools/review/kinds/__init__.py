@@ -1,7 +1,7 @@
 """Sentences and risks for the changes of each resource type.
 
-A module here has ``TYPES`` and ``changes(context, steps)``; ``KINDS`` lists them. To teach the review a new resource
-type, add its token to a module, or a module to the list; until then ``generic`` describes it with the highest risk that it could have.
+Each module in ``KINDS`` has ``TYPES`` and ``changes(context, steps)``. To cover another resource type, add its token to
+a module's ``TYPES``, or add a module. ``generic`` describes all other types, with the highest risk that they could have.
 """
 
 from types import ModuleType
@@ -29,7 +29,7 @@ KINDS: tuple[ModuleType, ...] = (
 
 
 def changes(context: ReviewContext) -> list[RatedChange]:
-    """All changes of a preview, by store, the highest risk first."""
+    """All changes of a preview, sorted by store, then by descending risk."""
     known = {type_ for kind in KINDS for type_ in kind.TYPES}
     result: list[RatedChange] = []
     for kind in KINDS:

@@ -1,4 +1,4 @@
-"""Bucket policies, among them the guard of evidence, and public access blocks."""
+"""Bucket policies, including guard policies, and public access blocks."""
 
 import json
 from collections.abc import Iterator
@@ -21,8 +21,8 @@ _GUARDS = {
 }
 
 
-def policy(name: str, step: PreviewStep, *, fresh: bool) -> list[RatedChange]:
-    """Describe a bucket policy by its statements: guards, grants to everyone, other grants and denials."""
+def policy(name: str, step: PreviewStep, *, new_bucket: bool) -> list[RatedChange]:
+    """Describe a bucket policy by its statements: guard statements, grants to everyone, other grants and denials."""
     before, after = (_statements(state) for state in (step.old, step.new))
 
     def change(risk: Risk, sentence: str) -> RatedChange:
@@ -36,18 +36,19 @@ def policy(name: str, step: PreviewStep, *, fresh: bool) -> list[RatedChange]:
         if old == new:
             continue
         if sid in _GUARDS:
-            made, lifted = _GUARDS[sid]
-            what = made if old is None else lifted if new is None else f"its guard policy changes ({code(sid)})"
-            risk = Risk.ADDITIVE if fresh else Risk.ACCESS_REVOKED
-            result.append(change(risk if old is None else Risk.DATA_LOSS, what))
+            added, removed = _GUARDS[sid]
+            sentence = added if old is None else removed if new is None else f"its guard policy changes ({code(sid)})"
+            risk = Risk.ADDITIVE if new_bucket else Risk.ACCESS_REVOKED
+            result.append(change(risk if old is None else Risk.DATA_LOSS, sentence))
             continue
-        for statement, does in ((old, "no longer "), (new, "")):
+        for statement, negation in ((old, "no longer "), (new, "")):
             if statement is not None:
                 allows = statement.get("Effect") == "Allow"
-                who = "everyone is" if _everyone(statement) else "some principals are"
-                what = f"{who} {does}{'allowed' if allows else 'denied'} {codes(_listed(statement.get('Action')))}"
+                verb = f"{negation}{'allows' if allows else 'denies'}"
+                principals = "everyone" if _everyone(statement) else "some principals"
+                sentence = f"its policy {verb} {principals} {codes(_listed(statement.get('Action')))}"
                 widens = allows == (statement is new)
-                result.append(change(Risk.ACCESS_WIDENED if widens else Risk.ACCESS_REVOKED, what))
+                result.append(change(Risk.ACCESS_WIDENED if widens else Risk.ACCESS_REVOKED, sentence))
     return result or [change(Risk.NONE, "its policy is reapplied")]
 
 
@@ -65,24 +66,25 @@ def public_access(name: str, step: PreviewStep) -> list[RatedChange]:
     if step.op == "delete":
         after = set()
     if before - after:
-        risk, what = Risk.ACCESS_WIDENED, f"public access is **no longer blocked** ({codes(sorted(before - after))})"
+        risk = Risk.ACCESS_WIDENED
+        sentence = f"public access is **no longer blocked** ({codes(sorted(before - after))})"
     elif after - before:
-        risk, what = Risk.ADDITIVE, "public access is blocked"
+        risk, sentence = Risk.ADDITIVE, "public access is blocked"
     else:
-        risk, what = Risk.NONE, "the public access block is reapplied"
+        risk, sentence = Risk.NONE, "the public access block is reapplied"
     return [
-        RatedChange(risk, STORE, name, f"{code(name)}: {what}", name, ("rustfs", "buckets", step.name), (step.urn,))
+        RatedChange(risk, STORE, name, f"{code(name)}: {sentence}", name, ("rustfs", "buckets", step.name), (step.urn,))
     ]
 
 
 def _statements(state: ResourceState) -> dict[str, dict[str, Any]]:
-    """Sid, else the number, -> statement. Empty if the policy is unknown before the run."""
+    """Sid, or position without one, -> statement. Empty if the policy is not known before the run."""
     try:
         document = json.loads(str(state.live("policy") or "{}"))
     except ValueError:
         return {}
-    found = document.get("Statement") if isinstance(document, dict) else None
-    statements = [found] if isinstance(found, dict) else found if isinstance(found, list) else []
+    statement = document.get("Statement") if isinstance(document, dict) else None
+    statements = [statement] if isinstance(statement, dict) else statement if isinstance(statement, list) else []
     return {str(item.get("Sid") or number): item for number, item in enumerate(statements) if isinstance(item, dict)}
 
 

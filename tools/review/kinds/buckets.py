@@ -29,25 +29,25 @@ ABORT: MappingPath = ("rustfs", "abort_multipart_after")
 
 def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
     result: list[RatedChange] = []
-    gone: set[str] = set()
+    removed: set[str] = set()
     for step in steps:
         if step.type in (BUCKET, AWS_BUCKET):
-            gone |= {step.name} if step.op in ("delete", "replace") else set()
+            removed |= {step.name} if step.op in ("delete", "replace") else set()
             result += _bucket(context, step) if step.op != "same" else []
     for step in steps:
-        if step.op == "same" or (step.name in gone and step.op in ("delete", "replace")):
+        if step.op == "same" or (step.name in removed and step.op in ("delete", "replace")):
             continue
         if step.type in _SETTINGS:
             result += _SETTINGS[step.type](step)
         elif step.type in (BUCKET_POLICY, PUBLIC_ACCESS_BLOCK):
-            result += _rights(step, fresh=step.name in context.created_buckets)
+            result += _access_settings(step, new_bucket=step.name in context.created_buckets)
     return result
 
 
-def _rights(step: PreviewStep, *, fresh: bool) -> list[RatedChange]:
+def _access_settings(step: PreviewStep, *, new_bucket: bool) -> list[RatedChange]:
     if step.type == PUBLIC_ACCESS_BLOCK:
         return bucket_rights.public_access(_name(step), step)
-    return bucket_rights.policy(_name(step), step, fresh=fresh)
+    return bucket_rights.policy(_name(step), step, new_bucket=new_bucket)
 
 
 def _name(step: PreviewStep) -> str:
@@ -55,7 +55,7 @@ def _name(step: PreviewStep) -> str:
 
 
 def _bucket(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
-    name, old = _name(step), str(step.old.live("bucket", step.name))
+    name, old_name = _name(step), str(step.old.live("bucket", step.name))
     origin = ("rustfs", "buckets", step.name)
     lock = "objectLock" if step.type == BUCKET else "objectLockEnabled"
     force = "forceDestroy"
@@ -63,7 +63,7 @@ def _bucket(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     def change(risk: Risk, sentence: str, bucket: str = name, urns: tuple[str, ...] = (step.urn,)) -> RatedChange:
         return RatedChange(risk, STORE, bucket, sentence, bucket, origin, urns)
 
-    # The settings of a deleted bucket are deleted with it.
+    # Settings are deleted together with their bucket.
     urns = (
         step.urn,
         *(
@@ -77,25 +77,26 @@ def _bucket(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
         locked = ", with object lock" if step.new.declared(lock) else ""
         return [change(Risk.ADDITIVE, f"bucket {code(name)} is created{locked}")]
     if step.op in ("delete", "replace"):
-        refused = "" if step.old.live(force) else " (refused while it has objects: allowDataLoss is false)"
-        after = ""
+        refusal = "" if step.old.live(force) else " (refused while it has objects: allowDataLoss is false)"
+        successor = ""
         if step.op == "replace":
-            after = " and recreated" if name == old else f"; {code(name)} is created in its place"
+            successor = " and recreated" if name == old_name else f"; {code(name)} is created in its place"
         if step.op == "replace" and bool(step.old.live(lock)) != bool(step.new.declared(lock)):
-            after += f", {'with' if step.new.declared(lock) else 'without'} object lock"
-        return [
-            change(Risk.DATA_LOSS, f"bucket {code(old)} is deleted with all its objects{after}{refused}", old, urns)
-        ]
-    result = _rules(step, name, _own(step.old), _own(step.new)) if step.type == BUCKET else []
+            successor += f", {'with' if step.new.declared(lock) else 'without'} object lock"
+        sentence = f"bucket {code(old_name)} is deleted with all its objects{successor}{refusal}"
+        return [change(Risk.DATA_LOSS, sentence, old_name, urns)]
+    result = []
+    if step.type == BUCKET:
+        result = _retention_changes(step, name, _stellaops_retention(step.old), _stellaops_retention(step.new))
     if step.old.declared(force) != step.new.declared(force):
-        opened = bool(step.new.declared(force))
-        verb = (
-            "can be deleted with its objects from now on" if opened else "can no longer be deleted while it has objects"
-        )
-        result.append(change(Risk.ACCESS_WIDENED if opened else Risk.NONE, f"bucket {code(name)} {verb}"))
-    rest = generic.changed_keys(step) - {force, lock, "rules", "bucket", "leftToServer", "guard", "adopt"}
-    if rest:
-        result.append(change(Risk.RESTART, f"bucket {code(name)} changes: {codes(sorted(rest))}"))
+        allowed = bool(step.new.declared(force))
+        deletion = "can be deleted with its objects from now on"
+        if not allowed:
+            deletion = "can no longer be deleted while it has objects"
+        result.append(change(Risk.ACCESS_WIDENED if allowed else Risk.NONE, f"bucket {code(name)} {deletion}"))
+    other_keys = generic.changed_keys(step) - {force, lock, "rules", "bucket", "leftToServer", "guard", "adopt"}
+    if other_keys:
+        result.append(change(Risk.RESTART, f"bucket {code(name)} changes: {codes(sorted(other_keys))}"))
     if not result:
         result.append(change(Risk.NONE, f"the rules of bucket {code(name)} are reapplied"))
     return result
@@ -137,35 +138,34 @@ def _lifecycle(step: PreviewStep) -> list[RatedChange]:
                 Risk.ADDITIVE, STORE, name, f"lifecycle rules of {code(name)} are created", name, RETENTION, (step.urn,)
             )
         ]
-    return _rules(step, name, _aws(step.old), _aws(step.new) if step.op != "delete" else {})
+    planned = _aws_retention(step.new) if step.op != "delete" else {}
+    return _retention_changes(step, name, _aws_retention(step.old), planned)
 
 
 def _object_lock(step: PreviewStep) -> list[RatedChange]:
     name = _name(step)
     before, after = (_lock_days(state) for state in (step.old, step.new))
-    hard, harder = (_lock_mode(state) == COMPLIANCE for state in (step.old, step.new))
+    was_compliance, is_compliance = (_lock_mode(state) == COMPLIANCE for state in (step.old, step.new))
     result = []
 
-    def change(
-        risk: Risk, sentence: str, origin: MappingPath = ("rustfs", "buckets", step.name, "object_lock")
-    ) -> None:
+    def add(risk: Risk, sentence: str, origin: MappingPath = ("rustfs", "buckets", step.name, "object_lock")) -> None:
         result.append(RatedChange(risk, STORE, name, sentence, name, origin, (step.urn,)))
 
     if step.op == "delete":
-        change(Risk.RETENTION_SHORTENED, f"{code(name)} no longer locks new objects (previously for {_days(before)})")
+        add(Risk.RETENTION_SHORTENED, f"{code(name)} no longer locks new objects (previously for {_days(before)})")
         return result
     if after != before:
         risk = Risk.RETENTION_SHORTENED if after < before else Risk.ADDITIVE
-        instead = f" instead of {_days(before)}" if before else ""
-        change(risk, f"{code(name)} locks new objects for {_days(after)}{instead}")
-    if harder and not hard:
-        what = "in COMPLIANCE mode **nobody can lift or shorten the lock** of new objects, not even the root key"
-        change(Risk.ACCESS_REVOKED, f"{code(name)}: {what}; this cannot be undone", ())
-    elif hard and not harder:
-        what = "the root key can lift the lock of new objects (GOVERNANCE instead of COMPLIANCE)"
-        change(Risk.RETENTION_SHORTENED, f"{code(name)}: {what}", ())
+        previously = f" instead of {_days(before)}" if before else ""
+        add(risk, f"{code(name)} locks new objects for {_days(after)}{previously}")
+    if is_compliance and not was_compliance:
+        effect = "in COMPLIANCE mode **nobody can lift or shorten the lock** of new objects, not even the root key"
+        add(Risk.ACCESS_REVOKED, f"{code(name)}: {effect}; this cannot be undone", ())
+    elif was_compliance and not is_compliance:
+        effect = "the root key can lift the lock of new objects (GOVERNANCE instead of COMPLIANCE)"
+        add(Risk.RETENTION_SHORTENED, f"{code(name)}: {effect}", ())
     if not result:
-        change(Risk.RESTART, f"{code(name)}: object lock changes: {codes(sorted(generic.changed_keys(step)))}")
+        add(Risk.RESTART, f"{code(name)}: object lock changes: {codes(sorted(generic.changed_keys(step)))}")
     return result
 
 
@@ -183,17 +183,17 @@ def _lock_days(state: ResourceState) -> int:
     return int(retention.get("days") or 0) + 365 * int(retention.get("years") or 0)
 
 
-# Shortest retention of noncurrent versions, current objects and uploads, in days; FOREVER without a rule.
+# Shortest retention in days of noncurrent versions, current objects and incomplete uploads; FOREVER without a rule.
 RetentionDays = dict[str, int]
 
 
-def _own(state: ResourceState) -> RetentionDays:
+def _stellaops_retention(state: ResourceState) -> RetentionDays:
     """The retention in the rules of ``stellaops:objectstore:Bucket``."""
     rules = state.live("rules")
-    return _ages(rules.values() if isinstance(rules, dict) else ())
+    return _shortest_retention(rules.values() if isinstance(rules, dict) else ())
 
 
-def _aws(state: ResourceState) -> RetentionDays:
+def _aws_retention(state: ResourceState) -> RetentionDays:
     """The retention in the rules of ``aws:s3/bucketLifecycleConfiguration``."""
     found = []
     for rule in state.live("rules") or ():
@@ -211,10 +211,10 @@ def _aws(state: ResourceState) -> RetentionDays:
                 "Expiration": {"Days": expiration.get("days"), "Date": expiration.get("date")},
             }
         )
-    return _ages(found)
+    return _shortest_retention(found)
 
 
-def _ages(rules: Any) -> RetentionDays:
+def _shortest_retention(rules: Any) -> RetentionDays:
     ages = {"noncurrent": FOREVER, "current": FOREVER, "uploads": FOREVER}
     for rule in rules:
         if not isinstance(rule, dict) or rule.get("Status", "Enabled") != "Enabled":
@@ -230,7 +230,7 @@ def _ages(rules: Any) -> RetentionDays:
     return ages
 
 
-def _rules(step: PreviewStep, name: str, before: RetentionDays, after: RetentionDays) -> list[RatedChange]:
+def _retention_changes(step: PreviewStep, name: str, before: RetentionDays, after: RetentionDays) -> list[RatedChange]:
     result = []
     after = {kind: after.get(kind, FOREVER) for kind in before}
     for kind, origin in (("current", RETENTION), ("noncurrent", RETENTION), ("uploads", ABORT)):

@@ -1,7 +1,7 @@
-"""Access that no resource of the preview contains, from the contract before and after.
+"""Access changes that no resource in the preview shows, from the current and the planned contract.
 
-This is object access where the stack does not manage access keys, and access to keys and streams where the Valkey users
-are only in a Secret.
+These are changes of object access if the stack does not manage access keys, and of access to keys and streams if the
+Valkey users exist only in a Secret.
 """
 
 from operator import attrgetter
@@ -23,17 +23,17 @@ def changes(context: ReviewContext) -> list[RatedChange]:
         return []
     before, after = context.modules
     result = []
-    for store, read, resource_type in (
+    for store, pairs_of, resource_type in (
         ("Object store", attrgetter("objects"), OBJECT_STORE_USER),
         ("Valkey", attrgetter("key_verbs"), VALKEY_USERS),
     ):
         if any(context.steps(resource_type)):
             continue
-        known = {place.split("/")[0] for module in before.values() for place, _ in read(module)}
+        known = {place.split("/")[0] for module in before.values() for place, _ in pairs_of(module)}
         for name in sorted(before.keys() | after.keys()):
-            has, gets = read(before.get(name, ModuleUse())), read(after.get(name, ModuleUse()))
-            result += _changes_of(context, store, name, "gains", gets - has, known)
-            result += _changes_of(context, store, name, "loses", has - gets, known)
+            current, planned = (pairs_of(side.get(name, ModuleUse())) for side in (before, after))
+            result += _changes_of(context, store, name, "gains", planned - current, known)
+            result += _changes_of(context, store, name, "loses", current - planned, known)
     return result
 
 
@@ -43,8 +43,8 @@ def _changes_of(
     result = []
     for kind in sorted({kind for _, kind in pairs}):
         places = sorted(place for place, found in pairs if found == kind)
-        fresh = all(place.split("/")[0] not in known for place in places)
-        widened = Risk.ADDITIVE if fresh else Risk.ACCESS_WIDENED
+        all_new = all(place.split("/")[0] not in known for place in places)
+        widened = Risk.ADDITIVE if all_new else Risk.ACCESS_WIDENED
         risk = Risk.ACCESS_REVOKED if verb == "loses" else widened
         sentence = f"{code(name)} {verb} {_WORDS.get(kind, plain(kind))} access to {codes(places)}"
         if store == "Valkey":

@@ -1,4 +1,4 @@
-"""Retention of keys and stream entries, from the contract and the upkeep jobs' plan before and after."""
+"""Changed retention of keys and stream entries, from the contract and from the upkeep jobs' plan."""
 
 import json
 from collections.abc import Iterator
@@ -23,13 +23,13 @@ def changes(context: ReviewContext) -> list[RatedChange]:
 def _ttls(context: ReviewContext) -> Iterator[RatedChange]:
     before, after = (ages(modules) for modules in context.modules)
     for is_stream, name in sorted(before.keys() & after.keys()):
-        one, other = before[is_stream, name], after[is_stream, name]
-        if one == other:
+        old, new = before[is_stream, name], after[is_stream, name]
+        if old == new:
             continue
-        what = f"{'entries' if is_stream else 'keys'} of {code(name)} are kept"
-        sentence = f"{what} {other.words} instead of {one.words.removeprefix('for ')}"
+        subject = f"{'entries' if is_stream else 'keys'} of {code(name)}"
+        sentence = f"{subject} are kept {new.words} instead of {old.words.removeprefix('for ')}"
         origin: MappingPath = ("valkey", "keys", name, "ttl")
-        yield RatedChange(_risk(one.milliseconds, other.milliseconds), STORE, "retention", sentence, name, origin)
+        yield RatedChange(_risk(old.milliseconds, new.milliseconds), STORE, "retention", sentence, name, origin)
 
 
 def _risk(before: int, after: int) -> Risk:
@@ -37,18 +37,18 @@ def _risk(before: int, after: int) -> Risk:
 
 
 def _plan(context: ReviewContext) -> Iterator[RatedChange]:
-    """Describe queues. The contract has no retention for them; the jobs' plan has that of acknowledged entries."""
+    """Describe queues, whose retention is only in the jobs' plan: the age at which acknowledged entries are trimmed."""
     for step in context.steps(CONFIG_MAP):
         before, after = (_trimming(state) for state in (step.old, step.new))
         found: dict[tuple[int, int], list[str]] = {}
         for name in before.keys() & after.keys():
             if before[name] != after[name]:
                 found.setdefault((before[name], after[name]), []).append(name)
-        for (one, other), names in sorted(found.items()):
-            days = [f"{value / DAY_MS:g} day{'' if value == DAY_MS else 's'}" for value in (other, one)]
-            what = f"acknowledged entries of {codes(sorted(names))} are kept for {days[0]} instead of {days[1]}"
+        for (old, new), names in sorted(found.items()):
+            old_days, new_days = (f"{age / DAY_MS:g} day{'' if age == DAY_MS else 's'}" for age in (old, new))
+            sentence = f"acknowledged entries of {codes(sorted(names))} are kept for {new_days} instead of {old_days}"
             origin: MappingPath = ("valkey", "trim_acknowledged_after")
-            yield RatedChange(_risk(one, other), STORE, "retention", what, "trimming", origin, (step.urn,))
+            yield RatedChange(_risk(old, new), STORE, "retention", sentence, "trimming", origin, (step.urn,))
 
 
 def _trimming(state: ResourceState) -> dict[str, int]:

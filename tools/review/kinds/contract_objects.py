@@ -1,4 +1,4 @@
-"""Each module's ConfigMap and Secret on Kubernetes. They follow from other changes, so similar ones share a line."""
+"""Each module's ConfigMap and Secret on Kubernetes. Other changes cause theirs, so similar ones share a sentence."""
 
 from tools.review.change import RatedChange
 from tools.review.context import ReviewContext
@@ -10,8 +10,8 @@ from tools.review.tokens import CONFIG_MAP, CONTRACT_OBJECTS, CREDENTIAL, OBJECT
 
 STORE, GROUP = "Kubernetes", "contract"
 PREFIX = "stellaops-storage-"
-# They list what a module may use. The access itself has sentences of its own.
-_FOLLOWING = frozenset({"STELLAOPS_CONTRACT", "S3_BUCKETS"})
+# Variables that list what a module may use. Other sentences describe its access.
+_ACCESS_LISTS = frozenset({"STELLAOPS_CONTRACT", "S3_BUCKETS"})
 _CAUSES = ("create", "replace", "update", "delete")
 
 
@@ -20,62 +20,62 @@ def is_contract_object(step: PreviewStep) -> bool:
 
 
 def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
-    made = [step for step in steps if step.op == "create"]
-    moved = [step for step in steps if step.op == "replace"]
-    retired = {_module(step.name) for step in context.steps(CREDENTIAL) if step.op == "delete"}
-    gone = [step for step in steps if step.op == "delete"]
-    with_it = [step for step in gone if _module(step.name) in retired]
-    alone = [step for step in gone if step not in with_it]
-    lost = "load them with envFrom no longer start"
+    created = [step for step in steps if step.op == "create"]
+    replaced = [step for step in steps if step.op == "replace"]
+    removed_modules = {_module(step.name) for step in context.steps(CREDENTIAL) if step.op == "delete"}
+    deleted = [step for step in steps if step.op == "delete"]
+    deleted_with_module = [step for step in deleted if _module(step.name) in removed_modules]
+    deleted_alone = [step for step in deleted if step not in deleted_with_module]
+    effect = "that load them with envFrom no longer start"
     return [
-        *_changes_of(Risk.ADDITIVE, made, "{} created"),
-        *_changes_of(Risk.NONE, with_it, "{} deleted with the module"),
-        *_changes_of(Risk.ACCESS_REVOKED, alone, f"{{}} deleted: pods that {lost}"),
+        *_changes_of(Risk.ADDITIVE, created, "{} created"),
+        *_changes_of(Risk.NONE, deleted_with_module, "{} deleted with the module"),
+        *_changes_of(Risk.ACCESS_REVOKED, deleted_alone, f"{{}} deleted: pods {effect}"),
         *_changes_of(
             Risk.ACCESS_REVOKED,
-            moved,
-            f"{{}} deleted and recreated in {_places(moved)}: pods in the old namespace that {lost}",
+            replaced,
+            f"{{}} deleted and recreated in {_places(replaced)}: pods in the old namespace {effect}",
         ),
         *_updates(context, [step for step in steps if step.op == "update"]),
     ]
 
 
 def _updates(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
-    """Describe updates. A changed variable requires a restart; the contract's text does not, and rotated credentials
-    have sentences of their own."""
+    """Describe updates. A changed variable requires a restart; changed access lists do not, and other modules
+    describe rotated credentials."""
     rotated = {_module(step.name) for step in context.steps(CREDENTIAL, OBJECT_STORE_USER) if step.op in _CAUSES}
-    restarting: list[PreviewStep] = []
-    following: list[PreviewStep] = []
+    needing_restart: list[PreviewStep] = []
+    others: list[PreviewStep] = []
     variables: set[str] = set()
     for step in steps:
         names = _variables(step) if step.type == CONFIG_MAP else set()
         secret = step.type != CONFIG_MAP and _module(step.name) not in rotated
         variables |= names
-        (restarting if names or secret else following).append(step)
-    what = f": {codes(sorted(variables))}" if variables else ""
+        (needing_restart if names or secret else others).append(step)
+    listed = f": {codes(sorted(variables))}" if variables else ""
     return [
-        *_changes_of(Risk.RESTART, restarting, f"{{}} changed{what}; services must restart to use it"),
-        *_changes_of(Risk.NONE, following, "{} updated"),
+        *_changes_of(Risk.RESTART, needing_restart, f"{{}} changed{listed}; services must restart to use it"),
+        *_changes_of(Risk.NONE, others, "{} updated"),
     ]
 
 
 def _variables(step: PreviewStep) -> set[str]:
-    """Variables with a new value. Added ones need no restart, and removed ones follow from removed access."""
+    """Variables whose value changes. Added ones require no restart, and removed ones come with revoked access."""
     old, new = (state.declared("data") or {} for state in (step.old, step.new))
     if not isinstance(old, dict) or not isinstance(new, dict) or old == new:
         return generic.changed_keys(step) - {"data"}
-    return {str(key) for key in old.keys() & new.keys() if old[key] != new[key]} - _FOLLOWING
+    return {str(key) for key in old.keys() & new.keys() if old[key] != new[key]} - _ACCESS_LISTS
 
 
-def _changes_of(risk: Risk, steps: list[PreviewStep], sentence: str) -> list[RatedChange]:
+def _changes_of(risk: Risk, steps: list[PreviewStep], template: str) -> list[RatedChange]:
     if not steps:
         return []
     kinds = {generic.kind(step) for step in steps}
     modules = sorted({_module(step.name) for step in steps})
     many = len(steps) > 1
     noun = " and ".join(f"{kind}{'s' if len(modules) > 1 else ''}" for kind in sorted(kinds))
-    what = sentence.format(f"{noun} of {codes(modules)} {'are' if many else 'is'}")
-    return [RatedChange(risk, STORE, GROUP, what, GROUP, (), tuple(step.urn for step in steps))]
+    sentence = template.format(f"{noun} of {codes(modules)} {'are' if many else 'is'}")
+    return [RatedChange(risk, STORE, GROUP, sentence, GROUP, (), tuple(step.urn for step in steps))]
 
 
 def _module(name: str) -> str:

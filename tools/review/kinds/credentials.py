@@ -9,29 +9,30 @@ from tools.review.tokens import CREDENTIAL, ROLE, VALKEY
 
 TYPES = (CREDENTIAL,)
 STORE, GROUP = "Stack", "credentials"
-MOST = 3  # sentences of a kind; more are joined into one
+MOST = 3  # if there are more sentences than this for an operation, they are joined into one
 
 
 def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
     changing = [step for step in steps if step.op != "same"]
-    own = [step for step in changing if step.component == VALKEY]
-    users = [step for step in changing if step not in own]
-    result = [*_own(own), *(_rotated(context, step) for step in users if step.op not in ("create", "delete"))]
-    for op, risk, sentence in (
+    internal = [step for step in changing if step.component == VALKEY]
+    users = [step for step in changing if step not in internal]
+    result = [*_internal(internal), *(_rotated(context, step) for step in users if step.op not in ("create", "delete"))]
+    for op, risk, template in (
         ("create", Risk.ADDITIVE, "passwords of {} are created"),
         ("delete", Risk.ACCESS_REVOKED, "the passwords of {} are deleted"),
     ):
         found = [step for step in users if step.op == op]
         if len(found) > MOST:
-            what = sentence.format(codes(sorted(map(_user, found))))
-            result.append(RatedChange(risk, STORE, GROUP, what, GROUP, (), tuple(step.urn for step in found)))
+            sentence = template.format(codes(sorted(map(_user, found))))
+            result.append(RatedChange(risk, STORE, GROUP, sentence, GROUP, (), tuple(step.urn for step in found)))
         else:
             for step in found:
-                # The login that is dropped as well has the sentence of weight.
-                login = op == "delete" and any(
+                # If the login is dropped too, that change carries the risk.
+                login_dropped = op == "delete" and any(
                     role.op == op and role.name == _user(step) for role in context.steps(ROLE)
                 )
-                result.append(_change(context, step, Risk.NONE if login else risk, sentence.format(code(_user(step)))))
+                sentence = template.format(code(_user(step)))
+                result.append(_change(context, step, Risk.NONE if login_dropped else risk, sentence))
     return result
 
 
@@ -39,25 +40,25 @@ def _user(step: PreviewStep) -> str:
     return str(step.state.declared("user", step.name))
 
 
-def _own(steps: list[PreviewStep]) -> list[RatedChange]:
-    """Describe passwords of Valkey's nodes, jobs and exporter, which no service uses."""
+def _internal(steps: list[PreviewStep]) -> list[RatedChange]:
+    """Describe passwords of the users that Valkey's nodes, jobs and exporter use, but no module or service."""
     if not steps:
         return []
     ops = {step.op for step in steps}
     verb = {"create": "created", "delete": "deleted"}.get(next(iter(ops)) if len(ops) == 1 else "", "rotated")
-    what = f"the passwords of Valkey's internal users are {verb}: {codes(sorted(map(_user, steps)))}"
+    sentence = f"the passwords of Valkey's internal users are {verb}: {codes(sorted(map(_user, steps)))}"
     risk = Risk.ADDITIVE if ops == {"create"} else Risk.NONE
-    return [RatedChange(risk, STORE, GROUP, what, GROUP, (), tuple(step.urn for step in steps))]
+    return [RatedChange(risk, STORE, GROUP, sentence, GROUP, (), tuple(step.urn for step in steps))]
 
 
 def _rotated(context: ReviewContext, step: PreviewStep) -> RatedChange:
-    what = f"the passwords of {code(_user(step))} are rotated: it must restart to use the new ones"
-    return _change(context, step, Risk.RESTART, what)
+    sentence = f"the passwords of {code(_user(step))} are rotated: it must restart to use the new ones"
+    return _change(context, step, Risk.RESTART, sentence)
 
 
 def _change(context: ReviewContext, step: PreviewStep, risk: Risk, sentence: str) -> RatedChange:
     user = _user(step)
     kind = "modules" if ("modules", user) in context.origins.lines else "services"
-    # The login's new password verifier belongs to the same change.
+    # Include the login, whose password verifier changes too.
     login = tuple(role.urn for role in context.steps(ROLE) if role.name == user and role.op == "update")
     return RatedChange(risk, STORE, GROUP, sentence, user, (kind, user, "rotate"), (step.urn, *login))

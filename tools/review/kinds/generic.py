@@ -1,4 +1,4 @@
-"""Changes of resource types without a module of their own.
+"""Changes of resource types that no other module covers.
 
 Deleting or replacing such a resource counts as data loss unless ``HARMLESS`` lists its type; an update counts as a
 restart.
@@ -15,7 +15,7 @@ from tools.review.preview import SECRET, UNKNOWN, PreviewStep
 from tools.review.risk import Risk
 from tools.review.tokens import BUCKET, COMPONENTS
 
-# Types that store no data, by the end of the token, so that API versions do not matter.
+# Types that store no data: ends of their tokens, which match any API version.
 HARMLESS = (
     ":ConfigMap", ":Secret", ":Service", ":ServiceAccount", ":PodDisruptionBudget", ":NetworkPolicy", ":CronJob",
     ":Job", ":Deployment", ":Role", ":RoleBinding", ":ServiceMonitor", ":PodMonitor", ":PrometheusRule",
@@ -28,7 +28,7 @@ PROVIDER_TYPES = "pulumi:providers:"
 
 
 def changes(_context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
-    """One sentence for each step, and one for providers whose address changes alike."""
+    """One sentence for each step, except that providers with the same change of address share one."""
     retargeted = [step for step in steps if step.type.startswith(PROVIDER_TYPES) and _address_changes(step)]
     described = [
         change for step in steps if step not in retargeted for change in [_change_of(step)] if change is not None
@@ -41,18 +41,17 @@ def _change_of(step: PreviewStep) -> RatedChange | None:
         return None
     if step.type.startswith(PROVIDER_TYPES):
         return _provider(step)
-    noun, store = kind(step), _store(step.type)
-    what = f"{noun} {code(step.name)}"
+    subject, store = f"{kind(step)} {code(step.name)}", _store(step.type)
     if step.op == "create":
-        risk, sentence = Risk.ADDITIVE, f"{what} is created"
+        risk, sentence = Risk.ADDITIVE, f"{subject} is created"
     elif step.op == "update":
         keys = changed_keys(step)
-        risk, sentence = Risk.RESTART, f"{what} changes{': ' + codes(sorted(keys)) if keys else ''}"
+        risk, sentence = Risk.RESTART, f"{subject} changes{': ' + codes(sorted(keys)) if keys else ''}"
     else:
         harmless = step.type.endswith(HARMLESS)
         risk = Risk.RESTART if harmless else Risk.DATA_LOSS
         verb = "is deleted" if step.op == "delete" else "is deleted and recreated"
-        sentence = f"{what} {verb}{'' if harmless else ' with its contents'}"
+        sentence = f"{subject} {verb}{'' if harmless else ' with its contents'}"
     return RatedChange(risk, store, step.name, sentence, step.name, (), (step.urn,))
 
 
@@ -70,27 +69,28 @@ def _provider(step: PreviewStep) -> RatedChange | None:
 
 
 def _address_changes(step: PreviewStep) -> str:
-    """The changed address properties of a provider; empty without any."""
+    """A provider's changed address properties with their values; empty if none changes."""
     if step.op in ("create", "delete"):
         return ""
-    places = {
+    address_keys = {
         "host", "port", "endpoints", "database", "kubeconfig", "context", "renderYamlToDirectory", "postgresHost",
         "postgresPort", "postgresDatabase", "valkeyHost", "valkeyPort", "objectStoreEndpoint",
     }  # fmt: skip
     return "; ".join(
-        f"{code(key)} from {code(shown(step.old.inputs.get(key)))} to {code(shown(step.new.inputs.get(key)))}"
-        for key in sorted(changed_keys(step) & places)
+        f"{code(key)} from {code(as_text(step.old.inputs.get(key)))} to {code(as_text(step.new.inputs.get(key)))}"
+        for key in sorted(changed_keys(step) & address_keys)
     )
 
 
 def _retargeted(steps: list[PreviewStep]) -> list[RatedChange]:
-    """Describe providers whose address changes, those with the same change in one sentence."""
+    """Describe providers whose address changes, in one sentence for each distinct change."""
     result = []
-    for plugin, where in dict.fromkeys((kind(step), _address_changes(step)) for step in steps):
-        found = [step for step in steps if (kind(step), _address_changes(step)) == (plugin, where)]
-        who = f"provider{'s' if len(found) > 1 else ''} {codes(step.name for step in found)}"
-        what = f"the {plugin} {who} get{'' if len(found) > 1 else 's'} another target: {where}; existing data are not moved"
-        result.append(RatedChange(Risk.RESTART, "Stack", "stack", what, plugin, (), tuple(step.urn for step in found)))
+    for plugin, address in dict.fromkeys((kind(step), _address_changes(step)) for step in steps):
+        found = [step for step in steps if (kind(step), _address_changes(step)) == (plugin, address)]
+        providers = f"provider{'s' if len(found) > 1 else ''} {codes(step.name for step in found)}"
+        sentence = f"the target of the {plugin} {providers} changes: {address}; existing data is not moved"
+        urns = tuple(step.urn for step in found)
+        result.append(RatedChange(Risk.RESTART, "Stack", "stack", sentence, plugin, (), urns))
     return result
 
 
@@ -107,21 +107,20 @@ def kind(step: PreviewStep) -> str:
 
 
 def unprotected(context: ReviewContext) -> list[RatedChange]:
-    """Describe resources that lose deletion protection, one line for each type. The engine reports them as unchanged."""
-    open_ = [
+    """Describe resources that lose deletion protection, in one sentence per type. The engine reports them as unchanged."""
+    unprotected_steps = [
         step
         for step in context.preview.steps
         if step.op in ("same", "update") and step.old.protect and not step.new.protect
     ]
     result = []
-    for type_ in dict.fromkeys(step.type for step in open_):
-        found = [step for step in open_ if step.type == type_]
+    for type_ in dict.fromkeys(step.type for step in unprotected_steps):
+        found = [step for step in unprotected_steps if step.type == type_]
         noun, names, many = kind(found[0]), codes(step.name for step in found), len(found) > 1
-        what = f"{noun}{'s' if many else ''} {names} {'are' if many else 'is'} no longer protected against deletion"
+        sentence = f"{noun}{'s' if many else ''} {names} {'are' if many else 'is'} no longer protected against deletion"
         group = "protection" if many else found[0].name
-        result.append(
-            RatedChange(Risk.ACCESS_WIDENED, _store(type_), group, what, group, (), tuple(step.urn for step in found))
-        )
+        urns = tuple(step.urn for step in found)
+        result.append(RatedChange(Risk.ACCESS_WIDENED, _store(type_), group, sentence, group, (), urns))
     return result
 
 
@@ -132,7 +131,7 @@ def changed_keys(step: PreviewStep) -> set[str]:
 
 
 def differs(step: PreviewStep, key: str) -> bool:
-    """Whether an update changes ``key``. A changed secret shows in the provider's diff only."""
+    """Whether an update changes ``key``. Changed secrets appear only in the provider's diff."""
     if key in {_top(path) for path in step.changed}:
         return True
     return step.old.inputs.get(key) != step.new.inputs.get(key)
@@ -145,8 +144,8 @@ def _top(path: str) -> str:
     return path
 
 
-def shown(value: Any) -> str:
-    """A value as text: lists are comma-separated, None and empty lists are ``none``, other values are JSON."""
+def as_text(value: Any) -> str:
+    """Format a value: lists comma-separated, None and empty lists as ``none``, strings unchanged, the rest as JSON."""
     if value is None or value == []:
         return "none"
     if isinstance(value, list) and all(isinstance(item, str | int) for item in value):
@@ -155,20 +154,20 @@ def shown(value: Any) -> str:
 
 
 def properties(step: PreviewStep) -> str:
-    """The difference property by property, as lines of a unified diff."""
+    """Format the difference property by property, as lines of a unified diff."""
     old, new = dict(_flat(step.old.inputs)), dict(_flat(step.new.inputs))
     if step.op == "update" and old == new:
-        # A manual change: the inputs are the same, the recorded outputs differ.
+        # A manual change: the inputs are equal, only the recorded outputs differ.
         tops = {_top(path) for path in step.changed}
         old = dict(_flat({key: value for key, value in step.old.outputs.items() if key in tops}))
         new = dict(_flat({key: value for key, value in step.new.inputs.items() if key in tops}))
     for key in old.keys() & new.keys():
-        # Compare JSON text by its properties.
-        one, other = _json(old[key]), _json(new[key])
-        if one is not None and other is not None and one != other:
+        # Compare properties inside JSON text.
+        old_object, new_object = _json_object(old[key]), _json_object(new[key])
+        if old_object is not None and new_object is not None and old_object != new_object:
             del old[key], new[key]
-            old |= dict(_flat(one, key))
-            new |= dict(_flat(other, key))
+            old |= dict(_flat(old_object, key))
+            new |= dict(_flat(new_object, key))
     lines = [f"  {step.op} {step.type.rpartition(':')[2]} {step.name}"]
     secret = {_top(path) for path in step.changed}
     for key in sorted(old.keys() | new.keys()):
@@ -176,19 +175,19 @@ def properties(step: PreviewStep) -> str:
         if before == after and not (step.op == "update" and before == SECRET and _top(key) in secret):
             continue
         if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
-            lines += _lines(key, before, after)
+            lines += _diff_lines(key, before, after)
             continue
         note = " (new value)" if before == after == SECRET else ""
         for sign, value in (("-", before), ("+", after)):
             if value is not None:
-                text = value if _json(value) is None else shortened(value)
+                text = value if _json_object(value) is None else shortened(value)
                 first, *more = f"{key}: {text}".split("\n")
                 lines += [f"{sign} {first}{note if sign == '+' else ''}", *(f"{sign}   {line}" for line in more)]
     return "\n".join(lines)
 
 
-def _json(text: str) -> dict[str, Any] | None:
-    """The object that ``text`` is in JSON, if it is one."""
+def _json_object(text: str) -> dict[str, Any] | None:
+    """Parse ``text`` as a JSON object; None if it is not one."""
     if not text.startswith('{"'):
         return None
     try:
@@ -198,7 +197,7 @@ def _json(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _lines(key: str, before: str, after: str) -> list[str]:
+def _diff_lines(key: str, before: str, after: str) -> list[str]:
     import difflib
 
     found = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1)
@@ -213,4 +212,4 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         for index, item in enumerate(value):
             yield from _flat(item, f"{path}[{index}]")
     elif value is not None and path:
-        yield path, UNKNOWN if value == UNKNOWN else value if isinstance(value, str) else shown(value)
+        yield path, UNKNOWN if value == UNKNOWN else value if isinstance(value, str) else as_text(value)

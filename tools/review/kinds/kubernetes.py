@@ -1,4 +1,4 @@
-"""Kubernetes objects: network policies, CronJobs and disruption budgets here, Valkey's and the contract's elsewhere."""
+"""Kubernetes objects. CronJobs and disruption budgets are described here, the others by the modules imported here."""
 
 from tools.review.change import RatedChange
 from tools.review.context import ReviewContext
@@ -49,33 +49,34 @@ def _spec(step: PreviewStep) -> tuple[dict[str, object], dict[str, object]]:
 
 def _cron_job(step: PreviewStep) -> list[RatedChange]:
     old, new = _spec(step)
-    name, when = code(step.name), code(new.get("schedule", "?"))
+    name = code(step.name)
+    old_schedule, new_schedule = (code(spec.get("schedule", "?")) for spec in (old, new))
     if step.op == "delete" or (new.get("suspend") and not old.get("suspend")):
-        risk, what = Risk.RESTART, f"{name} no longer runs (previously at {code(old.get('schedule', '?'))})"
+        risk, sentence = Risk.RESTART, f"{name} no longer runs (previously at {old_schedule})"
     elif step.op == "create":
-        risk, what = Risk.ADDITIVE, f"{name} runs at {when}"
+        risk, sentence = Risk.ADDITIVE, f"{name} runs at {new_schedule}"
     elif old.get("schedule") != new.get("schedule"):
-        risk, what = Risk.NONE, f"{name} runs at {when} instead of {code(old.get('schedule', '?'))}"
+        risk, sentence = Risk.NONE, f"{name} runs at {new_schedule} instead of {old_schedule}"
     else:
-        risk, what = Risk.NONE, f"{name} changes, starting with its next run"
-    return [RatedChange(risk, STORE, step.name, what, step.name, (), (step.urn,))]
+        risk, sentence = Risk.NONE, f"{name} changes; the change takes effect at its next run"
+    return [RatedChange(risk, STORE, step.name, sentence, step.name, (), (step.urn,))]
 
 
 def _disruption_budget(step: PreviewStep) -> list[RatedChange]:
     old, new = _spec(step)
     name = code(step.name)
     if step.op == "delete":
-        what = f"all servers of {name} can be evicted at the same time: its disruption budget is deleted"
-        return [RatedChange(Risk.RESTART, STORE, step.name, what, step.name, (), (step.urn,))]
-    for key, words in (
+        sentence = f"all servers of {name} can be evicted at the same time: its disruption budget is deleted"
+        return [RatedChange(Risk.RESTART, STORE, step.name, sentence, step.name, (), (step.urn,))]
+    for key, template in (
         ("maxUnavailable", "up to {} server(s) of {} can be evicted at the same time"),
         ("minAvailable", "at least {} server(s) of {} stay available during evictions"),
     ):
         if old.get(key) != new.get(key) and new.get(key) is not None:
-            so_far = f" instead of {code(old[key])}" if old.get(key) is not None else ""
-            what = f"{words.format(code(new[key]), name)}{so_far}"
+            previously = f" instead of {code(old[key])}" if old.get(key) is not None else ""
+            sentence = f"{template.format(code(new[key]), name)}{previously}"
             risk = Risk.ADDITIVE if step.op == "create" else Risk.RESTART
-            return [RatedChange(risk, STORE, step.name, what, step.name, (), (step.urn,))]
+            return [RatedChange(risk, STORE, step.name, sentence, step.name, (), (step.urn,))]
     return [
         RatedChange(Risk.NONE, STORE, step.name, f"the disruption budget of {name} changes", step.name, (), (step.urn,))
     ]

@@ -1,4 +1,4 @@
-"""Pending migrations with their SQL, and the append-only marks of tables."""
+"""Pending migrations with their SQL, and tables that become or cease to be append-only."""
 
 import re
 from pathlib import Path
@@ -39,8 +39,8 @@ def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     if step.op == "delete":
         if any(other.name == schema and other.op == "delete" for other in context.steps(SCHEMA)):
             return []
-        what = f"migrations of {code(schema)} are no longer managed; its tables are kept"
-        return [RatedChange(Risk.NONE, STORE, schema, what, schema, (), (step.urn,))]
+        sentence = f"migrations of {code(schema)} are no longer managed; its tables are kept"
+        return [RatedChange(Risk.NONE, STORE, schema, sentence, schema, (), (step.urn,))]
     applied = step.old.live("applied") or step.old.live("migrations") or []
     done = {_file(label) for label in applied} if step.op == "update" else set()
     pending = [label for label in step.new.declared("migrations") or () if _file(label) not in done]
@@ -48,9 +48,11 @@ def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     result += _append_only_changes(context, step, schema)
     owner = step.old.declared("owner"), step.new.declared("owner")
     if step.op == "update" and owner[0] != owner[1]:
-        what = f"the owner of schema {code(schema)} changes from {code(owner[0])} to {code(owner[1])}"
+        sentence = f"the owner of schema {code(schema)} changes from {code(owner[0])} to {code(owner[1])}"
         result.append(
-            RatedChange(Risk.ACCESS_WIDENED, STORE, schema, what, schema, ("postgres", "schemas", schema), (step.urn,))
+            RatedChange(
+                Risk.ACCESS_WIDENED, STORE, schema, sentence, schema, ("postgres", "schemas", schema), (step.urn,)
+            )
         )
     isolation_changes = (step.old.declared(key) != step.new.declared(key) for key in ("tenantTables", "tenantBypass"))
     return result or ([] if step.op == "update" and any(isolation_changes) else _drift_corrected(step, schema))
@@ -61,7 +63,7 @@ def _file(label: object) -> str:
 
 
 def _pending(context: ReviewContext, step: PreviewStep, schema: str, label: str) -> RatedChange:
-    """Describe a pending migration. It counts as data loss if its file is missing or differs from the previewed one."""
+    """Describe a pending migration. It counts as data loss if its text is not available: the file is missing or edited."""
     name = _file(label)
     file = f"{step.new.declared('directory', f'sql/{schema}')}/{name}"
     version = name[:4]
@@ -69,23 +71,25 @@ def _pending(context: ReviewContext, step: PreviewStep, schema: str, label: str)
     text = _read(context.root / file)
     checked = label.partition(" sha256:")[2]
     if text is None or (checked and checksum(text) != checked):
-        why = "its file is missing here" if text is None else "its file here differs from the previewed one"
-        what = f"migration {code(f'{schema} {version}')} will run and **may destroy data**: {why} ({code(name)})"
-        return RatedChange(Risk.DATA_LOSS, STORE, schema, what, resource, file, (step.urn,))
-    taken = _destroys(text)
+        reason = "its file is missing from this checkout"
+        if text is not None:
+            reason = "its file in this checkout differs from the previewed one"
+        sentence = f"migration {code(f'{schema} {version}')} will run and **may destroy data**: {reason} ({code(name)})"
+        return RatedChange(Risk.DATA_LOSS, STORE, schema, sentence, resource, file, (step.urn,))
+    destructive = _destructive_statements(text)
     lines = len(text.splitlines())
     counted = f"{lines} line{'' if lines == 1 else 's'}, shown below"
-    what = f"migration {code(f'{schema} {version}')} will run ({counted})"
-    if taken:
-        what = f"migration {code(f'{schema} {version}')} **destroys data**: {'; '.join(code(item) for item in taken)} ({counted})"
+    sentence = f"migration {code(f'{schema} {version}')} will run ({counted})"
+    if destructive:
+        statements = "; ".join(code(item) for item in destructive)
+        sentence = f"migration {code(f'{schema} {version}')} **destroys data**: {statements} ({counted})"
     extra = folded(f"{code_html(name)}, {lines} lines", block(text, "sql"))
-    return RatedChange(
-        Risk.DATA_LOSS if taken else Risk.ADDITIVE, STORE, schema, what, resource, file, (step.urn,), extra
-    )
+    risk = Risk.DATA_LOSS if destructive else Risk.ADDITIVE
+    return RatedChange(risk, STORE, schema, sentence, resource, file, (step.urn,), extra)
 
 
 def code_html(text: str) -> str:
-    """``text`` as inline code in HTML, for a ``<summary>``."""
+    """Format ``text`` as inline code in HTML, for a ``<summary>``."""
     import html
 
     return f"<code>{html.escape(text)}</code>"
@@ -98,8 +102,8 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def _destroys(text: str) -> list[str]:
-    """The statements that delete rows or columns, each on one line."""
+def _destructive_statements(text: str) -> list[str]:
+    """The statements that delete rows or columns, or change a column's type, each on one line."""
     found = []
     for statement in split(text):
         if _is_destructive(statement):
@@ -125,20 +129,20 @@ def _append_only_changes(context: ReviewContext, step: PreviewStep, schema: str)
     result = []
     for table in sorted(before - after):
         name = f"{schema}.{table}"
-        what = f"{code(name)} is **no longer append-only**: its rows can be updated and deleted from now on"
-        result.append(RatedChange(Risk.DATA_LOSS, STORE, schema, what, name, _table(schema, table), (step.urn,)))
+        sentence = f"{code(name)} is **no longer append-only**: its rows can be updated and deleted from now on"
+        result.append(RatedChange(Risk.DATA_LOSS, STORE, schema, sentence, name, _table(schema, table), (step.urn,)))
     if step.op == "update":
         for table in sorted(after - before):
             name = f"{schema}.{table}"
-            risk, what = Risk.ADDITIVE, f"new table {code(name)} is append-only"
+            risk, sentence = Risk.ADDITIVE, f"new table {code(name)} is append-only"
             if (schema, table) in context.granted or "{" in table:
                 risk = Risk.ACCESS_REVOKED
-                what = f"{code(name)} becomes append-only: rows can no longer be updated or deleted"
-            result.append(RatedChange(risk, STORE, schema, what, name, _table(schema, table), (step.urn,)))
+                sentence = f"{code(name)} becomes append-only: rows can no longer be updated or deleted"
+            result.append(RatedChange(risk, STORE, schema, sentence, name, _table(schema, table), (step.urn,)))
     elif after:
-        what = f"append-only tables in {code(schema)}: {codes(sorted(after))}"
+        sentence = f"append-only tables in {code(schema)}: {codes(sorted(after))}"
         result.append(
-            RatedChange(Risk.ADDITIVE, STORE, schema, what, schema, ("postgres", "schemas", schema), (step.urn,))
+            RatedChange(Risk.ADDITIVE, STORE, schema, sentence, schema, ("postgres", "schemas", schema), (step.urn,))
         )
     return result
 
@@ -151,7 +155,7 @@ def _table(schema: str, table: str) -> tuple[str, ...]:
 def _drift_corrected(step: PreviewStep, schema: str) -> list[RatedChange]:
     drift = step.old.live("drift") or []
     if drift:
-        what = f"manual changes in schema {code(schema)} are corrected: {codes(drift)}"
-        return [RatedChange(Risk.ACCESS_REVOKED, STORE, schema, what, schema, (), (step.urn,))]
-    what = f"migrations of {code(schema)} are checked again"
-    return [RatedChange(Risk.NONE, STORE, schema, what, schema, (), (step.urn,))]
+        sentence = f"manual changes in schema {code(schema)} are corrected: {codes(drift)}"
+        return [RatedChange(Risk.ACCESS_REVOKED, STORE, schema, sentence, schema, (), (step.urn,))]
+    sentence = f"migrations of {code(schema)} are checked again"
+    return [RatedChange(Risk.NONE, STORE, schema, sentence, schema, (), (step.urn,))]

@@ -20,7 +20,7 @@ class Connection(NamedTuple):
 
 
 def changes(step: PreviewStep) -> list[RatedChange]:
-    """Describe one policy. Pods that it selects accept listed connections only, so deleting it widens access."""
+    """Describe one policy. The pods that it selects accept only listed connections, so deleting it widens access."""
     before, after = (_connections(state) for state in (step.old, step.new))
     policy = f"network policy {code(step.name)}"
 
@@ -32,13 +32,13 @@ def changes(step: PreviewStep) -> list[RatedChange]:
     if step.op == "create":
         return [change(Risk.ACCESS_REVOKED, f"{policy} is created: only the peers that it lists can connect")]
     result = []
-    # A port that no rule listed before opens nothing that could be reached.
-    known = {connection.port for connection in before}
+    # Allowing a port that no rule listed before does not widen access to an existing service.
+    listed_ports = {connection.port for connection in before}
     for connections, verb in ((after - before, "allows"), (before - after, "no longer allows")):
         for direction, port in sorted({(item.direction, item.port) for item in connections}):
             peers = codes(sorted(item.peer for item in connections if item[:2] == (direction, port)))
-            opened = Risk.ACCESS_WIDENED if port in known or not port else Risk.ADDITIVE
-            risk = opened if verb == "allows" else Risk.ACCESS_REVOKED
+            widened = Risk.ACCESS_WIDENED if port in listed_ports or not port else Risk.ADDITIVE
+            risk = widened if verb == "allows" else Risk.ACCESS_REVOKED
             where = f" on port {code(port)}" if port else ""
             result.append(change(risk, f"{policy} {verb} connections {direction} {peers}{where}"))
     keys = codes(sorted(generic.changed_keys(step)))
@@ -74,4 +74,4 @@ def _peer(peer: Any) -> str:
             )
             if name:
                 return f"{noun} {name}"
-    return generic.shown(peer)
+    return generic.as_text(peer)

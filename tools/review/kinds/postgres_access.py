@@ -18,7 +18,7 @@ TYPES = (GRANT, ROLE)
 STORE = "PostgreSQL"
 PUBLIC = "public"
 
-# Role attributes that apply to the whole server: SQL name, and its effect.
+# Role attribute that applies to the whole server -> (SQL name, effect).
 ROLE_ATTRIBUTES = {
     "superuser": ("SUPERUSER", "it bypasses all permission checks"),
     "createRole": ("CREATEROLE", "it can create and change roles"),
@@ -31,7 +31,7 @@ _DESCRIBED = {*ROLE_ATTRIBUTES, "roles", "name"}
 
 @dataclass(frozen=True)
 class PrivilegeTarget:
-    """The object of a privilege. ``object`` is empty for the schema or database itself, ``column`` for the whole table."""
+    """What a privilege applies to. ``object`` is empty for a schema or database, ``column`` for a whole table."""
 
     kind: str
     schema: str
@@ -73,8 +73,8 @@ def _role(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
         return RatedChange(risk, STORE, group, sentence, name, where, (step.urn,))
 
     if step.op == "create":
-        made = f"{noun} {code(name)} is created"
-        found = [RatedChange(Risk.ADDITIVE, STORE, group, made, name, origin, (step.urn, *context.inventory))]
+        sentence = f"{noun} {code(name)} is created"
+        found = [RatedChange(Risk.ADDITIVE, STORE, group, sentence, name, origin, (step.urn, *context.inventory))]
         return found + _memberships(context, step, name, group)
     if step.op == "delete":
         if is_owner(role):
@@ -83,21 +83,21 @@ def _role(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
             ]
         if role is None and not is_login:
             return [change(Risk.DATA_LOSS, f"role {code(name)} is dropped; objects that it owns may be lost")]
-        ended = "; its sessions are terminated first" if is_login else ""
-        what = f"{noun} {code(name)} is dropped with all its privileges{ended}"
+        sentence = f"{noun} {code(name)} is dropped with all its privileges"
+        if is_login:
+            sentence += "; its sessions are terminated first"
         grants = (
             grant.urn for grant in context.steps(GRANT) if grant.op == "delete" and grant.old.live("role") == name
         )
-        return [
-            RatedChange(Risk.ACCESS_REVOKED, STORE, group, what, name, origin, (step.urn, *grants, *context.inventory))
-        ]
+        urns = (step.urn, *grants, *context.inventory)
+        return [RatedChange(Risk.ACCESS_REVOKED, STORE, group, sentence, name, origin, urns)]
     if step.op == "replace":
         old = str(step.old.live("name", name))
         risk = Risk.DATA_LOSS if is_owner(context.roles.get(old)) else Risk.ACCESS_REVOKED
         return [change(risk, f"{noun} {code(old)} is dropped and {code(name)} is created in its place")]
     found = _memberships(context, step, name, group)
     found += [change(risk, sentence) for risk, sentence in _attributes(step, name)]
-    if generic.differs(step, "password") and name not in _renewed(context):
+    if generic.differs(step, "password") and name not in _rotated(context):
         found.append(change(Risk.RESTART, f"the password of {code(name)} is reset"))
     for key, label in (
         ("searchPaths", "search_path"),
@@ -107,7 +107,7 @@ def _role(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
         ("validUntil", "password expiry (VALID UNTIL)"),
     ):
         if generic.differs(step, key):
-            old, new = (generic.shown(state.get(key)) for state in (step.old.inputs, step.new.inputs))
+            old, new = (generic.as_text(inputs.get(key)) for inputs in (step.old.inputs, step.new.inputs))
             found.append(
                 change(
                     Risk.RESTART,
@@ -115,9 +115,9 @@ def _role(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
                     (*origin, "postgres") if is_login else origin,
                 )
             )
-    rest = generic.changed_keys(step) - _DESCRIBED - _LIMITS
-    if rest:
-        found.append(change(Risk.RESTART, f"{noun} {code(name)} changes: {codes(sorted(rest))}"))
+    other_keys = generic.changed_keys(step) - _DESCRIBED - _LIMITS
+    if other_keys:
+        found.append(change(Risk.RESTART, f"{noun} {code(name)} changes: {codes(sorted(other_keys))}"))
     return found
 
 
@@ -140,7 +140,8 @@ _LIMITS = {
 }
 
 
-def _renewed(context: ReviewContext) -> set[str]:
+def _rotated(context: ReviewContext) -> set[str]:
+    """Users whose password is created or rotated. ``credentials`` describes those changes."""
     return {step.name for step in context.steps(CREDENTIAL) if step.op in ("create", "replace")}
 
 
@@ -152,57 +153,60 @@ def _memberships(context: ReviewContext, step: PreviewStep, name: str, group: st
         schema, gains = _group(context, role), role in after
         if role == UNKNOWN:
             continue
-        known, shared = context.roles.get(role), _member_group(context, role)
-        what, verb = f"membership in {code(role)}", ""
-        if shared is not None:
-            writes = shared.group is GroupKind.WRITER
-            what = f"write access to schema {code(schema)}" if writes else f"SELECT on all tables of {code(schema)}"
+        access_group = _member_group(context, role)
+        access, verb = f"membership in {code(role)}", ""
+        if access_group is not None:
+            writes = access_group.group is GroupKind.WRITER
+            access = f"write access to schema {code(schema)}" if writes else f"SELECT on all tables of {code(schema)}"
             verb = "writes" if writes else "reads"
-        elif isinstance(known, ConnectRole):
+        elif isinstance(context.roles.get(role), ConnectRole):
             if step.op == "create":
                 continue
-            what = "CONNECT on the database"
-        told = f"{code(name)} {'gains' if gains else 'loses'} {what}"
-        if shared is not None:
-            told += f" ({'as a member of' if gains else 'no longer a member of'} {code(role)})"
+            access = "CONNECT on the database"
+        sentence = f"{code(name)} {'gains' if gains else 'loses'} {access}"
+        if access_group is not None:
+            sentence += f" ({'as a member of' if gains else 'no longer a member of'} {code(role)})"
         widened = Risk.ADDITIVE if schema in context.created_schemas else Risk.ACCESS_WIDENED
         origin = context.origins.access(name, "postgres", schema) if gains else ("modules", name, "postgres", verb)
         risk = widened if gains else Risk.ACCESS_REVOKED
-        result.append(RatedChange(risk, STORE, group, told, name, origin, (step.urn,)))
+        result.append(RatedChange(risk, STORE, group, sentence, name, origin, (step.urn,)))
     return result
 
 
 def _grants(context: ReviewContext) -> list[RatedChange]:
-    """Compare all grants together, so that a privilege that moves from one grant to another is not a change."""
-    old, new = _all(step.old for step in context.steps(GRANT)), _all(step.new for step in context.steps(GRANT))
+    """Compare all grants together: a privilege that only moves from one grant to another is not a change."""
+    old, new = (
+        _privileges(step.old for step in context.steps(GRANT)),
+        _privileges(step.new for step in context.steps(GRANT)),
+    )
     steps = [step for step in context.steps(GRANT) if step.op != "same"]
     role_steps = {str(step.name): step for step in context.steps(ROLE)}
-    gone = {name for name, step in role_steps.items() if step.op == "delete"}
-    dropped = context.dropped_schemas
+    dropped_roles = {name for name, step in role_steps.items() if step.op == "delete"}
+    dropped_schemas = context.dropped_schemas
     readable = {target.schema for role, target in old if role == reader(target.schema) and target.object}
-    touched = {(target.schema, target.object) for _, target in old}
+    granted = {(target.schema, target.object) for _, target in old}
     gained: dict[tuple[str, str, bool], dict[PrivilegeTarget, frozenset[str]]] = defaultdict(dict)
     lost: dict[tuple[str, str], dict[PrivilegeTarget, frozenset[str]]] = defaultdict(dict)
     for role, target in sorted(old.keys() | new.keys(), key=str):
         before, after = old.get((role, target), set()), new.get((role, target), set())
         if after - before:
-            fresh = role != PUBLIC and _is_new(context, readable, touched, target)
-            gained[role, target.schema, fresh][target] = frozenset(after - before)
-        if before - after and role not in gone and target.schema not in dropped:
+            is_new = role != PUBLIC and _is_new(context, readable, granted, target)
+            gained[role, target.schema, is_new][target] = frozenset(after - before)
+        if before - after and role not in dropped_roles and target.schema not in dropped_schemas:
             lost[role, target.schema][target] = frozenset(before - after)
     urns_of: dict[tuple[str, str], list[str]] = defaultdict(list)
     for step in steps:
-        for who in {str(step.old.live("role")), str(step.new.declared("role"))}:
-            urns_of[who, _schema(step)].append(step.urn)
+        for role in {str(step.old.live("role")), str(step.new.declared("role"))}:
+            urns_of[role, _schema(step)].append(step.urn)
     result = []
-    for (role, schema, fresh), targets in gained.items():
-        result += _changes_of(context, urns_of, role, schema, targets, "gains", fresh=fresh)
+    for (role, schema, is_new), targets in gained.items():
+        result += _changes_of(context, urns_of, role, schema, targets, "gains", is_new=is_new)
     for (role, schema), targets in lost.items():
         result += _changes_of(context, urns_of, role, schema, targets, "loses")
-    return result + _grants_without_effect(context, steps, result, gone)
+    return result + _grants_without_effect(context, steps, result, dropped_roles)
 
 
-def _all(states: Iterable[ResourceState]) -> Privileges:
+def _privileges(states: Iterable[ResourceState]) -> Privileges:
     result: Privileges = defaultdict(set)
     for state in states:
         role, kind = str(state.live("role", "")), str(state.live("objectType", ""))
@@ -222,15 +226,15 @@ def _all(states: Iterable[ResourceState]) -> Privileges:
     return result
 
 
-def _is_new(context: ReviewContext, readable: set[str], touched: set[tuple[str, str]], target: PrivilegeTarget) -> bool:
-    """Whether the object is new, so that a grant on it opens no existing data."""
+def _is_new(context: ReviewContext, readable: set[str], granted: set[tuple[str, str]], target: PrivilegeTarget) -> bool:
+    """Whether the object is new. A grant on a new object opens no existing data."""
     if target.kind == "database":
         return any(step.op == "create" for step in context.steps(DATABASE))
     if target.schema in context.created_schemas:
         return True
-    # The schema's reader group is granted every existing table by name, so a table without that grant is new.
-    known = target.kind == "table" and target.schema in readable
-    return known and (target.schema, target.object) not in touched
+    # The schema's reader role has a grant on every existing table by name, so a table without grants is new.
+    tables_known = target.kind == "table" and target.schema in readable
+    return tables_known and (target.schema, target.object) not in granted
 
 
 def _changes_of(
@@ -241,29 +245,29 @@ def _changes_of(
     targets: dict[PrivilegeTarget, frozenset[str]],
     verb: str,
     *,
-    fresh: bool = False,
+    is_new: bool = False,
 ) -> list[RatedChange]:
-    """One sentence for each set of privileges. USAGE on a schema goes unmentioned beside privileges inside it."""
+    """One sentence for each set of privileges. USAGE on a schema is omitted if there are privileges on its objects."""
     inside = {target: privileges for target, privileges in targets.items() if target.object}
     by_privileges: dict[tuple[str, ...], list[PrivilegeTarget]] = defaultdict(list)
     for target, privileges in (inside or targets).items():
         by_privileges[tuple(sorted(privileges))].append(target)
     result = []
-    for held, found in by_privileges.items():
-        told = plain(", ".join(held))
-        who, group, several = _role_title(context, role)
+    for privilege_names, found in by_privileges.items():
+        listed = plain(", ".join(privilege_names))
+        subject, group, plural = _subject(context, role)
         objects = sorted({item.object for item in found if item.object})
-        if fresh and objects == [VERSION_TABLE] and len(by_privileges) > 1:
+        if is_new and objects == [VERSION_TABLE] and len(by_privileges) > 1:
             # Every schema has this table, and every role with access to the schema may read it.
             continue
-        does = {"gains": "gain", "loses": "lose"}[verb] if several else verb
+        predicate = {"gains": "gain", "loses": "lose"}[verb] if plural else verb
         origin = _origin(context, role, schema, objects)
-        what = codes(_joined(found))
-        note = ", which " + ("is" if len(objects) < 2 else "are") + " new" if fresh and objects else ""
-        sentence = f"{who} {does} {told} on {what}{note}"
+        names = codes(_joined(found))
+        note = ", which " + ("is" if len(objects) < 2 else "are") + " new" if is_new and objects else ""
+        sentence = f"{subject} {predicate} {listed} on {names}{note}"
         if role == PUBLIC:
-            sentence = f"**everyone** (PUBLIC) {verb} {told} on {what}"
-        widened = Risk.ADDITIVE if fresh else Risk.ACCESS_WIDENED
+            sentence = f"**everyone** (PUBLIC) {verb} {listed} on {names}"
+        widened = Risk.ADDITIVE if is_new else Risk.ACCESS_WIDENED
         risk = Risk.ACCESS_REVOKED if verb == "loses" else widened
         urns = tuple(urns_of.get((role, schema), ()))
         result.append(RatedChange(risk, STORE, group, sentence, role, origin, urns))
@@ -271,15 +275,15 @@ def _changes_of(
 
 
 def _joined(targets: list[PrivilegeTarget]) -> list[str]:
-    """Object names for a sentence, with the columns of one table joined."""
+    """Object names for a sentence; columns of the same table are joined."""
     columns: dict[str, list[str]] = defaultdict(list)
-    whole = []
+    whole_objects = []
     for target in targets:
         if target.column:
             columns[f"{target.schema}.{target.object}"].append(target.column)
         else:
-            whole.append(str(target))
-    return sorted([*whole, *(f"{table}({', '.join(sorted(names))})" for table, names in columns.items())])
+            whole_objects.append(str(target))
+    return sorted([*whole_objects, *(f"{table}({', '.join(sorted(names))})" for table, names in columns.items())])
 
 
 def _schema(step: PreviewStep) -> str:
@@ -287,10 +291,10 @@ def _schema(step: PreviewStep) -> str:
     return str(state.live("database") if state.live("objectType") == "database" else state.live("schema") or "")
 
 
-def _role_title(context: ReviewContext, role: str) -> tuple[str, str, bool]:
-    """The subject of a sentence, the group that it is shown under, and whether the subject is plural.
+def _subject(context: ReviewContext, role: str) -> tuple[str, str, bool]:
+    """The subject of a sentence about ``role``, the group that lists the sentence, and whether the subject is plural.
 
-    A group role is described by the modules that are its members.
+    For a writer or reader role, the subject is the modules that are its members.
     """
     if _member_group(context, role) is None:
         return code(role), role, False
@@ -298,8 +302,8 @@ def _role_title(context: ReviewContext, role: str) -> tuple[str, str, bool]:
     for step in context.steps(ROLE):
         if step.op != "same" or step.new.inputs:
             (members.add if role in (step.new.declared("roles") or ()) else members.discard)(step.name)
-    told = f"{codes(sorted(members))} (through {code(role)})" if members else code(role)
-    return told, _group(context, role), len(members) > 1
+    subject = f"{codes(sorted(members))} (through {code(role)})" if members else code(role)
+    return subject, _group(context, role), len(members) > 1
 
 
 def _origin(context: ReviewContext, role: str, schema: str, objects: list[str]) -> MappingPath:
@@ -310,13 +314,13 @@ def _origin(context: ReviewContext, role: str, schema: str, objects: list[str]) 
 
 
 def _member_group(context: ReviewContext, name: str) -> GroupRole | None:
-    """The writer or reader group of that name, or None. Modules are members of these two only."""
+    """The writer or reader role of that name, or None. Modules are members of these group roles only."""
     role = context.roles.get(name)
     return role if isinstance(role, GroupRole) and not is_owner(role) else None
 
 
 def _group(context: ReviewContext, name: str) -> str:
-    """The heading of a role in the comment: its schema, its database, or its own name."""
+    """The group that lists a role's changes in the comment: its schema, its database, or its own name."""
     role = context.roles.get(name)
     if isinstance(role, GroupRole):
         return role.schema
@@ -324,21 +328,22 @@ def _group(context: ReviewContext, name: str) -> str:
 
 
 def _grants_without_effect(
-    context: ReviewContext, steps: list[PreviewStep], described: list[RatedChange], gone: set[str]
+    context: ReviewContext, steps: list[PreviewStep], described: list[RatedChange], dropped_roles: set[str]
 ) -> list[RatedChange]:
-    """Describe changed grants that change nobody's privileges, so that the comment mentions every step."""
-    known = {urn for change in described for urn in change.urns}
+    """Describe changed grants that change nobody's privileges; the comment mentions every step."""
+    described_urns = {urn for change in described for urn in change.urns}
     result = []
     for step in steps:
         role = str(step.state.live("role", ""))
-        if step.urn in known or (step.op == "delete" and (role in gone or _schema(step) in context.dropped_schemas)):
+        dropped = role in dropped_roles or _schema(step) in context.dropped_schemas
+        if step.urn in described_urns or (step.op == "delete" and dropped):
             continue
         if role == PUBLIC and step.op == "delete":
-            what = f"the revocation of PUBLIC's privileges on {code(_schema(step))} is no longer managed"
-            result.append(RatedChange(Risk.ACCESS_WIDENED, STORE, PUBLIC, what, PUBLIC, (), (step.urn,)))
+            sentence = f"the revocation of PUBLIC's privileges on {code(_schema(step))} is no longer managed"
+            result.append(RatedChange(Risk.ACCESS_WIDENED, STORE, PUBLIC, sentence, PUBLIC, (), (step.urn,)))
             continue
         verb = {"create": "created", "delete": "revoked", "replace": "recreated"}.get(step.op, "rewritten")
-        group = _role_title(context, role)[1] or step.name
+        group = _subject(context, role)[1] or step.name
         sentence = f"grant {code(step.name)} is {verb}"
         result.append(RatedChange(Risk.NONE, STORE, group, sentence, role or step.name, (), (step.urn,)))
     return result

@@ -18,7 +18,7 @@ def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChang
 
 
 def _parts_of_schema(context: ReviewContext, schema: str, op: str) -> tuple[str, ...]:
-    """URNs of a schema's group roles, default privileges, grants and migrations, which its own sentence covers."""
+    """URNs of a schema's group roles, privileges, grants and migrations, which the schema's sentence covers."""
     roles = {role.name for role in groups_of(schema)}
     found = []
     for step in context.steps(ROLE, DEFAULT_PRIVILEGES, GRANT, MIGRATIONS, PRIVILEGES):
@@ -41,10 +41,10 @@ def _schema_of(step: PreviewStep) -> str:
 def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     if step.type == DEFAULT_PRIVILEGES:
         group, op = _schema_of(step), step.op
-        told = (op == "create" and group in context.created_schemas) or (
+        covered_by_schema = (op == "create" and group in context.created_schemas) or (
             op == "delete" and group in context.dropped_schemas
         )
-        return [] if told else [_defaults(step)]
+        return [] if covered_by_schema else [_defaults(step)]
     if step.type == INVENTORY:
         return _inventory(context, step)
     removal_changes = _removal_changes(context)
@@ -63,16 +63,18 @@ def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
         return [change(Risk.ADDITIVE, f"{noun} {code(name)} is created{parts}")]
     if step.op in ("delete", "replace"):
         old = str(step.old.live("name", name))
-        instead = "" if step.op == "delete" else f"; an empty {code(name)} is created in its place"
+        successor = "" if step.op == "delete" else f"; an empty {code(name)} is created in its place"
         if step.old.retained:
-            kept = "with its tables, owned by the admin" if step.type == SCHEMA else "with its data"
-            what = f"{noun} {code(old)} leaves the stack and is kept {kept}; modules lose access to it{instead}"
-            return [RatedChange(Risk.ACCESS_REVOKED, STORE, old, what, old, origin, urns)]
+            contents = "with its tables, owned by the admin" if step.type == SCHEMA else "with its data"
+            sentence = (
+                f"{noun} {code(old)} leaves the stack and is kept {contents}; modules lose access to it{successor}"
+            )
+            return [RatedChange(Risk.ACCESS_REVOKED, STORE, old, sentence, old, origin, urns)]
         verb = "is dropped" if step.op == "delete" else "is dropped and recreated"
-        how = "with all its tables"
+        sentence = f"{noun} {code(old)} {verb} with all its tables"
         if step.type == SCHEMA and not step.old.live("dropCascade"):
-            how += " (refused while it has tables: dropSchemas does not list it)"
-        return [RatedChange(Risk.DATA_LOSS, STORE, old, f"{noun} {code(old)} {verb} {how}", old, origin, urns)]
+            sentence += " (refused while it has tables: dropSchemas does not list it)"
+        return [RatedChange(Risk.DATA_LOSS, STORE, old, sentence, old, origin, urns)]
     keys = generic.changed_keys(step)
     result = []
     if name in removal_changes:
@@ -85,17 +87,16 @@ def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
         result.append(change(Risk.NONE, f"{noun} {code(name)} can no longer be dropped with its tables"))
     if "owner" in keys:
         keys.discard("owner")
-        owner, new = step.old.live("owner"), step.new.declared("owner")
-        result.append(
-            change(Risk.ACCESS_WIDENED, f"the owner of {noun} {code(name)} changes from {code(owner)} to {code(new)}")
-        )
+        old_owner, new_owner = code(step.old.live("owner")), code(step.new.declared("owner"))
+        sentence = f"the owner of {noun} {code(name)} changes from {old_owner} to {new_owner}"
+        result.append(change(Risk.ACCESS_WIDENED, sentence))
     if keys:
         result.append(change(Risk.RESTART, f"{noun} {code(name)} changes: {codes(sorted(keys))}"))
     return result
 
 
 def _removal_changes(context: ReviewContext) -> dict[str, tuple[str, ...]]:
-    """Schema -> URNs of the steps that change whether it is kept or dropped when it leaves the mapping."""
+    """Schema -> URNs of the steps that change whether it is kept or dropped if it leaves the mapping."""
     found = {}
     for step in context.steps(INVENTORY):
         before, after = (dict(state.declared("schemas") or {}) for state in (step.old, step.new))
@@ -107,50 +108,51 @@ def _removal_changes(context: ReviewContext) -> dict[str, tuple[str, ...]]:
 
 
 def _inventory(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
-    """Describe schemas that start or stop being kept on removal. Created and deleted ones have their own sentences."""
+    """Describe schemas whose treatment on removal changes. Created and deleted schemas have sentences of their own."""
     removal_changes = _removal_changes(context)
     dropped = [
         name for name in sorted(removal_changes) if "dropped" in str((step.new.declared("schemas") or {}).get(name))
     ]
     result = []
-    for names, does, risk in (
+    for names, treatment, risk in (
         (dropped, "dropped", Risk.ACCESS_WIDENED),
         ([name for name in sorted(removal_changes) if name not in dropped], "kept", Risk.NONE),
     ):
         if names:
             many = len(names) > 1
-            what = (
-                f"schema{'s' if many else ''} {codes(names)} will be {does} with "
+            sentence = (
+                f"schema{'s' if many else ''} {codes(names)} will be {treatment} with "
                 f"{'their' if many else 'its'} tables when {'they leave' if many else 'it leaves'} the mapping (dropSchemas)"
             )
             group = resource = "dropSchemas" if many else names[0]
             urns = tuple(dict.fromkeys(urn for name in names for urn in removal_changes[name]))
-            result.append(RatedChange(risk, STORE, group, what, resource, (), urns))
+            result.append(RatedChange(risk, STORE, group, sentence, resource, (), urns))
     same = all(set(step.old.declared(key) or ()) == set(step.new.declared(key) or ()) for key in ("logins", "schemas"))
     if not result and (step.op == "delete" or same):
-        what = "the list of logins and schemas is updated"
-        result.append(RatedChange(Risk.NONE, STORE, "inventory", what, step.name, (), (step.urn,)))
+        sentence = "the list of logins and schemas is updated"
+        result.append(RatedChange(Risk.NONE, STORE, "inventory", sentence, step.name, (), (step.urn,)))
     return result
 
 
 def _defaults(step: PreviewStep) -> RatedChange:
-    """Describe default privileges. The program's own revoke EXECUTE on new functions from PUBLIC; deletion restores it."""
+    """Describe default privileges. Those of this program revoke EXECUTE on new functions from PUBLIC; without them,
+    PUBLIC has it."""
     role, kind = str(step.state.live("role", "")), plain(str(step.state.live("objectType", "object")))
     group = _schema_of(step)
     before, after = (set(state.live("privileges") or ()) for state in (step.old, step.new))
-    who = "everyone (PUBLIC)" if role == "public" else code(role)
+    subject = "everyone (PUBLIC)" if role == "public" else code(role)
     if step.op == "delete":
-        opened = role == "public" and not before
-        risk = Risk.ACCESS_WIDENED if opened else Risk.ACCESS_REVOKED
-        verb = "gains PostgreSQL's" if opened else "loses its"
-        sentence = f"{who} {verb} default privileges on new {kind}s in {code(group)}"
+        restored = role == "public" and not before
+        risk = Risk.ACCESS_WIDENED if restored else Risk.ACCESS_REVOKED
+        verb = "gains PostgreSQL's" if restored else "loses its"
+        sentence = f"{subject} {verb} default privileges on new {kind}s in {code(group)}"
     elif after - before:
         risk = Risk.ACCESS_WIDENED
-        sentence = f"{who} gains {plain(', '.join(sorted(after - before)))} on every new {kind} in {code(group)}"
+        sentence = f"{subject} gains {plain(', '.join(sorted(after - before)))} on every new {kind} in {code(group)}"
     elif before - after:
         risk = Risk.ACCESS_REVOKED
-        sentence = f"{who} loses {plain(', '.join(sorted(before - after)))} on every new {kind} in {code(group)}"
+        sentence = f"{subject} loses {plain(', '.join(sorted(before - after)))} on every new {kind} in {code(group)}"
     else:
         risk = Risk.ADDITIVE if step.op == "create" else Risk.NONE
-        sentence = f"{who} has no default privileges on new {kind}s in {code(group)}"
+        sentence = f"{subject} has no default privileges on new {kind}s in {code(group)}"
     return RatedChange(risk, STORE, group, sentence, group, (), (step.urn,))

@@ -23,11 +23,11 @@ def changes(context: ReviewContext) -> list[RatedChange]:
     if not changed:
         return []
     everything = [step for step in context.steps(MIGRATIONS) if step.op in ("same", "update")]
-    was, will = (
+    was_on, will_be_on = (
         any(_tables(state) for state in side) for side in zip(*((s.old, s.new) for s in everything), strict=True)
     )
-    if was != will:
-        return [_isolation_switched(changed, on=will)]
+    if was_on != will_be_on:
+        return [_isolation_switched(changed, on=will_be_on)]
     return [*(change for step in changed for change in _schema(context, step)), *_roles(changed)]
 
 
@@ -38,33 +38,33 @@ def _isolation_switched(steps: list[PreviewStep], *, on: bool) -> RatedChange:
     where = f"for {tables} tables in {schemas} schemas ({code(SETTING)})"
     if on:
         risk = Risk.ACCESS_REVOKED
-        what = f"tenant isolation is switched on {where}: sessions that do not set {code('app.tenant_id')} see no rows there"
-        what += f"; {codes(exempt)} {'are' if len(exempt) > 1 else 'is'} exempt" if exempt else ""
+        sentence = f"tenant isolation is switched on {where}: sessions that do not set {code('app.tenant_id')} see no rows there"
+        sentence += f"; {codes(exempt)} {'are' if len(exempt) > 1 else 'is'} exempt" if exempt else ""
     else:
         risk = Risk.ACCESS_WIDENED
-        what = (
+        sentence = (
             f"tenant isolation is **switched off** {where}: a role that can read a table sees the rows of every tenant"
         )
-    return RatedChange(risk, STORE, GROUP, what, GROUP, (), tuple(step.urn for step in steps))
+    return RatedChange(risk, STORE, GROUP, sentence, GROUP, (), tuple(step.urn for step in steps))
 
 
 def _schema(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     schema = str(step.state.live("schema", step.name))
     before, after = _tables(step.old), _tables(step.new)
     gained = after.keys() - before.keys()
-    fresh = {table for table in gained if (schema, table) not in context.granted and "{" not in table}
+    new_tables = {table for table in gained if (schema, table) not in context.granted and "{" not in table}
     other = {table for table in before.keys() & after.keys() if before[table] != after[table]}
     result = []
-    for risk, what, tables in (
+    for risk, predicate, tables in (
         (Risk.ACCESS_WIDENED, "tenant isolation **no longer covers**", before.keys() - after.keys()),
         (Risk.ACCESS_WIDENED, "the rules of tenant isolation change for", other),
-        (Risk.ACCESS_REVOKED, "tenant isolation covers", gained - fresh),
-        (Risk.ADDITIVE, "tenant isolation covers the new", fresh),
+        (Risk.ACCESS_REVOKED, "tenant isolation covers", gained - new_tables),
+        (Risk.ADDITIVE, "tenant isolation covers the new", new_tables),
     ):
         if tables:
             names = codes(f"{schema}.{table}" for table in sorted(tables))
             origin = ("postgres", "schemas", schema, "tables", *sorted(tables)[:1])
-            result.append(RatedChange(risk, STORE, schema, f"{what} {names}", schema, origin, (step.urn,)))
+            result.append(RatedChange(risk, STORE, schema, f"{predicate} {names}", schema, origin, (step.urn,)))
     return result
 
 
@@ -77,10 +77,10 @@ def _roles(steps: list[PreviewStep]) -> list[RatedChange]:
     result = []
     for (role, exempt), found in sorted(schemas.items(), key=lambda item: item[0]):
         where = codes(sorted(str(step.state.live("schema", step.name)) for step in found))
-        what = f"{code(role)} {'is' if exempt else 'is no longer'} exempt from tenant isolation in {where}"
+        sentence = f"{code(role)} {'is' if exempt else 'is no longer'} exempt from tenant isolation in {where}"
         risk = Risk.ACCESS_WIDENED if exempt else Risk.ACCESS_REVOKED
         origin = ("modules", role, "postgres", "bypass_tenant_isolation")
-        result.append(RatedChange(risk, STORE, role, what, role, origin, tuple(step.urn for step in found)))
+        result.append(RatedChange(risk, STORE, role, sentence, role, origin, tuple(step.urn for step in found)))
     return result
 
 

@@ -36,7 +36,7 @@ AclRules = dict[tuple[str, str], frozenset[str]]
 
 
 def parsed(rules: list[Any]) -> AclRules:
-    """Parse the arguments of ``ACL SETUSER``. The root permissions and each selector in brackets apply separately."""
+    """Parse the arguments of ``ACL SETUSER``. The root permissions and each selector in parentheses apply separately."""
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     root: list[str] = []
     for rule in map(str, rules):
@@ -51,15 +51,15 @@ def parsed(rules: list[Any]) -> AclRules:
 def _add(found: dict[tuple[str, str], set[str]], words: list[str]) -> None:
     commands = {word.removeprefix("+") for word in words if word.startswith("+")}
     commands |= {"@all"} if "allcommands" in words else set()
-    places = [("*", _PERMISSIONS["~"])] if "allkeys" in words else []
+    targets = [("*", _PERMISSIONS["~"])] if "allkeys" in words else []
     for word in words:
         for sign, meaning in _PERMISSIONS.items():
-            if word.startswith(sign) and word[: len(sign)] == sign:
-                places.append((word.removeprefix(sign), meaning))
+            if word.startswith(sign):
+                targets.append((word.removeprefix(sign), meaning))
                 break
         if word.startswith("&") or word == "allchannels":
-            places.append((word if word.startswith("&") else "&*", "access"))
-    for place in places or [_ANYWHERE]:
+            targets.append((word if word.startswith("&") else "&*", "access"))
+    for place in targets or [_ANYWHERE]:
         found[place] |= commands
 
 
@@ -69,28 +69,27 @@ def _users(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
         after = {}
     result = []
     if step.op == "create":
-        what = f"{len(after)} users are created, each with access to its own keys"
-        return [RatedChange(Risk.ADDITIVE, STORE, "users", what, step.name, (), (step.urn,))]
+        sentence = f"{len(after)} users are created, each with access to its own keys"
+        return [RatedChange(Risk.ADDITIVE, STORE, "users", sentence, step.name, (), (step.urn,))]
     for user in sorted(before.keys() | after.keys()):
         if user not in after:
-            what = f"user {code(user)} is deleted with all its permissions"
-            result.append(RatedChange(Risk.ACCESS_REVOKED, STORE, user, what, user, (), (step.urn,)))
+            sentence = f"user {code(user)} is deleted with all its permissions"
+            result.append(RatedChange(Risk.ACCESS_REVOKED, STORE, user, sentence, user, (), (step.urn,)))
         elif user not in before:
             places = [pattern for pattern, _ in parsed(after[user]) if pattern]
-            what = (
-                f"user {code(user)} is created with access to {codes(sorted(places))}"
-                if places
-                else f"user {code(user)} is created"
-            )
-            result.append(RatedChange(Risk.ADDITIVE, STORE, user, what, user, _user_origin(context, user), (step.urn,)))
+            sentence = f"user {code(user)} is created"
+            if places:
+                sentence += f" with access to {codes(sorted(places))}"
+            origin = _user_origin(context, user)
+            result.append(RatedChange(Risk.ADDITIVE, STORE, user, sentence, user, origin, (step.urn,)))
         elif before[user] != after[user]:
             result += _differences(context, step, user, parsed(before[user]), parsed(after[user]))
     if not result:
         rotated = sorted(item.name for item in context.steps(CREDENTIAL) if item.op == "replace")
-        what = f"Valkey users get the rotated passwords of {codes(rotated)}" if rotated else "the users are reapplied"
-        result.append(
-            RatedChange(Risk.RESTART if rotated else Risk.NONE, STORE, "users", what, step.name, (), (step.urn,))
-        )
+        risk, sentence = Risk.NONE, "the users are reapplied"
+        if rotated:
+            risk, sentence = Risk.RESTART, f"the rotated passwords of {codes(rotated)} are set in Valkey"
+        result.append(RatedChange(risk, STORE, "users", sentence, step.name, (), (step.urn,)))
     return result
 
 
@@ -102,25 +101,27 @@ def _differences(
     context: ReviewContext, step: PreviewStep, user: str, before: AclRules, after: AclRules
 ) -> list[RatedChange]:
     result = []
-    for verb, risk, one, other in (
+    for verb, risk, rules, other_rules in (
         ("gains", Risk.ACCESS_WIDENED, after, before),
         ("loses", Risk.ACCESS_REVOKED, before, after),
     ):
         grouped: dict[tuple[str, frozenset[str], bool], list[str]] = defaultdict(list)
-        for (pattern, meaning), commands in one.items():
-            whole = (pattern, meaning) not in other
-            extra = commands - other.get((pattern, meaning), frozenset())
-            if extra or whole:
-                grouped[meaning, extra, whole].append(pattern)
-        for (meaning, commands, whole), patterns in sorted(grouped.items(), key=lambda item: sorted(item[1])):
+        for (pattern, access), commands in rules.items():
+            # Whether the user has no such access to the pattern in the other version.
+            all_access = (pattern, access) not in other_rules
+            extra = commands - other_rules.get((pattern, access), frozenset())
+            if extra or all_access:
+                grouped[access, extra, all_access].append(pattern)
+        for (access, commands, all_access), patterns in sorted(grouped.items(), key=lambda item: sorted(item[1])):
             if {"xreadgroup", "xadd"} & commands:
                 both = {"xreadgroup", "xadd"} <= commands
-                meaning = meaning if both else "consumer access" if "xreadgroup" in commands else "producer access"  # noqa: PLW2901
+                access = access if both else "consumer access" if "xreadgroup" in commands else "producer access"  # noqa: PLW2901
             named = codes(sorted(command.upper() for command in commands), most=4)
             if patterns == [""]:
                 sentence = f"{code(user)} {verb} {named}"
-            elif whole:
-                sentence = f"{code(user)} {verb} {meaning} to {codes(sorted(patterns))} ({len(commands)} command{'' if len(commands) == 1 else 's'})"
+            elif all_access:
+                count = f"{len(commands)} command{'' if len(commands) == 1 else 's'}"
+                sentence = f"{code(user)} {verb} {access} to {codes(sorted(patterns))} ({count})"
             else:
                 sentence = f"{code(user)} {verb} {named} on {codes(sorted(patterns))}"
             origin = key_origin(context, user, patterns[0])
@@ -129,7 +130,7 @@ def _differences(
 
 
 def key_origin(context: ReviewContext, user: str, pattern: str) -> MappingPath:
-    """The place in the mapping that gives ``user`` the keys of ``pattern``: its own entry, or that of the key."""
+    """The mapping path of the access of ``user`` to ``pattern``: the user's entry, else the entry of the key or stream."""
     valkey = context.origins.data.get("valkey")
     valkey = valkey if isinstance(valkey, dict) else {}
     for kind in ("streams", "keys"):
@@ -153,8 +154,8 @@ def _streams(step: PreviewStep) -> list[RatedChange]:
             return RatedChange(risk, STORE, "streams", sentence, name, where, (step.urn,))
 
         if stream not in after:
-            how = "with its entries" if deletes else "(refused while it has entries: allowDataLoss is false)"
-            result.append(change(Risk.DATA_LOSS, f"stream {code(stream)} is deleted {how}"))
+            condition = "with its entries" if deletes else "(refused while it has entries: allowDataLoss is false)"
+            result.append(change(Risk.DATA_LOSS, f"stream {code(stream)} is deleted {condition}"))
         elif stream not in before:
             groups = f" with consumer groups {codes(after[stream])}" if after[stream] else ""
             result.append(change(Risk.ADDITIVE, f"stream {code(stream)} is created{groups}"))
@@ -164,23 +165,17 @@ def _streams(step: PreviewStep) -> list[RatedChange]:
                     change(Risk.ADDITIVE, f"consumer group {code(group)} is created on stream {code(stream)}")
                 )
             for group in sorted(set(before[stream]) - set(after[stream])):
-                how = (
+                condition = (
                     "and pending entries" if deletes else "(refused while entries are pending: allowDataLoss is false)"
                 )
-                sentence = f"consumer group {code(group)} of stream {code(stream)} is deleted with its position {how}"
+                deleted = f"consumer group {code(group)} of stream {code(stream)} is deleted with its position"
+                sentence = f"{deleted} {condition}"
                 result.append(change(Risk.DATA_LOSS if deletes else Risk.ACCESS_REVOKED, sentence, f"{stream}/{group}"))
     if step.old.declared("allowDataLoss") != step.new.declared("allowDataLoss") and step.op == "update":
-        opened = bool(step.new.declared("allowDataLoss"))
-        sentence = (
-            "streams can be deleted with their entries from now on"
-            if opened
-            else "streams that have entries can no longer be deleted"
-        )
-        result.append(
-            RatedChange(
-                Risk.ACCESS_WIDENED if opened else Risk.NONE, STORE, "streams", sentence, step.name, (), (step.urn,)
-            )
-        )
+        risk, sentence = Risk.NONE, "streams that have entries can no longer be deleted"
+        if step.new.declared("allowDataLoss"):
+            risk, sentence = Risk.ACCESS_WIDENED, "streams can be deleted with their entries from now on"
+        result.append(RatedChange(risk, STORE, "streams", sentence, step.name, (), (step.urn,)))
     return result or [
         RatedChange(Risk.NONE, STORE, "streams", "the streams are checked again", step.name, (), (step.urn,))
     ]

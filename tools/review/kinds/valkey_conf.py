@@ -20,7 +20,7 @@ Directives = dict[str, str]
 
 
 def differences(old: str, new: str) -> list[tuple[str, str, str]]:
-    """(name, arguments before, arguments after) of each directive that differs; absent ones have empty arguments."""
+    """(name, old arguments, new arguments) of each directive that differs; the arguments are empty if it is not set."""
     before, after = directives(old), directives(new)
     return [
         (name, before.get(name, ""), after.get(name, ""))
@@ -31,21 +31,21 @@ def differences(old: str, new: str) -> list[tuple[str, str, str]]:
 
 def directive_risks(step: PreviewStep, name: str, old: str, new: str) -> list[RatedChange]:
     """Describe a directive that makes Valkey keep less data than before."""
-    found: tuple[Risk, str] | None = None
+    effect: tuple[Risk, str] | None = None
     if name == "maxmemory" and _bytes(new) < _bytes(old):
-        found = (
+        effect = (
             Risk.RETENTION_SHORTENED,
             f"{code(name)} decreases from {code(old)} to {code(new)}: keys with a TTL are evicted earlier",
         )
     elif name == "maxmemory-policy" and new.startswith("allkeys"):
-        found = (Risk.DATA_LOSS, f"with {code(new)}, keys **without a TTL are evicted as well** when memory is full")
+        effect = (Risk.DATA_LOSS, f"with {code(new)}, keys **without a TTL are evicted as well** when memory is full")
     elif name == "appendonly" and new != "yes":
-        found = (Risk.DATA_LOSS, "without the append-only file a crash **loses every write** since the last snapshot")
+        effect = (Risk.DATA_LOSS, "without the append-only file a crash **loses every write** since the last snapshot")
     elif name == "save" and new in ('""', "", "unset"):
-        found = (Risk.RETENTION_SHORTENED, "Valkey takes no more snapshots")
-    if found is None:
+        effect = (Risk.RETENTION_SHORTENED, "Valkey no longer takes snapshots")
+    if effect is None:
         return []
-    risk, sentence = found
+    risk, sentence = effect
     return [RatedChange(risk, "Valkey", "deployment", sentence, f"valkey {name}", ORIGINS.get(name, ()), (step.urn,))]
 
 

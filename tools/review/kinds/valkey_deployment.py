@@ -1,6 +1,6 @@
-"""The Valkey deployment on Kubernetes: whether it restarts, why, and whether it keeps its volumes.
+"""The Valkey deployment on Kubernetes: whether it restarts, why, and whether its volumes are kept.
 
-Its objects are described together, because one change of the mapping changes several of them.
+Its objects are described together, because a single edit of the mapping changes several of them.
 """
 
 from typing import Any
@@ -32,7 +32,7 @@ def changes(context: ReviewContext, steps: list[PreviewStep]) -> tuple[list[Rate
     if workload is not None and workload.op in ("create", "delete"):
         found = [step for step in steps if step.op == workload.op]
         return [_created_or_deleted(workload, found)], found
-    # Disruption budgets, network policies and schedules have sentences of their own.
+    # ``kubernetes`` describes disruption budgets, network policies and schedules.
     parts = [step for step in steps if step.type in (CONFIG_MAP, SECRET, SERVICE, JOB, STATEFUL_SET)]
     if workload is not None and _restarts(workload):
         parts += [step for step in steps if step.type == CRON_JOB and step.op == "update" and not _reschedules(step)]
@@ -67,72 +67,68 @@ def _changes_of(workload: PreviewStep | None, parts: list[PreviewStep], *, rotat
         if step.type == CONFIG_MAP and CONF in _data(step.state):
             old, new = (str(_data(state).get(CONF, "")) for state in (step.old, step.new))
             for name, before, after in differences(old, new):
-                # TLS and replicas add directives of their own; another maxmemory changes the probes and the grace period.
-                pod.rest = [] if name == "maxmemory" else pod.rest
-                if not pod.switched or name in ORIGINS:
+                # Changing maxmemory also changes the probes and the grace period; TLS and replicas add directives.
+                pod.other_settings = [] if name == "maxmemory" else pod.other_settings
+                if not pod.feature_switched or name in ORIGINS:
                     reasons.append(f"{code(name)} from {code(before or 'unset')} to {code(after or 'unset')}")
                 origin = ORIGINS.get(name, origin)
                 result += directive_risks(step, name, before, after)
         elif step.type == SECRET and step.name == names.PASSWORDS and rotated:
             reasons.append("the passwords of its internal users are rotated")
-    why = _joined([*reasons, *pod.limits, *pod.rest])
+    listed_reasons = _joined([*reasons, *pod.limits, *pod.other_settings])
     if workload is None:
-        return [*result, *_without_restart(parts, why, origin)]
+        return [*result, *_without_restart(parts, listed_reasons, origin)]
     old_spec, new_spec = _spec(workload.old), _spec(workload.new)
     if _deletes_volumes(workload.old) != _deletes_volumes(workload.new):
         result.append(_volumes(workload))
     if workload.op == "replace":
-        result.append(_replaced(workload, parts, why, origin))
+        result.append(_replaced(workload, parts, listed_reasons, origin))
     elif _restarts(workload):
         count = min(int(spec.get("replicas") or 1) for spec in (old_spec, new_spec))
-        how = "Valkey restarts once" if count == 1 else "Valkey's servers restart one after the other"
-        result.append(_change(Risk.RESTART, f"{how}{why}", parts, origin))
+        restart = "Valkey restarts once" if count == 1 else "Valkey's servers restart one after the other"
+        result.append(_change(Risk.RESTART, f"{restart}{listed_reasons}", parts, origin))
     elif old_spec.get("replicas") != new_spec.get("replicas"):
-        result.append(_change(Risk.RESTART, f"the number of Valkey servers changes{why}", parts, origin))
+        result.append(_change(Risk.RESTART, f"the number of Valkey servers changes{listed_reasons}", parts, origin))
     elif len(parts) > 1 or not result:
-        result.append(
-            _change(Risk.RESTART, f"Valkey's StatefulSet changes{why or ': ' + codes(workload.changed)}", parts)
+        details = listed_reasons or f": {codes(workload.changed)}"
+        result.append(_change(Risk.RESTART, f"Valkey's StatefulSet changes{details}", parts))
+    if pod.encryption_removed:
+        sentence = (
+            "connections to Valkey are **no longer encrypted**: passwords and data cross the network in plain text"
         )
-    if pod.clear:
-        what = "connections to Valkey are **no longer encrypted**: passwords and data cross the network in plain text"
-        result.append(_change(Risk.ACCESS_WIDENED, what, [workload], resource="valkey tls"))
+        result.append(_change(Risk.ACCESS_WIDENED, sentence, [workload], resource="valkey tls"))
     return result
 
 
-def _without_restart(parts: list[PreviewStep], why: str, origin: MappingPath) -> list[RatedChange]:
-    if any(step.type == CONFIG_MAP and CONF in _data(step.state) for step in parts) or why:
-        return [_change(Risk.RESTART, f"Valkey's configuration changes{why}", parts, origin)]
+def _without_restart(parts: list[PreviewStep], listed_reasons: str, origin: MappingPath) -> list[RatedChange]:
+    if any(step.type == CONFIG_MAP and CONF in _data(step.state) for step in parts) or listed_reasons:
+        return [_change(Risk.RESTART, f"Valkey's configuration changes{listed_reasons}", parts, origin)]
     if any(step.name == names.ACL for step in parts):
         return [_change(Risk.NONE, "Valkey's servers reload their users without a restart", parts)]
-    ports = [step for step in parts if step.type == SERVICE]
-    if ports:
-        what = f"Valkey's Service{'s' if len(ports) > 1 else ''} {codes(step.name for step in ports)} change{'' if len(ports) > 1 else 's'}"
-        return [_change(Risk.RESTART, what, parts)]
+    services = [step for step in parts if step.type == SERVICE]
+    if services:
+        many, listed = len(services) > 1, codes(step.name for step in services)
+        sentence = f"Valkey's Service{'s' if many else ''} {listed} change{'' if many else 's'}"
+        return [_change(Risk.RESTART, sentence, parts)]
     return [_change(Risk.NONE, "Valkey's upkeep jobs change", parts)]
 
 
-def _replaced(workload: PreviewStep, parts: list[PreviewStep], why: str, origin: MappingPath) -> RatedChange:
-    fixed = ("volumeClaimTemplates", "selector", "serviceName")
-    keys = codes(name for name in fixed if any(name in path for path in workload.changed))
-    reason = f"; {keys} cannot change in place" if keys else ""
+def _replaced(workload: PreviewStep, parts: list[PreviewStep], listed_reasons: str, origin: MappingPath) -> RatedChange:
+    immutable = ("volumeClaimTemplates", "selector", "serviceName")
+    keys = codes(name for name in immutable if any(name in path for path in workload.changed))
+    cause = f"; {keys} cannot change in place" if keys else ""
     if _deletes_volumes(workload.old):
-        what = f"Valkey is stopped and recreated **with empty volumes**{why}{reason}"
-        return _change(Risk.DATA_LOSS, what, parts, origin)
-    return _change(
-        Risk.RESTART,
-        f"Valkey is stopped and its StatefulSet is recreated; its volumes are kept{why}{reason}",
-        parts,
-        origin,
-    )
+        sentence = f"Valkey is stopped and recreated **with empty volumes**{listed_reasons}{cause}"
+        return _change(Risk.DATA_LOSS, sentence, parts, origin)
+    sentence = f"Valkey is stopped and its StatefulSet is recreated; its volumes are kept{listed_reasons}{cause}"
+    return _change(Risk.RESTART, sentence, parts, origin)
 
 
 def _volumes(workload: PreviewStep) -> RatedChange:
+    risk, sentence = Risk.NONE, "Valkey's volumes will be kept when Valkey is deleted"
     if _deletes_volumes(workload.new):
-        what = "Valkey's volumes will be deleted when Valkey is deleted (allowDataLoss)"
-        return _change(Risk.ACCESS_WIDENED, what, [workload], resource="valkey volumes")
-    return _change(
-        Risk.NONE, "Valkey's volumes will be kept when Valkey is deleted", [workload], resource="valkey volumes"
-    )
+        risk, sentence = Risk.ACCESS_WIDENED, "Valkey's volumes will be deleted when Valkey is deleted (allowDataLoss)"
+    return _change(risk, sentence, [workload], resource="valkey volumes")
 
 
 def _restarts(workload: PreviewStep) -> bool:
@@ -160,7 +156,7 @@ def _data(state: ResourceState) -> dict[str, Any]:
 
 
 def _joined(reasons: list[str]) -> str:
-    """The reasons after a colon; of many, the first ones and the number of the others."""
+    """List distinct reasons after a colon. Beyond ``MOST_REASONS``, only count them."""
     unique = list(dict.fromkeys(reasons))
     if len(unique) > MOST_REASONS:
         unique = [*unique[: MOST_REASONS - 1], f"{len(unique) - MOST_REASONS + 1} more settings"]

@@ -16,17 +16,17 @@ _SIDECARS = {
 
 @dataclass
 class PodDifferences:
-    """``reasons`` come from the mapping or the config; ``limits`` and ``rest`` may follow from other changes.
+    """``reasons`` come from the mapping or the config; ``limits`` and ``other_settings`` may follow from them.
 
-    ``switched``: whether TLS, Sentinel or another container is added or removed, which changes many other settings.
-    ``clear``: whether connections are no longer encrypted.
+    ``feature_switched``: TLS or a container such as Sentinel is added or removed, which changes many other settings.
+    ``encryption_removed``: connections are no longer encrypted.
     """
 
     reasons: list[str] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
-    rest: list[str] = field(default_factory=list)
-    switched: bool = False
-    clear: bool = False
+    other_settings: list[str] = field(default_factory=list)
+    feature_switched: bool = False
+    encryption_removed: bool = False
 
 
 def differences(workload: PreviewStep) -> PodDifferences:
@@ -35,57 +35,61 @@ def differences(workload: PreviewStep) -> PodDifferences:
         return found
     old, new = (_pod(state) for state in (workload.old, workload.new))
     _servers(found, workload)
-    tls = ["tls" in _by_name(pod.get("volumes")) for pod in (old, new)]
-    if tls[0] != tls[1]:
-        found.switched, found.clear = True, tls[0]
-        found.reasons.append("TLS is switched off" if tls[0] else "TLS is switched on: clients must connect with TLS")
+    had_tls, has_tls = ("tls" in _by_name(pod.get("volumes")) for pod in (old, new))
+    if had_tls != has_tls:
+        found.feature_switched, found.encryption_removed = True, had_tls
+        found.reasons.append("TLS is switched off" if had_tls else "TLS is switched on: clients must connect with TLS")
     before, after = (_by_name(pod.get("containers")) for pod in (old, new))
     for name in sorted(before.keys() ^ after.keys()):
-        found.switched = True
-        if words := _SIDECARS.get(name, f"container {code(name)} {{}} beside each server"):
-            found.reasons.append(words.format("runs" if name in after else "no longer runs"))
+        found.feature_switched = True
+        if template := _SIDECARS.get(name, f"container {code(name)} {{}} beside each server"):
+            found.reasons.append(template.format("runs" if name in after else "no longer runs"))
     images = {(before[name].get("image"), after[name].get("image")) for name in before.keys() & after.keys()}
     found.reasons += [
-        f"image from {code(one)} to {code(other)}" for one, other in sorted(images, key=str) if one != other
+        f"image from {code(old_image)} to {code(new_image)}"
+        for old_image, new_image in sorted(images, key=str)
+        if old_image != new_image
     ]
     for name in sorted(before.keys() & after.keys()):
         _limits(found, name, before[name], after[name])
-    if not found.switched:
-        _rest(found, old, new, before, after)
+    if not found.feature_switched:
+        _other_settings(found, old, new, before, after)
     return found
 
 
 def _servers(found: PodDifferences, workload: PreviewStep) -> None:
-    was, will = (int(_spec(state).get("replicas") or 1) for state in (workload.old, workload.new))
-    if was != will:
-        found.reasons.append(f"{will} server{'' if will == 1 else 's'} instead of {was}")
+    old, new = (int(_spec(state).get("replicas") or 1) for state in (workload.old, workload.new))
+    if old != new:
+        found.reasons.append(f"{new} server{'' if new == 1 else 's'} instead of {old}")
 
 
 def _limits(found: PodDifferences, name: str, before: dict[str, Any], after: dict[str, Any]) -> None:
-    one, other = ((item.get("resources") or {}).get("limits") or {} for item in (before, after))
-    for key in sorted(one.keys() | other.keys()):
-        if one.get(key) != other.get(key):
-            whose = "" if name == "valkey" else f" of {code(name)}"
-            found.limits.append(
-                f"{key} limit{whose} from {code(generic.shown(one.get(key)))} to {code(generic.shown(other.get(key)))}"
-            )
+    old, new = ((item.get("resources") or {}).get("limits") or {} for item in (before, after))
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            container = "" if name == "valkey" else f" of {code(name)}"
+            old_limit, new_limit = (code(generic.as_text(limits.get(key))) for limits in (old, new))
+            found.limits.append(f"{key} limit{container} from {old_limit} to {new_limit}")
 
 
-def _rest(found: PodDifferences, old: dict[str, Any], new: dict[str, Any], before: Any, after: Any) -> None:
+def _other_settings(found: PodDifferences, old: dict[str, Any], new: dict[str, Any], before: Any, after: Any) -> None:
     for key in sorted((old.keys() | new.keys()) - {"containers", "volumes"}):
         if old.get(key) != new.get(key):
-            one, other = (generic.shown(pod.get(key)) for pod in (old, new))
-            short = len(one) + len(other) < 60
-            found.rest.append(f"{code(key)} from {code(one)} to {code(other)}" if short else f"{code(key)} changes")
+            old_text, new_text = (generic.as_text(pod.get(key)) for pod in (old, new))
+            short = len(old_text) + len(new_text) < 60
+            change = f" from {code(old_text)} to {code(new_text)}" if short else " changes"
+            found.other_settings.append(f"{code(key)}{change}")
     for name in sorted(before.keys() & after.keys()):
-        one, other = before[name], after[name]
+        old_container, new_container = before[name], after[name]
         keys = sorted(
-            key for key in (one.keys() | other.keys()) - {"image", "resources"} if one.get(key) != other.get(key)
+            key
+            for key in (old_container.keys() | new_container.keys()) - {"image", "resources"}
+            if old_container.get(key) != new_container.get(key)
         )
         if keys:
-            found.rest.append(f"{codes(keys)} of {code(name)}")
+            found.other_settings.append(f"{codes(keys)} of {code(name)}")
     if _by_name(old.get("volumes")) != _by_name(new.get("volumes")):
-        found.rest.append("its volumes change")
+        found.other_settings.append("its volumes change")
 
 
 def _spec(state: ResourceState) -> dict[str, Any]:
