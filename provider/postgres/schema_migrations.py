@@ -17,7 +17,7 @@ from provider.base.values import has_unknown
 from provider.errors import ProviderError
 from provider.postgres.applied import Applied, compare
 from provider.postgres.kind import PostgresKind
-from provider.postgres.migration_files import describe, discover, render_all
+from provider.postgres.migration_files import Migration, describe, discover, render_all
 from provider.postgres.problems import MigrationError, MigrationProblem
 from provider.postgres.server import MissingDatabaseError
 from provider.postgres.target import SchemaTarget
@@ -79,9 +79,10 @@ class SchemaMigrations(PostgresKind):
             return list(error.problems)
         # While the names are unknown, the templates are rendered with the directory's name, which is the schema's.
         template_target = target or SchemaTarget.of_schema(directory.name)
-        problems = _problems_of(lambda: render_all(files, template_target.variables))
         # Another schema, or one that is recreated, has no applied migrations.
         recorded = old.get("migrations") if target and old.get("schema") == target.schema else None
+        pending = [file for file in files if file.label not in (recorded or ())]
+        problems = _problems_of(lambda: _describe(pending, template_target, inputs, old))
         conflicts = compare(directory, files, _applied_from_labels(recorded))
         if conflicts and target:
             # If the server cannot be reached, the conflicts with the state remain.
@@ -193,6 +194,22 @@ def _isolation(inputs: Mapping[str, Any]) -> "Isolation":
         for table, rule in (inputs.get("tenantTables") or {}).items()
     }
     return Isolation(rules, tuple(inputs.get("tenantBypass") or ()))
+
+
+def _describe(
+    pending: list[Migration], target: SchemaTarget, inputs: Mapping[str, Any], old: Mapping[str, Any]
+) -> None:
+    """Show what pending migrations do besides adding. Raises ``MigrationError`` for files that cannot run."""
+    scripts = render_all(pending, target.variables)
+    if not scripts:
+        return
+    from provider.postgres.lint.effects import describe_effects
+    from provider.postgres.lint.place import Place
+
+    append_only = {*(inputs.get("appendOnly") or ()), *(old.get("appendOnly") or ())}
+    place = Place.of_resource(target.schema, target.owner, append_only, inputs.get("tenantTables") or ())
+    for line in describe_effects(scripts, place):
+        log.info(line)
 
 
 def _problems_of(action: Callable[[], object]) -> list[MigrationProblem]:
