@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from components.mapping.access import VERSION_TABLE
 from provider.postgres.append_only import FUNCTION, resolve_entries
-from provider.postgres.confinement import ForbiddenChange
+from provider.postgres.confinement import ForbiddenChangeError
 from provider.postgres.session import Connection
 from provider.postgres.target import SchemaTarget
 
@@ -68,7 +68,19 @@ _EVALUATED = """
     UNION ALL SELECT 'index ' || i.indexrelid::pg_catalog.regclass, i.indexrelid::pg_catalog.text FROM pg_catalog.pg_index i
     WHERE i.indrelid = %(table)s
     UNION ALL SELECT 'policy ' || p.polname, p.oid::pg_catalog.text FROM pg_catalog.pg_policy p WHERE p.polrelid = %(table)s"""
-_EVIDENCE = " UNION ALL ".join((_COLUMNS, _COLUMN_VALUES, _TABLE, _RULES, _TRIGGERS, _PARENTS, _CHILDREN, _ROW_SECURITY, _VALUES, _GENERATED))
+_QUERIES = [
+    _COLUMNS,
+    _COLUMN_VALUES,
+    _TABLE,
+    _RULES,
+    _TRIGGERS,
+    _PARENTS,
+    _CHILDREN,
+    _ROW_SECURITY,
+    _VALUES,
+    _GENERATED,
+]
+_EVIDENCE = " UNION ALL ".join(_QUERIES)
 _VERSIONS = f"{_EVIDENCE} UNION ALL {_EVALUATED}"
 
 
@@ -82,10 +94,10 @@ class Snapshot:
     target: SchemaTarget
 
     def require_unchanged(self, connection: Connection) -> None:
-        """Raise ``ForbiddenChange`` with what differs now. New columns and new tables are no difference."""
+        """Raise ``ForbiddenChangeError`` with what differs now. New columns and new tables are no difference."""
         changes = self._changes(connection)
         if changes:
-            raise ForbiddenChange("; ".join(changes), _REMEDY)
+            raise ForbiddenChangeError("; ".join(changes), _REMEDY)
 
     def _changes(self, connection: Connection) -> list[str]:
         versions = f"{self.target.schema}.{VERSION_TABLE}"

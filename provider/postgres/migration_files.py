@@ -20,6 +20,7 @@ _NAME = re.compile(r"(?P<version>[0-9]{4})_(?P<words>[a-z0-9]+(?:_[a-z0-9]+)*)\.
 
 _HEADER = re.compile(r"--\s*transactional\s*:\s*(?P<value>.*?)\s*")
 
+
 @dataclass(frozen=True)
 class Migration:
     """One file. ``source`` is its normalised text, ``checksum`` the SHA-256 of that text in hex (64 digits).

@@ -129,11 +129,7 @@ def _without_trailing_comments(data: bytes) -> str:
     text = data.decode()
     if "--" not in text and "/*" not in text:
         return text.rstrip()
-    ends = [
-        token.end
-        for token in postgast.scan(text).tokens
-        if enums.Token.Name(token.token) not in _COMMENTS
-    ]
+    ends = [token.end for token in postgast.scan(text).tokens if enums.Token.Name(token.token) not in _COMMENTS]
     return data[: max(ends, default=0)].decode()
 
 

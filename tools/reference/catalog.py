@@ -11,9 +11,9 @@ from postgast import AstNode
 from postgast import nodes as ast
 from postgast import pg_query_pb2 as enums
 
-from provider.postgres.syntax_tree import expression_sql, of_kind, parse, statement_sql, strings
 from provider.postgres.migration_files import discover, render_all
 from provider.postgres.problems import MigrationError, MigrationProblem
+from provider.postgres.syntax_tree import expression_sql, of_kind, parse, statement_sql, strings
 from provider.postgres.target import SchemaTarget
 
 

@@ -64,14 +64,16 @@ def do(body: str) -> str:
         do("PERFORM set_config('role', 'none', true);"),
         do("PERFORM set_config('role', 'none', false); CREATE ROLE evil; PERFORM set_config('role', 's', false);"),
         "SELECT pg_catalog.set_config('role', 'none', true);\n",
-        "CREATE FUNCTION {{ schema }}.f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN SET ROLE NONE; END $$;\n"
-        "SELECT {{ schema }}.f();\n",
+        (
+            "CREATE FUNCTION {{ schema }}.f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN SET ROLE NONE; END $$;\n"
+            "SELECT {{ schema }}.f();\n"
+        ),
         do("EXECUTE 'SET ' || 'ROLE NONE';"),
     ],
 )
 def test_the_role_cannot_be_left_even_for_a_moment(schema: Schema, text: str) -> None:
     message = refusal(schema, text)
-    assert ROLE in message and ":2: " in message or ":3: " in message, message
+    assert (ROLE in message and ":2: " in message) or ":3: " in message, message
     assert schema.rows("SELECT 1 FROM pg_roles WHERE rolname = %s", "evil") == []
 
 
@@ -162,7 +164,10 @@ NEW_TRIGGER = (
         ("ALTER FUNCTION {{ schema }}.refuse_change() RENAME TO x;\n", "definition of {}.refuse_change() was changed"),
         ("DROP FUNCTION {{ schema }}.refuse_change() CASCADE;\n" + DELETE, "{}.refuse_change() was dropped"),
         ("ALTER TABLE {{ schema }}.raw ALTER source TYPE bigint;\n", "column source of {}.raw was changed"),
-        ("ALTER TABLE {{ schema }}.raw ALTER note TYPE text USING 'x';\n", "values of column note of {}.raw may have changed"),
+        (
+            "ALTER TABLE {{ schema }}.raw ALTER note TYPE text USING 'x';\n",
+            "values of column note of {}.raw may have changed",
+        ),
         ("ALTER TABLE {{ schema }}.raw DROP source;\n", "column source of {}.raw was dropped"),
         ("ALTER TABLE {{ schema }}.raw RENAME source TO s;\n", "column source of {}.raw was dropped"),
         ("ALTER TABLE {{ schema }}.raw RENAME TO r;\n", "table of {}.raw was changed"),
@@ -177,14 +182,18 @@ NEW_TRIGGER = (
         (NEW_TRIGGER, "trigger t of {}.raw was added"),
         ("CREATE TABLE {{ schema }}.child () INHERITS ({{ schema }}.raw);\n", "child {}.child of {}.raw was added"),
         (
-            "CREATE TABLE {{ schema }}.child (LIKE {{ schema }}.raw);\n"
-            "ALTER TABLE {{ schema }}.child INHERIT {{ schema }}.raw;\n",
+            (
+                "CREATE TABLE {{ schema }}.child (LIKE {{ schema }}.raw);\n"
+                "ALTER TABLE {{ schema }}.child INHERIT {{ schema }}.raw;\n"
+            ),
             "child {}.child of {}.raw was added",
         ),
         (
-            "CREATE FUNCTION {{ schema }}.f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;\n"
-            "CREATE TRIGGER t AFTER INSERT ON {{ schema }}.schema_migrations FOR EACH ROW"
-            " EXECUTE FUNCTION {{ schema }}.f();\n",
+            (
+                "CREATE FUNCTION {{ schema }}.f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;\n"
+                "CREATE TRIGGER t AFTER INSERT ON {{ schema }}.schema_migrations FOR EACH ROW"
+                " EXECUTE FUNCTION {{ schema }}.f();\n"
+            ),
             "trigger t of {}.schema_migrations was added",
         ),
         (

@@ -97,7 +97,7 @@ def _pending(
     by_effect: dict[Effect, list[str]] = {}
     for item in classify(script, place, created):
         by_effect.setdefault(item.effect, []).append(_shown(item))
-    result = []
+    result: list[RatedChange] = []
     for effect in sorted(by_effect.keys() & _RISKS.keys(), reverse=True):
         risk, words = _RISKS[effect]
         sentence = f"{migration} {words.format('; '.join(by_effect[effect]))} {counted}"
