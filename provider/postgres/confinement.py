@@ -23,7 +23,7 @@ _BODY = "BEGIN EXECUTE statement; END"
 _SETTINGS = ("role", "search_path", "standard_conforming_strings", "row_security", "session_replication_role")
 
 
-class ForbiddenChange(Exception):
+class ForbiddenChangeError(Exception):
     """A file changed what only the runner may change. ``str()`` is what happened; ``remedy`` is what to do."""
 
     def __init__(self, message: str, remedy: str) -> None:
@@ -51,18 +51,18 @@ class _Session:
         return _Session(row[0], row[1], tuple(row[2]))
 
     def require(self, connection: Connection) -> None:
-        """Raise ``ForbiddenChange`` unless the session is still the same."""
+        """Raise ``ForbiddenChangeError`` unless the session is still the same."""
         now = _Session.current(connection)
         if (now.user, now.session_user) != (self.user, self.session_user):
-            raise ForbiddenChange(f"it runs as {now.user}, not as {self.user}", "remove what changes the role")
+            raise ForbiddenChangeError(f"it runs as {now.user}, not as {self.user}", "remove what changes the role")
         for name, value, old in zip(_SETTINGS, now.settings, self.settings, strict=True):
             if value != old:
-                raise ForbiddenChange(f"it changes {name} from '{old}' to '{value}'", "remove that")
+                raise ForbiddenChangeError(f"it changes {name} from '{old}' to '{value}'", "remove that")
 
 
 @contextmanager
 def session_unchanged(connection: Connection) -> Iterator[None]:
-    """Raise ``ForbiddenChange`` if the statements inside change the role or the settings of the session."""
+    """Raise ``ForbiddenChangeError`` if the statements inside change the role or the settings of the session."""
     session = _Session.current(connection)
     yield
     session.require(connection)
@@ -78,11 +78,12 @@ class Confinement:
         self._version = self._function_version()
 
     def execute(self, statement: str) -> None:
-        """Run a statement. Raises ``psycopg.Error``, and ``ForbiddenChange`` if it changed the session."""
-        self._connection.execute(sql.SQL("SELECT {}(%s)").format(self._function), (statement,))
+        """Run a statement. Raises ``psycopg.Error``, and ``ForbiddenChangeError`` if it changed the session."""
+        # As text and not as a parameter, so that pg_stat_activity and the server's log show the statement.
+        self._connection.execute(sql.SQL("SELECT {}({})").format(self._function, sql.Literal(statement)))
         self._session.require(self._connection)
         if self._function_version() != self._version:
-            raise ForbiddenChange("it changes the function that runs the file's statements", "remove that")
+            raise ForbiddenChangeError("it changes the function that runs the file's statements", "remove that")
 
     def _function_version(self) -> str | None:
         """Differs after any change of the function."""
@@ -99,10 +100,12 @@ class Confinement:
 def confined(connection: Connection, target: SchemaTarget) -> Iterator[Confinement]:
     """Call it in a transaction as the owner. At the end, what the statements deferred to the commit has run.
 
-    Raises ``ForbiddenChange`` and ``psycopg.Error``.
+    Raises ``ForbiddenChangeError`` and ``psycopg.Error``.
     """
     function = sql.Identifier(target.schema, f"run_statement_{uuid.uuid4().hex}")
-    create = "CREATE FUNCTION {}(statement pg_catalog.text) RETURNS pg_catalog.void LANGUAGE plpgsql SECURITY DEFINER AS {}"
+    create = (
+        "CREATE FUNCTION {}(statement pg_catalog.text) RETURNS pg_catalog.void LANGUAGE plpgsql SECURITY DEFINER AS {}"
+    )
     connection.execute(sql.SQL(create).format(function, sql.Literal(_BODY)))
     confinement = Confinement(connection, function)
     yield confinement

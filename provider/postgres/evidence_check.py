@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from components.mapping.access import VERSION_TABLE
 from provider.postgres.append_only import FUNCTION, resolve_entries
-from provider.postgres.confinement import ForbiddenChange
+from provider.postgres.confinement import ForbiddenChangeError
 from provider.postgres.session import Connection
 from provider.postgres.target import SchemaTarget
 
@@ -18,7 +18,8 @@ _REMEDY = (
     "if the table is not evidence, first remove append_only from the mapping"
 )
 # Parts that a migration may add.
-_ADDABLE = ("column ", "value ", "generated column ")
+_VALUES_PART = "values of column "
+_ADDABLE = ("column ", "value ", "generated column ", _VALUES_PART)
 
 # (what, identity) of each protected part: columns by definition, triggers by their row's version.
 _COLUMNS = """
@@ -26,6 +27,11 @@ _COLUMNS = """
            pg_catalog.concat_ws(' ', a.attnum, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attcollation,
                                 a.attgenerated, a.attidentity, a.attisdropped) AS version
     FROM pg_catalog.pg_attribute a WHERE a.attrelid = %(table)s AND a.attnum > 0 AND NOT a.attisdropped"""
+# A column whose type is set again, with USING, has new values: its row here and the table's file are both new.
+_COLUMN_VALUES = """
+    SELECT 'values of column ' || a.attname, pg_catalog.concat_ws(' ', a.xmin, c.relfilenode)
+    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+    WHERE a.attrelid = %(table)s AND a.attnum > 0 AND NOT a.attisdropped"""
 _TABLE = """
     SELECT 'table', pg_catalog.concat_ws(' ', c.relname, c.relnamespace, c.relkind, c.relpersistence, c.relowner)
     FROM pg_catalog.pg_class c WHERE c.oid = %(table)s"""
@@ -62,7 +68,19 @@ _EVALUATED = """
     UNION ALL SELECT 'index ' || i.indexrelid::pg_catalog.regclass, i.indexrelid::pg_catalog.text FROM pg_catalog.pg_index i
     WHERE i.indrelid = %(table)s
     UNION ALL SELECT 'policy ' || p.polname, p.oid::pg_catalog.text FROM pg_catalog.pg_policy p WHERE p.polrelid = %(table)s"""
-_EVIDENCE = " UNION ALL ".join((_COLUMNS, _TABLE, _RULES, _TRIGGERS, _PARENTS, _CHILDREN, _ROW_SECURITY, _VALUES, _GENERATED))
+_QUERIES = [
+    _COLUMNS,
+    _COLUMN_VALUES,
+    _TABLE,
+    _RULES,
+    _TRIGGERS,
+    _PARENTS,
+    _CHILDREN,
+    _ROW_SECURITY,
+    _VALUES,
+    _GENERATED,
+]
+_EVIDENCE = " UNION ALL ".join(_QUERIES)
 _VERSIONS = f"{_EVIDENCE} UNION ALL {_EVALUATED}"
 
 
@@ -76,10 +94,10 @@ class Snapshot:
     target: SchemaTarget
 
     def require_unchanged(self, connection: Connection) -> None:
-        """Raise ``ForbiddenChange`` with what differs now. New columns and new tables are no difference."""
+        """Raise ``ForbiddenChangeError`` with what differs now. New columns and new tables are no difference."""
         changes = self._changes(connection)
         if changes:
-            raise ForbiddenChange("; ".join(changes), _REMEDY)
+            raise ForbiddenChangeError("; ".join(changes), _REMEDY)
 
     def _changes(self, connection: Connection) -> list[str]:
         versions = f"{self.target.schema}.{VERSION_TABLE}"
@@ -95,14 +113,22 @@ class Snapshot:
                 continue
             for part in sorted(before.keys() | now.keys()):
                 if part not in now:
-                    result.append(f"{part} of {table} was dropped or recreated")
+                    if not part.startswith(_VALUES_PART):  # its column is reported
+                        result.append(f"{part} of {table} was dropped or recreated")
                 elif part not in before:
                     if table == versions or not part.startswith(_ADDABLE):
                         result.append(f"{part} of {table} was added")
-                elif before[part] != now[part]:
-                    result.append(f"{part} of {table} was changed")
+                elif _differs(part, before[part], now[part]):
+                    verb = "may have changed" if part.startswith(_VALUES_PART) else "was changed"
+                    result.append(f"{part} of {table} {verb}")
         connection.execute("SET LOCAL search_path = ''")
         return result
+
+
+def _differs(part: str, before: str, now: str) -> bool:
+    if part.startswith(_VALUES_PART):
+        return all(old != new for old, new in zip(before.split(), now.split(), strict=True))
+    return before != now
 
 
 def snapshot(connection: Connection, target: SchemaTarget, append_only: Collection[str]) -> Snapshot:

@@ -8,30 +8,17 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from postgast import AstNode
-from postgast import nodes as ast
-from postgast import pg_query_pb2 as enums
+from typing import TYPE_CHECKING
 
 from provider.postgres.problems import MigrationError, MigrationProblem
-from provider.postgres.statements import ScriptError, Statement, split
-from provider.postgres.templates import render_template
+
+if TYPE_CHECKING:
+    from provider.postgres.statements import Statement
 
 SUFFIX = ".sql.j2"
 _NAME = re.compile(r"(?P<version>[0-9]{4})_(?P<words>[a-z0-9]+(?:_[a-z0-9]+)*)\.sql\.j2")
 
 _HEADER = re.compile(r"--\s*transactional\s*:\s*(?P<value>.*?)\s*")
-
-# Settings that the runner sets, or that change how the server reads the file's text.
-_FIXED_SETTINGS = {
-    "backslash_quote",
-    "client_encoding",
-    "names",
-    "role",
-    "search_path",
-    "session_authorization",
-    "standard_conforming_strings",
-}
 
 
 @dataclass(frozen=True)
@@ -60,7 +47,7 @@ class Script:
 
     migration: Migration
     text: str
-    statements: tuple[Statement, ...]
+    statements: "tuple[Statement, ...]"
 
 
 def normalise(data: bytes) -> str:
@@ -100,12 +87,9 @@ def discover(directory: Path) -> list[Migration]:
             problems.append(MigrationProblem(str(path), None, f"byte {error.start} is not UTF-8", "save it as UTF-8"))
             continue
         try:
-            transactional = _transactional(path, source)
+            found.append(parse_file(path, source))
         except MigrationError as error:
             problems += error.problems
-            continue
-        version = int(match["version"])
-        found.append(Migration(version, describe(path.name), path, source, checksum(source), transactional))
     problems += _numbering(found)
     if not found and not problems:
         problems.append(
@@ -114,6 +98,12 @@ def discover(directory: Path) -> list[Migration]:
     if problems:
         raise MigrationError(*problems)
     return found
+
+
+def parse_file(path: Path, source: str) -> Migration:
+    """The migration of a file whose name is valid. ``source`` is normalised. Raises ``MigrationError``."""
+    transactional = _transactional(path, source)
+    return Migration(int(path.name[:4]), describe(path.name), path, source, checksum(source), transactional)
 
 
 def _transactional(path: Path, source: str) -> bool:
@@ -176,6 +166,10 @@ def render(migration: Migration, variables: Mapping[str, str]) -> Script:
     Raises ``MigrationError`` for a template error, an empty file, a statement that would leave the transaction or the
     owner role, and one that a non-transactional file cannot repeat.
     """
+    # A preview without pending files needs no parser.
+    from provider.postgres.statements import ScriptError, split
+    from provider.postgres.templates import render_template
+
     file = str(migration.path)
     try:
         text = render_template(migration.source, variables)
@@ -186,11 +180,11 @@ def render(migration: Migration, variables: Mapping[str, str]) -> Script:
         raise MigrationError(MigrationProblem(file, None, "it has no statement", "add one, or delete the file"))
     problems = []
     for statement in statements:
-        if _is_forbidden(statement.tree):
+        if statement.is_forbidden:
             message = f"a migration must not contain `{statement.first_line}`"
             remedy = "remove it; the runner manages transactions and sets the owner role and the search path"
             problems.append(MigrationProblem(file, statement.line, message, remedy))
-        elif not migration.transactional and not _repeatable(statement):
+        elif not migration.transactional and not statement.is_repeatable:
             message = (
                 f"`{statement.first_line}` cannot be repeated after an interruption of this non-transactional file"
             )
@@ -204,25 +198,3 @@ _REPEATABLE_REMEDY = (
     "such a file may contain CREATE INDEX CONCURRENTLY IF NOT EXISTS name, DROP INDEX CONCURRENTLY IF EXISTS, REINDEX, "
     "VACUUM, ANALYZE and COMMENT; move the rest to its own file"
 )
-
-
-def _is_forbidden(tree: AstNode) -> bool:
-    """Whether the statement would leave the transaction or the owner role, or change how names and text are read."""
-    match tree:
-        case ast.TransactionStmt() | ast.DiscardStmt() | ast.DeclareCursorStmt():
-            return True
-        case ast.VariableSetStmt():
-            return tree.kind == enums.VAR_RESET_ALL or tree.name.lower() in _FIXED_SETTINGS
-    return False
-
-
-def _repeatable(statement: Statement) -> bool:
-    """A repeated CREATE INDEX would create an unnamed index twice, and without IF NOT EXISTS it would fail."""
-    match statement.tree:
-        case ast.IndexStmt() as index:
-            return index.concurrent and index.if_not_exists and statement.concurrent_index is not None
-        case ast.DropStmt(remove_type=enums.OBJECT_INDEX) as drop:
-            return drop.concurrent and drop.missing_ok
-        case ast.ReindexStmt() | ast.VacuumStmt() | ast.CommentStmt():
-            return True
-    return False

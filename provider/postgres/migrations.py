@@ -50,13 +50,13 @@ def silent(_line: str) -> None:
 def plan(connection: Connection, target: SchemaTarget, directory: Path) -> MigrationPlan:
     """Return what ``apply`` would run. Changes nothing. Raises ``MigrationError`` with all reasons to refuse."""
     migrations = discover(directory)
-    scripts = render_all(migrations, target.variables)
     applied = read_applied(connection, target)
     problems = compare(directory, migrations, applied)
     if problems:
         raise MigrationError(*problems)
     versions = {row.version for row in applied}
-    return MigrationPlan(applied, tuple(script for script in scripts if script.migration.version not in versions))
+    pending = [migration for migration in migrations if migration.version not in versions]
+    return MigrationPlan(applied, tuple(render_all(pending, target.variables)))
 
 
 def verify(
@@ -125,7 +125,7 @@ def apply(
     """
     limits = limits or Limits()
     # Check the files first: that needs no server.
-    render_all(discover(directory), target.variables)
+    discover(directory)
     with locked_schema(connection, target, limits, log):
         return _run(connection, target, directory, append_only, limits, log, isolation, mapped)
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 import psycopg
 from psycopg import errors, sql
 
-from provider.postgres.confinement import ForbiddenChange, confined, position_of, session_unchanged, text_of
+from provider.postgres.confinement import ForbiddenChangeError, confined, position_of, session_unchanged, text_of
 from provider.postgres.evidence_check import snapshot
 from provider.postgres.history import record
 from provider.postgres.migration_files import Script
@@ -78,7 +78,7 @@ def run_script(
             for current in script.statements:
                 _run_outside_transaction(connection, target, script, current, limits, log)
         with_retries(str(migration.path), transaction, limits, log)
-    except (psycopg.Error, ForbiddenChange, MigrationError) as error:
+    except (psycopg.Error, ForbiddenChangeError, MigrationError) as error:
         raise _failure(connection, target, script, current, error) from None
     log(f"{target.schema}: applied {migration.path.name}")
 
@@ -140,7 +140,7 @@ def _failure(
     target: SchemaTarget,
     script: Script,
     statement: Statement | None,
-    error: psycopg.Error | ForbiddenChange | MigrationError,
+    error: psycopg.Error | ForbiddenChangeError | MigrationError,
 ) -> MigrationError:
     migration = script.migration
     line, message = None, str(error)
@@ -156,7 +156,7 @@ def _failure(
         remedy = f"{state}: move it to its own file that begins with `-- transactional: false`"
     elif isinstance(error, psycopg.Error) and error.sqlstate in _EXISTS_ALREADY and before == 0:
         remedy = f"{state}: if its tables exist already, record them: make migrate-baseline SCHEMA={target.schema}"
-    elif isinstance(error, ForbiddenChange):
+    elif isinstance(error, ForbiddenChangeError):
         remedy = f"{state}: {error.remedy}"
     elif migration.transactional:
         remedy = f"{state}: correct the file and run again"

@@ -4,7 +4,7 @@ A preview compares the files with the stack's state. It reads the database's app
 Deleting the resource keeps the tables; only dropping the schema drops them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from provider.postgres.server import MissingDatabaseError
 from provider.postgres.target import SchemaTarget
 
 if TYPE_CHECKING:
+    from provider.postgres.migration_files import Script
     from provider.postgres.row_security import Isolation
     from provider.postgres.session import Connection
     from provider.postgres.tables import MappedTables
@@ -93,12 +94,12 @@ class SchemaMigrations(PostgresKind):
             files = discover(directory)
         except MigrationError as error:
             return list(error.problems)
-        problems: list[MigrationProblem] = []
-        if not _same_content(files, inputs, old):
-            # While the names are unknown, the templates are rendered with the directory's name, which is the schema's.
-            problems = _content_problems(files, target or SchemaTarget.of_schema(directory.name), inputs)
+        # While the names are unknown, the templates are rendered with the directory's name, which is the schema's.
+        template_target = target or SchemaTarget.of_schema(directory.name)
         # Another schema, or one that is recreated, has no applied migrations.
         recorded = old.get("migrations") if target and old.get("schema") == target.schema else None
+        pending = [file for file in files if file.label not in (recorded or ())]
+        problems = _content_problems(files, pending, template_target, inputs, old)
         conflicts = compare(directory, files, _applied_from_labels(recorded))
         if conflicts and target:
             # If the server cannot be reached, the conflicts with the state remain.
@@ -229,26 +230,45 @@ def _mapped(inputs: Mapping[str, Any]) -> "MappedTables":
     return MappedTables(inputs["schema"], inputs["tables"], inputs.get("mappingFile") or "")
 
 
-def _same_content(files: Sequence[Migration], inputs: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
-    """Whether the last run applied these very files for these tables. A preview need not parse them again."""
-    same = all(inputs.get(name) == old.get(name) for name in ("schema", "owner", "tables"))
-    return same and "tables" in inputs and [file.label for file in files] == old.get("migrations")
-
-
 def _content_problems(
-    files: Sequence[Migration], target: SchemaTarget, inputs: Mapping[str, Any]
+    files: list[Migration],
+    pending: list[Migration],
+    target: SchemaTarget,
+    inputs: Mapping[str, Any],
+    old: Mapping[str, Any],
 ) -> list[MigrationProblem]:
-    """Render the files and compare the tables that they make with the mapping's."""
-    from provider.postgres.declared_tables import read_tables
-    from provider.postgres.tables import declared_problems
+    """Parse the files, log the effects of pending ones, and compare the tables that they make with the mapping's.
 
+    Files and tables of the last run are right already: a preview without a change parses nothing.
+    """
+    if not pending and inputs.get("tables") == old.get("tables"):
+        return []
     try:
         scripts = render_all(files, target.variables)
     except MigrationError as error:
         return list(error.problems)
+    _log_effects([script for script in scripts if script.migration in pending], target, inputs, old)
     if not inputs.get("tables") or has_unknown(inputs["tables"]):
         return []
+    from provider.postgres.declared_tables import read_tables
+    from provider.postgres.tables import declared_problems
+
     return declared_problems(_mapped({**inputs, "schema": target.schema}), read_tables(scripts, target.schema))
+
+
+def _log_effects(
+    scripts: list["Script"], target: SchemaTarget, inputs: Mapping[str, Any], old: Mapping[str, Any]
+) -> None:
+    """Log what migrations do besides adding."""
+    if not scripts:
+        return
+    from provider.postgres.lint.effects import describe_effects
+    from provider.postgres.lint.place import Place
+
+    append_only = {*(inputs.get("appendOnly") or ()), *(old.get("appendOnly") or ())}
+    place = Place.of_resource(target.schema, target.owner, append_only, inputs.get("tenantTables") or ())
+    for line in describe_effects(scripts, place):
+        log.info(line)
 
 
 def _applied_from_labels(labels: list[str] | None) -> list[Applied]:

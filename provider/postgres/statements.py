@@ -9,12 +9,25 @@ from dataclasses import dataclass, field
 import postgast
 from postgast import AstNode
 from postgast import nodes as ast
+from postgast import pg_query_pb2 as enums
 
 from provider.postgres.syntax_tree import parse_script
 
 _COPY = re.compile(r"^[ \t]*COPY\b[^;]*;", re.IGNORECASE | re.MULTILINE)
 _COMMENTS = {"SQL_COMMENT", "C_COMMENT"}
 COPY_TODO = "write its rows as INSERT statements (pg_dump --inserts does)"
+
+
+# Settings that the runner sets, or that change how the server reads the file's text.
+_FIXED_SETTINGS = {
+    "backslash_quote",
+    "client_encoding",
+    "names",
+    "role",
+    "search_path",
+    "session_authorization",
+    "standard_conforming_strings",
+}
 
 
 class ScriptError(Exception):
@@ -49,6 +62,43 @@ class Statement:
             return self.tree.idxname or None
         return None
 
+    @property
+    def one_line(self) -> str:
+        """The text without comments and line breaks."""
+        data = self.text.encode()
+        parts = []
+        position = 0
+        for token in postgast.scan(self.text).tokens:
+            if enums.Token.Name(token.token) in _COMMENTS:
+                parts.append(data[position : token.start])
+                position = token.end
+        return " ".join(b" ".join([*parts, data[position:]]).decode().split())
+
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether it would leave the transaction or the owner role, or change how names and text are read."""
+        match self.tree:
+            case ast.TransactionStmt() | ast.DiscardStmt() | ast.DeclareCursorStmt():
+                return True
+            case ast.VariableSetStmt(kind=kind, name=name):
+                return kind == enums.VAR_RESET_ALL or name.lower() in _FIXED_SETTINGS
+        return False
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it can run again after an interruption, in a file without a transaction.
+
+        A repeated CREATE INDEX would create an unnamed index twice, and without IF NOT EXISTS it would fail.
+        """
+        match self.tree:
+            case ast.IndexStmt() as index:
+                return index.concurrent and index.if_not_exists and self.concurrent_index is not None
+            case ast.DropStmt(remove_type=enums.OBJECT_INDEX) as drop:
+                return drop.concurrent and drop.missing_ok
+            case ast.ReindexStmt() | ast.VacuumStmt() | ast.CommentStmt():
+                return True
+        return False
+
     def line_at(self, position: int) -> int:
         """The line, in the whole file, of a 1-based character position in this statement, as PostgreSQL reports it."""
         return self.line + self.text.count("\n", 0, max(position - 1, 0))
@@ -79,11 +129,7 @@ def _without_trailing_comments(data: bytes) -> str:
     text = data.decode()
     if "--" not in text and "/*" not in text:
         return text.rstrip()
-    ends = [
-        token.end
-        for token in postgast.scan(text).tokens
-        if postgast.pg_query_pb2.Token.Name(token.token) not in _COMMENTS
-    ]
+    ends = [token.end for token in postgast.scan(text).tokens if enums.Token.Name(token.token) not in _COMMENTS]
     return data[: max(ends, default=0)].decode()
 
 

@@ -73,7 +73,7 @@ CORPUS = [
         "ALTER TYPE {{ schema }}.kind RENAME VALUE 'a' TO 'b'",
         _do(f"DROP TABLE {OLD}"),
         _do(f"EXECUTE 'DROP TABLE {OLD}'"),
-        _do(f"EXECUTE format('ALTER TABLE %I.old DROP COLUMN a', '{{{{ schema }}}}')"),
+        _do("EXECUTE format('ALTER TABLE %I.old DROP COLUMN a', '{{ schema }}')"),
         _do(f"IF true THEN FOR i IN 1..2 LOOP UPDATE {OLD} SET a = 1; END LOOP; END IF"),
         f"CREATE FUNCTION {{{{ schema }}}}.f() RETURNS void LANGUAGE sql AS 'DELETE FROM {OLD}';\nSELECT {{{{ schema }}}}.f()",
         # Evidence.

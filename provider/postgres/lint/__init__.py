@@ -44,9 +44,7 @@ RULES = {
     "superuser": Rule("a statement that needs more privileges than the schema's owner has", Effect.MAY_DO_ANYTHING),
     "outside-schema": Rule("an object of another schema, or one without a schema", Effect.MAY_DO_ANYTHING),
     "dynamic-sql": Rule("SQL that is composed at run time and cannot be read", Effect.MAY_DO_ANYTHING),
-    "unknown": Rule(
-        "a statement, function or setting whose effect the lint cannot determine", Effect.MAY_DO_ANYTHING
-    ),
+    "unknown": Rule("a statement, function or setting whose effect the lint cannot determine", Effect.MAY_DO_ANYTHING),
     "index-blocks": Rule(
         "an index is created, dropped or rebuilt on an existing table while writers wait", Effect.BLOCKING
     ),

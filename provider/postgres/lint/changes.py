@@ -135,9 +135,7 @@ def _alter_loss(node: ast.AlterTableStmt) -> str | None:
 
 def _merges_changes(node: ast.MergeStmt) -> bool:
     changes_rows = {enums.CMD_UPDATE, enums.CMD_DELETE}
-    return any(
-        clause.command_type in changes_rows for clause in of_kind(ast.MergeWhenClause, node.merge_when_clauses)
-    )
+    return any(clause.command_type in changes_rows for clause in of_kind(ast.MergeWhenClause, node.merge_when_clauses))
 
 
 def _dropped(item: AstNode) -> str:
@@ -181,7 +179,9 @@ def _alter(command: ast.AlterTableCmd, line: int, table: str) -> Iterator[LintFi
             yield from _new_column(command.def_, line, table)
         case enums.AT_SetNotNull:
             todo = "add CHECK (... IS NOT NULL) NOT VALID, VALIDATE it in the next file, then SET NOT NULL is quick"
-            yield LintFinding(line, "not-null", f"SET NOT NULL reads all of {table} while all other sessions wait", todo)
+            yield LintFinding(
+                line, "not-null", f"SET NOT NULL reads all of {table} while all other sessions wait", todo
+            )
         case enums.AT_AlterColumnType:
             todo = "add a new column, fill it in batches, and switch"
             yield LintFinding(line, "rewrite", f"a new type of {table}.{command.name} may rewrite every row", todo)

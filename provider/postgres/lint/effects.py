@@ -75,9 +75,7 @@ def _order(finding: LintFinding) -> tuple[int, str, str]:
     return finding.line, finding.rule, finding.what
 
 
-def _findings(
-    statement: Statement, place: Place, created: Created, *, transactional: bool
-) -> Iterator[LintFinding]:
+def _findings(statement: Statement, place: Place, created: Created, *, transactional: bool) -> Iterator[LintFinding]:
     """Findings on one statement and on what is in it; adds to ``created`` what it creates."""
     tree = statement.tree
     if isinstance(tree, ast.ExplainStmt | ast.PrepareStmt) and tree.query is not None:
@@ -97,16 +95,16 @@ def _findings(
             # A function's changes of rows happen later, and with the privileges of its caller.
             yield from reach(inner.tree, inner.line, where)
             yield from dangerous_calls(inner.tree, inner.line)
-            called += _now(inner.tree, inner.line, where, Created(set(), created.functions), transactional=transactional)
+            called += _now(
+                inner.tree, inner.line, where, Created(set(), created.functions), transactional=transactional
+            )
     if isinstance(tree, ast.CreateFunctionStmt):
         name = tuple(strings(tree.funcname) or ["?"])
         worst = max((finding.effect for finding in called), default=Effect.ADDITIVE)
         created.functions[name] = max(worst, created.functions.get(name, worst))
 
 
-def _now(
-    tree: AstNode, line: int, place: Place, created: Created, *, transactional: bool
-) -> Iterator[LintFinding]:
+def _now(tree: AstNode, line: int, place: Place, created: Created, *, transactional: bool) -> Iterator[LintFinding]:
     """Findings on a statement that runs with the file."""
     schema = place.target.schema
     yield from uncovered(tree, line)

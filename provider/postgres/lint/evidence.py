@@ -47,15 +47,11 @@ def _is_new(relation: ast.RangeVar, created: set[str], place: Place) -> bool:
 
 def _changes(node: AstNode, place: Place) -> Iterator[tuple[ast.RangeVar | None, str, Effect | None]]:
     """(append-only table, or None for the guard function; what happens to it; the effect if it is not the rule's)."""
+    yield from _row_changes(node, place)
+    yield from _attached(node, place)
+    if _changes_guard_function(node):
+        yield None, "the function that protects evidence belongs to the runner", None
     match node:
-        case ast.DeleteStmt() if place.is_evidence(node.relation):
-            yield node.relation, "rows of evidence are deleted", None
-        case ast.UpdateStmt() if place.is_evidence(node.relation):
-            yield node.relation, "rows of evidence are changed", None
-        case ast.MergeStmt() if place.is_evidence(node.relation):
-            yield node.relation, "rows of evidence are merged", None
-        case ast.InsertStmt() if place.is_evidence(node.relation) and _updates_on_conflict(node):
-            yield node.relation, "rows of evidence are changed ON CONFLICT", None
         case ast.RuleStmt() if place.is_evidence(node.relation):
             yield node.relation, f"rule {node.rulename} replaces what others write", None
         case ast.CreateTrigStmt() if place.is_evidence(node.relation):
@@ -71,9 +67,18 @@ def _changes(node: AstNode, place: Place) -> Iterator[tuple[ast.RangeVar | None,
             for parent in of_kind(ast.RangeVar, node.inh_relations):
                 if place.is_evidence(parent):
                     yield parent, f"rows of {table_name(node.relation)} become evidence", Effect.WIDENS_ACCESS
-    yield from _attached(node, place)
-    if _changes_guard_function(node):
-        yield None, "the function that protects evidence belongs to the runner", None
+
+
+def _row_changes(node: AstNode, place: Place) -> Iterator[tuple[ast.RangeVar | None, str, None]]:
+    match node:
+        case ast.DeleteStmt() if place.is_evidence(node.relation):
+            yield node.relation, "rows of evidence are deleted", None
+        case ast.UpdateStmt() if place.is_evidence(node.relation):
+            yield node.relation, "rows of evidence are changed", None
+        case ast.MergeStmt() if place.is_evidence(node.relation):
+            yield node.relation, "rows of evidence are merged", None
+        case ast.InsertStmt() if place.is_evidence(node.relation) and _updates_on_conflict(node):
+            yield node.relation, "rows of evidence are changed ON CONFLICT", None
 
 
 def _attached(node: AstNode, place: Place) -> Iterator[tuple[ast.RangeVar, str, Effect]]:

@@ -39,6 +39,8 @@ def _names_rows(part: AstNode) -> bool:
 
 def _is_constant(value: AstNode | None) -> bool:
     found = list(nodes(value))
-    return bool(found) and not any(isinstance(node, ast.ColumnRef | ast.SubLink | ast.FuncCall) for node in found) and any(
-        True for _ in of_kind(ast.A_Const, found)
+    return (
+        bool(found)
+        and not any(isinstance(node, ast.ColumnRef | ast.SubLink | ast.FuncCall) for node in found)
+        and any(True for _ in of_kind(ast.A_Const, found))
     )

@@ -1,5 +1,6 @@
 """Where a statement stands: its schema, the evidence in it, and what the file created before the statement."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from postgast import nodes as ast
@@ -33,7 +34,13 @@ class Place:
     runtime_tables: bool = False
     append_only: frozenset[str] = frozenset()
     dynamic: bool = False
-    transactional: bool = True
+
+    @staticmethod
+    def of_resource(schema: str, owner: str, append_only: Iterable[str], tenant_tables: Iterable[str]) -> "Place":
+        """The place of a schema's pending files, from the inputs of its ``SchemaMigrations``."""
+        entries = frozenset(append_only)
+        runtime_tables = any(is_pattern(name) for name in {*entries, *tenant_tables})
+        return Place(SchemaTarget(schema, owner), runtime_tables, entries)
 
     def composed(self, *, dynamic: bool) -> "Place":
         """The place of a statement inside a function."""

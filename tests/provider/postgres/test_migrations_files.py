@@ -117,7 +117,9 @@ def test_an_unclosed_tag_is_located(tmp_path: Path) -> None:
 
 def test_a_template_cannot_pull_in_another_file(tmp_path: Path) -> None:
     write(tmp_path, v0001_x="{% include 'y' %}SELECT 1")
-    assert "`{% include 'y' %}SELECT 1` is not {{ variable }}" in complaint(tmp_path), "its checksum would not cover what it runs"
+    assert "`{% include 'y' %}SELECT 1` is not {{ variable }}" in complaint(tmp_path), (
+        "its checksum would not cover what it runs"
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,7 +180,7 @@ def test_what_can_be_repeated_is_let_in(tmp_path: Path) -> None:
         ("CREATE INDEX CONCURRENTLY IF NOT EXISTS Some_idx ON s.t (id)", "some_idx"),
         ('create unique index /* why */ concurrently if not exists "Odd ""name" on s.t (id)', 'Odd "name'),
         ("CREATE INDEX CONCURRENTLY ON s.t (id)", None),
-        ("CREATE INDEX i ON s.t (\"concurrently\")", None),
+        ('CREATE INDEX i ON s.t ("concurrently")', None),
     ],
 )
 def test_the_index_that_a_statement_makes_is_known_by_name(text: str, name: str | None) -> None:

@@ -16,7 +16,7 @@ VARIABLES = SchemaTarget("vuln", "vuln_owner").variables
 @pytest.mark.parametrize("path", sorted(SQL.glob("*/*.sql.j2")), ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_the_projects_migrations_render_as_jinja_renders_them(path: Path) -> None:
     source = path.read_text()
-    environment = jinja2.Environment(keep_trailing_newline=True)  # noqa: S701 - SQL, not HTML
+    environment = jinja2.Environment(keep_trailing_newline=True)
     assert render_template(source, VARIABLES) == environment.from_string(source).render(VARIABLES), (
         "a deployed stack would have run another text than the file now gives"
     )
