@@ -29,7 +29,7 @@ name = s["name"]
 opts = pulumi.ResourceOptions(provider=Provider("stellaops", **s["connections"]))
 credential = Credential("module", user="module", rotate=1, opts=opts)
 tables = SchemaMigrations("tables", schema=name, owner=f"{name}_owner", directory=f"sql/{name}", append_only=["evidence"],
-                          tenant_tables={}, tenant_bypass=[], opts=opts)
+                          tables={}, mapping_file="", tenant_tables={}, tenant_bypass=[], opts=opts)
 access = {"pg_monitor": {"evidence": ["INSERT (id)", "SELECT"]}}
 revisions = AccessRevisions("revisions", access={name: access}, opts=opts)
 Privileges("privileges", schema=name, owner=f"{name}_owner", access=access, migration=tables.version,

@@ -152,4 +152,4 @@ def test_help_names_every_option_and_the_exit_codes(capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit):
         main(["--help"])
     said = " ".join(capsys.readouterr().out.split())
-    assert "--approve" in said and "Exit code 2: the check fails" in said
+    assert "--approve" in said and "Exit code 2: a risk reaches the threshold" in said
