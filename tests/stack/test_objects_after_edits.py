@@ -150,7 +150,7 @@ class ObjectStack(EditedStack[Shape]):
     def cells_off(self) -> list[str]:
         keys: dict[str, dict[str, str]] = json.loads(self.project.must("stack", "output", "keys", "--show-secrets"))
         pairs = {name: (key["object_store_access_key"], key["object_store_secret_key"]) for name, key in keys.items()}
-        off = [*self._buckets_off(), *self._keys_off(pairs)]
+        off = [*self.buckets_off(), *self._keys_off(pairs)]
         for module, pair in pairs.items():
             if module in self.shape.modules:
                 off += self._operations_off(module, self._client(*pair))
@@ -165,7 +165,7 @@ class ObjectStack(EditedStack[Shape]):
             config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
         )  # fmt: skip
 
-    def _buckets_off(self) -> Iterator[str]:
+    def buckets_off(self) -> Iterator[str]:
         """Names of buckets, their settings, and versions that an edit deleted."""
         names = (item["Name"] for item in self.s3.list_buckets()["Buckets"])
         live = {name.removeprefix(self.prefix) for name in names if name.startswith(self.prefix)}
@@ -384,6 +384,45 @@ def stack(
     made = ObjectStack(tmp_path_factory.mktemp("object-edits"), engine, object_store)
     yield made
     made.destroy()
+
+
+def _lock(shape: Shape) -> None:
+    shape.buckets["second"].lock = 1
+
+
+def _remove(shape: Shape) -> None:
+    del shape.buckets["first"]
+
+
+@pytest.mark.parametrize("change", [_lock, _remove])
+def test_a_bucket_that_cannot_be_deleted_because_it_holds_objects_stays_as_well_protected_as_before(
+    tmp_path: Path,
+    engine: Engine,
+    object_store: LocalObjectStore | ExternalObjectStore,
+    change: Callable[[Shape], None],
+) -> None:
+    stack = ObjectStack(tmp_path, engine, object_store)
+    stack.project.write(allow_data_loss=False)
+    before, after = stack.begin(), stack.begin()
+    # Only the guard changes since the bucket was created.
+    stack.up(before)
+    before.buckets["second"].addressed = after.buckets["second"].addressed = True
+    stack.up(before)
+    stack.check("the second up")
+    change(after)
+    stack.tidy(after)
+    stack.write(after)
+    refused = stack.project.run("up", "--yes", "--skip-preview")
+    said = refused.stdout + refused.stderr
+    assert refused.exit_code != 0 and "still holds objects" in said and "allowDataLoss" in said, said
+    off = list(stack.buckets_off())
+    assert not off, off
+    stack.up(before)
+    stack.check("the mapping was put back")
+    assert stack.at_rest()
+    stack.project.write(allow_data_loss=True)
+    stack.up(before)
+    stack.destroy()
 
 
 @rows_of_edits
