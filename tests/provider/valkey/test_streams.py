@@ -162,6 +162,29 @@ def test_a_group_with_unacknowledged_entries_is_kept_unless_the_stack_allows_dat
     assert live(own) == {"a:b": ["h"]}
 
 
+@pytest.mark.parametrize(
+    ("after", "reason"),
+    [
+        pytest.param({"b:jobs": []}, "left of b:jobs has 1 entries", id="a group with pending entries"),
+        pytest.param({}, "b:jobs", id="a stream with entries"),
+        pytest.param({"b:jobs": ["left"], "a:text": []}, "a:text is a string", id="a key of another type"),
+    ],
+)
+def test_an_update_that_is_refused_changes_nothing(
+    own: OwnValkey, provider: PluginClient, after: dict[str, list[str]], reason: str
+) -> None:
+    resource = provider.create(TOKEN, props({"a:empty": ["reader"], "b:jobs": ["left"]}))
+    with own.client() as admin:
+        admin.set("a:text", "x")
+        admin.xadd("b:jobs", {"n": "1"})
+        admin.xreadgroup("left", "c", {"b:jobs": ">"})
+    with refused(reason):
+        provider.update(resource, props({"c:new": ["reader"], **after}))
+    with own.client() as admin:
+        admin.delete("a:text")
+    assert live(own) == {"a:empty": ["reader"], "b:jobs": ["left"]}, "a mapping that is put back would look up to date"
+
+
 def test_a_key_of_another_type_in_a_streams_place_is_named(own: OwnValkey, provider: PluginClient) -> None:
     with own.client() as admin:
         admin.set("scheduler:jobs", "not a stream")
