@@ -1,5 +1,5 @@
-"""The command line ``python3 -m tools``: one registry of all commands, one module for each group of them.
+"""The command line ``python3 -m tools``: a registry of all commands and one module per group of commands.
 
-Standard library only at import, so that ``--help`` works and a mistake is found before the virtual environment exists.
-Each command's function imports what it needs when it runs.
+At import these modules need the standard library only: ``--help`` and the check of arguments work before the virtual
+environment exists. A command imports everything else when it runs.
 """

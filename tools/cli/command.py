@@ -1,4 +1,4 @@
-"""What a command is: its name, arguments, output and exit codes, as the parser, the help and the reference read it."""
+"""Definitions of commands, from which the parser, the help and the reference are built."""
 
 import argparse
 from collections.abc import Callable
@@ -9,7 +9,7 @@ LOCAL = "local"  # the name of the local stack
 
 
 class CommandGroup(Enum):
-    """The headings under which commands are listed, in this order."""
+    """The headings of the list of commands, in order."""
 
     LOCAL_STACK = "Local stack"
     DAY_TWO = "Day two"
@@ -19,7 +19,7 @@ class CommandGroup(Enum):
 
 
 class Scope(Enum):
-    """Which stacks a command works on."""
+    """The stacks that a command works on."""
 
     NONE = "no stack"
     LOCAL = "the local stack"
@@ -40,7 +40,7 @@ class Argument:
     switch: bool = False  # takes no value
     repeated: bool = False  # an option that may be repeated, or a positional argument that takes any number
     required: bool = False
-    excludes: str = ""  # of all arguments with the same word here, at most one may be given
+    exclusive_group: str = ""  # at most one argument of a group may be given
 
     @property
     def positional(self) -> bool:
@@ -48,29 +48,31 @@ class Argument:
 
     @property
     def usage(self) -> str:
-        """``--stack NAME``, ``--json``, ``[MODULE]``, ``FILE...``."""
+        """The argument in a usage line: ``--stack NAME``, ``--json``, ``[MODULE]``, ``FILE...``."""
         if self.switch:
             return self.name
         value = self.metavar or ("|".join(self.choices) if self.choices else self.name.lstrip("-").upper())
         if not self.positional:
             return f"{self.name} {value}"
-        shown = f"{value}..." if self.repeated else value
-        return shown if self.required else f"[{shown}]"
+        values = f"{value}..." if self.repeated else value
+        return values if self.required else f"[{values}]"
 
     @property
-    def sentence(self) -> str:
-        """The help with the default."""
-        shown = self.default not in (None, False, "") and not self.repeated
-        more = [f"default: {self.default}"] if shown else []
+    def full_help(self) -> str:
+        """The help, with the default and whether the option may be repeated."""
+        has_default = self.default not in (None, False, "") and not self.repeated
+        notes = [f"default: {self.default}"] if has_default else []
         if self.repeated and not self.positional:
-            more.append("may be repeated")
-        return f"{self.help} ({', '.join(more)})" if more else self.help
+            notes.append("may be repeated")
+        return f"{self.help} ({', '.join(notes)})" if notes else self.help
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """A command as it was called. ``passed_on`` are the arguments for the program that the command runs; ``commands`` are
-    all commands, for the one that documents them."""
+    """The parsed arguments of a command.
+
+    ``passed_on``: arguments for the program that the command runs. ``commands``: all commands, for ``docs``.
+    """
 
     options: argparse.Namespace
     passed_on: tuple[str, ...] = ()
@@ -79,19 +81,19 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Make:
-    """The make target of a command. ``note`` names the variables that it takes, by an example."""
+    """The make target of a command. ``note`` is an example of its variables."""
 
     target: str
     note: str = ""
 
     @property
-    def shown(self) -> str:
+    def usage(self) -> str:
         return f"make {self.target} ({self.note})" if self.note else f"make {self.target}"
 
 
 @dataclass(frozen=True)
 class Command:
-    """One command. ``help`` is a phrase that begins with a verb; ``details`` are lines shown below the options."""
+    """``help`` is a phrase that begins with a verb; ``details`` are lines below the options."""
 
     name: str
     help: str
@@ -99,11 +101,11 @@ class Command:
     run: Callable[[Invocation], int]
     scope: Scope = Scope.NONE
     arguments: tuple[Argument, ...] = ()
-    passes_on_to: str = ""  # the program that gets every argument that the command does not have
-    takes_all: bool = False  # ... or every argument but --help
-    pass_on: Callable[[str], str] = str  # how such an argument is passed on
+    passes_on_to: str = ""  # the program that receives all arguments that the command does not define
+    passes_on_all: bool = False  # pass on every argument except a leading --help
+    pass_on: Callable[[str], str] = str  # converts an argument before it is passed on
     machine_output: bool = False  # standard output is for programs: progress goes to standard error
-    exit_2: str = ""  # when the exit code is 2
+    exit_2: str = ""  # the condition for exit code 2
     make: Make | None = None
     details: str = ""
 
@@ -112,7 +114,7 @@ class Command:
         return (*self.arguments, STACK) if self.scope is Scope.ANY else self.arguments
 
     def uses_local_stack(self, options: argparse.Namespace) -> bool:
-        """Whether the command, called like this, works on the local stack."""
+        """Whether the command works on the local stack when it is called with ``options``."""
         if self.scope is Scope.ANY:
             return bool(options.stack == LOCAL)
         if self.scope is Scope.NAMED:
@@ -121,7 +123,7 @@ class Command:
 
     @property
     def description(self) -> str:
-        """The help as a sentence."""
+        """The help as a sentence, with the meaning of exit code 2."""
         text = f"{self.help[0].upper()}{self.help[1:]}"
         return f"{text}. Exit code 2: {self.exit_2}." if self.exit_2 else f"{text}."
 
@@ -131,12 +133,12 @@ YES = Argument("--yes", "do not ask for confirmation", switch=True)
 
 
 def json_option(instead_of: str) -> Argument:
-    """``--json`` of a command that otherwise prints ``instead_of``."""
+    """The option ``--json`` of a command whose default output is ``instead_of``."""
     return Argument("--json", f"print a JSON document instead of {instead_of}", switch=True)
 
 
 def positive(text: str) -> int:
-    """A whole number above 0."""
+    """Parse a whole number above 0."""
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)

@@ -1,4 +1,4 @@
-"""The commands that look after a running stack, the local one or any other."""
+"""Commands that operate a running stack, the local one or any other."""
 
 import argparse
 from collections.abc import Callable
@@ -15,7 +15,7 @@ STORES = ("postgres", "valkey", "rustfs")
 
 
 def on_stack(invocation: Invocation, operation: Operation) -> int:
-    """Run an operation on the stack that was named. Raises ``UserError``."""
+    """Run ``operation`` on the stack that ``--stack`` names. Raises ``UserError``."""
     from provider.errors import ProviderError
     from tools.local import commands
     from tools.local.errors import UserError
@@ -101,7 +101,7 @@ def _drill(invocation: Invocation) -> int:
 
 
 def _amount(text: str) -> int | None:
-    """A number, or None for ``all``."""
+    """Parse a number, or ``all`` as None."""
     if text == "all":
         return None
     if not text.isdecimal():
@@ -111,16 +111,16 @@ def _amount(text: str) -> int | None:
 
 def _version(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a version; give a number like 3 or 0003")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a version; write a number like 3 or 0003")
     return int(text)
 
 
 def _day_two(
-    name: str, text: str, run: Callable[[Invocation], int], *arguments: Argument, exit_2: str = "", variables: str = "",
+    name: str, summary: str, run: Callable[[Invocation], int], *arguments: Argument, exit_2: str = "", variables: str = "",
     target: str = "", details: str = "",
 ) -> Command:  # fmt: skip
     return Command(
-        name, text, CommandGroup.DAY_TWO, run, Scope.ANY, arguments, machine_output=True, exit_2=exit_2,
+        name, summary, CommandGroup.DAY_TWO, run, Scope.ANY, arguments, machine_output=True, exit_2=exit_2,
         make=Make(target or name, variables), details=details,
     )  # fmt: skip
 
@@ -132,7 +132,7 @@ COMMANDS = (
     _day_two(
         "drift", "compare the stores with the mapping and print each difference", _drift,
         Argument("--store", "only this store", choices=tuple(sorted(STORES)), repeated=True),
-        json_option("lines"), exit_2="something differs", variables="ARGS=--json",
+        json_option("lines"), exit_2="a store differs from the mapping", variables="ARGS=--json",
     ),
     _day_two(
         "migrations status", "print each schema's version and its pending migrations",
@@ -144,95 +144,95 @@ COMMANDS = (
         SCHEMA, target="migrate-apply", variables="SCHEMA=vuln",
     ),
     _day_two(
-        "migrations verify", "compare files, history, triggers, owners and indexes with the database",
+        "migrations verify", "compare each schema's history, triggers, owners and indexes with its files and the mapping",
         lambda invocation: _migrations(invocation, "verify"), SCHEMA,
-        exit_2="something differs", target="migrate-verify", variables="SCHEMA=vuln",
+        exit_2="a schema differs", target="migrate-verify", variables="SCHEMA=vuln",
     ),
     _day_two(
-        "migrations baseline", "record migrations as applied in a database that has their tables already",
+        "migrations baseline", "record migrations as applied because their tables exist already",
         lambda invocation: _migrations(invocation, "baseline"), ONE_SCHEMA,
-        Argument("--version", "the last version to record; without it, the newest", metavar="N", parse=_version),
+        Argument("--version", "the last version to record; by default the newest", metavar="N", parse=_version),
         target="migrate-baseline", variables="SCHEMA=vuln VERSION=2",
     ),
     _day_two(
-        "migrations repair", "record an edited migration that the database has already",
+        "migrations repair", "accept an edited migration that is already applied",
         lambda invocation: _migrations(invocation, "repair"), ONE_SCHEMA,
         Argument("--version", "the version of the edited migration; required", metavar="N", parse=_version),
         target="migrate-repair", variables="SCHEMA=vuln VERSION=2",
     ),
     _day_two(
         "streams", "show Valkey streams: length, groups, lag, pending entries and dead consumers", _streams,
-        json_option("a table"), exit_2="a group is missing or entries wait too long", variables="ARGS=--json",
+        json_option("a table"), exit_2="a group is missing, or entries are pending too long", variables="ARGS=--json",
     ),
     _day_two(
-        "trim", "remove stream entries that are past their retention", _trim, json_option("lines"),
-        exit_2="entries that a group had not finished were removed, or keep a queue from being trimmed",
+        "trim", "remove stream entries whose retention has ended", _trim, json_option("lines"),
+        exit_2="entries that a group had not acknowledged were removed, or keep a queue from being trimmed",
         variables="ARGS=--json",
     ),
     _day_two(
         "keys", "check every Valkey key's pattern, type and TTL against the mapping", _keys,
-        Argument("--json", "print a JSON document instead of lines", switch=True, excludes="format"),
-        Argument("--prometheus", "print metrics in Prometheus' text format", switch=True, excludes="format"),
-        Argument("--rate", "the most keys to read per second", metavar="N", parse=positive, default=RATE),
-        exit_2="a key is wrong", variables='ARGS="--rate 10000"',
+        Argument("--json", "print a JSON document instead of lines", switch=True, exclusive_group="format"),
+        Argument("--prometheus", "print metrics in the Prometheus text format", switch=True, exclusive_group="format"),
+        Argument("--rate", "the maximum number of keys to read per second", metavar="N", parse=positive, default=RATE),
+        exit_2="a key does not match the mapping", variables='ARGS="--rate 10000"',
     ),
     _day_two(
-        "size", "print the expected Valkey memory by key pattern, against maxmemory", _size, json_option("a table"),
+        "size", "estimate Valkey's memory use by key pattern and compare it with maxmemory", _size, json_option("a table"),
         exit_2="keys that are never evicted take over 60 % of maxmemory", variables="ARGS=--json",
     ),
     _day_two(
         "objects", "audit the objects in the buckets against the mapping's layout", _objects,
         Argument("--bucket", "only this bucket", metavar="NAME", repeated=True),
         Argument(
-            "--content-types", "check the content type of N objects in each bucket, or of all", metavar="N",
+            "--content-types", "the number of objects per bucket whose content type is checked, or all", metavar="N",
             parse=_amount, default=1000,
         ),
         Argument(
-            "--digests", "read N content-addressed objects in each bucket, or all, and compare their SHA-256", metavar="N",
-            parse=_amount, default=100,
+            "--digests", "the number of content-addressed objects per bucket whose SHA-256 is compared with the key, or all",
+            metavar="N", parse=_amount, default=100,
         ),
-        Argument("--limit", "print N findings for each bucket, or all", metavar="N", parse=_amount, default=1000),
-        exit_2="an object is wrong", variables="BUCKET=blobs",
+        Argument("--limit", "the number of findings to print per bucket, or all", metavar="N", parse=_amount, default=1000),
+        exit_2="an object does not match the layout", variables="BUCKET=blobs",
     ),
     _day_two(
         "undelete", "restore an object's last version before it was deleted or overwritten", _undelete,
-        Argument("key", "the object, its bucket's name first", metavar="BUCKET/KEY", required=True),
+        Argument("key", "the object's bucket and key", metavar="BUCKET/KEY", required=True),
         Argument("--version-id", "restore this version instead", metavar="ID"),
         Argument("--list", "only list the versions, newest first", switch=True),
         variables="KEY=evidence/bundle-1/manifest.json",
     ),
     _day_two(
-        "backup", "back up PostgreSQL and Valkey into the backups bucket", _backup,
+        "backup", "back up PostgreSQL and Valkey to the backups bucket", _backup,
         Argument("--store", "only this store", choices=("postgres", "valkey")),
-        Argument("--wal", "only ship the WAL since the last time", switch=True, excludes="what"),
-        Argument("--follow", "receive and ship WAL until Ctrl-C", switch=True, excludes="what"),
+        Argument("--wal", "only ship the WAL written since the last shipment", switch=True, exclusive_group="action"),
+        Argument("--follow", "receive and ship WAL until Ctrl-C", switch=True, exclusive_group="action"),
         Argument("--list", "list the backups in the bucket, and why other objects are not backups", switch=True,
-                 excludes="what"),
-        Argument("--check", "exit with code 2 when a backup is overdue", switch=True, excludes="what"),
-        Argument("--drop-slot", "drop the replication slot: the server forgets WAL that was not received", switch=True,
-                 excludes="what"),
+                 exclusive_group="action"),
+        Argument("--check", "exit with code 2 if a backup is overdue", switch=True, exclusive_group="action"),
+        Argument("--drop-slot", "drop the replication slot; the server then removes WAL that was not received", switch=True,
+                 exclusive_group="action"),
         exit_2="--check found an overdue backup", variables='ARGS="--store valkey"',
     ),
     _day_two(
-        "restore", "restore beside the running stores, and compare the result with the backup", _restore,
+        "restore", "restore next to the running stores and compare the result with the backup", _restore,
         Argument("--store", "the store to restore", choices=("postgres", "valkey"), default="postgres"),
-        Argument("--to", "latest, or a UTC time like '2026-11-25 10:15'", metavar="TIME", default="latest"),
-        Argument("--dump", "restore a dump into a new database, instead of WAL into a new server", switch=True),
+        Argument("--to", "the moment to restore: latest, or a UTC time like '2026-11-25 10:15'", metavar="TIME", default="latest"),
+        Argument("--dump", "restore a dump into a new database, instead of a base backup and WAL into a new server", switch=True),
         Argument("--name", "restore this backup, named as `backup --list` prints it", metavar="NAME"),
         Argument("--even-expired", "also accept a backup that is older than its retention", switch=True),
         Argument("--discard", "stop and remove a restored server, or drop a restored database", metavar="RESTORED"),
         exit_2="the restored data differ from the backup", variables='STORE=valkey TO="2026-11-25 10:15"',
-        details="Restores into a new database or a new server; nothing that runs is changed.",
+        details="Restores into a new database or a new server; the running stores do not change.",
     ),
     _day_two(
-        "drill", "run a restore drill beside the running stores: back up, write, lose, restore, verify", _drill,
-        Argument("--ship-every", "the seconds between two shipments of WAL", metavar="SECONDS", parse=float, default=5.0),
-        exit_2="something is not as it was", details="Prints how long each part took, with RPO and RTO.",
+        "drill", "run a restore drill next to the running stores: back up, write, lose, restore, verify", _drill,
+        Argument("--ship-every", "the seconds between two WAL shipments", metavar="SECONDS", parse=float, default=5.0),
+        exit_2="the restored data differ", details="Prints the duration of each step, RPO and RTO.",
     ),
     Command(
         "upgrade-state", "rewrite the state of a stack that was created before the provider stellaops existed",
         CommandGroup.DAY_TWO, _upgrade_state, Scope.ANY,
-        (Argument("--dry-run", "only count the resources that would be rewritten", switch=True),), machine_output=True,
-        details="Contacts no store. Run it once for each such stack, before the first up.",
+        (Argument("--dry-run", "only count the resources to rewrite", switch=True),), machine_output=True,
+        details="Contacts no store. Run it once for each such stack, before its first `up` with the provider.",
     ),
 )  # fmt: skip

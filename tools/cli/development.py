@@ -1,4 +1,4 @@
-"""The commands for work on the project itself."""
+"""Commands for developers of this project."""
 
 from pathlib import Path
 
@@ -6,11 +6,13 @@ from pods.valkey_upkeep.keys import RATE
 from provider.postgres.lint import RULES
 from tools.bench.parts import PARTS
 from tools.cli.command import Argument, Command, CommandGroup, Invocation, Make, positive
-from tools.cli.files import given, given_test
+from tools.cli.files import test_argument, user_path
 from tools.cli.review import MAPPING
 
 SQL = "sql"
-WAIVER = "Waiver: -- lint: allow RULE: REASON, just before the statement; for applied files an entry of sql/lint.yaml."
+WAIVER = """\
+To waive a finding, write this comment before the statement: -- lint: allow RULE: REASON
+For a migration that is already applied, add an entry to sql/lint.yaml."""
 
 
 def _lint(_invocation: Invocation) -> int:
@@ -67,24 +69,24 @@ def _factors(text: str) -> list[int]:
 
 COMMANDS = (
     Command(
-        "test", "run the tests", CommandGroup.DEVELOPMENT, _test, passes_on_to="pytest", takes_all=True, pass_on=given_test,
+        "test", "run the tests", CommandGroup.DEVELOPMENT, _test, passes_on_to="pytest", passes_on_all=True, pass_on=test_argument,
         make=Make("test", "runs lint first; ARGS goes to pytest"), details="Builds what the tests need first.",
     ),
     Command(
-        "lint", "check style, types, the mapping, the migrations, and that generated files are current",
+        "lint", "check style, types, mapping, migrations and that generated files are current",
         CommandGroup.DEVELOPMENT, _lint, make=Make("lint"),
     ),
     Command("format", "rewrite Python files in the project's style", CommandGroup.DEVELOPMENT, _format, make=Make("format")),
     Command(
         "check-mapping", "check a mapping and print every problem with its place", CommandGroup.DEVELOPMENT, _check_mapping,
-        arguments=(Argument("file", "the mapping", metavar="FILE", parse=given, default=Path(MAPPING)),),
+        arguments=(Argument("file", "the mapping", metavar="FILE", parse=user_path, default=Path(MAPPING)),),
     ),
     Command(
-        "check-migrations", "check every schema's migrations for statements that lock, lose or break",
+        "check-migrations", "check every schema's migrations for risky statements",
         CommandGroup.DEVELOPMENT, _check_migrations,
         arguments=(
-            Argument("--mapping", "the mapping", metavar="FILE", parse=given, default=Path(MAPPING)),
-            Argument("--sql", "the directory of the migrations", metavar="DIRECTORY", parse=given, default=Path(SQL)),
+            Argument("--mapping", "the mapping", metavar="FILE", parse=user_path, default=Path(MAPPING)),
+            Argument("--sql", "the directory of the migrations", metavar="DIRECTORY", parse=user_path, default=Path(SQL)),
         ),
         details="\n".join(["Rules:", *(f"  {rule:<16} {text}" for rule, text in RULES.items()), "", WAIVER]),
     ),
@@ -93,24 +95,24 @@ COMMANDS = (
         CommandGroup.DEVELOPMENT, _bench,
         arguments=(
             Argument("--part", "measure only this part", choices=PARTS, repeated=True),
-            Argument("--rounds", "runs of each command; medians are shown", metavar="N", parse=positive, default=5),
-            Argument("--factors", "sizes of the growth part, as multiples of the mapping's modules; 40 takes 10 minutes more",
+            Argument("--rounds", "the number of runs of each command; the results are medians", metavar="N", parse=positive, default=5),
+            Argument("--factors", "the sizes of the part growth, as multiples of the mapping's modules; 40 takes 10 more minutes",
                      metavar="N,N...", parse=_factors, default="1,4,10"),
-            Argument("--saved", "the largest factor of a first up with checkpoints", metavar="N", parse=int, default=4),
+            Argument("--saved", "the largest factor for which a first up with checkpoints is measured", metavar="N", parse=int, default=4),
             Argument("--write", "write the table and the plot to docs/ and README.md", switch=True),
         ),
         make=Make("bench", 'ARGS="--rounds 3 --part no-op"'),
     ),
     Command(
-        "bench keyspace", "measure the `keys` command on many keys, and how long its steps keep Valkey from other clients",
+        "bench keyspace", "measure the `keys` command on many keys, and how long it blocks other Valkey clients",
         CommandGroup.DEVELOPMENT, _bench_keyspace,
         arguments=(
             Argument("--keys", "the number of keys", metavar="N", parse=positive, default=1_000_000),
-            Argument("--rate", "the most keys to read per second", metavar="N", parse=positive, default=RATE),
+            Argument("--rate", "the maximum number of keys to read per second", metavar="N", parse=positive, default=RATE),
         ),
     ),
     Command(
-        "kubernetes-plugin", "build the official Kubernetes plugin, where it is unavailable for download, and install it",
+        "kubernetes-plugin", "build the official Kubernetes plugin from source and install it, if it cannot be downloaded",
         CommandGroup.DEVELOPMENT, _kubernetes_plugin, make=Make("kubernetes-plugin"),
     ),
 )  # fmt: skip

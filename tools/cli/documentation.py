@@ -1,8 +1,8 @@
-"""The commands that write what is generated: reference pages and JSON Schemas."""
+"""Commands that generate reference pages and JSON Schemas."""
 
 from tools.cli.command import Argument, Command, CommandGroup, Invocation, Make
 
-CHECK = Argument("--check", "write nothing; fail when a file is not current", switch=True)
+CHECK = Argument("--check", "write nothing; fail if a file is not current", switch=True)
 
 
 def _docs(invocation: Invocation) -> int:
@@ -23,11 +23,11 @@ def _schemas(invocation: Invocation) -> int:
 
 COMMANDS = (
     Command(
-        "docs", "write docs/reference, docs/commands.md and the site docs/site/index.html", CommandGroup.DOCUMENTATION, _docs,
+        "docs", "generate docs/reference, docs/commands.md and the site docs/site/index.html", CommandGroup.DOCUMENTATION, _docs,
         arguments=(CHECK, Argument("--open", "open the site in a browser", switch=True)), make=Make("docs", "or docs-open"),
     ),
     Command(
-        "schemas", "write the JSON Schemas and the config block of Pulumi.yaml from their models", CommandGroup.DOCUMENTATION, _schemas,
+        "schemas", "generate the JSON Schemas and the config block of Pulumi.yaml from their models", CommandGroup.DOCUMENTATION, _schemas,
         arguments=(CHECK,),
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""File names as a user gives them: relative to the directory in which the command was called."""
+"""Parse file names on the command line, relative to the user's current directory."""
 
 import os
 from pathlib import Path
@@ -6,19 +6,19 @@ from pathlib import Path
 from tools.local.paths import ROOT
 
 
-def given(text: str) -> Path:
-    """The file, however the current directory changes later: relative to the project inside of it, else absolute."""
-    path = Path(os.path.abspath(text))  # noqa: PTH100 - symbolic links stay as they were given
+def user_path(text: str) -> Path:
+    """Return a path that stays valid after a change to the project directory: relative below it, otherwise absolute."""
+    path = Path(os.path.abspath(text))  # noqa: PTH100 - keep symbolic links
     return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 
-def given_test(text: str) -> str:
-    """A file of tests, or a test in one (``FILE::NAME``), as ``given``; anything else as it is."""
-    place, mark, name = text.partition("::")
-    is_file = not text.startswith("-") and Path(place).exists()
-    return f"{given(place)}{mark}{name}" if is_file else text
+def test_argument(text: str) -> str:
+    """Convert the path in a pytest argument (``PATH`` or ``FILE::TEST``); return other arguments unchanged."""
+    path, separator, test = text.partition("::")
+    is_path = not text.startswith("-") and Path(path).exists()
+    return f"{user_path(path)}{separator}{test}" if is_path else text
 
 
-def given_or_stdin(text: str) -> str:
-    """The file's name, or ``-`` for standard input."""
-    return text if text == "-" else str(given(text))
+def path_or_stdin(text: str) -> str:
+    """Parse a file name, or ``-`` for standard input."""
+    return text if text == "-" else str(user_path(text))

@@ -1,4 +1,4 @@
-"""The commands that create, show and remove the local stack."""
+"""Commands that create, show and remove the local stack."""
 
 from tools.cli.command import YES, Argument, Command, CommandGroup, Invocation, Make, Scope
 
@@ -60,12 +60,12 @@ COMMANDS = (
         "up", "bring up the local stack: engine, servers and every resource", CommandGroup.LOCAL_STACK, _up, Scope.LOCAL,
         (Argument("--servers-only", "start the servers and print their addresses; create no resources", switch=True),),
         passes_on_to=ENGINE, make=Make("up"),
-        details="The first run builds what cannot be downloaded, which takes minutes. An interrupted run can be run again.",
+        details="The first run builds what it cannot download, which takes minutes. An interrupted run can be repeated.",
     ),
     Command(
         "preview", "show what `up` would change; change nothing", CommandGroup.LOCAL_STACK, _preview, Scope.LOCAL,
         passes_on_to=ENGINE, make=Make("preview", "ARGS=--expect-no-changes"),
-        details="With --expect-no-changes the exit code is not 0 when something would change.",
+        details="With --expect-no-changes the exit code is not 0 if there are changes.",
     ),
     Command(
         "refresh", "detect manual changes in the stores; the next `up` reverts them",
@@ -73,21 +73,21 @@ COMMANDS = (
     ),
     Command("down", "stop the servers and keep their data", CommandGroup.LOCAL_STACK, _down, Scope.LOCAL, make=Make("down")),
     Command(
-        "destroy", "remove every resource with its data, then stop the servers", CommandGroup.LOCAL_STACK, _destroy, Scope.LOCAL,
-        (YES,), passes_on_to=ENGINE, make=Make("destroy", "YES=1 does not ask"),
+        "destroy", "delete every resource and its data, then stop the servers", CommandGroup.LOCAL_STACK, _destroy, Scope.LOCAL,
+        (YES,), passes_on_to=ENGINE, make=Make("destroy", "YES=1 skips the confirmation"),
     ),
     Command(
-        "clean", "remove the local stack with all its data", CommandGroup.LOCAL_STACK, _clean, Scope.LOCAL, (YES,),
-        make=Make("clean", "YES=1 does not ask"),
+        "clean", "remove the local stack and all its data", CommandGroup.LOCAL_STACK, _clean, Scope.LOCAL, (YES,),
+        make=Make("clean", "YES=1 skips the confirmation"),
     ),
     Command(
-        "env", "print shell exports with which a module connects", CommandGroup.LOCAL_STACK, _env, Scope.LOCAL,
+        "env", "print shell exports of the variables that a module connects with", CommandGroup.LOCAL_STACK, _env, Scope.LOCAL,
         (Argument("module", "a module of schema-mapping.yaml, for example scanner"),),
         machine_output=True, make=Make("env", "MODULE=scanner"),
         details='In a shell: eval "$(make -s env MODULE=scanner)"',
     ),
     Command(
         "pulumi", "run the engine on the local stack", CommandGroup.LOCAL_STACK, _pulumi, Scope.LOCAL,
-        passes_on_to=ENGINE, takes_all=True, machine_output=True, make=Make("pulumi", 'ARGS="stack output contract"'),
+        passes_on_to=ENGINE, passes_on_all=True, machine_output=True, make=Make("pulumi", 'ARGS="stack output contract"'),
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Run a command: parse its arguments, enter the virtual environment, turn every failure into one line."""
+"""Run a command: parse its arguments, enter the virtual environment, report every failure in one line."""
 
 import errno
 import os
@@ -16,23 +16,24 @@ from tools.local.console import console
 from tools.local.errors import UserError
 from tools.local.paths import ROOT
 
-# As shells count: 128 and the signal's number.
+# As in shells: 128 + the number of the signal.
 INTERRUPTED = 128 + signal.SIGINT
 READER_LEFT = 128 + signal.SIGPIPE
 MAKE_TARGETS = "--make-targets"  # what `make` alone prints
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-ANSWERED = (*DISK_FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+# Reported in one line; other errors keep their traceback.
+MACHINE_ERRORS = (*DISK_FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a command as a process of its own; its exit code. Enters the virtual environment first."""
-    _keep_output_encodable()
+    """Run a command as the program of this process, in the virtual environment. Return its exit code."""
+    _escape_unencodable_output()
     try:
         code = _main(list(arguments))
         sys.stdout.flush()
         sys.stderr.flush()
     except BrokenPipeError:
-        # The reader has seen enough (`... | head`). What is buffered must not fail again at exit.
+        # The reader closed the pipe, as `... | head` does. Buffered output must not raise again at exit.
         _discard_output()
         return READER_LEFT
     return code
@@ -52,11 +53,11 @@ def _main(arguments: list[str]) -> int:
         _set_home()
     except UserError as error:
         return _fail(str(error), error.details)
-    return run(command, invocation, lambda: _enter(arguments, own=_may_run_here(command, invocation)))
+    return run(command, invocation, lambda: _enter_python(arguments, stay=_may_use_current_python(command, invocation)))
 
 
 def dispatch(arguments: Sequence[str]) -> int:
-    """Run a command in this process, as it is; its exit code."""
+    """Run a command in this process without changing its environment. Return its exit code."""
     try:
         command, rest = parser.find(arguments)
         invocation = parser.parse(command, rest)
@@ -66,13 +67,13 @@ def dispatch(arguments: Sequence[str]) -> int:
 
 
 def run(command: Command, invocation: Invocation, prepare: Callable[[], None] | None = None) -> int:
-    """Run a command after ``prepare``; its exit code. A failure is one line on standard error."""
+    """Run ``prepare``, then the command. Return the exit code. Print a failure as one line on standard error."""
     console.use(errors=command.machine_output)
     try:
         if prepare:
             prepare()
         code = command.run(invocation)
-        # A program that a signal ended has a negative code.
+        # The code is negative if a signal ended the program.
         return code if code >= 0 else 128 - code
     except UserError as error:
         return _fail(str(error), error.details)
@@ -85,30 +86,30 @@ def run(command: Command, invocation: Invocation, prepare: Callable[[], None] | 
     except BrokenPipeError:
         raise
     except OSError as error:
-        if error.errno not in ANSWERED:
+        if error.errno not in MACHINE_ERRORS:
             raise
         where = f" at {error.filename}" if error.filename else ""
         again = f"then run make {command.make.target} again" if command.make else "then try again"
         if error.errno in DISK_FULL:
             return _fail(f"the disk is full{where}; make room, {again}")
-        return _fail(f"{os.strerror(error.errno or 0)}{where}; correct that or its permissions, {again}")
+        return _fail(f"{os.strerror(error.errno or 0)}{where}; correct the path or its permissions, {again}")
 
 
-def _may_run_here(command: Command, invocation: Invocation) -> bool:
-    """Whether the user's own Python can run the command: one on another stack, with the program's packages installed."""
+def _may_use_current_python(command: Command, invocation: Invocation) -> bool:
+    """Whether to run without the virtual environment: if the command is for another stack and its packages are installed."""
     runs_in_pipelines = command.group in (CommandGroup.DAY_TWO, CommandGroup.REVIEW)
     return runs_in_pipelines and not command.uses_local_stack(invocation.options) and bootstrap.has_packages()
 
 
-def _enter(arguments: Sequence[str], *, own: bool) -> None:
-    """Run in the virtual environment, or in the user's ``own``, in the project's directory and with UTF-8 for all files."""
+def _enter_python(arguments: Sequence[str], *, stay: bool) -> None:
+    """Continue in the virtual environment (unless ``stay``), with UTF-8 for all files, in the project's directory."""
     signal.signal(signal.SIGTERM, _interrupt)
-    if not own:
+    if not stay:
         bootstrap.ensure(console)
     utf8 = sys.flags.utf8_mode or sys.getfilesystemencoding() == _locale_encoding() == "utf-8"
     if not utf8:
-        os.environ["PYTHONUTF8"] = "1"  # for Python programs below us as well
-    if not own and not bootstrap.inside():
+        os.environ["PYTHONUTF8"] = "1"  # also for Python programs that this one starts
+    if not stay and not bootstrap.inside():
         bootstrap.enter(arguments)
     elif not utf8:
         bootstrap.enter(arguments, Path(sys.executable))
@@ -122,7 +123,7 @@ def _locale_encoding() -> str:
 
 
 def _set_home() -> None:
-    """Set HOME from the user database where it is missing: go, pip and the engine need it. Raises ``UserError``."""
+    """Set a missing HOME from the user database: go, pip and the engine need it. Raises ``UserError``."""
     if os.environ.get("HOME"):
         return
     try:
@@ -134,20 +135,20 @@ def _set_home() -> None:
         ) from None
 
 
-def _keep_output_encodable() -> None:
-    """What a terminal's encoding does not have is written as an escape, never an error."""
+def _escape_unencodable_output() -> None:
+    """Write characters that the terminal's encoding does not have as escapes, instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure") and (stream.encoding or "").lower() not in ("utf-8", "utf8"):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _discard_output() -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    null = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except BrokenPipeError:
-            os.dup2(nowhere, stream.fileno())
+            os.dup2(null, stream.fileno())
 
 
 def _fail(line: str, details: str = "") -> int:

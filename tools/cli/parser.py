@@ -1,4 +1,4 @@
-"""The command line's parser, made from the registry: one parser for one command, and the list of all commands."""
+"""Parsers and help, built from the registry: one parser per command, and the lists of all commands."""
 
 import argparse
 import difflib
@@ -14,16 +14,16 @@ from tools.local.errors import UserError
 from tools.local.paths import ROOT
 
 HELP = ("-h", "--help")
-WIDTH = 100  # the same on every terminal, so that the text that tests read is the text that users read
+WIDTH = 100  # on every terminal, so tests see the same text as users
 
 
 def program() -> str:
-    """How to call the command line from the current directory."""
+    """The command that calls ``tools`` from the current directory."""
     try:
-        here = Path.cwd()
-    except OSError:  # it was removed
+        directory = Path.cwd()
+    except OSError:  # it was deleted
         return f"python3 {ROOT / 'tools'}"
-    return "python3 -m tools" if here == ROOT else f"python3 {os.path.relpath(ROOT / 'tools', here)}"
+    return "python3 -m tools" if directory == ROOT else f"python3 {os.path.relpath(ROOT / 'tools', directory)}"
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -32,15 +32,15 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises ``UserError`` for a wrong argument: exit code 2 means a difference, never a mistake."""
+    """Raises ``UserError`` for a wrong argument, because argparse's exit code 2 means a finding here."""
 
     def error(self, message: str) -> NoReturn:
         raise UserError(message, f"see {self.prog} --help")
 
 
 def parser(command: Command) -> argparse.ArgumentParser:
-    """The parser of one command."""
-    made = _Parser(
+    """Build the parser of a command."""
+    result = _Parser(
         prog=f"{program()} {command.name}",
         description=_literal(_wrapped(command.description)),
         epilog=_literal(_epilog(command)),
@@ -48,44 +48,44 @@ def parser(command: Command) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     if command.passes_on_to:
-        made.usage = _escaped(f"{made.prog} [OPTION...] [ARGUMENT...]")
-    exclusive: dict[str, argparse._MutuallyExclusiveGroup] = {}
+        result.usage = _escaped(f"{result.prog} [OPTION...] [ARGUMENT...]")
+    exclusive_groups: dict[str, argparse._MutuallyExclusiveGroup] = {}
     for argument in command.all_arguments:
-        group: argparse._ActionsContainer = made
-        if argument.excludes:
-            if argument.excludes not in exclusive:
-                exclusive[argument.excludes] = made.add_mutually_exclusive_group()
-            group = exclusive[argument.excludes]
+        group: argparse._ActionsContainer = result
+        if name := argument.exclusive_group:
+            if name not in exclusive_groups:
+                exclusive_groups[name] = result.add_mutually_exclusive_group()
+            group = exclusive_groups[name]
         _add(group, argument)
-    return made
+    return result
 
 
 def _wrapped(text: str) -> str:
-    """A line as lines that are short enough; an indented one stays as it is."""
+    """Wrap a line; return an indented line unchanged."""
     if text.startswith(" "):
         return text
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _literal(text: str) -> str:
-    """Description or epilog as argparse takes it: it formats them with % only when they name the program."""
+    """Escape a description or an epilog: argparse formats them with % only if they contain ``%(prog)``."""
     return _escaped(text) if "%(prog)" in text else text
 
 
 def _escaped(text: str) -> str:
-    """Help or usage as argparse takes it: it formats both with %."""
+    """Escape a help or a usage: argparse formats both with %."""
     return text.replace("%", "%%")
 
 
 def _add(group: argparse._ActionsContainer, argument: Argument) -> None:
-    text = _escaped(argument.sentence)
+    text = _escaped(argument.full_help)
     if argument.switch:
         group.add_argument(argument.name, action="store_true", help=text)
     elif argument.positional:
-        several = "+" if argument.required else "*"
-        one = None if argument.required else "?"
+        nargs_repeated = "+" if argument.required else "*"
+        nargs_single = None if argument.required else "?"
         group.add_argument(
-            argument.name, nargs=several if argument.repeated else one, metavar=argument.metavar or argument.name.upper(),
+            argument.name, nargs=nargs_repeated if argument.repeated else nargs_single, metavar=argument.metavar or argument.name.upper(),
             type=argument.parse, default=[] if argument.repeated else argument.default, help=text,
         )  # fmt: skip
     else:
@@ -99,15 +99,15 @@ def _add(group: argparse._ActionsContainer, argument: Argument) -> None:
 def _epilog(command: Command) -> str:
     parts = ["\n".join(map(_wrapped, command.details.splitlines()))] if command.details else []
     if command.passes_on_to:
-        what = "All arguments" if command.takes_all else "Other arguments"
-        parts.append(f"{what} go to {command.passes_on_to}; write -- before its own --help.")
+        arguments = "All arguments" if command.passes_on_all else "Other arguments"
+        parts.append(f"{arguments} go to {command.passes_on_to}; for its own help, write -- --help.")
     if command.make:
-        parts.append(f"Short form: {command.make.shown}")
+        parts.append(f"Short form: {command.make.usage}")
     return "\n\n".join(parts)
 
 
 def find(arguments: Sequence[str]) -> tuple[Command, list[str]]:
-    """The command that ``arguments`` begin with, and the arguments after it. Raises ``UserError``."""
+    """Return the command at the start of ``arguments``, and the arguments after it. Raises ``UserError``."""
     for words in (2, 1):
         name = " ".join(arguments[:words])
         for command in COMMANDS:
@@ -116,49 +116,51 @@ def find(arguments: Sequence[str]) -> tuple[Command, list[str]]:
     first = arguments[0]
     actions = [command.name.partition(" ")[2] for command in COMMANDS if command.name.startswith(f"{first} ")]
     if actions:
-        known = ", ".join(actions)
+        choices = ", ".join(actions)
         if len(arguments) == 1:
-            raise UserError(f"{first} needs an action: {known}", f"see {program()} {first} --help")
-        raise UserError(f"{first} has no action {arguments[1]!r}; there are {known}", f"see {program()} {first} --help")
+            raise UserError(f"{first} needs an action: {choices}", f"see {program()} {first} --help")
+        raise UserError(
+            f"{first} has no action {arguments[1]!r}; choose from {choices}", f"see {program()} {first} --help"
+        )
     if first.startswith("-"):
-        raise UserError(f"{first} is not an option", f"the command comes first, see {program()} --help")
+        raise UserError(f"{first} is not an option", f"write the command first, see {program()} --help")
     near = difflib.get_close_matches(first, [command.name for command in COMMANDS], 1)
     raise UserError(f"there is no command {first!r}", f"did you mean {near[0]}?" if near else f"see {program()} --help")
 
 
 def help_of(arguments: Sequence[str]) -> str | None:
-    """The help that ``arguments`` ask for; None when they ask for none."""
-    before = list(arguments[: arguments.index("--")]) if "--" in arguments else list(arguments)
-    asked = [at for at, word in enumerate(before) if word in HELP]
-    if not before or asked[:1] == [0] or before == ["help"]:
+    """Return the help that ``arguments`` request, or None if they request no help."""
+    own = list(arguments[: arguments.index("--")]) if "--" in arguments else list(arguments)
+    help_positions = [position for position, word in enumerate(own) if word in HELP]
+    if not own or help_positions[:1] == [0] or own == ["help"]:
         return overview(COMMANDS)
-    if not asked:
+    if not help_positions:
         return None
-    family = [command for command in COMMANDS if command.name.startswith(f"{before[0]} ")]
-    if asked[0] == 1 and family and all(command.name != before[0] for command in COMMANDS):
-        return overview(family)
-    command, after = find(before)
-    if command.takes_all and after[0] not in HELP:
+    actions = [command for command in COMMANDS if command.name.startswith(f"{own[0]} ")]
+    if help_positions[0] == 1 and actions and all(command.name != own[0] for command in COMMANDS):
+        return overview(actions)
+    command, rest = find(own)
+    if command.passes_on_all and rest[0] not in HELP:
         return None
     return parser(command).format_help()
 
 
 def parse(command: Command, arguments: Sequence[str]) -> Invocation:
-    """The command's options. Raises ``UserError`` for an argument that it does not have."""
-    made = parser(command)
-    if command.takes_all:
+    """Parse the arguments of a command. Raises ``UserError`` for unknown arguments."""
+    command_parser = parser(command)
+    if command.passes_on_all:
         rest = arguments[1:] if arguments[:1] == ["--"] else arguments
-        return Invocation(made.parse_args([]), tuple(map(command.pass_on, rest)), COMMANDS)
-    at = list(arguments).index("--") if "--" in arguments and command.passes_on_to else len(arguments)
-    options, rest = made.parse_known_args(list(arguments[:at]))
-    rest = [*rest, *arguments[at + 1 :]]
+        return Invocation(command_parser.parse_args([]), tuple(map(command.pass_on, rest)), COMMANDS)
+    end = list(arguments).index("--") if "--" in arguments and command.passes_on_to else len(arguments)
+    options, rest = command_parser.parse_known_args(list(arguments[:end]))
+    rest = [*rest, *arguments[end + 1 :]]
     if rest and not command.passes_on_to:
-        made.error(f"unrecognized arguments: {' '.join(rest)}")
+        command_parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return Invocation(options, tuple(rest), COMMANDS)
 
 
 def overview(commands: Sequence[Command]) -> str:
-    """Commands in their groups, each with its help."""
+    """List commands by group, with their help."""
     width = max(len(command.name) for command in commands)
     lines = [f"usage: {program()} COMMAND [ARGUMENT...]", ""]
     for group in CommandGroup:
@@ -166,26 +168,25 @@ def overview(commands: Sequence[Command]) -> str:
         if members:
             lines += [f"{group.value}:", *(f"  {item.name:<{width}}  {item.help}" for item in members), ""]
     lines += [
-        f"{program()} COMMAND --help shows a command's options; docs/commands.md has them all.",
-        "Day-two commands take --stack NAME; without it they work on the local stack.",
+        f"{program()} COMMAND --help lists the options of a command; docs/commands.md lists all of them.",
+        "Day-two commands work on the local stack unless you add --stack NAME.",
     ]
     return "\n".join(lines) + "\n"
 
 
 def make_targets() -> str:
-    """What ``make`` alone prints: its targets in their groups, each with its variables."""
+    """List the make targets by group, with their variables: the output of ``make`` without a target."""
     lines: list[str] = []
-    made = [command.make for command in COMMANDS if command.make]
-    width = max(len(make.target) for make in made)
+    width = max(len(command.make.target) for command in COMMANDS if command.make)
     for group in CommandGroup:
         members = [command for command in COMMANDS if command.group is group and command.make]
         lines += [f"{group.value}:"] if members else []
         for command in members:
             assert command.make
-            more = f" ({command.make.note})" if command.make.note else ""
-            lines.append(f"  make {command.make.target:<{width}}  {command.help}{more}")
+            note = f" ({command.make.note})" if command.make.note else ""
+            lines.append(f"  make {command.make.target:<{width}}  {command.help}{note}")
     lines += [
         "",
-        'Any other option: ARGS="--json"; what there is: python3 -m tools COMMAND --help, or docs/commands.md.',
+        'Pass other options in ARGS, like ARGS="--json"; python3 -m tools COMMAND --help and docs/commands.md list them.',
     ]
     return "\n".join(lines) + "\n"

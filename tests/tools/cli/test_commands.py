@@ -54,7 +54,7 @@ def test_help_works_with_nothing_but_python_from_any_directory(name: str) -> Non
     words = " ".join(shown.stdout.split())
     for argument in by_name(name).all_arguments:
         assert argument.name in words or argument.usage.strip("[].") in words, f"{argument.name} is missing"
-        assert " ".join(argument.sentence.split()) in words, f"the help of {argument.name} is missing or mangled"
+        assert " ".join(argument.full_help.split()) in words, f"the help of {argument.name} is missing or mangled"
     assert " ".join(by_name(name).description.split()) in words
 
 
@@ -119,8 +119,8 @@ def test_a_wrong_argument_is_one_line_with_a_remedy_that_works(name: str) -> Non
     [
         (["drfit"], "there is no command 'drfit'; did you mean drift?"),
         (["migrations"], "migrations needs an action: status, apply, verify, baseline, repair"),
-        (["migrations", "appyl"], "migrations has no action 'appyl'; there are status"),
-        (["--stack", "dev", "drift"], "--stack is not an option; the command comes first"),
+        (["migrations", "appyl"], "migrations has no action 'appyl'; choose from status"),
+        (["--stack", "dev", "drift"], "--stack is not an option; write the command first"),
         (["keys", "--rate", "0"], "'0' is not a whole number above 0"),
         (["backup", "--list", "--check"], "not allowed with argument"),
     ],
