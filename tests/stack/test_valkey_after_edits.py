@@ -249,7 +249,7 @@ class ValkeyStack(EditedStack[Shape]):
 
     def edit(self, shape: Shape, chance: Random) -> str:
         kinds: list[Callable[[Shape, Random], str]] = [
-            self._edit_access, self._edit_access, self._edit_keys, self._edit_streams, self._edit_streams, self._edit_users,
+            self._edit_access, self._edit_access, self._edit_keys, self._edit_streams, self._edit_streams, self._edit_users, self._edit_users,
         ]  # fmt: skip
         return chance.choice(kinds)(shape, chance)
 
