@@ -83,7 +83,7 @@ class ValkeyStreams(ValkeyKind):
                     raise _not_a_stream(name, kind)
         if not state and (missing := [name for name in expected if name not in streams]):
             raise ProviderError(f"{self._server.place}: no such stream: {', '.join(missing)}")
-        if not streams:
+        if expected and not streams:
             return None
         return FoundResource(id_, {"streams": streams, "allowDataLoss": state.get("allowDataLoss", False)})
 

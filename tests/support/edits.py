@@ -92,8 +92,11 @@ class EditedStack(ABC, Generic[Shape]):
         assert not off, f"after {description}:\n" + "\n".join(off)
 
     def at_rest(self) -> bool:
-        """Whether a refresh finds nothing, and a preview after it."""
-        return self.project.run("preview", "--refresh", "--expect-no-changes").exit_code == 0
+        """Whether a refresh finds nothing, and a preview after it. Prints what they find."""
+        result = self.project.run("preview", "--refresh", "--diff", "--expect-no-changes")
+        if result.exit_code != 0:
+            print(result.stdout, result.stderr)
+        return result.exit_code == 0
 
     def edit_in_a_row(self, number: int) -> None:
         """Draw a mapping and edits of it from ``number``. The first ``up`` changes everything that the last row left."""

@@ -116,6 +116,12 @@ def test_a_refresh_finds_lost_streams_and_groups_and_an_update_makes_them(
     assert refreshed(provider, created) == created
 
 
+def test_a_refresh_without_streams_in_the_mapping_finds_no_difference(own: OwnValkey, provider: PluginClient) -> None:
+    created = provider.create(TOKEN, props({"a:b": ["g"]}))
+    emptied = provider.update(created, props({}))
+    assert refreshed(provider, emptied).outputs["streams"] == {}, "every preview would create the resource again"
+
+
 def test_a_server_that_lost_its_data_gets_all_streams_anew(own: OwnValkey, provider: PluginClient) -> None:
     created = provider.create(TOKEN, props(STREAMS))
     with own.client() as admin:
