@@ -52,6 +52,8 @@ class ObjectStoreComponent(pulumi.ComponentResource):
         self._kind = KINDS[args.settings.target]
         self._options = pulumi.ResourceOptions(parent=self, provider=args.provider)
         self._s3 = pulumi.ResourceOptions(parent=self, provider=args.s3_provider)
+        # Settings end with their bucket. Deleted before it, they would leave a bucket unprotected whose deletion is refused.
+        self._setting = pulumi.ResourceOptions.merge(self._s3, pulumi.ResourceOptions(retain_on_delete=True))
         self._warn_about_compliance()
         self.buckets = {bucket: self._create_bucket(bucket) for bucket in args.mapping.rustfs.buckets}
         self.secrets = self._create_users()
@@ -80,7 +82,7 @@ class ObjectStoreComponent(pulumi.ComponentResource):
             name,
             bucket=bucket,
             versioning_configuration=aws.s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
-            opts=self._s3,
+            opts=self._setting,
         )
         before_guard: list[pulumi.Resource] = [lifecycle]
         if definition.object_lock is not None:
@@ -123,7 +125,7 @@ class ObjectStoreComponent(pulumi.ComponentResource):
             mode=self._args.settings.object_lock_mode.upper(), days=retention_days
         )
         rule = aws.s3.BucketObjectLockConfigurationRuleArgs(default_retention=retention)
-        return aws.s3.BucketObjectLockConfiguration(name, bucket=bucket, rule=rule, opts=self._s3)
+        return aws.s3.BucketObjectLockConfiguration(name, bucket=bucket, rule=rule, opts=self._setting)
 
     def _create_public_access_block(self, name: str, bucket: pulumi.Output[str]) -> pulumi.Resource:
         return aws.s3.BucketPublicAccessBlock(
@@ -133,7 +135,7 @@ class ObjectStoreComponent(pulumi.ComponentResource):
             block_public_policy=True,
             ignore_public_acls=True,
             restrict_public_buckets=True,
-            opts=self._s3,
+            opts=self._setting,
         )
 
     def _create_guard(

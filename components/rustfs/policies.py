@@ -47,7 +47,7 @@ def identity_policy(mapping: Mapping, module: str, bucket_prefix: str) -> Docume
     for bucket, prefixes in buckets.items():
         listing = _statement("Allow", ["s3:ListBucket"], bucket)
         if "*" not in prefixes:
-            listing["Condition"] = {"StringLike": {"s3:prefix": sorted(prefixes)}}
+            listing["Condition"] = {"StringLike": {"s3:prefix": sorted(set(prefixes))}}
         statements += [_statement("Allow", ["s3:GetBucketLocation"], bucket), listing]
     statements.append(_statement("Deny", list(DENIED), "*"))
     return {"Version": VERSION, "Statement": statements}

@@ -101,7 +101,10 @@ class ResourceType(ABC):
 
     @abstractmethod
     def delete(self, id_: str, state: dict[str, Any]) -> None:
-        """Delete the resource completely. It is not an error if it does not exist."""
+        """Delete the resource completely. It is not an error if it does not exist.
+
+        ``state`` has the inputs of the last ``up``, also those whose changes are no update.
+        """
 
     # The methods below implement the engine's requests; their values may have secret marks and unknowns.
 

@@ -198,7 +198,8 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
     @_report_errors
     def Delete(self, request: Any, context: Any) -> Any:
         self._stop_if_cancelled()
-        self._type(request).delete(request.id, plain(decode(request.properties)))
+        state, old_inputs = decode(request.properties), decode(request.old_inputs)
+        self._type(request).delete(request.id, plain({**state, **old_inputs}))
         return empty_pb2.Empty()
 
     @_report_errors

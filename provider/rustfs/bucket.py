@@ -128,6 +128,8 @@ class Bucket(ObjectStoreKind):
                 client.delete_bucket(Bucket=id_)
             except ClientError as error:
                 if code(error) == "BucketNotEmpty":
+                    # Its own resource was deleted before the bucket. The next ``up`` must still be able to change settings.
+                    guard.protect_objects(client, id_, state.get("guard") or "")
                     raise ProviderError(
                         f"bucket {id_} is kept, because it still holds objects, versions or delete markers; to delete it with"
                         " all of them, set stellaops-storage:allowDataLoss to true and run pulumi up, then delete again"

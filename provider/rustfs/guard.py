@@ -28,6 +28,12 @@ def temporarily_lifted(client: Client, bucket: str, guard: str) -> Iterator[None
             _put(client, bucket, json.loads(guard))
 
 
+def protect_objects(client: Client, bucket: str, guard: str) -> None:
+    """Put the part of ``guard`` in force that denies deletes, unless the bucket has a policy."""
+    if guard and current(client, bucket) is None:
+        _put(client, bucket, lifted(json.loads(guard)))
+
+
 def remove(client: Client, bucket: str) -> None:
     """Delete the guard policy. Keep a bucket policy that is not ours."""
     policy = current(client, bucket)

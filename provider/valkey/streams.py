@@ -4,7 +4,7 @@ For stacks with ``valkeyApply: direct``. An update never changes the entries of 
 is empty, or if the stack allows data loss.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from provider.base.plugin import FoundResource
@@ -55,11 +55,18 @@ class ValkeyStreams(ValkeyKind):
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
         old, new, allow = state["streams"], inputs["streams"], inputs["allowDataLoss"]
+        removed = {name: sorted(set(old[name]) - set(new[name])) for name in sorted(old.keys() & new.keys())}
         with self._server.connection() as client:
-            _create(client, new)
+            # Refuse before the first change: after a partial one, a mapping that is put back would look up to date.
+            _refuse_other_types(client, new)
+            if not allow:
+                for name, groups in removed.items():
+                    _refuse_pending(client, name, groups)
             _drop(client, [name for name in old if name not in new], allow_data_loss=allow)
-            for name in old.keys() & new.keys():
-                _drop_groups(client, name, sorted(set(old[name]) - set(new[name])), allow_data_loss=allow)
+            _create(client, new)
+            for name, groups in removed.items():
+                for group in groups:
+                    client.xgroup_destroy(name, group)
         return FoundResource(id_, inputs)
 
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
@@ -76,7 +83,7 @@ class ValkeyStreams(ValkeyKind):
                     raise _not_a_stream(name, kind)
         if not state and (missing := [name for name in expected if name not in streams]):
             raise ProviderError(f"{self._server.place}: no such stream: {', '.join(missing)}")
-        if not streams:
+        if expected and not streams:
             return None
         return FoundResource(id_, {"streams": streams, "allowDataLoss": state.get("allowDataLoss", False)})
 
@@ -89,17 +96,15 @@ def _create(client: "Client", streams: dict[str, list[str]]) -> None:
     """Create missing streams and groups. Existing ones are not changed."""
     from valkey.exceptions import ResponseError
 
+    _refuse_other_types(client, streams)
     for name, groups in streams.items():
-        kind = client.type(name)
-        if kind not in ("none", "stream"):
-            raise _not_a_stream(name, kind)
         for group in groups:
             try:
                 client.xgroup_create(name, group, OLDEST, mkstream=True)
             except ResponseError as error:
                 if not str(error).startswith("BUSYGROUP"):
                     raise
-        if not groups and kind == "none":
+        if not groups and client.type(name) == "none":
             with client.pipeline(transaction=True) as transaction:
                 transaction.xgroup_create(name, TEMPORARY_GROUP, OLDEST, mkstream=True)
                 transaction.xgroup_destroy(name, TEMPORARY_GROUP)
@@ -132,16 +137,25 @@ def _drop(client: "Client", names: list[str], *, allow_data_loss: bool) -> None:
             ) from None
 
 
-def _drop_groups(client: "Client", stream: str, names: list[str], *, allow_data_loss: bool) -> None:
-    pending = {group["name"]: group["pending"] for group in client.xinfo_groups(stream)} if names else {}
+def _refuse_other_types(client: "Client", names: Iterable[str]) -> None:
+    """Raise ``ProviderError`` if a key of another type has a stream's name."""
     for name in names:
-        if pending.get(name) and not allow_data_loss:
+        kind = client.type(name)
+        if kind not in ("none", "stream"):
+            raise _not_a_stream(name, kind)
+
+
+def _refuse_pending(client: "Client", stream: str, groups: list[str]) -> None:
+    """Raise ``ProviderError`` if one of the groups has entries that were delivered but not acknowledged."""
+    if not groups or client.type(stream) != "stream":
+        return
+    pending = {group["name"]: group["pending"] for group in client.xinfo_groups(stream)}
+    for name in groups:
+        if pending.get(name):
             raise ProviderError(
                 f"consumer group {name} of {stream} has {pending[name]} entries that were delivered but not acknowledged;"
                 " let its consumers acknowledge them, or set stellaops-storage:allowDataLoss to true"
             )
-        if name in pending:
-            client.xgroup_destroy(stream, name)
 
 
 def _not_a_stream(name: str, kind: str) -> ProviderError:

@@ -1,49 +1,35 @@
-"""After any edit of the mapping every privilege on every table and column is the mapping's.
+"""After any edit of the mapping every privilege on every table and column is the mapping's, and every module can log in.
 
 The Postgres component alone under the engine, on a real server, by an admin without SUPERUSER: ``up`` with a drawn
-mapping, an edit (or two at once), ``up``, and every cell of the live matrix is compared. ``STELLAOPS_GRANT_EDITS`` is the
-number of edits, ``STELLAOPS_GRANT_SEED`` where they start.
+mapping, an edit (or two at once), ``up``, and every cell of the live matrix is compared.
 """
 
-import os
+import json
 import secrets
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
 
+from tests.support.edits import PROGRAM, EditedStack, rows_of_edits
 from tests.support.stack import PROJECT
 from tests.tools.offline_plugins.test_engine import Project
 from tools.local.engine.tools import Engine
 from tools.local.servers.postgres import LocalPostgres
 
-EDITS = int(os.environ.get("STELLAOPS_GRANT_EDITS", "8"))
-SEED = int(os.environ.get("STELLAOPS_GRANT_SEED", "16"))
 COLUMNS = ("id", "state", "note")
 TABLES = ("first", "second", "third")
 LETTERS = ("a", "b", "c")
-# So many edits of one mapping follow each other; after the last, a refresh and a preview must find nothing.
-IN_A_ROW = 4
-
-PROGRAM = f"""
-import json
-from pathlib import Path
-
-import pulumi
-
-from components.mapping import load
+POSTGRES_PROGRAM = (
+    PROGRAM
+    + f"""
+from components.config.model import PostgresSettings
 from components.mapping.model import Module, Postgres as Schemas, Schema, Table
 from components.postgres.component import PostgresArgs, PostgresComponent
-from components.config.model import PostgresSettings
-from components.resources.credentials import Credential
-from components.resources.provider import Provider
 
-s = json.load(open("settings.json"))
 mapping = load(Path({str(PROJECT / "schema-mapping.yaml")!r}))
 columns = {{"id": "integer", "state": "integer", "note": "text"}}
 schemas = {{
@@ -55,29 +41,25 @@ schemas = {{
 modules = {{name: Module(name=name.title(), purpose=name, postgres=access) for name, access in s["modules"].items()}}
 postgres = Schemas(defaults=mapping.postgres.defaults, schemas=schemas)
 mapping = mapping.model_copy(update={{"modules": modules, "postgres": postgres}})
+p = s["provider"]
 settings = PostgresSettings(
-    host=s["host"], port=s["port"], admin_user=s["user"], admin_password=pulumi.Output.secret(s["password"]),
-    database=s["database"], maintenance_database="postgres", ssl_mode="disable", superuser=False,
-    drop_schemas=frozenset(), adopt_database=False,
+    host=p["postgres_host"], port=p["postgres_port"], admin_user=p["postgres_admin_user"],
+    admin_password=pulumi.Output.secret(p["postgres_admin_password"]), database=p["postgres_database"],
+    maintenance_database="postgres", ssl_mode="disable", superuser=False, drop_schemas=frozenset(),
+    adopt_database=s["adopt_database"],
 )
-none = dict.fromkeys(("valkey_host", "valkey_admin_user", "valkey_admin_password", "object_store_endpoint",
-                      "object_store_region", "object_store_access_key", "object_store_secret_key"), "none")
-provider = Provider(
-    "stellaops", postgres_host=s["host"], postgres_port=s["port"], postgres_ssl_mode="disable",
-    postgres_admin_user=s["user"], postgres_admin_password=s["password"], postgres_database=s["database"],
-    postgres_maintenance_database="postgres", valkey_port=1, valkey_tls=False, **none,
-)
-opts = pulumi.ResourceOptions(provider=provider)
 credentials = {{name: Credential(name, user=name, rotate=1, opts=opts) for name in modules}}
 PostgresComponent("postgres", PostgresArgs(mapping, settings, credentials, provider, protect=False, sql_directory=Path("sql")))
+pulumi.export("passwords", pulumi.Output.secret({{name: item.postgres_password for name, item in credentials.items()}}))
 """
+)
 
 Shape = dict[str, Any]  # schemas: name -> table -> append-only; modules: name -> owns, writes, reads
 Cell = tuple[str, str, str, str]  # role, schema.table, column or "", privilege
 
 
 def expected(shape: Shape) -> set[Cell]:
-    """Every privilege that the mapping gives, told apart from the code under test."""
+    """Every privilege that the mapping gives, independently of the code under test."""
     cells: set[Cell] = set()
 
     def give(role: str, schema: str, table: str, columns: list[str], privileges: list[str]) -> None:
@@ -106,30 +88,60 @@ def expected(shape: Shape) -> set[Cell]:
     return {cell for cell in cells if not cell[2] or (cell[0], cell[1], "", cell[3]) not in cells}
 
 
-class Stack:
+def expected_effective(shape: Shape) -> set[Cell]:
+    """What each module can do with whole tables: its own privileges, and those of the groups that its verbs name."""
+    granted = {cell for cell in expected(shape) if not cell[2]}
+    found = {cell for cell in granted if cell[0] in shape["modules"]}
+    for module, access in shape["modules"].items():
+        schemas = [(schema, "writer") for schema in access["owns"]]
+        for verb, group in (("writes", "writer"), ("reads", "reader")):
+            schemas += [(target, group) for target in access[verb] if "." not in target]
+        groups = {f"{schema}_{group}" for schema, group in schemas}
+        found |= {(module, *cell[1:]) for cell in granted if cell[0] in groups}
+    return found
+
+
+def _differences(kind: str, live: set[Cell], wanted: set[Cell]) -> list[str]:
+    return [
+        *(f"{kind}: missing {cell}" for cell in sorted(wanted - live)),
+        *(f"{kind}: surplus {cell}" for cell in sorted(live - wanted)),
+    ]
+
+
+class PostgresStack(EditedStack[Shape]):
     """Two schemas and two modules to begin with; every role's name is of this test alone."""
 
     def __init__(self, directory: Path, engine: Engine, server: LocalPostgres) -> None:
         self.suffix = secrets.token_hex(3)
         self.database, self.server, self.directory = f"d_{self.suffix}", server, directory
         self.shape: Shape = {"schemas": {}, "modules": {}}
-        self.told = "nothing"
+        self.former: set[tuple[str, str]] = set()
         user, password = f"admin_{self.suffix}", "secret"
         with server.connect() as connection:
             connection.execute(f"CREATE ROLE {user} LOGIN CREATEROLE CREATEDB PASSWORD '{password}'".encode())
             connection.execute(f"ALTER ROLE {user} SET createrole_self_grant = 'set, inherit'".encode())
-        settings = {
-            "host": server.host, "port": server.port, "user": user, "password": password, "database": self.database,
-            **self.shape,
+        provider = {
+            "postgres_host": server.host, "postgres_port": server.port, "postgres_ssl_mode": "disable",
+            "postgres_admin_user": user, "postgres_admin_password": password, "postgres_database": self.database,
+            "postgres_maintenance_database": "postgres",
         }  # fmt: skip
-        self.project = Project(directory, engine, settings, PROGRAM)
+        settings = {"provider": provider, "adopt_database": False, **self.shape}
+        self.project = Project(directory, engine, settings, POSTGRES_PROGRAM)
 
     def name(self, letter: str) -> str:
         return f"{letter}_{self.suffix}"
 
-    def use(self, shape: Shape) -> None:
-        """Write the shape, with a migration for every table that never was."""
-        self.shape = deepcopy(shape)
+    def begin(self) -> Shape:
+        return begin(self)
+
+    def edit(self, shape: Shape, chance: Random) -> str:
+        return edit(self, shape, chance)
+
+    def tidy(self, shape: Shape) -> None:
+        tidy(shape)
+
+    def write(self, shape: Shape) -> None:
+        """Write the shape, with a migration for every table that never existed."""
         for schema, tables in shape["schemas"].items():
             files = self.directory / "sql" / schema
             files.mkdir(parents=True, exist_ok=True)
@@ -140,12 +152,8 @@ class Stack:
                     files.joinpath(f"{number:04}_{table}.sql.j2").write_text(text)
         self.project.write(schemas=shape["schemas"], modules=shape["modules"])
 
-    def up(self, shape: Shape) -> None:
-        self.use(shape)
-        self.project.up()
-
     def cells(self) -> set[Cell]:
-        """What each role but the owner has itself, asked of the server; kept schemas are among them."""
+        """What each role but the owner has itself, from the server; kept schemas are among them."""
         query = f"""
             SELECT coalesce(r.rolname, 'PUBLIC'), n.nspname || '.' || c.relname, a.attname, a.privilege_type
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL (
@@ -156,14 +164,47 @@ class Stack:
         with self.server.connect(self.database) as connection:
             return {(row[0], row[1], row[2], row[3]) for row in connection.execute(query.encode()).fetchall()}
 
-    def check(self, told: object) -> None:
-        """Every cell."""
-        live, wanted = self.cells(), expected(self.shape)
-        assert live == wanted, f"missing {sorted(wanted - live)}, surplus {sorted(live - wanted)} after {told}"
+    def cells_off(self) -> list[str]:
+        return [
+            *_differences("granted", self.cells(), expected(self.shape)),
+            *_differences("effective", self.effective(), expected_effective(self.shape)),
+            *self._logins_off(),
+        ]
 
-    def at_rest(self) -> bool:
-        """Whether a refresh finds nothing, and a preview after it."""
-        return self.project.run("preview", "--refresh", "--expect-no-changes").exit_code == 0
+    def effective(self) -> set[Cell]:
+        """What each module can do with each table, by itself and through its groups; kept schemas are among them."""
+        query = """
+            SELECT r.rolname, n.nspname || '.' || c.relname, '', p
+            FROM pg_roles r, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
+              unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) p
+            WHERE r.rolname = ANY(%s) AND n.nspname LIKE %s AND c.relkind IN ('r', 'p')
+              AND has_schema_privilege(r.oid, n.oid, 'USAGE') AND has_table_privilege(r.oid, c.oid, p)"""
+        with self.server.connect(self.database) as connection:
+            modules = [self.name(letter) for letter in LETTERS]
+            rows = connection.execute(query, (modules, f"%\\_{self.suffix}")).fetchall()
+        return {(row[0], row[1], row[2], row[3]) for row in rows}
+
+    def _logins_off(self) -> Iterator[str]:
+        """Modules that can't log in, and removed ones that can."""
+        passwords: dict[str, str] = json.loads(self.project.must("stack", "output", "passwords", "--show-secrets"))
+        if set(passwords) != set(self.shape["modules"]):
+            yield f"passwords of {sorted(passwords)}"
+        for module, password in passwords.items():
+            if error := self._login_error(module, password):
+                yield f"{module} can't log in: {error}"
+        for module, password in self.former - set(passwords.items()):
+            if not self._login_error(module, password):
+                yield f"{module} can log in with a password of an earlier run"
+        self.former |= set(passwords.items())
+
+    def _login_error(self, module: str, password: str) -> str:
+        try:
+            psycopg.connect(
+                host=self.server.host, port=self.server.port, user=module, password=password, dbname=self.database
+            ).close()
+        except psycopg.OperationalError as error:
+            return str(error)
+        return ""
 
     def destroy(self) -> None:
         self.project.run("destroy", "--yes", "--skip-preview")
@@ -172,13 +213,13 @@ class Stack:
 
 
 @pytest.fixture
-def stack(tmp_path: Path, engine: Engine, postgres_server: LocalPostgres) -> Iterator[Stack]:
-    made = Stack(tmp_path, engine, postgres_server)
+def stack(tmp_path: Path, engine: Engine, postgres_server: LocalPostgres) -> Iterator[PostgresStack]:
+    made = PostgresStack(tmp_path, engine, postgres_server)
     yield made
     made.destroy()
 
 
-def begin(stack: Stack) -> Shape:
+def begin(stack: PostgresStack) -> Shape:
     a, b = stack.name("a"), stack.name("b")
     return {
         "schemas": {a: {"first": False, "second": True}, b: {"first": True}},
@@ -189,7 +230,7 @@ def begin(stack: Stack) -> Shape:
     }
 
 
-def test_a_table_that_is_no_longer_append_only_can_be_changed(stack: Stack) -> None:
+def test_a_table_that_is_no_longer_append_only_can_be_changed(stack: PostgresStack) -> None:
     shape = begin(stack)
     stack.up(shape)
     stack.check("the first up")
@@ -199,7 +240,7 @@ def test_a_table_that_is_no_longer_append_only_can_be_changed(stack: Stack) -> N
     assert stack.at_rest()
 
 
-def test_a_read_that_is_narrowed_to_columns_still_reads_them(stack: Stack) -> None:
+def test_a_read_that_is_narrowed_to_columns_still_reads_them(stack: PostgresStack) -> None:
     shape = begin(stack)
     stack.up(shape)
     shape["modules"][stack.name("a")]["reads"] = [f"{stack.name('b')}.first(id, note)"]
@@ -208,7 +249,7 @@ def test_a_read_that_is_narrowed_to_columns_still_reads_them(stack: Stack) -> No
     assert stack.at_rest()
 
 
-def test_what_was_granted_by_hand_is_found_by_refresh_and_gone_after_up(stack: Stack) -> None:
+def test_what_was_granted_by_hand_is_found_by_refresh_and_gone_after_up(stack: PostgresStack) -> None:
     shape = begin(stack)
     stack.up(shape)
     a, b, other = stack.name("a"), stack.name("b"), f"other_{stack.suffix}"
@@ -236,13 +277,13 @@ def test_what_was_granted_by_hand_is_found_by_refresh_and_gone_after_up(stack: S
     assert stack.at_rest()
 
 
-def test_a_run_that_ended_after_its_grants_is_put_right_when_the_mapping_is_put_back(stack: Stack) -> None:
+def test_a_run_that_ended_after_its_grants_is_put_right_when_the_mapping_is_put_back(stack: PostgresStack) -> None:
     before, after = begin(stack), begin(stack)
     a, b = stack.name("a"), stack.name("b")
     stack.up(before)
     after["modules"][a]["reads"] = [f"{b}.first(id, note)"]
     after["modules"][b]["writes"] = [f"{a}.first"]
-    stack.use(after)
+    stack.write(after)
     # As far as a run gets that is killed before the privileges: all that comes before them.
     targets = ("**AccessRevisions::*", "**Grant::*")
     stack.project.must("up", "--yes", "--skip-preview", *(f"--target={target}" for target in targets))
@@ -252,7 +293,7 @@ def test_a_run_that_ended_after_its_grants_is_put_right_when_the_mapping_is_put_
     assert stack.at_rest()
 
 
-def test_a_table_that_a_migration_makes_anew_has_its_privileges_again(stack: Stack) -> None:
+def test_a_table_that_a_migration_makes_anew_has_its_privileges_again(stack: PostgresStack) -> None:
     shape, a = begin(stack), stack.name("a")
     stack.up(shape)
     anew = (
@@ -264,7 +305,7 @@ def test_a_table_that_a_migration_makes_anew_has_its_privileges_again(stack: Sta
     assert stack.at_rest()
 
 
-def test_a_destroyed_stack_leaves_the_tables_to_nobody(stack: Stack) -> None:
+def test_a_destroyed_stack_leaves_the_tables_to_nobody(stack: PostgresStack) -> None:
     stack.up(begin(stack))
     stack.project.must("destroy", "--yes", "--skip-preview")
     assert stack.cells() == set()
@@ -298,13 +339,15 @@ def tidy(shape: Shape) -> None:
             access[verb] = [target for target in access[verb] if target in known]
 
 
-def edit(stack: Stack, shape: Shape, chance: Random) -> str:
+def edit(stack: PostgresStack, shape: Shape, chance: Random) -> str:
     """Change the shape in one respect; returns what was done."""
-    chosen: Callable[[Stack, Shape, Random], str] = chance.choice([edit_tables, edit_access, edit_access, edit_names])
+    chosen: Callable[[PostgresStack, Shape, Random], str] = chance.choice(
+        [edit_tables, edit_access, edit_access, edit_names]
+    )
     return chosen(stack, shape, chance)
 
 
-def edit_tables(_: Stack, shape: Shape, chance: Random) -> str:
+def edit_tables(_: PostgresStack, shape: Shape, chance: Random) -> str:
     schema = chance.choice(sorted(shape["schemas"]))
     tables = shape["schemas"][schema]
     table = chance.choice(sorted(tables))
@@ -320,7 +363,7 @@ def edit_tables(_: Stack, shape: Shape, chance: Random) -> str:
     return f"append_only of {schema}.{table}: {tables[table]}"
 
 
-def edit_access(_: Stack, shape: Shape, chance: Random) -> str:
+def edit_access(_: PostgresStack, shape: Shape, chance: Random) -> str:
     module = chance.choice(sorted(shape["modules"]))
     verb, kind = chance.choice(["writes", "reads"]), chance.choice(["give", "take", "change", "change"])
     held, possible = shape["modules"][module][verb], targets(shape, column_writes=verb == "writes")
@@ -339,7 +382,7 @@ def edit_access(_: Stack, shape: Shape, chance: Random) -> str:
     return f"{module} {verb} {held[index]} instead of {target}"
 
 
-def edit_names(stack: Stack, shape: Shape, chance: Random) -> str:
+def edit_names(stack: PostgresStack, shape: Shape, chance: Random) -> str:
     """A module or a schema comes or goes."""
     kind = chance.choice(["schemas", "modules"])
     there, name = shape[kind], stack.name(chance.choice(LETTERS))
@@ -358,31 +401,15 @@ def edit_names(stack: Stack, shape: Shape, chance: Random) -> str:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory, engine: Engine, postgres_server: LocalPostgres) -> Iterator[Stack]:
-    made = Stack(tmp_path_factory.mktemp("grants"), engine, postgres_server)
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, engine: Engine, postgres_server: LocalPostgres
+) -> Iterator[PostgresStack]:
+    made = PostgresStack(tmp_path_factory.mktemp("grants"), engine, postgres_server)
     yield made
     made.destroy()
 
 
-@seed(SEED)
-@settings(
-    max_examples=max(1, EDITS // IN_A_ROW),
-    deadline=None,
-    database=None,
-    phases=(Phase.generate,),
-    suppress_health_check=list(HealthCheck),
-)
-@given(number=st.integers(0, 2**32))
-def test_every_cell_is_right_after_every_edit(shared: Stack, number: int) -> None:
-    """Each mapping follows on the last one of the row before, on the same stack: an edit of everything at once."""
-    # By a number, since data that hypothesis draws one by one repeats the first choice too often.
-    shape, chance = begin(shared), Random(number)
-    told = [f"a mapping after {shared.told}: " + ", ".join(edit(shared, shape, chance) for _ in range(4))]
-    for step in range(IN_A_ROW):
-        if step:
-            told.append(" and ".join(edit(shared, shape, chance) for _ in range(chance.choice((1, 2)))))
-        tidy(shape)
-        shared.up(shape)
-        shared.told = told[-1]
-        shared.check(told)
-    assert shared.at_rest(), told
+@rows_of_edits
+def test_every_cell_is_right_after_every_edit(shared: PostgresStack, number: int) -> None:
+    """Each row of edits follows on the last one, on the same stack."""
+    shared.edit_in_a_row(number)

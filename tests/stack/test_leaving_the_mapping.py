@@ -171,6 +171,10 @@ def test_a_destroyed_stack_keeps_its_data_and_takes_the_database_over_when_it_is
     assert stack.roles() == set()
     assert stack.rows(f"SELECT id FROM {stack.leaves}.things") == [(7,)], "destroy dropped what nobody named"
 
+    refused = stack.project.run("up", "--yes", "--skip-preview")
+    said = refused.stdout + refused.stderr
+    assert refused.exit_code != 0 and "pulumi config set stellaops-storage:adoptDatabase true" in said, said
+    assert stack.roles() == set(), "a refused run must leave nothing behind"
     stack.project.write(adopt=True)
     stack.up()
     with stack.login(stack.leaves) as module:
@@ -178,3 +182,27 @@ def test_a_destroyed_stack_keeps_its_data_and_takes_the_database_over_when_it_is
     assert stack.project.nothing_to_do()
     stack.project.write(adopt=False)
     assert stack.project.nothing_to_do(), "taking over is asked for once"
+
+
+@pytest.mark.parametrize("held", ["{}", "{}_owner", "{}_writer"])
+def test_a_destroy_that_failed_at_a_role_leaves_a_stack_that_up_makes_whole(stack: Stack, held: str) -> None:
+    role, other = held.format(stack.leaves), f"other_{stack.database}"
+    with stack.server.connect() as connection:
+        connection.execute(f"CREATE DATABASE {other}".encode())
+    with stack.server.connect(other) as connection:
+        connection.execute(f"CREATE SCHEMA held AUTHORIZATION {role}".encode())
+    refused = stack.project.run("destroy", "--yes", "--skip-preview")
+    said = refused.stdout + refused.stderr
+    assert refused.exit_code != 0 and role in said and f"database {other}" in said, said
+    stack.up()
+    for name in (stack.stays, stack.leaves):
+        with stack.login(name) as module:
+            module.execute(f"SELECT id FROM {name}.things".encode())
+    assert stack.rows(f"SELECT id FROM {stack.leaves}.things") == [(7,)]
+    stack.project.must("refresh", "--yes", "--skip-preview")
+    assert stack.project.nothing_to_do()
+
+    with stack.server.connect() as connection:
+        connection.execute(f"DROP DATABASE {other}".encode())
+    stack.project.must("destroy", "--yes", "--skip-preview")
+    assert stack.roles() == set()

@@ -12,7 +12,8 @@ import yaml
 
 from components.mapping import load
 from components.valkey.component import streams_of
-from tests.stack.test_valkey_acl import COMMANDS, KEYS, STRAY, expected, granted
+from tests.stack.test_valkey_acl import KEYS, STRAY, expected, granted
+from tests.support.valkey_commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 MAPPING = load(ROOT / "schema-mapping.yaml")

@@ -13,13 +13,12 @@ from botocore.exceptions import ClientError
 from components.mapping import load
 from provider.rustfs import emptying
 from provider.rustfs.guard import current
+from tests.support.object_access import is_allowed
 from tests.support.stack import PROJECT, LocalStack
 
 pytestmark = pytest.mark.xdist_group("live_stack")
 
 MAPPING = load(PROJECT / "schema-mapping.yaml")
-DENIED = {"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
-NO_LOCK = {"InvalidRequest", "ObjectLockConfigurationNotFoundError"}
 DIGEST = secrets.token_hex(32)
 OTHER = secrets.token_hex(32)
 
@@ -90,19 +89,6 @@ def operations(client: Any, bucket: str, key: str, version: str) -> dict[str, Ca
         "delete policy": lambda: client.delete_bucket_policy(Bucket=bucket),
         "delete bucket": lambda: client.delete_bucket(Bucket=bucket),
     }  # fmt: skip
-
-
-def is_allowed(operation: Callable[[], Any]) -> bool:
-    try:
-        operation()
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code in NO_LOCK and "Retention" in error.operation_name:
-            return False  # in a bucket without object lock there is nothing to be allowed
-        if code not in DENIED:
-            raise
-        return False
-    return True
 
 
 def client_of(stack: LocalStack, module: str) -> Any:

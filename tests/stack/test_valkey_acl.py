@@ -1,7 +1,8 @@
 """Log in as every user and try every command on every pattern: each cell equals what the mapping says.
 
 Commands run for real. A refusal is NOPERM; whatever else the server says (a key of the wrong type, a group that does
-not exist) comes after the permission was found. What is allowed is written out here, apart from the rendering.
+not exist) comes after the permission was found. What is allowed is written out in ``tests/support/valkey_commands.py``, apart
+from the rendering.
 """
 
 import re
@@ -18,28 +19,10 @@ from components.mapping.model import ValkeyAccess
 from components.mapping.values import KeyPattern
 from components.valkey.acl import PROBE_USER
 from tests.support.own_valkey import ADMIN, OwnValkey, own_valkey
+from tests.support.valkey_commands import COMMANDS, LOOK, READ, allowed
 
 ROOT = Path(__file__).parents[2]
 MAPPING = load(ROOT / "schema-mapping.yaml")
-
-COMMANDS = {
-    "GET": "GET {key}", "SET": "SET {key} v EX 60", "INCR": "INCR {key}", "DEL": "DEL {key}", "EXPIRE": "EXPIRE {key} 60",
-    "TTL": "TTL {key}", "EXISTS": "EXISTS {key}",
-    "SADD": "SADD {key} m", "SMEMBERS": "SMEMBERS {key}", "LPUSH": "LPUSH {key} v", "LRANGE": "LRANGE {key} 0 1",
-    "HSET": "HSET {key} f v", "HGETALL": "HGETALL {key}", "ZADD": "ZADD {key} 1 m", "ZRANGE": "ZRANGE {key} 0 1",
-    "XADD": "XADD {key} * f v", "XLEN": "XLEN {key}", "XRANGE": "XRANGE {key} - +", "XREAD": "XREAD STREAMS {key} 0",
-    "XREADGROUP": "XREADGROUP GROUP g c STREAMS {key} >", "XACK": "XACK {key} g 1-1", "XCLAIM": "XCLAIM {key} g c 0 1-1",
-    "XAUTOCLAIM": "XAUTOCLAIM {key} g c 0 0", "XPENDING": "XPENDING {key} g", "XDEL": "XDEL {key} 1-1",
-    "XTRIM": "XTRIM {key} MAXLEN 1000", "XGROUP CREATE": "XGROUP CREATE {key} g2 0", "XGROUP DESTROY": "XGROUP DESTROY {key} g2",
-}  # fmt: skip
-
-LOOK = {"TTL", "EXISTS"}
-READ = {"string": {"GET"}, "set": {"SMEMBERS"}, "list": {"LRANGE"}, "hash": {"HGETALL"}, "zset": {"ZRANGE"}}
-WRITE = {"string": {"SET", "INCR"}, "set": {"SADD"}, "list": {"LPUSH"}, "hash": {"HSET"}, "zset": {"ZADD"}}
-CHANGE = {"DEL", "EXPIRE"}
-WATCH_STREAM = LOOK | {"XLEN", "XRANGE", "XREAD", "XPENDING"}
-CONSUME = WATCH_STREAM | {"XREADGROUP", "XACK", "XCLAIM", "XAUTOCLAIM"}
-PRODUCE = {"XADD", "XLEN"}
 
 # With a key of one's own where a command takes one: it is the command that nobody may run.
 FORBIDDEN = (
@@ -53,19 +36,6 @@ FORBIDDEN = (
     "FUNCTION FLUSH", "REPLICAOF 127.0.0.1 1", "CLIENT UNBLOCK 1", "CLUSTER RESET", "MODULE LOAD x", "LASTSAVE", "ROLE", "ACL LOAD",
     "OBJECT ENCODING {key}", "MOVE {key} 1", "WAIT 0 0", "XSETID {key} 1-1", "XGROUP SETID {key} g 0",
 )  # fmt: skip
-
-
-def allowed(verb: str, key_type: str) -> set[str]:
-    """What the mapping's verb means on a key of that type."""
-    if verb == "produce":
-        return PRODUCE
-    if verb == "consume":
-        return CONSUME
-    if key_type == "stream":
-        return CONSUME | PRODUCE | {"XDEL", "XGROUP CREATE"} if verb == "write" else WATCH_STREAM
-    types = set(READ) if key_type == "various" else {key_type}
-    commands = LOOK.union(*(READ[name] for name in types))
-    return commands | CHANGE.union(*(WRITE[name] for name in types)) if verb == "write" else commands
 
 
 def sample(pattern: str) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from components.mapping import load
+from components.mapping.model import RustfsAccess
+from components.mapping.values import ObjectPath
 from components.rustfs.policies import guard_policy, identity_policy
 from components.rustfs.policy_documents import by_name, document_of, is_guard, lifted
 from components.rustfs.servers import KINDS
@@ -35,6 +37,16 @@ def test_content_addressed_and_locked_buckets_are_written_to_and_not_deleted_in(
 
 def test_reading_is_reading() -> None:
     assert statements("export_center")["Allow evidence/*"]["Action"] == ["s3:GetObject"]
+
+
+def test_a_path_that_a_module_owns_and_reads_is_listed_once() -> None:
+    path = ObjectPath("evidence/bundle-1/")
+    module = MAPPING.modules["evidence_locker"].model_copy(update={"rustfs": RustfsAccess(owns=(path,), reads=(path,))})
+    mapping = MAPPING.model_copy(update={"modules": {**MAPPING.modules, "evidence_locker": module}})
+    policy = identity_policy(mapping, "evidence_locker", "")
+    assert policy is not None
+    listed = [part["Condition"]["StringLike"]["s3:prefix"] for part in policy["Statement"] if "Condition" in part]
+    assert listed == [["bundle-1/*"]], "MinIO refuses a policy with a duplicate value"
 
 
 @pytest.mark.parametrize("module", ["scanner", "airgap", "attestor"])

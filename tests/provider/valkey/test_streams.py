@@ -116,6 +116,12 @@ def test_a_refresh_finds_lost_streams_and_groups_and_an_update_makes_them(
     assert refreshed(provider, created) == created
 
 
+def test_a_refresh_without_streams_in_the_mapping_finds_no_difference(own: OwnValkey, provider: PluginClient) -> None:
+    created = provider.create(TOKEN, props({"a:b": ["g"]}))
+    emptied = provider.update(created, props({}))
+    assert refreshed(provider, emptied).outputs["streams"] == {}, "every preview would create the resource again"
+
+
 def test_a_server_that_lost_its_data_gets_all_streams_anew(own: OwnValkey, provider: PluginClient) -> None:
     created = provider.create(TOKEN, props(STREAMS))
     with own.client() as admin:
@@ -160,6 +166,29 @@ def test_a_group_with_unacknowledged_entries_is_kept_unless_the_stack_allows_dat
         provider.update(created, props({"a:b": ["h"]}))
     provider.update(created, props({"a:b": ["h"]}, allow_data_loss=True))
     assert live(own) == {"a:b": ["h"]}
+
+
+@pytest.mark.parametrize(
+    ("after", "reason"),
+    [
+        pytest.param({"b:jobs": []}, "left of b:jobs has 1 entries", id="a group with pending entries"),
+        pytest.param({}, "b:jobs", id="a stream with entries"),
+        pytest.param({"b:jobs": ["left"], "a:text": []}, "a:text is a string", id="a key of another type"),
+    ],
+)
+def test_an_update_that_is_refused_changes_nothing(
+    own: OwnValkey, provider: PluginClient, after: dict[str, list[str]], reason: str
+) -> None:
+    resource = provider.create(TOKEN, props({"a:empty": ["reader"], "b:jobs": ["left"]}))
+    with own.client() as admin:
+        admin.set("a:text", "x")
+        admin.xadd("b:jobs", {"n": "1"})
+        admin.xreadgroup("left", "c", {"b:jobs": ">"})
+    with refused(reason):
+        provider.update(resource, props({"c:new": ["reader"], **after}))
+    with own.client() as admin:
+        admin.delete("a:text")
+    assert live(own) == {"a:empty": ["reader"], "b:jobs": ["left"]}, "a mapping that is put back would look up to date"
 
 
 def test_a_key_of_another_type_in_a_streams_place_is_named(own: OwnValkey, provider: PluginClient) -> None:

@@ -168,6 +168,7 @@ def _adopt(server: Connections, session: Session, name: str, inputs: dict[str, A
     if reasons:
         raise ProviderError(
             f"database {name!r} exists already and differs from this resource (it has {', '.join(reasons)}); "
-            f"import it with 'pulumi import postgresql:index/database:Database <resource name> {name}', or drop it"
+            "to take it over with its data, run: pulumi config set stellaops-storage:adoptDatabase true, then run up again; "
+            "otherwise set stellaops-storage:postgresDatabase to another name"
         )
     return _describe(session, name, inputs)
