@@ -116,6 +116,7 @@ class PostgresStack(EditedStack[Shape]):
         self.database, self.server, self.directory = f"d_{self.suffix}", server, directory
         self.shape: Shape = {"schemas": {}, "modules": {}}
         self.former: set[tuple[str, str]] = set()
+        self.migrated: dict[str, set[str]] = {}  # schema -> the tables that its migrations leave
         user, password = f"admin_{self.suffix}", "secret"
         with server.connect() as connection:
             connection.execute(f"CREATE ROLE {user} LOGIN CREATEROLE CREATEDB PASSWORD '{password}'".encode())
@@ -141,15 +142,18 @@ class PostgresStack(EditedStack[Shape]):
         tidy(shape)
 
     def write(self, shape: Shape) -> None:
-        """Write the shape, with a migration for every table that never existed."""
+        """Write the shape, with a migration for every table that comes or goes."""
         for schema, tables in shape["schemas"].items():
             files = self.directory / "sql" / schema
             files.mkdir(parents=True, exist_ok=True)
-            for table in sorted(tables, key=TABLES.index):
-                if not list(files.glob(f"*_{table}.sql.j2")):
-                    number = len(list(files.iterdir())) + 1
-                    text = f"CREATE TABLE {{{{ schema }}}}.{table} (id int PRIMARY KEY, state int, note text);\n"
-                    files.joinpath(f"{number:04}_{table}.sql.j2").write_text(text)
+            migrated = self.migrated.setdefault(schema, set())
+            for table in sorted(migrated ^ set(tables), key=TABLES.index):
+                text = f"CREATE TABLE {{{{ schema }}}}.{table} (id int PRIMARY KEY, state int, note text);\n"
+                if table in migrated:
+                    text = f"DROP TABLE {{{{ schema }}}}.{table};\n"
+                number = len(list(files.iterdir())) + 1
+                files.joinpath(f"{number:04}_{table}.sql.j2").write_text(text)
+            self.migrated[schema] = set(tables)
         self.project.write(schemas=shape["schemas"], modules=shape["modules"])
 
     def cells(self) -> set[Cell]:
