@@ -44,6 +44,7 @@ def _duplicates(mapping: Mapping) -> Iterator[Finding]:
         lists.append((("modules", name, "postgres", "owns"), module.postgres.owns))
         lists.append((("modules", name, "postgres", "search_path"), module.postgres.search_path or ()))
         lists += [(("modules", name, "rustfs", verb), getattr(module.rustfs, verb)) for verb in ("writes", "reads")]
+    lists.append((("postgres", "extensions"), mapping.postgres.extensions))
     for schema, definition in mapping.postgres.schemas.items():
         for function, item in definition.functions.items():
             lists.append((("postgres", "schemas", schema, "functions", function, "execute"), item.execute))

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from components.mapping.access import TENANT_COLUMN, TENANT_TYPE, TableAccess
+from components.mapping.access import EXTENSIONS_SCHEMA, TENANT_COLUMN, TENANT_TYPE, TableAccess
+from components.mapping.column_types import EXTENSION_TYPES, ColumnType, nearest, provided_by
 from components.mapping.findings import Finding
 from components.mapping.mapping import Mapping
 from components.mapping.model import Schema, Table
@@ -11,8 +12,53 @@ from components.mapping.values import AccessTarget
 
 def check(mapping: Mapping) -> list[Finding]:
     """All findings, in no order that matters."""
-    first = [*_owners(mapping), *_postgres_targets(mapping), *_tenants(mapping)]
+    first = [
+        *_extensions(mapping),
+        *_types(mapping),
+        *_owners(mapping),
+        *_postgres_targets(mapping),
+        *_tenants(mapping),
+    ]
     return [*first, *([] if first else _tenants_of_parents(mapping)), *_functions(mapping)]
+
+
+def _extensions(mapping: Mapping) -> Iterator[Finding]:
+    if mapping.postgres.extensions and EXTENSIONS_SCHEMA in mapping.postgres.schemas:
+        message = f"schema {EXTENSIONS_SCHEMA!r} is where postgres.extensions are installed; choose another name"
+        yield Finding(("postgres", "schemas", EXTENSIONS_SCHEMA), message)
+
+
+def _types(mapping: Mapping) -> Iterator[Finding]:
+    """Each type is PostgreSQL's, an extension's, or one that the schema's migrations make."""
+    extensions = mapping.postgres.extensions
+    for schema, definition in mapping.postgres.schemas.items():
+        here = ("postgres", "schemas", schema)
+        places: list[tuple[tuple[str | int, ...], ColumnType]] = [
+            ((*here, "functions", name, "arguments", index), type_)
+            for name, function in definition.functions.items()
+            for index, type_ in enumerate(function.arguments)
+        ]
+        for kind, tables in (("tables", definition.tables), ("runtime_tables", definition.runtime_tables)):
+            for name, table in tables.items():
+                places += [((*here, kind, name, "columns", column), type_) for column, type_ in table.columns.items()]
+        for path, type_ in places:
+            if type_.schema not in (None, schema):
+                message = (
+                    f"{str(type_)!r} is a type of schema {type_.schema}; only types of {schema} itself can be used"
+                )
+                yield Finding(path, message)
+            elif type_.schema is None and not type_.is_builtin and not provided_by(extensions, type_.name):
+                yield Finding(path, f"unknown type {str(type_)!r}{_remedy(type_, schema)}")
+
+
+def _remedy(type_: ColumnType, schema: str) -> str:
+    owners = [extension for extension, types in EXTENSION_TYPES.items() if type_.name in types]
+    if owners:
+        return f"; add {owners[0]} to postgres.extensions"
+    close = nearest(type_.name)
+    if close:
+        return f'; did you mean "{close}"?'
+    return f"; write {schema}.{type_.name} for a type that the schema's migrations make"
 
 
 def _owners(mapping: Mapping) -> Iterator[Finding]:

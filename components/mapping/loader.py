@@ -37,17 +37,17 @@ def load(path: Path) -> Mapping:
         raw = path.read_bytes()
     except OSError as error:
         raise MappingError([MappingProblem(str(path), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
-    return loads(raw, path.name)
+    return loads(raw, path.name, str(path))
 
 
-def loads(raw: bytes, file: str) -> Mapping:
+def loads(raw: bytes, file: str, path: str = "") -> Mapping:
     """The checked mapping in ``raw``; ``file`` is the name that errors carry. Raises ``MappingError``."""
     document = Document(file)
     data = document.parse(raw)
     if document.problems:
         raise MappingError(document.problems)
     try:
-        mapping = Mapping.model_validate(data)
+        mapping = Mapping.read_from(path, data)
     except ValidationError as error:
         for item in error.errors():
             _report_shape(document, dict(item))

@@ -9,7 +9,18 @@ from components.mapping.model import Contents
 
 
 class Mapping(Contents):
-    """The whole document."""
+    """The whole document. ``file`` is where it was read from, for messages."""
+
+    @cached_property
+    def file(self) -> str:
+        return ""
+
+    @classmethod
+    def read_from(cls, file: str, data: object) -> Self:
+        """Validate ``data``, which was read from ``file``. Raises pydantic's ``ValidationError``."""
+        mapping = cls.model_validate(data)
+        mapping.__dict__["file"] = file  # as cached_property does: not part of the document
+        return mapping
 
     @cached_property
     def access(self) -> Access:

@@ -19,11 +19,13 @@ from pydantic import (
     model_validator,
 )
 
+from components.mapping.column_types import ColumnType
 from components.mapping.names import (
     BucketName,
     ColumnName,
     Days,
     Extension,
+    ExtensionName,
     FunctionName,
     GroupName,
     ModuleName,
@@ -32,7 +34,6 @@ from components.mapping.names import (
     TableName,
     Timeout,
     Ttl,
-    TypeName,
 )
 from components.mapping.values import AccessTarget, Duration, KeyPattern, MemorySize, ObjectPath, PathTemplate, TtlWord
 
@@ -142,14 +143,14 @@ class Table(Strict):
     purpose: Text
     append_only: Text | None = None
     tenant: Tenant | None = None
-    columns: Annotated[dict[ColumnName, TypeName], Field(min_length=1)]
+    columns: Annotated[dict[ColumnName, ColumnType], Field(min_length=1)]
 
 
 class Function(Strict):
     """A function that modules call; EXECUTE goes to these logins and to nobody else."""
 
     purpose: Text
-    arguments: tuple[TypeName, ...] = ()
+    arguments: tuple[ColumnType, ...] = ()
     execute: Annotated[tuple[ModuleName, ...], Field(min_length=1)]
 
 
@@ -166,6 +167,14 @@ class Schema(Strict):
         """Every table, those created at run time last, by their pattern."""
         return {**self.tables, **self.runtime_tables}
 
+    @property
+    def column_types(self) -> dict[str, dict[str, str]]:
+        """Table -> column -> type as PostgreSQL prints it, of every table."""
+        return {
+            table: {column: type_.canonical for column, type_ in definition.columns.items()}
+            for table, definition in self.all_tables.items()
+        }
+
 
 class LoginDefaults(Strict):
     """Limits of every login that does not state its own."""
@@ -176,7 +185,10 @@ class LoginDefaults(Strict):
 
 
 class Postgres(Strict):
+    """``extensions`` are installed in schema ``extensions``, which is in the search_path of every login."""
+
     defaults: LoginDefaults
+    extensions: tuple[ExtensionName, ...] = ()
     schemas: Annotated[dict[SchemaName, Schema], Field(min_length=1)]
 
 

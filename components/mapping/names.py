@@ -73,20 +73,18 @@ TableName = Annotated[StrictStr, _identifier("table name", POSTGRES_NAME_BYTES, 
 ColumnName = Annotated[StrictStr, _identifier("column name", POSTGRES_NAME_BYTES, TAKEN_COLUMN_NAMES), _NAME]
 FunctionName = Annotated[StrictStr, _identifier("function name", POSTGRES_NAME_BYTES, TAKEN_FUNCTION_NAMES), _NAME]
 
-_TYPE = re.compile(
-    r"(double precision|(character|bit) varying|([a-z][a-z0-9_]*\.)?[a-z][a-z0-9_]*)"
-    r"(\([0-9]{1,7}(, ?-?[0-9]{1,4})?\))?( with(out)? time zone)?(\[\])*"
-)
+_EXTENSION_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
-def _type(value: str) -> str:
-    if not _TYPE.fullmatch(value) or len(value) > LONGEST_PATTERN:
-        raise ValueError(f"{value!r} is not a type of PostgreSQL, like uuid, varchar(255), numeric(3,2) or text[]")
+def _extension_name(value: str) -> str:
+    if not _EXTENSION_NAME.fullmatch(value) or len(value) > POSTGRES_NAME_BYTES:
+        raise ValueError(f"{value!r} is not the name of an extension, like citext, pg_trgm or uuid-ossp")
+    if value == "plpgsql":
+        raise ValueError("plpgsql is in every database; remove it")
     return value
 
 
-TypeName = Annotated[StrictStr, AfterValidator(_type), _pattern(_TYPE)]
-
+ExtensionName = Annotated[StrictStr, AfterValidator(_extension_name), _pattern(_EXTENSION_NAME)]
 
 _RUNTIME_TABLE = re.compile(r"[a-z][a-z0-9_]*\{[A-Za-z]+\}[a-z0-9_]*")
 

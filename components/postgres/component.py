@@ -13,6 +13,7 @@ import pulumi_postgresql as postgresql
 
 from components.config.model import PostgresSettings
 from components.mapping import Mapping
+from components.mapping.access import EXTENSIONS_SCHEMA
 from components.mapping.roles import BackupRole, ConnectRole, GroupKind, GroupRole, groups_of
 from components.postgres.fates import DROPPED, KEPT
 from components.postgres.grants import GrantChain, grant_schema
@@ -79,6 +80,7 @@ class PostgresComponent(pulumi.ComponentResource):
         self._logins = self._create_logins()
         self.backup = self._create_backup_login(args.backup).name if args.backup else None
         self._restrict_database()
+        self._extensions = self._create_extensions()
         self._create_inventory()
         self._revisions = AccessRevisions(
             "postgres",
@@ -213,6 +215,33 @@ class PostgresComponent(pulumi.ComponentResource):
         chain.grant("public-schema", role="public", object_type="schema", schema="public", privileges=[])
         chain.grant("connect", role=self._connect.name, object_type="database", privileges=["CONNECT"])
 
+    def _create_extensions(self) -> list[pulumi.Resource]:
+        """The extensions in a schema of their own, which logins and the owners of schemas may use.
+
+        Like the database they are kept unless every schema is dropped: tables that are kept may use their types.
+        """
+        extensions = self._args.mapping.postgres.extensions
+        if not extensions:
+            return []
+        kept = pulumi.ResourceOptions(retain_on_delete=not self._args.drops_everything)
+        options = pulumi.ResourceOptions.merge(self._options, kept)
+        schema = postgresql.Schema(
+            EXTENSIONS_SCHEMA, name=EXTENSIONS_SCHEMA, database=self._database.name, opts=options
+        )
+        installed = [
+            postgresql.Extension(
+                name, name=name, database=self._database.name, schema=schema.name, create_cascade=True, opts=options
+            )
+            for name in extensions
+        ]
+        chain = GrantChain(self._options, self._database.name, schema.name, after=installed)
+        owners = [role.name for key, role in self._groups.items() if key.group is GroupKind.OWNER]
+        for name, role in zip(
+            ("connect", *self._args.mapping.postgres.schemas), (self._connect.name, *owners), strict=True
+        ):
+            chain.grant(f"{name}-extensions", role=role, object_type="schema", privileges=["USAGE"])
+        return list(chain.last)
+
     def _create_schema(self, name: str) -> pulumi.Resource:
         """Create a schema, and return the resource that exists once it has its tables and grants."""
         args, access = self._args, self._args.mapping.access.schemas[name]
@@ -245,11 +274,13 @@ class PostgresComponent(pulumi.ComponentResource):
             schema=schema.name,
             owner=owner.name,
             directory=str(args.sql_directory / name),
+            tables=args.mapping.postgres.schemas[name].column_types,
+            mapping_file=args.mapping.file,
             append_only=list(access.append_only),
             tenant_tables=self._tenant_tables(name),
             tenant_bypass=self._tenant_bypass(name),
             opts=pulumi.ResourceOptions(
-                parent=self, provider=args.provider, depends_on=[schema, functions, writer, reader]
+                parent=self, provider=args.provider, depends_on=[schema, functions, writer, reader, *self._extensions]
             ),
         )
         chain = GrantChain(self._options, self._database.name, schema.name, after=(migrations, self._revisions))

@@ -29,6 +29,8 @@ class SchemaMigrations(pulumi.CustomResource):
     - ``schema`` and ``owner``: the schema, and its owner role. A change of ``schema`` replaces the resource.
     - ``directory``: the directory of its files ``NNNN_name.sql.j2``, relative to the project. The provider adds the
       input ``migrations``, the files with their checksums, so that a preview names the pending ones.
+    - ``tables``: table of the mapping, or pattern of run-time tables -> column -> type as ``format_type`` prints it. The
+      migrations must make exactly these; ``mapping_file`` is named in the messages about differences.
     - ``append_only``: names of append-only tables; an entry such as ``effective_finding_{policyId}_history`` stands for
       run-time tables.
     - ``tenant_tables``: table -> ``column`` that holds the tenant and, if that column is in a parent table, ``parent``.
@@ -49,6 +51,8 @@ class SchemaMigrations(pulumi.CustomResource):
         schema: pulumi.Input[str],
         owner: pulumi.Input[str],
         directory: str,
+        tables: Mapping[str, Mapping[str, str]],
+        mapping_file: str,
         append_only: Sequence[str],
         tenant_tables: Mapping[str, Mapping[str, str]],
         tenant_bypass: Sequence[pulumi.Input[str]],
@@ -58,6 +62,8 @@ class SchemaMigrations(pulumi.CustomResource):
             "schema": schema,
             "owner": owner,
             "directory": directory,
+            "tables": tables,
+            "mappingFile": mapping_file,
             "appendOnly": append_only,
             "tenantTables": tenant_tables,
             "tenantBypass": tenant_bypass,

@@ -4,22 +4,21 @@
 that left the mapping, was kept, and is in the mapping again.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from psycopg import sql
 
 from components.mapping.access import VERSION_TABLE
-from components.mapping.model import Table
 from provider.postgres.applied import Applied, short
+from provider.postgres.declared_tables import read_tables
 from provider.postgres.history import create_version_table, read_applied, record, version_table_owner
-from provider.postgres.migration_files import Migration, discover, render_all
+from provider.postgres.migration_files import Migration, Script, discover, render_all
 from provider.postgres.migrations import locked_schema, silent
 from provider.postgres.ownership import owner_statements, ownership_problems
 from provider.postgres.problems import MigrationError, MigrationProblem
 from provider.postgres.running import in_transaction
 from provider.postgres.session import Connection, Limits, Log, ensure_may_act_as
-from provider.postgres.tables import table_problems
+from provider.postgres.tables import MappedTables, catalog_problems, read_columns
 from provider.postgres.target import SchemaTarget
 
 
@@ -27,14 +26,14 @@ def baseline(
     connection: Connection,
     target: SchemaTarget,
     directory: Path,
-    tables: Mapping[str, Table],
+    mapped: MappedTables,
     version: int | None = None,
     limits: Limits | None = None,
     log: Log = silent,
 ) -> list[Applied]:
     """Record migrations up to ``version`` (default: the newest) as applied, without running them.
 
-    ``tables`` are those of the mapping. Raises ``MigrationError`` and records nothing if migrations are recorded
+    ``mapped`` are the tables of the mapping. Raises ``MigrationError`` and records nothing if migrations are recorded
     already, if a table or column that the recorded migrations create is missing or has another type, if a table exists
     that only a later migration creates, or if an object in the schema does not belong to its owner role.
     """
@@ -49,14 +48,13 @@ def baseline(
             )
         )
     recorded = [script.migration for script in scripts if script.migration.version <= chosen]
-    pending = [script for script in scripts if script.migration.version > chosen]
     with locked_schema(connection, target, limits, log):
         history = read_applied(connection, target) if version_table_owner(connection, target.schema) else ()
         if history:
             message = f"migrations are recorded already, up to version {history[-1].version:04}"
             remedy = "run status to list them, or repair to accept an edited file"
             raise MigrationError(MigrationProblem(target.schema, None, message, remedy))
-        problems = table_problems(connection, target, tables, pending) + ownership_problems(connection, target)
+        problems = _problems(connection, target, scripts, chosen, mapped) + ownership_problems(connection, target)
         if problems:
             raise MigrationError(*problems)
 
@@ -69,6 +67,28 @@ def baseline(
         for migration in recorded:
             log(f"{target.schema}: recorded {migration.path.name} as applied")
         return list(read_applied(connection, target))
+
+
+def _problems(
+    connection: Connection, target: SchemaTarget, scripts: list[Script], version: int, mapped: MappedTables
+) -> list[MigrationProblem]:
+    """Compare the catalog with what the migrations up to ``version`` declare or, if that cannot be read, with the
+    mapping."""
+    recorded = read_tables((script for script in scripts if script.migration.version <= version), target.schema)
+    if recorded.unreadable:
+        return catalog_problems(connection, mapped)
+    later = read_tables(scripts, target.schema).tables.keys() - recorded.tables.keys()
+    existing = read_columns(connection, target.schema)
+    expected = MappedTables(target.schema, {**mapped.run_time, **recorded.columns})
+    return [
+        MigrationProblem(
+            f"{target.schema}.{table}",
+            None,
+            "it exists, but only a migration after that version creates it",
+            "choose a version that includes that migration",
+        )
+        for table in sorted(later & existing.keys())
+    ] + catalog_problems(connection, expected, later)
 
 
 def repair(

@@ -41,13 +41,17 @@ def version_table_owner(connection: Connection, schema: str) -> str | None:
 
 def read_applied(connection: Connection, target: SchemaTarget) -> tuple[Applied, ...]:
     """Return the rows of ``schema_migrations`` by version, or no rows if the table does not exist yet."""
-    if version_table_owner(connection, target.schema) is None:
-        return ()
-    table = sql.Identifier(target.schema, VERSION_TABLE)
-    query = sql.SQL("SELECT version, description, applied_at, checksum FROM {} ORDER BY version").format(table)
     with as_owner(connection, target, read_only=True):
-        rows = connection.execute(query).fetchall()
-    return tuple(Applied(*row) for row in rows)
+        return applied_rows(connection, target.schema)
+
+
+def applied_rows(connection: Connection, schema: str) -> tuple[Applied, ...]:
+    """Like ``read_applied``, inside a transaction of the caller as a role that may read the table."""
+    if version_table_owner(connection, schema) is None:
+        return ()
+    table = sql.Identifier(schema, VERSION_TABLE)
+    query = sql.SQL("SELECT version, description, applied_at, checksum FROM {} ORDER BY version").format(table)
+    return tuple(Applied(*row) for row in connection.execute(query).fetchall())
 
 
 def create_version_table(connection: Connection, target: SchemaTarget) -> None:

@@ -8,41 +8,17 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import jinja2
+from typing import TYPE_CHECKING
 
 from provider.postgres.problems import MigrationError, MigrationProblem
-from provider.postgres.statements import IF_NOT_EXISTS, Statement, split
+
+if TYPE_CHECKING:
+    from provider.postgres.statements import Statement
 
 SUFFIX = ".sql.j2"
 _NAME = re.compile(r"(?P<version>[0-9]{4})_(?P<words>[a-z0-9]+(?:_[a-z0-9]+)*)\.sql\.j2")
 
 _HEADER = re.compile(r"--\s*transactional\s*:\s*(?P<value>.*?)\s*")
-
-# Allowed in a non-transactional file, besides indexes: statements that can be repeated after an interruption.
-_REPEATABLE = (
-    ("DROP", "INDEX", "CONCURRENTLY", "IF", "EXISTS"),
-    ("REINDEX",),
-    ("VACUUM",),
-    ("ANALYZE",),
-    ("COMMENT", "ON"),
-)
-
-# First words of statements that would end the file's transaction or leave the owner role.
-_FORBIDDEN = (
-    *((word,) for word in ("BEGIN", "COMMIT", "ROLLBACK", "END", "ABORT")),
-    ("START", "TRANSACTION"),
-    ("PREPARE", "TRANSACTION"),
-    ("SET", "ROLE"),
-    ("SET", "LOCAL", "ROLE"),
-    ("SET", "SESSION", "ROLE"),
-    ("SET", "SESSION", "AUTHORIZATION"),
-    ("SET", "LOCAL", "SESSION", "AUTHORIZATION"),
-    ("RESET", "ROLE"),
-    ("RESET", "ALL"),
-    ("RESET", "SESSION", "AUTHORIZATION"),
-    ("DISCARD", "ALL"),
-)
 
 
 @dataclass(frozen=True)
@@ -71,7 +47,7 @@ class Script:
 
     migration: Migration
     text: str
-    statements: tuple[Statement, ...]
+    statements: "tuple[Statement, ...]"
 
 
 def normalise(data: bytes) -> str:
@@ -111,12 +87,9 @@ def discover(directory: Path) -> list[Migration]:
             problems.append(MigrationProblem(str(path), None, f"byte {error.start} is not UTF-8", "save it as UTF-8"))
             continue
         try:
-            transactional = _transactional(path, source)
+            found.append(parse_file(path, source))
         except MigrationError as error:
             problems += error.problems
-            continue
-        version = int(match["version"])
-        found.append(Migration(version, describe(path.name), path, source, checksum(source), transactional))
     problems += _numbering(found)
     if not found and not problems:
         problems.append(
@@ -125,6 +98,12 @@ def discover(directory: Path) -> list[Migration]:
     if problems:
         raise MigrationError(*problems)
     return found
+
+
+def parse_file(path: Path, source: str) -> Migration:
+    """The migration of a file whose name is valid. ``source`` is normalised. Raises ``MigrationError``."""
+    transactional = _transactional(path, source)
+    return Migration(int(path.name[:4]), describe(path.name), path, source, checksum(source), transactional)
 
 
 def _transactional(path: Path, source: str) -> bool:
@@ -187,18 +166,25 @@ def render(migration: Migration, variables: Mapping[str, str]) -> Script:
     Raises ``MigrationError`` for a template error, an empty file, a statement that would leave the transaction or the
     owner role, and one that a non-transactional file cannot repeat.
     """
+    # A preview without pending files needs no parser.
+    from provider.postgres.statements import ScriptError, split
+    from provider.postgres.templates import render_template
+
     file = str(migration.path)
-    text = _render_text(migration, variables)
-    statements = split(text)
+    try:
+        text = render_template(migration.source, variables)
+        statements = split(text)
+    except ScriptError as error:
+        raise MigrationError(MigrationProblem(file, error.line, error.what, error.todo)) from None
     if not statements:
         raise MigrationError(MigrationProblem(file, None, "it has no statement", "add one, or delete the file"))
     problems = []
     for statement in statements:
-        if any(statement.words[: len(words)] == words for words in _FORBIDDEN):
+        if statement.is_forbidden:
             message = f"a migration must not contain `{statement.first_line}`"
-            remedy = "remove it; the runner manages transactions and sets the owner role"
+            remedy = "remove it; the runner manages transactions and sets the owner role and the search path"
             problems.append(MigrationProblem(file, statement.line, message, remedy))
-        elif not migration.transactional and not _repeatable(statement):
+        elif not migration.transactional and not statement.is_repeatable:
             message = (
                 f"`{statement.first_line}` cannot be repeated after an interruption of this non-transactional file"
             )
@@ -212,44 +198,3 @@ _REPEATABLE_REMEDY = (
     "such a file may contain CREATE INDEX CONCURRENTLY IF NOT EXISTS name, DROP INDEX CONCURRENTLY IF EXISTS, REINDEX, "
     "VACUUM, ANALYZE and COMMENT; move the rest to its own file"
 )
-
-
-def _repeatable(statement: Statement) -> bool:
-    """A repeated CREATE INDEX would create an unnamed index twice, and without IF NOT EXISTS it would fail."""
-    if statement.is_concurrent_index:
-        after = statement.words.index("CONCURRENTLY") + 1
-        return statement.words[after : after + 3] == IF_NOT_EXISTS and statement.concurrent_index is not None
-    return any(statement.words[: len(words)] == words for words in _REPEATABLE)
-
-
-def _render_text(migration: Migration, variables: Mapping[str, str]) -> str:
-    file = str(migration.path)
-    # Loads only this file: the checksum would not cover an included one.
-    loader = jinja2.FunctionLoader(lambda name: (migration.source, name, None) if name == file else None)
-    # SQL, not HTML.
-    environment = jinja2.Environment(  # noqa: S701
-        loader=loader, undefined=jinja2.StrictUndefined, keep_trailing_newline=True
-    )
-    try:
-        return environment.get_template(file).render(variables)
-    except jinja2.TemplateSyntaxError as error:
-        raise MigrationError(
-            MigrationProblem(file, error.lineno, f"template error: {error.message}", "correct it")
-        ) from None
-    except jinja2.UndefinedError as error:
-        remedy = f"a template may use {', '.join(sorted(variables))}"
-        raise MigrationError(MigrationProblem(file, _line_in(error, file), str(error.message), remedy)) from None
-    except Exception as error:
-        message = f"template error: {type(error).__name__}: {error}"
-        raise MigrationError(MigrationProblem(file, _line_in(error, file), message, "correct it")) from None
-
-
-def _line_in(error: BaseException, file: str) -> int | None:
-    """Return the template line that raised a rendering error: jinja2 rewrites tracebacks to template lines."""
-    line = None
-    frame = error.__traceback__
-    while frame is not None:
-        if frame.tb_frame.f_code.co_filename == file:
-            line = frame.tb_lineno
-        frame = frame.tb_next
-    return line

@@ -5,16 +5,17 @@ runs the pending files as the owner, under the schema's lock, and runs none if a
 ``running`` runs one file; ``adoption`` is for databases with existing tables.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psycopg
 
-from components.mapping.model import Table
-from provider.postgres import guards
+from provider.postgres import guards, tables
 from provider.postgres.applied import Applied, compare
+from provider.postgres.declared_tables import read_tables
 from provider.postgres.history import create_version_table, has_schema, read_applied
 from provider.postgres.migration_files import Script, discover, render_all
 from provider.postgres.ownership import ownership_problems
@@ -30,7 +31,7 @@ from provider.postgres.session import (
     prepare_connection,
     run_lock,
 )
-from provider.postgres.tables import table_problems
+from provider.postgres.tables import MappedTables
 from provider.postgres.target import SchemaTarget
 
 
@@ -49,26 +50,26 @@ def silent(_line: str) -> None:
 def plan(connection: Connection, target: SchemaTarget, directory: Path) -> MigrationPlan:
     """Return what ``apply`` would run. Changes nothing. Raises ``MigrationError`` with all reasons to refuse."""
     migrations = discover(directory)
-    scripts = render_all(migrations, target.variables)
     applied = read_applied(connection, target)
     problems = compare(directory, migrations, applied)
     if problems:
         raise MigrationError(*problems)
     versions = {row.version for row in applied}
-    return MigrationPlan(applied, tuple(script for script in scripts if script.migration.version not in versions))
+    pending = [migration for migration in migrations if migration.version not in versions]
+    return MigrationPlan(applied, tuple(render_all(pending, target.variables)))
 
 
 def verify(
     connection: Connection,
     target: SchemaTarget,
     directory: Path,
-    tables: Mapping[str, Table],
+    mapped: MappedTables,
     append_only: Collection[str] = (),
     isolation: Isolation = OFF,
 ) -> list[MigrationProblem]:
     """Return every difference of the schema from the files and the mapping. Changes nothing.
 
-    ``tables`` are those of the mapping. Raises ``MigrationError`` if the schema cannot be read.
+    ``mapped`` are the tables of the mapping. Raises ``MigrationError`` if the schema cannot be read.
     """
     schema = target.schema
     prepare_connection(connection)
@@ -76,12 +77,13 @@ def verify(
     require_owner(connection, target)
     problems: list[MigrationProblem] = []
     try:
-        pending = plan(connection, target, directory).pending
+        planned = plan(connection, target, directory)
+        pending = planned.pending
         problems += [
             MigrationProblem(str(script.migration.path), None, "it is not applied yet", "apply it")
             for script in pending
         ]
-        problems += table_problems(connection, target, tables, pending)
+        problems += tables.catalog_problems(connection, mapped, _changed_by(planned, target, directory))
     except MigrationError as error:
         problems += error.problems
     problems += [
@@ -96,6 +98,14 @@ def verify(
     return problems
 
 
+def _changed_by(planned: MigrationPlan, target: SchemaTarget, directory: Path) -> set[str]:
+    """Return the tables that the pending migrations create, change or drop."""
+    scripts = render_all(discover(directory), target.variables)
+    applied = scripts[: len(scripts) - len(planned.pending)]
+    before, after = (read_tables(part, target.schema).columns for part in (applied, scripts))
+    return {table for table in before.keys() | after.keys() if before.get(table) != after.get(table)}
+
+
 def apply(
     connection: Connection,
     target: SchemaTarget,
@@ -104,18 +114,20 @@ def apply(
     limits: Limits | None = None,
     log: Log = silent,
     isolation: Isolation = OFF,
+    mapped: MappedTables | None = None,
 ) -> tuple[Applied, ...]:
     """Run pending migrations, reconcile ``guards`` and check ownership. Return all applied migrations.
 
     ``append_only`` lists tables of the schema, or patterns of run-time tables (``effective_finding_{policyId}``);
-    ``isolation`` defines tenant isolation. Raises ``MigrationError``; the schema then stays at the version before the
+    ``isolation`` defines tenant isolation. With ``mapped``, the last file is rolled back if the tables then differ from
+    the mapping. Raises ``MigrationError``; the schema then stays at the version before the
     failing file.
     """
     limits = limits or Limits()
     # Check the files first: that needs no server.
-    render_all(discover(directory), target.variables)
+    discover(directory)
     with locked_schema(connection, target, limits, log):
-        return _run(connection, target, directory, append_only, limits, log, isolation)
+        return _run(connection, target, directory, append_only, limits, log, isolation, mapped)
 
 
 @contextmanager
@@ -141,22 +153,22 @@ def _run(
     limits: Limits,
     log: Log,
     isolation: Isolation,
+    mapped: MappedTables | None,
 ) -> tuple[Applied, ...]:
     """Do the work of ``apply``, with the lock held."""
     pending = plan(connection, target, directory).pending
     in_transaction(connection, target, limits, log, lambda: create_version_table(connection, target))
+
+    def protect(*, complete: bool) -> list[str]:
+        changes = guards.reconcile(connection, target, append_only, isolation, complete=complete)
+        if complete and mapped:
+            tables.require(connection, mapped)
+        return changes
+
     for script in pending:
-        run_script(
-            connection,
-            target,
-            script,
-            lambda: guards.reconcile(connection, target, append_only, isolation, complete=False),
-            limits,
-            log,
-        )
-    changes = in_transaction(
-        connection, target, limits, log, lambda: guards.reconcile(connection, target, append_only, isolation)
-    )
+        is_last = script is pending[-1]
+        run_script(connection, target, script, append_only, partial(protect, complete=is_last), limits, log)
+    changes = in_transaction(connection, target, limits, log, partial(protect, complete=True))
     for line in changes:
         log(line)
     problems = ownership_problems(connection, target)

@@ -59,7 +59,7 @@ class Privileges(PostgresKind):
 
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         """Return None if the schema is gone; otherwise ``drift`` has a sentence for each difference."""
-        from provider.postgres import table_privileges
+        from provider.postgres import relation_privileges
         from provider.postgres.history import has_schema, schema_owner
 
         schema = state["schema"] if state else self._schema_of(id_)
@@ -68,10 +68,10 @@ class Privileges(PostgresKind):
                 if not has_schema(connection, schema):
                     return None
                 if state:
-                    sentences = table_privileges.differences(connection, _target(state), state["access"])
+                    sentences = relation_privileges.differences(connection, _target(state), state["access"])
                     return FoundResource(id_, _outputs(state, sentences))
                 target = SchemaTarget(schema, schema_owner(connection, schema))
-                access = table_privileges.to_table_access(table_privileges.current_privileges(connection, target))
+                access = relation_privileges.table_access(connection, target)
                 return FoundResource(id_, _outputs({"schema": schema, "owner": target.owner, "access": access}, []))
         except MissingDatabaseError:
             return None
@@ -91,7 +91,7 @@ class Privileges(PostgresKind):
         self._reconcile({**state, "access": {}})
 
     def _reconcile(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        from provider.postgres import table_privileges
+        from provider.postgres import relation_privileges
         from provider.postgres.migrations import locked_schema
         from provider.postgres.session import Limits, as_owner, with_retries
 
@@ -99,7 +99,7 @@ class Privileges(PostgresKind):
 
         def in_transaction() -> list[str]:
             with as_owner(connection, target, limits):
-                return table_privileges.reconcile(connection, target, inputs["access"])
+                return relation_privileges.reconcile(connection, target, inputs["access"])
 
         with self._server.connected() as connection, locked_schema(connection, target, limits, log.info):
             changes = with_retries(f"{target.schema}: privileges", in_transaction, limits, log.info)

@@ -5,7 +5,7 @@ committed separately. Such a file may be interrupted and is then run again, so `
 statements that can be repeated. An index that an interrupted CREATE INDEX CONCURRENTLY left INVALID is dropped before the next attempt.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TypeVar
@@ -13,6 +13,8 @@ from typing import TypeVar
 import psycopg
 from psycopg import errors, sql
 
+from provider.postgres.confinement import ForbiddenChangeError, confined, position_of, session_unchanged, text_of
+from provider.postgres.evidence_check import snapshot
 from provider.postgres.history import record
 from provider.postgres.migration_files import Script
 from provider.postgres.problems import MigrationError, MigrationProblem, error_text
@@ -21,6 +23,9 @@ from provider.postgres.statements import Statement
 from provider.postgres.target import SchemaTarget
 
 Result = TypeVar("Result")
+
+# A table, another object, a function, a column or a schema exists already.
+_EXISTS_ALREADY = {"42P07", "42710", "42723", "42701", "42P06"}
 
 
 def in_transaction(
@@ -36,9 +41,18 @@ def in_transaction(
 
 
 def run_script(
-    connection: Connection, target: SchemaTarget, script: Script, guard: Callable[[], object], limits: Limits, log: Log
+    connection: Connection,
+    target: SchemaTarget,
+    script: Script,
+    append_only: Collection[str],
+    guard: Callable[[], object],
+    limits: Limits,
+    log: Log,
 ) -> None:
     """Run one file, call ``guard`` to protect its tables, and record the version.
+
+    The file cannot leave the owner role. It is rolled back if it changes the columns or the protection of a table in
+    ``append_only`` that existed before.
 
     Raises ``MigrationError`` with statement and line; the schema stays at the version before.
     """
@@ -48,10 +62,13 @@ def run_script(
     def transaction() -> None:
         nonlocal current
         with as_owner(connection, target, limits):
+            before = snapshot(connection, target, append_only)
             if migration.transactional:
-                for current in script.statements:
-                    connection.execute(current.text.encode())
-            current = None
+                with confined(connection, target) as confinement:
+                    for current in script.statements:
+                        confinement.execute(current.text)
+                    current = None
+            before.require_unchanged(connection)
             # In the same transaction, so that an append-only table never exists without its triggers.
             guard()
             record(connection, target, migration)
@@ -61,7 +78,7 @@ def run_script(
             for current in script.statements:
                 _run_outside_transaction(connection, target, script, current, limits, log)
         with_retries(str(migration.path), transaction, limits, log)
-    except (psycopg.Error, MigrationError) as error:
+    except (psycopg.Error, ForbiddenChangeError, MigrationError) as error:
         raise _failure(connection, target, script, current, error) from None
     log(f"{target.schema}: applied {migration.path.name}")
 
@@ -81,7 +98,8 @@ def _run_outside_transaction(
                 log(f"{target.schema}: dropping index {index}, which an interrupted run left INVALID")
                 name = sql.Identifier(target.schema, index)
                 connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(name))
-            connection.execute(statement.text.encode())
+            with session_unchanged(connection):
+                connection.execute(statement.text.encode())
 
     with_retries(str(script.migration.path), attempt, limits, log)
 
@@ -122,22 +140,24 @@ def _failure(
     target: SchemaTarget,
     script: Script,
     statement: Statement | None,
-    error: psycopg.Error | MigrationError,
+    error: psycopg.Error | ForbiddenChangeError | MigrationError,
 ) -> MigrationError:
     migration = script.migration
     line, message = None, str(error)
     if isinstance(error, psycopg.Error):
-        message = error_text(error)
+        message = error_text(error) if statement is None else text_of(error, statement.text)
     if statement is not None:
-        position = error.diag.statement_position if isinstance(error, psycopg.Error) else None
-        line = statement.line_at(int(position)) if position else statement.line
+        position = position_of(error, statement.text) if isinstance(error, psycopg.Error) else None
+        line = statement.line_at(position) if position else statement.line
         message += f" in `{statement.first_line}`"
     before = migration.version - 1
     state = f"{target.schema} stays at version {before:04}" if before else f"{target.schema} stays empty"
     if isinstance(error, errors.ActiveSqlTransaction):
         remedy = f"{state}: move it to its own file that begins with `-- transactional: false`"
-    elif isinstance(error, errors.DuplicateTable) and before == 0:
+    elif isinstance(error, psycopg.Error) and error.sqlstate in _EXISTS_ALREADY and before == 0:
         remedy = f"{state}: if its tables exist already, record them: make migrate-baseline SCHEMA={target.schema}"
+    elif isinstance(error, ForbiddenChangeError):
+        remedy = f"{state}: {error.remedy}"
     elif migration.transactional:
         remedy = f"{state}: correct the file and run again"
     else:

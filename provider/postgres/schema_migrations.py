@@ -4,7 +4,7 @@ A preview compares the files with the stack's state. It reads the database's app
 Deleting the resource keeps the tables; only dropping the schema drops them.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,14 +17,17 @@ from provider.base.values import has_unknown
 from provider.errors import ProviderError
 from provider.postgres.applied import Applied, compare
 from provider.postgres.kind import PostgresKind
-from provider.postgres.migration_files import describe, discover, render_all
+from provider.postgres.migration_files import Migration, describe, discover, render_all
+from provider.postgres.object_definitions import RecordedDefinitions
 from provider.postgres.problems import MigrationError, MigrationProblem
 from provider.postgres.server import MissingDatabaseError
 from provider.postgres.target import SchemaTarget
 
 if TYPE_CHECKING:
+    from provider.postgres.migration_files import Script
     from provider.postgres.row_security import Isolation
     from provider.postgres.session import Connection
+    from provider.postgres.tables import MappedTables
 
 PROPERTIES: Properties = {
     "schema": Property(required=True, force_new=True, description="The schema; it exists already"),
@@ -33,6 +36,12 @@ PROPERTIES: Properties = {
         required=True, description="Directory of the files NNNN_name.sql.j2, relative to the project"
     ),
     "migrations": strings("list", computed=True, description="The files with their checksums, listed by the provider"),
+    "tables": Property(
+        "map",
+        item=strings("map"),
+        description="Table of the mapping to column to type, as format_type prints it; the migrations make exactly these",
+    ),
+    "mappingFile": Property(description="The mapping, which messages about differences name"),
     "appendOnly": strings("set", description="Append-only tables, or patterns of run-time tables"),
     "tenantTables": Property(
         "map",
@@ -43,6 +52,14 @@ PROPERTIES: Properties = {
     "version": Property("integer", output=True, description="The version of the last applied migration"),
     "applied": strings("list", output=True, description="The applied migrations with their checksums"),
     "drift": strings("list", output=True, description="Manual changes that a refresh found; the next up corrects them"),
+    "definitions": Property(
+        "object",
+        output=True,
+        description="Table to index, constraint, view or other object of the migrations, to the statement that makes it",
+    ),
+    "definitionsServer": Property(
+        "integer", output=True, description="The major version of the server that printed the definitions"
+    ),
 }
 INPUTS = tuple(name for name, item in PROPERTIES.items() if not item.output)
 
@@ -79,9 +96,10 @@ class SchemaMigrations(PostgresKind):
             return list(error.problems)
         # While the names are unknown, the templates are rendered with the directory's name, which is the schema's.
         template_target = target or SchemaTarget.of_schema(directory.name)
-        problems = _problems_of(lambda: render_all(files, template_target.variables))
         # Another schema, or one that is recreated, has no applied migrations.
         recorded = old.get("migrations") if target and old.get("schema") == target.schema else None
+        pending = [file for file in files if file.label not in (recorded or ())]
+        problems = _content_problems(files, pending, template_target, inputs, old)
         conflicts = compare(directory, files, _applied_from_labels(recorded))
         if conflicts and target:
             # If the server cannot be reached, the conflicts with the state remain.
@@ -108,14 +126,14 @@ class SchemaMigrations(PostgresKind):
         server = self._server
         with server.connected() as connection:
             readopt(connection, _target(inputs), log.info)
-        return FoundResource(f"{server.database}.{inputs['schema']}.migrations", self._apply(inputs))
+        return FoundResource(f"{server.database}.{inputs['schema']}.migrations", self._apply(inputs, {}))
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
-        return FoundResource(id_, self._apply(inputs))
+        return FoundResource(id_, self._apply(inputs, state))
 
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         """Read the database. Return None if the schema is gone; otherwise ``drift`` has a sentence for each difference."""
-        from provider.postgres import guards
+        from provider.postgres import guards, tables
         from provider.postgres.history import has_schema, read_applied
         from provider.postgres.ownership import foreign_objects
 
@@ -127,20 +145,23 @@ class SchemaMigrations(PostgresKind):
                 inputs = state or _imported(connection, schema)
                 target = _target(inputs)
                 applied = read_applied(connection, target)
-                sentences = guards.drift(connection, target, inputs.get("appendOnly") or [], _isolation(inputs))
+                sentences = tables.drift(connection, _mapped(inputs)) if inputs.get("tables") else []
+                sentences += guards.drift(connection, target, inputs.get("appendOnly") or [], _isolation(inputs))
                 sentences += [
                     f"{name} belongs to {owner}, not to {target.owner}"
                     for name, owner in foreign_objects(connection, target)
                 ]
+                definitions = RecordedDefinitions.of(state) or RecordedDefinitions.read(connection, schema)
         except MissingDatabaseError:
             return None
-        return FoundResource(id_, _outputs(inputs, applied, sentences))
+        return FoundResource(id_, _outputs(inputs, applied, sentences, definitions))
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         """Keep everything: the schema resource drops its tables if the stack allows it."""
 
-    def _apply(self, inputs: dict[str, Any]) -> dict[str, Any]:
+    def _apply(self, inputs: dict[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
         from provider.postgres import migrations
+        from provider.postgres.history import read_applied
         from provider.postgres.session import Limits
 
         target, directory = _target(inputs), Path(inputs["directory"])
@@ -148,6 +169,10 @@ class SchemaMigrations(PostgresKind):
             if _labels(directory) != inputs["migrations"]:
                 message = "the files changed after the preview"
                 raise MigrationError(MigrationProblem(str(directory), None, message, "run preview again, then up"))
+            recorded = RecordedDefinitions.of(state)
+            before = None
+            if recorded and recorded.is_current(connection, state["applied"], read_applied(connection, target)):
+                before = RecordedDefinitions.read(connection, target.schema)
             applied = migrations.apply(
                 connection,
                 target,
@@ -156,8 +181,12 @@ class SchemaMigrations(PostgresKind):
                 Limits(),
                 log.info,
                 _isolation(inputs),
+                _mapped(inputs) if inputs.get("tables") else None,
             )
-        return _outputs(inputs, applied, [])
+            definitions = RecordedDefinitions.read(connection, target.schema)
+        if recorded and before:
+            definitions = recorded.after_migrations(before, definitions)
+        return _outputs(inputs, applied, [], definitions)
 
     def _read_applied(self, target: SchemaTarget) -> tuple[Applied, ...]:
         from provider.postgres.history import read_applied
@@ -195,12 +224,51 @@ def _isolation(inputs: Mapping[str, Any]) -> "Isolation":
     return Isolation(rules, tuple(inputs.get("tenantBypass") or ()))
 
 
-def _problems_of(action: Callable[[], object]) -> list[MigrationProblem]:
+def _mapped(inputs: Mapping[str, Any]) -> "MappedTables":
+    from provider.postgres.tables import MappedTables
+
+    return MappedTables(inputs["schema"], inputs["tables"], inputs.get("mappingFile") or "")
+
+
+def _content_problems(
+    files: list[Migration],
+    pending: list[Migration],
+    target: SchemaTarget,
+    inputs: Mapping[str, Any],
+    old: Mapping[str, Any],
+) -> list[MigrationProblem]:
+    """Parse the files, log the effects of pending ones, and compare the tables that they make with the mapping's.
+
+    Files and tables of the last run are right already: a preview without a change parses nothing.
+    """
+    if not pending and inputs.get("tables") == old.get("tables"):
+        return []
     try:
-        action()
+        scripts = render_all(files, target.variables)
     except MigrationError as error:
         return list(error.problems)
-    return []
+    _log_effects([script for script in scripts if script.migration in pending], target, inputs, old)
+    if not inputs.get("tables") or has_unknown(inputs["tables"]):
+        return []
+    from provider.postgres.declared_tables import read_tables
+    from provider.postgres.tables import declared_problems
+
+    return declared_problems(_mapped({**inputs, "schema": target.schema}), read_tables(scripts, target.schema))
+
+
+def _log_effects(
+    scripts: list["Script"], target: SchemaTarget, inputs: Mapping[str, Any], old: Mapping[str, Any]
+) -> None:
+    """Log what migrations do besides adding."""
+    if not scripts:
+        return
+    from provider.postgres.lint.effects import describe_effects
+    from provider.postgres.lint.place import Place
+
+    append_only = {*(inputs.get("appendOnly") or ()), *(old.get("appendOnly") or ())}
+    place = Place.of_resource(target.schema, target.owner, append_only, inputs.get("tenantTables") or ())
+    for line in describe_effects(scripts, place):
+        log.info(line)
 
 
 def _applied_from_labels(labels: list[str] | None) -> list[Applied]:
@@ -227,10 +295,13 @@ def _imported(connection: "Connection", schema: str) -> dict[str, Any]:
     }
 
 
-def _outputs(inputs: Mapping[str, Any], applied: tuple[Applied, ...], drift: list[str]) -> dict[str, Any]:
+def _outputs(
+    inputs: Mapping[str, Any], applied: tuple[Applied, ...], drift: list[str], definitions: RecordedDefinitions
+) -> dict[str, Any]:
     return {
         **{name: inputs[name] for name in INPUTS if name in inputs},
         "version": max((row.version for row in applied), default=0),
         "applied": [row.label for row in applied],
         "drift": drift,
+        **definitions.outputs,
     }

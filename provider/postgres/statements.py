@@ -1,39 +1,55 @@
-"""Split an SQL file into statements, so that an error can name the statement and its line.
+"""Split an SQL file into its statements with PostgreSQL's own parser, so that an error can name statement and line.
 
-Follows psql's scanner: quotes, dollar quotes, nested comments, parentheses and ``BEGIN ATOMIC`` bodies hide
-semicolons. It assumes ``standard_conforming_strings = on``, which the runner sets.
+Output of ``pg_dump`` and psql's commands are refused with a remedy: neither is SQL.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-_TOKEN = re.compile(
-    r"""
-      (?P<line_comment>--[^\n]*)
-    | (?P<block_comment>/\*)
-    | (?P<escape_string>\b[eE]'(?:[^'\\]|\\.|'')*(?:'|\Z))
-    | (?P<string>'(?:[^']|'')*(?:'|\Z))
-    | (?P<identifier>"(?:[^"]|"")*(?:"|\Z))
-    | (?P<dollar>(?<![\w$])\$(?:[A-Za-z_\u0080-\uffff][\w]*)?\$)
-    | (?P<word>[A-Za-z_\u0080-\uffff][\w$]*)
-    | (?P<space>\s+)
-    | (?P<other>.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+import postgast
+from postgast import AstNode
+from postgast import nodes as ast
+from postgast import pg_query_pb2 as enums
+
+from provider.postgres.syntax_tree import parse_script
+
+_COPY = re.compile(r"^[ \t]*COPY\b[^;]*;", re.IGNORECASE | re.MULTILINE)
+_COMMENTS = {"SQL_COMMENT", "C_COMMENT"}
+COPY_TODO = "write its rows as INSERT statements (pg_dump --inserts does)"
 
 
-IF_NOT_EXISTS = ("IF", "NOT", "EXISTS")
+# Settings that the runner sets, or that change how the server reads the file's text.
+_FIXED_SETTINGS = {
+    "backslash_quote",
+    "client_encoding",
+    "names",
+    "role",
+    "search_path",
+    "session_authorization",
+    "standard_conforming_strings",
+}
+
+
+class ScriptError(Exception):
+    """Text that is not a script of SQL statements. ``line`` counts from 1; ``todo`` is the remedy."""
+
+    def __init__(self, line: int, what: str, todo: str) -> None:
+        super().__init__(f"line {line}: {what}; {todo}")
+        self.line = line
+        self.what = what
+        self.todo = todo
 
 
 @dataclass(frozen=True)
 class Statement:
-    """``text`` starts at its first word, without the final semicolon; ``line`` is that word's line, from 1."""
+    """``text`` starts at its first word, without the final semicolon; ``line`` is that word's line, from 1.
+
+    ``tree`` is PostgreSQL's parse tree.
+    """
 
     text: str
     line: int
-    words: tuple[str, ...]
+    tree: AstNode = field(compare=False, repr=False)
 
     @property
     def first_line(self) -> str:
@@ -41,91 +57,108 @@ class Statement:
 
     @property
     def concurrent_index(self) -> str | None:
-        """The index name in a ``CREATE INDEX CONCURRENTLY``; None for other statements and unnamed indexes."""
-        if not self.is_concurrent_index:
-            return None
-        tokens = [self.text[begin:end] for kind, begin, end in _tokens(self.text) if kind in ("word", "identifier")]
-        after = [token.upper() for token in tokens].index("CONCURRENTLY") + 1
-        rest = tokens[after + 3 :] if self.words[after : after + 3] == IF_NOT_EXISTS else tokens[after:]
-        if not rest or rest[0].upper() in ("ON", "IF"):
-            return None
-        if rest[0].startswith('"'):
-            return rest[0][1:-1].replace('""', '"')
-        return rest[0].lower()
+        """The index that a ``CREATE INDEX CONCURRENTLY`` creates; None for any other statement, or without a name."""
+        if isinstance(self.tree, ast.IndexStmt) and self.tree.concurrent:
+            return self.tree.idxname or None
+        return None
 
     @property
-    def is_concurrent_index(self) -> bool:
-        """Whether it is a ``CREATE [UNIQUE] INDEX CONCURRENTLY``."""
-        words = tuple(word for word in self.words[:4] if word != "UNIQUE")
-        return words[:3] == ("CREATE", "INDEX", "CONCURRENTLY")
+    def one_line(self) -> str:
+        """The text without comments and line breaks."""
+        data = self.text.encode()
+        parts = []
+        position = 0
+        for token in postgast.scan(self.text).tokens:
+            if enums.Token.Name(token.token) in _COMMENTS:
+                parts.append(data[position : token.start])
+                position = token.end
+        return " ".join(b" ".join([*parts, data[position:]]).decode().split())
+
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether it would leave the transaction or the owner role, or change how names and text are read."""
+        match self.tree:
+            case ast.TransactionStmt() | ast.DiscardStmt() | ast.DeclareCursorStmt():
+                return True
+            case ast.VariableSetStmt(kind=kind, name=name):
+                return kind == enums.VAR_RESET_ALL or name.lower() in _FIXED_SETTINGS
+        return False
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it can run again after an interruption, in a file without a transaction.
+
+        A repeated CREATE INDEX would create an unnamed index twice, and without IF NOT EXISTS it would fail.
+        """
+        match self.tree:
+            case ast.IndexStmt() as index:
+                return index.concurrent and index.if_not_exists and self.concurrent_index is not None
+            case ast.DropStmt(remove_type=enums.OBJECT_INDEX) as drop:
+                return drop.concurrent and drop.missing_ok
+            case ast.ReindexStmt() | ast.VacuumStmt() | ast.CommentStmt():
+                return True
+        return False
 
     def line_at(self, position: int) -> int:
-        """Convert a 1-based character position in this statement, as PostgreSQL reports it, to a line of the file."""
+        """The line, in the whole file, of a 1-based character position in this statement, as PostgreSQL reports it."""
         return self.line + self.text.count("\n", 0, max(position - 1, 0))
 
 
 def split(sql: str) -> list[Statement]:
-    """Return the statements of ``sql`` in order, without the comments between them."""
-    return list(_statements(sql))
+    """Split ``sql`` into its statements, in order. Comments between statements belong to none.
+
+    Raises ``ScriptError`` for text that PostgreSQL's parser refuses, and for COPY with rows in the file.
+    """
+    try:
+        parsed = parse_script(sql)
+    except SyntaxError as error:
+        raise _refusal(sql, error) from None
+    data = sql.encode()
+    statements = []
+    for item in parsed:
+        text = _without_trailing_comments(data[item.start : item.end])
+        statements.append(Statement(text, data.count(b"\n", 0, item.start) + 1, item.tree))
+    for statement in statements:
+        if _reads_rows_from_the_file(statement.tree):
+            raise _copy_error(statement.line)
+    return statements
 
 
-def _statements(sql: str) -> Iterator[Statement]:
-    start: int | None = None
-    end = 0
-    words: list[str] = []
-    depth = atomic = 0
-    for kind, begin, finish in _tokens(sql):
-        if kind in ("space", "line_comment", "block_comment"):
-            continue
-        text = sql[begin:finish]
-        if text == ";" and depth == 0 and atomic == 0:
-            if start is not None:
-                yield _statement(sql, start, end, words)
-            start, words = None, []
-            continue
-        if start is None:
-            start = begin
-        end = finish
-        depth = max(depth + {"(": 1, ")": -1}.get(text, 0), 0) if kind == "other" else depth
-        if kind == "word":
-            words.append(text.upper())
-            atomic += _atomic_step(words, atomic)
-    if start is not None:
-        yield _statement(sql, start, end, words)
+def _without_trailing_comments(data: bytes) -> str:
+    """The statement's text up to its last token; the last statement of a file may lack a semicolon."""
+    text = data.decode()
+    if "--" not in text and "/*" not in text:
+        return text.rstrip()
+    ends = [token.end for token in postgast.scan(text).tokens if enums.Token.Name(token.token) not in _COMMENTS]
+    return data[: max(ends, default=0)].decode()
 
 
-def _atomic_step(words: list[str], atomic: int) -> int:
-    """Return 1 where an SQL-standard function body (or a CASE in it) begins, -1 at its END, else 0."""
-    if words[-2:] == ["BEGIN", "ATOMIC"] and words[0] == "CREATE":
-        return 1
-    if atomic and words[-1] == "CASE":
-        return 1
-    return -1 if atomic and words[-1] == "END" else 0
+def _reads_rows_from_the_file(tree: AstNode) -> bool:
+    return isinstance(tree, ast.CopyStmt) and tree.is_from and not tree.filename and not tree.is_program
 
 
-def _statement(sql: str, start: int, end: int, words: list[str]) -> Statement:
-    return Statement(sql[start:end], sql.count("\n", 0, start) + 1, tuple(words))
+def _copy_error(line: int) -> ScriptError:
+    return ScriptError(line, "COPY ... FROM stdin reads rows that are not SQL", COPY_TODO)
 
 
-def _tokens(sql: str) -> Iterator[tuple[str, int, int]]:
-    position = 0
-    while match := _TOKEN.match(sql, position):
-        kind = match.lastgroup or "other"
-        finish = match.end()
-        if kind == "dollar":
-            closing = sql.find(match.group(), finish)
-            finish = len(sql) if closing < 0 else closing + len(match.group())
-        elif kind == "block_comment":
-            finish = _comment_end(sql, finish)
-        yield kind, position, finish
-        position = finish
+def _refusal(sql: str, error: SyntaxError) -> ScriptError:
+    """The reason why the parser refuses ``sql``, with a remedy for what ``pg_dump`` and psql write."""
+    position = error.offset or 0
+    number = sql.count("\n", 0, position) + 1
+    for match in _COPY.finditer(sql, 0, position):
+        line = sql.count("\n", 0, match.end() - len(match.group().lstrip())) + 1
+        if _is_copy_from_the_file(match.group()):
+            return _copy_error(line)
+    content = sql.split("\n")[number - 1].strip()
+    if content.startswith("\\"):
+        what = f"`{content.split()[0]}` is a command of psql, not SQL"
+        return ScriptError(number, what, "remove the lines that start with a backslash, as pg_dump and psql write them")
+    return ScriptError(number, f"PostgreSQL's parser refuses it: {' '.join(error.msg.split())}", "correct it")
 
 
-def _comment_end(sql: str, position: int) -> int:
-    """Return the end of the block comment that begins just before ``position``; block comments nest."""
-    depth = 1
-    for match in re.compile(r"/\*|\*/").finditer(sql, position):
-        depth += 1 if match.group() == "/*" else -1
-        if depth == 0:
-            return match.end()
-    return len(sql)
+def _is_copy_from_the_file(text: str) -> bool:
+    try:
+        parsed = parse_script(text)
+    except SyntaxError:
+        return False
+    return any(_reads_rows_from_the_file(item.tree) for item in parsed)

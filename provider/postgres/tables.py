@@ -1,93 +1,174 @@
-"""Check that a schema has the mapping's tables, with their columns and types."""
+"""Compare the mapping's tables with those of migrations or of the catalog: tables, columns and types.
 
-import re
-from collections.abc import Iterable, Mapping
+Types are compared as ``format_type`` prints them, so that ``int`` equals ``integer``.
+"""
 
-from psycopg import errors
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from components.mapping.model import Table
-from provider.postgres.migration_files import Script
-from provider.postgres.problems import MigrationProblem
-from provider.postgres.session import Connection
-from provider.postgres.target import SchemaTarget
+from components.mapping.access import VERSION_TABLE
+from components.mapping.loader import located
+from provider.postgres.problems import MigrationError, MigrationProblem
 
-_CREATES = re.compile(r"CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:\"?\w+\"?\s*\.\s*)\"?(\w+)\"?", re.IGNORECASE)
-_MODIFIER = re.compile(r"\s*\(([^)]*)\)")
+if TYPE_CHECKING:
+    from provider.postgres.declared_tables import DeclaredSchema
+    from provider.postgres.session import Connection
+
+# Table, or pattern of run-time tables -> column -> type as ``format_type`` prints it.
+TableColumns = Mapping[str, Mapping[str, str]]
 
 
-def table_problems(
-    connection: Connection, target: SchemaTarget, tables: Mapping[str, Table], pending: Iterable[Script]
-) -> list[MigrationProblem]:
-    """Return a problem for each difference from the mapping, except those that the ``pending`` migrations remove.
+@dataclass(frozen=True)
+class MappedTables:
+    """The tables that the mapping has in one schema. ``file`` is the mapping, for the places that messages name."""
 
-    A table that exists although a pending migration creates it is a problem, too. Reads only the catalog.
+    schema: str
+    columns: TableColumns
+    file: str = ""
+
+    def place(self, *parts: str) -> str:
+        """Name a table or column in the mapping, with file, line and column where the file has it."""
+        path = ("postgres", "schemas", self.schema, "tables", *parts)
+        name = ".".join(path)
+        if not self.file:
+            return name
+        try:
+            _, places = located(Path(self.file).read_bytes(), self.file)
+        except OSError:
+            return name
+        found = next((places[path[:end]] for end in range(len(path), 0, -1) if path[:end] in places), None)
+        return f"{self.file}:{found[0]}:{found[1]} {name}" if found else f"{self.file} {name}"
+
+    def is_run_time_table(self, table: str) -> bool:
+        from provider.postgres.append_only import matches
+
+        return any("{" in pattern and matches(pattern, table) for pattern in self.columns)
+
+    @property
+    def run_time(self) -> dict[str, Mapping[str, str]]:
+        """The tables that functions create at run time, by their pattern."""
+        return {table: columns for table, columns in self.columns.items() if "{" in table}
+
+    @property
+    def named(self) -> dict[str, Mapping[str, str]]:
+        """The tables without those that functions create at run time."""
+        return {table: columns for table, columns in self.columns.items() if "{" not in table}
+
+
+def declared_problems(mapped: MappedTables, declared: "DeclaredSchema") -> list[MigrationProblem]:
+    """Return a problem for each difference between the mapping and the migrations, with both places.
+
+    None where the migrations have a statement whose effect cannot be read.
     """
-    rows = connection.execute(
-        """SELECT c.relname, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_class c
-           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-           LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-           WHERE n.nspname = %s AND c.relkind IN ('r', 'p')""",
-        (target.schema,),
-    ).fetchall()
-    existing: dict[str, dict[str, str]] = {}
+    return [] if declared.unreadable else list(_declared_problems(mapped, declared))
+
+
+def _declared_problems(mapped: MappedTables, declared: "DeclaredSchema") -> Iterator[MigrationProblem]:
+    schema = mapped.schema
+    for table, columns in mapped.named.items():
+        found = declared.tables.get(table)
+        if found is None:
+            message = f"no migration creates table {schema}.{table}"
+            remedy = f"add a migration to sql/{schema} that creates it, or remove it from the mapping"
+            yield MigrationProblem(mapped.place(table), None, message, remedy)
+            continue
+        for column, expected in columns.items():
+            actual = found.columns.get(column)
+            if actual is None:
+                message = f"table {schema}.{table} has no such column ({found.place} creates the table)"
+                remedy = "add a migration with ADD COLUMN, or remove the column from the mapping"
+                yield MigrationProblem(mapped.place(table, "columns", column), None, message, remedy)
+            elif actual.type != expected:
+                message = f"the mapping has {expected}, {actual.place} makes {actual.type}"
+                remedy = "change the mapping, or add a migration that changes the type"
+                yield MigrationProblem(mapped.place(table, "columns", column), None, message, remedy)
+        for column in found.columns.keys() - columns.keys():
+            place = found.columns[column].place
+            message = f"column {schema}.{table}.{column} is not in the mapping ({mapped.place(table)})"
+            yield MigrationProblem(place.file, place.line, message, "add it there, or drop it in a new migration")
+    for table, found in declared.tables.items():
+        if table not in mapped.named and table != VERSION_TABLE and not mapped.is_run_time_table(table):
+            yield MigrationProblem(
+                found.place.file, found.place.line, f"table {schema}.{table} is not in the mapping", _unmapped(mapped)
+            )
+
+
+def _unmapped(mapped: MappedTables) -> str:
+    where = f" of {mapped.file}" if mapped.file else ""
+    return f"add it to postgres.schemas.{mapped.schema}.tables{where}, or drop it in a new migration"
+
+
+def catalog_problems(
+    connection: "Connection", mapped: MappedTables, pending: Iterable[str] = ()
+) -> list[MigrationProblem]:
+    """Return a problem for each difference between the mapping and the catalog, which it only reads.
+
+    Tables in ``pending``, which later migrations create or change, are left out.
+    """
+    return list(_catalog_problems(mapped, read_columns(connection, mapped.schema), frozenset(pending)))
+
+
+def read_columns(connection: "Connection", schema: str) -> dict[str, dict[str, str]]:
+    """Return table -> column -> type of every table in the schema but partitions and other children."""
+    with connection.transaction():
+        # Types of other schemas are printed with their schema.
+        connection.execute("SET LOCAL search_path = ''")
+        rows = connection.execute(
+            """SELECT c.relname, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_class c
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+               LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+               WHERE n.nspname = %s AND c.relkind IN ('r', 'p')
+                 AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid)
+               ORDER BY c.relname, a.attnum""",
+            (schema,),
+        ).fetchall()
+    found: dict[str, dict[str, str]] = {}
     for table, column, type_ in rows:
-        existing.setdefault(table, {})[column] = type_
-    statements = [statement.text for script in pending for statement in script.statements]
-    created_later = {name.lower() for text in statements for name in _CREATES.findall(text)}
-    problems = [
-        MigrationProblem(
-            f"{target.schema}.{table}",
-            None,
-            "it exists, but only a migration after that version creates it",
-            "choose a version that includes that migration",
-        )
-        for table in sorted(created_later & set(existing))
-    ]
-    for table, definition in tables.items():
-        place = f"{target.schema}.{table}"
-        if table in created_later:
+        columns = found.setdefault(str(table), {})
+        if column is not None:
+            columns[str(column)] = str(type_)
+    return found
+
+
+def _catalog_problems(
+    mapped: MappedTables, existing: TableColumns, pending: frozenset[str]
+) -> Iterator[MigrationProblem]:
+    for table, columns in mapped.named.items():
+        place = f"{mapped.schema}.{table}"
+        if table in pending:
             continue
         if table not in existing:
-            problems.append(
-                MigrationProblem(place, None, "this table of the mapping does not exist", "create it, or run apply")
-            )
+            remedy = f"create it in a migration, or remove it from the mapping ({mapped.place(table)})"
+            yield MigrationProblem(place, None, "this table does not exist", remedy)
             continue
-        for column, expected in definition.columns.items():
-            actual = existing[table].get(column)
-            if _altered(statements, table, column):
-                continue
+        for column, expected in columns.items():
+            actual, where = existing[table].get(column), mapped.place(table, "columns", column)
             if actual is None:
-                problems.append(MigrationProblem(f"{place}.{column}", None, "this column does not exist", "add it"))
-            elif not _same_type(connection, actual, expected):
-                problems.append(
-                    MigrationProblem(
-                        f"{place}.{column}", None, f"its type is {actual}, not {expected}", "change its type"
-                    )
-                )
-    return problems
+                remedy = f"add it in a migration, or remove it from the mapping ({where})"
+                yield MigrationProblem(f"{place}.{column}", None, "this column does not exist", remedy)
+            elif actual != expected:
+                remedy = f"change its type in a migration, or change the mapping ({where})"
+                yield MigrationProblem(f"{place}.{column}", None, f"its type is {actual}, not {expected}", remedy)
+        for column in existing[table].keys() - columns.keys():
+            remedy = f"add it to the mapping ({mapped.place(table)}), or drop it in a new migration"
+            yield MigrationProblem(f"{place}.{column}", None, "this column is not in the mapping", remedy)
+    for table in existing.keys() - mapped.named.keys() - {VERSION_TABLE} - pending:
+        if not mapped.is_run_time_table(table):
+            yield MigrationProblem(
+                f"{mapped.schema}.{table}", None, "this table is not in the mapping", _unmapped(mapped)
+            )
 
 
-def _altered(statements: Iterable[str], table: str, column: str) -> bool:
-    """Whether one of the statements is an ALTER TABLE of ``table`` that names ``column``."""
-    alters = re.compile(rf"\s*ALTER\s+TABLE\b.*\b{table}\b.*\b{column}\b", re.IGNORECASE | re.DOTALL)
-    return any(alters.match(text) for text in statements)
+def require(connection: "Connection", mapped: MappedTables) -> None:
+    """Raise ``MigrationError`` if the catalog differs from the mapping."""
+    problems = catalog_problems(connection, mapped)
+    if problems:
+        raise MigrationError(*problems)
 
 
-def _same_type(connection: Connection, actual: str, expected: str) -> bool:
-    """Compare a type from the catalog with one from the mapping, like ``varchar(255)`` or ``uuid[]``."""
-    query = "SELECT pg_catalog.to_regtype(%s) = pg_catalog.to_regtype(%s)"
-    try:
-        with connection.transaction():
-            row = connection.execute(query, (_base(actual), _base(expected))).fetchone()
-    except errors.SyntaxError:
-        return False  # a reserved word is not a type
-    return bool(row and row[0]) and _modifier(actual) == _modifier(expected)
-
-
-def _base(text: str) -> str:
-    return _MODIFIER.sub("", text)
-
-
-def _modifier(text: str) -> str:
-    match = _MODIFIER.search(text)
-    return match[1].replace(" ", "") if match else ""
+def drift(connection: "Connection", mapped: MappedTables) -> list[str]:
+    """Return a sentence for each difference between the mapping and the catalog. Reads only the catalog."""
+    plain = MappedTables(mapped.schema, mapped.columns)
+    return [f"{problem.file}: {problem.message}" for problem in catalog_problems(connection, plain)]

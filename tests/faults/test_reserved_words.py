@@ -13,9 +13,6 @@ import pytest
 from botocore.exceptions import ClientError
 from valkey.exceptions import NoPermissionError
 
-from components.mapping.model import Table, Tenant
-from provider.postgres.tables import table_problems
-from provider.postgres.target import SchemaTarget
 from tests.faults import reserved
 from tests.support.stack import LocalStack
 
@@ -74,14 +71,6 @@ def test_postgresql_lets_each_login_do_its_own_and_no_more(stack: LocalStack) ->
         assert owner.execute('SELECT * FROM "user"."order"').fetchall() == [], "rows of another tenant"
     with stack.admin("end") as admin, pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="append-only"):
         admin.execute('DELETE FROM "user"."order"')
-
-
-def test_a_type_that_is_a_word_of_sql_is_told_as_no_type(stack: LocalStack) -> None:
-    table = Table(purpose="x", columns={"select": "select"}, tenant=Tenant(shared="x"))
-    with stack.admin("end") as admin, admin.transaction():
-        problems = table_problems(admin, SchemaTarget.of_schema("user"), {"group": table}, [])
-        assert admin.execute("SELECT 1").fetchone() == (1,), "the transaction must live on"
-    assert ["it is uuid, not select" in str(problem) for problem in problems] == [True], problems
 
 
 def test_valkey_lets_each_user_do_its_own_and_no_more(stack: LocalStack) -> None:

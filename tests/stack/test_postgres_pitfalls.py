@@ -246,7 +246,7 @@ def test_an_access_list_that_is_null_stands_for_the_defaults_and_drift_knows(
     admin.execute(FUNCTION.format("vex").encode())
     try:
         assert admin.execute("SELECT proacl FROM pg_proc WHERE proname = 'late'").fetchone() == (None,)
-        assert "PUBLIC may EXECUTE vex.late(): not in the mapping" in [item.sentence for item in check(stack)]
+        assert "PUBLIC may EXECUTE vex.late(): not in the mapping" in [item.sentence for item in check(stack, None)]
     finally:
         admin.execute("DROP FUNCTION vex.late()")
 

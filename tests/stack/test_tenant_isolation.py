@@ -225,10 +225,10 @@ def test_drift_names_tampering_with_isolation(
     with live_stack.admin() as connection:
         connection.execute(tampering.encode())
         try:
-            assert [item.sentence for item in check(stack)] == [sentence]
+            assert [item.sentence for item in check(stack, None)] == [sentence]
         finally:
             connection.execute(undo.encode())
-    assert check(stack) == []
+    assert check(stack, None) == []
 
 
 def test_refresh_sees_tampering_and_up_mends_it(live_stack: LocalStack, on: str) -> None:
@@ -238,7 +238,7 @@ def test_refresh_sees_tampering_and_up_mends_it(live_stack: LocalStack, on: str)
     assert "1 to update" in live_stack.must("preview"), "of the schema that was touched, and of no other"
     live_stack.must("up")
     assert ("scanner", "scans") in secured(live_stack)
-    assert check(stack_of(live_stack)) == []
+    assert check(stack_of(live_stack), None) == []
 
 
 def test_switched_off_by_a_plain_up_nothing_is_left(live_stack: LocalStack, on: str) -> None:
@@ -249,6 +249,6 @@ def test_switched_off_by_a_plain_up_nothing_is_left(live_stack: LocalStack, on: 
         with live_stack.admin() as connection:
             assert connection.execute("SELECT count(*) FROM pg_policy").fetchone() == (0,)
         live_stack.must("preview", "--expect-no-changes")
-        assert check(stack_of(live_stack)) == []
+        assert check(stack_of(live_stack), None) == []
     finally:
         live_stack.must("pulumi", "config", "set", KEY, "row-level-security")

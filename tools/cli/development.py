@@ -88,7 +88,7 @@ COMMANDS = (
             Argument("--mapping", "the mapping", metavar="FILE", parse=user_path, default=Path(MAPPING)),
             Argument("--sql", "the directory of the migrations", metavar="DIRECTORY", parse=user_path, default=Path(SQL)),
         ),
-        details="\n".join(["Rules:", *(f"  {rule:<16} {text}" for rule, text in RULES.items()), "", WAIVER]),
+        details="\n".join(["Rules:", *(f"  {rule:<16} {item.text}" for rule, item in RULES.items()), "", WAIVER]),
     ),
     Command(
         "bench", "measure previews, first runs and larger mappings; print a table and draw a plot",

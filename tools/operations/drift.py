@@ -16,7 +16,7 @@ DRIFTED = 2
 
 # Store -> its comparison. Each raises ``ProviderError`` if the store cannot be read.
 CHECKS: dict[str, Callable[[Stack], list[DriftFinding]]] = {
-    "postgres": drift_postgres.check,
+    "postgres": lambda stack: drift_postgres.check(stack, stack.export()),
     "valkey": drift_valkey.check,
     "rustfs": drift_rustfs.compare,
 }

@@ -19,6 +19,7 @@ from provider.postgres.applied import Applied, compare
 from provider.postgres.history import has_schema, read_applied
 from provider.postgres.migration_files import Migration, discover
 from provider.postgres.session import Connection, may_act_as
+from provider.postgres.tables import MappedTables
 from provider.postgres.target import SchemaTarget
 from tools.operations.stack import Stack
 
@@ -128,6 +129,10 @@ def _each(stack: Stack, schemas: Iterable[str], action: Action) -> int:
     return 1 if failed else 0
 
 
+def _mapped(stack: Stack, schema: str) -> MappedTables:
+    return MappedTables(schema, stack.mapping.postgres.schemas[schema].column_types, str(stack.settings.mapping))
+
+
 def _say(line: str) -> None:
     print(line, flush=True)
 
@@ -136,7 +141,8 @@ def _apply(stack: Stack, connection: Connection, target: SchemaTarget) -> None:
     before = {row.version for row in read_applied(connection, target)} if _is_readable(connection, target) else set()
     entries = stack.mapping.access.schemas[target.schema].append_only
     isolation = stack.isolation(target.schema)
-    rows = migrations.apply(connection, target, SQL_DIRECTORY / target.schema, entries, log=_say, isolation=isolation)
+    directory, mapped = SQL_DIRECTORY / target.schema, _mapped(stack, target.schema)
+    rows = migrations.apply(connection, target, directory, entries, log=_say, isolation=isolation, mapped=mapped)
     if before == {row.version for row in rows}:
         _say(f"{target.schema}: nothing pending, at version {max(before, default=0):04}")
 
@@ -146,8 +152,8 @@ def _is_readable(connection: Connection, target: SchemaTarget) -> bool:
 
 
 def _baseline(stack: Stack, connection: Connection, target: SchemaTarget, version: int | None) -> None:
-    tables = stack.mapping.postgres.schemas[target.schema].tables
-    adoption.baseline(connection, target, SQL_DIRECTORY / target.schema, tables, version, log=_say)
+    mapped = _mapped(stack, target.schema)
+    adoption.baseline(connection, target, SQL_DIRECTORY / target.schema, mapped, version, log=_say)
     _say(
         f"{target.schema}: adopted; apply (or the stack's next up) adds append-only triggers and runs pending migrations"
     )
@@ -196,10 +202,10 @@ def _verify(stack: Stack, schemas: Iterable[str]) -> int:
 
     def collect(stack: Stack, connection: Connection, target: SchemaTarget) -> None:
         nonlocal differences
-        tables = stack.mapping.postgres.schemas[target.schema].tables
+        mapped = _mapped(stack, target.schema)
         entries = stack.mapping.access.schemas[target.schema].append_only
         isolation = stack.isolation(target.schema)
-        problems = migrations.verify(connection, target, SQL_DIRECTORY / target.schema, tables, entries, isolation)
+        problems = migrations.verify(connection, target, SQL_DIRECTORY / target.schema, mapped, entries, isolation)
         differences += len(problems)
         for problem in problems:
             _say(str(problem))

@@ -11,9 +11,8 @@ from postgast import AstNode
 from postgast import nodes as ast
 from postgast import pg_query_pb2 as enums
 
-from provider.postgres.lint.tree import expression_sql, of_kind, parse, statement_sql, strings
 from provider.postgres.migration_files import discover, render_all
-from provider.postgres.problems import MigrationError, MigrationProblem
+from provider.postgres.syntax_tree import expression_sql, of_kind, statement_sql, strings
 from provider.postgres.target import SchemaTarget
 
 
@@ -49,13 +48,7 @@ def read(schemas: Iterable[str], directory: Path) -> Catalog:
     for schema in schemas:
         for script in render_all(discover(directory / schema), SchemaTarget.of_schema(schema).variables):
             for statement in script.statements:
-                try:
-                    trees = parse(statement.text)
-                except SyntaxError as error:
-                    file = str(script.migration.path)
-                    raise MigrationError(MigrationProblem(file, statement.line, error.msg, "correct it")) from None
-                for tree in trees:
-                    _apply(catalog, tree)
+                _apply(catalog, statement.tree)
     _complete(catalog)
     return catalog
 

@@ -27,12 +27,14 @@ from components.mapping.access.postgres import (
     schema_access,
 )
 from components.mapping.access.valkey import KeyAccess, StreamGroup, key_access, stream_groups
+from components.mapping.column_types import EXTENSIONS_SCHEMA
 from components.mapping.model import Contents
 from components.mapping.roles import RoleNames
 
 __all__ = [
     "APPEND",
     "CHANGE",
+    "EXTENSIONS_SCHEMA",
     "READ",
     "TENANT_COLUMN",
     "TENANT_TYPE",

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from components.mapping.model import Contents, LoginDefaults, PostgresAccess, Schema, Table
+from components.mapping.column_types import EXTENSIONS_SCHEMA
+from components.mapping.model import Contents, Postgres, PostgresAccess, Schema, Table
 from components.mapping.roles import GroupKind, GroupRole
 from components.mapping.values import AccessTarget
 
@@ -139,7 +140,8 @@ def schema_access(contents: Contents, name: str, grants: Mapping[str, tuple[Dire
         granted=_group_access(name, definition) | {module: _tables(own) for module, own in grants.items()},
         append_only=tuple(sorted(table for table, item in definition.all_tables.items() if item.append_only)),
         functions={
-            f"{function}({', '.join(item.arguments)})": item.execute for function, item in definition.functions.items()
+            f"{function}({', '.join(argument.canonical for argument in item.arguments)})": item.execute
+            for function, item in definition.functions.items()
         },
         tenant_rules=_tenant_rules(definition),
         tenant_bypass=tuple(sorted(bypass)),
@@ -164,12 +166,12 @@ def login_access(contents: Contents, module: str, grants: tuple[DirectGrant, ...
         grants=grants,
         tables=tables,
         functions=tuple(
-            f"{schema}.{name}({', '.join(function.arguments)})"
+            f"{schema}.{name}({', '.join(argument.canonical for argument in function.arguments)})"
             for schema, definition in definitions.items()
             for name, function in definition.functions.items()
             if module in function.execute
         ),
-        limits=_limits(access, contents.postgres.defaults),
+        limits=_limits(access, contents.postgres),
     )
 
 
@@ -232,15 +234,17 @@ def _tables(grants: Iterable[DirectGrant]) -> dict[str, TableAccess]:
     return tables
 
 
-def _limits(access: PostgresAccess, defaults: LoginDefaults) -> LoginLimits:
+def _limits(access: PostgresAccess, postgres: Postgres) -> LoginLimits:
     """The module's own limits, or the defaults."""
+    defaults = postgres.defaults
     path = access.schemas if access.search_path is None else access.search_path
+    extensions = (EXTENSIONS_SCHEMA,) if postgres.extensions else ()
     return LoginLimits(
         access.connection_limit or defaults.connection_limit,
         (access.statement_timeout or defaults.statement_timeout).milliseconds,
         (access.idle_in_transaction_timeout or defaults.idle_in_transaction_timeout).milliseconds,
         # Without a path of its own a login would search "$user" and public.
-        path or ("pg_catalog",),
+        (*path, *extensions) or ("pg_catalog",),
     )
 
 

@@ -95,6 +95,16 @@ WITH namespaces AS (
 )
 SELECT pg_catalog.regexp_replace(line, '\s+', ' ', 'g') FROM lines ORDER BY line COLLATE pg_catalog."C";
 
+-- Extensions, for the schemas' types and operators; pg_dump omits them when it dumps single schemas.
+\o extensions.sql
+SELECT pg_catalog.format('CREATE SCHEMA IF NOT EXISTS %I; CREATE EXTENSION IF NOT EXISTS %I SCHEMA %I CASCADE;', nspname, extname, nspname)
+  FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE nspname <> 'pg_catalog'
+UNION ALL SELECT pg_catalog.format('GRANT %s ON SCHEMA %I TO %s;', privilege_type, nspname,
+    CASE grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(grantee)) END)
+  FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(nspacl)
+  WHERE grantee <> nspowner AND nspname NOT IN ('public', 'pg_catalog')
+    AND EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extnamespace = n.oid);
+
 -- What pg_dump omits when it dumps single schemas. :"database" is the name of the restored database.
 \o database.sql
 SELECT 'REVOKE ALL ON DATABASE :"database" FROM PUBLIC;'

@@ -1,6 +1,6 @@
-"""``sql/lint.yaml``: findings that stand, by file and rule, with a reason.
+"""``sql/lint.yaml``: accepted findings, by file and rule, with a reason.
 
-For files that are applied already: editing one, even to put a waiver into it, would change its checksum.
+For applied files: editing one, even to add a waiver, would change its checksum.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from provider.postgres.lint import RULES, LintFinding
+from provider.postgres.lint import NOT_WAIVABLE, RULES, LintFinding
 
 FILE = "lint.yaml"
 _FIELDS = {"file", "rule", "reason"}
@@ -18,7 +18,7 @@ _FIELDS = {"file", "rule", "reason"}
 
 @dataclass
 class Accepted:
-    """The entries of one directory of schemas. ``wrong``: what is wrong with the file itself, a line each."""
+    """The entries of one directory of schemas. ``wrong`` has the problems of the file itself, a line each."""
 
     path: Path
     entries: list[dict[str, str]] = field(default_factory=list)
@@ -27,14 +27,14 @@ class Accepted:
 
     @staticmethod
     def read(directory: Path) -> "Accepted":
-        """None of them where the file does not exist."""
+        """Read the file. Without one there are no entries."""
         found = Accepted(directory / FILE)
         if not found.path.exists():
             return found
         try:
             document: Any = yaml.safe_load(found.path.read_text(encoding="utf-8")) or {}
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            found.wrong.append(f"{found.path}: it can't be read: {' '.join(str(error).split())}")
+            found.wrong.append(f"{found.path}: it cannot be read: {' '.join(str(error).split())}")
             return found
         entries = document.get("accepted", []) if isinstance(document, dict) else None
         if not isinstance(entries, list):
@@ -49,7 +49,7 @@ class Accepted:
         return found
 
     def covers(self, path: Path, finding: LintFinding) -> bool:
-        """Whether the finding on that file stands; ``path`` is ``<directory>/<schema>/<file>``."""
+        """Whether an entry accepts the finding on that file; ``path`` is ``<directory>/<schema>/<file>``."""
         name = f"{path.parent.name}/{path.name}"
         covering = {
             number
@@ -60,9 +60,9 @@ class Accepted:
         return bool(covering)
 
     def unused(self) -> list[str]:
-        """A line for each entry that let nothing pass, once all files were looked at."""
+        """A line for each entry that matched nothing, once all files were checked."""
         return [
-            f"{self.path}: nothing in {entry['file']} breaks {entry['rule']}; take the entry out"
+            f"{self.path}: nothing in {entry['file']} breaks {entry['rule']}; remove the entry"
             for number, entry in enumerate(self.entries)
             if number not in self._used
         ]
@@ -75,6 +75,6 @@ def _problem(entry: Any) -> str | None:
         or not all(isinstance(text, str) for text in entry.values())
     ):
         return "write file, rule and reason, each as text"
-    if entry["rule"] not in RULES or entry["rule"] in ("waiver", "syntax"):
+    if entry["rule"] not in RULES or entry["rule"] in NOT_WAIVABLE:
         return f"there is no rule {entry['rule']} to accept"
     return None if entry["reason"].strip() else "give a reason"

@@ -1,7 +1,7 @@
-"""Bodies of functions and DO blocks: the statements in them, also those that are put together from a constant.
+"""Bodies of functions and DO blocks: the statements and expressions in them, also statements composed with ``format``.
 
-``EXECUTE format('GRANT SELECT ON %1$s TO x', name)`` is read with ``name`` in the place of ``%1$s``, as a table of
-that name. Text that is no constant cannot be read, and is a finding.
+``EXECUTE format('GRANT SELECT ON %1$s TO x', name)`` is read with ``name`` in place of ``%1$s``, as a table of
+that name. Any other text that is not a constant cannot be read, and is a finding.
 """
 
 import json
@@ -15,9 +15,18 @@ from postgast import AstNode
 from postgast import nodes as ast
 
 from provider.postgres.lint import LintFinding
-from provider.postgres.lint.tree import PLACEHOLDER, expression_sql, option, parse, strings
+from provider.postgres.syntax_tree import PLACEHOLDER, expression_sql, option, parse, strings
 
 _FORMAT = re.compile(r"%(?:(?P<position>\d+)\$)?-?\d*(?P<kind>[sIL%])")
+# The field of a PL/pgSQL statement whose value is executed as SQL.
+_EXECUTED = {
+    "PLpgSQL_stmt_dynexecute": "query",
+    "PLpgSQL_stmt_dynfors": "query",
+    "PLpgSQL_stmt_return_query": "dynquery",
+    "PLpgSQL_stmt_open": "dynquery",
+}
+_EXPRESSION = 2
+_ASSIGNS = re.compile(":?=")
 # A string, or an empty object in a list with a closing brace too many.
 _STRAY_BRACE = re.compile(r'(?P<kept>"(?:[^"\\]|\\.)*")|(?<=[,\[])\{\}\}')
 
@@ -50,7 +59,11 @@ def language_of(statement: ast.CreateFunctionStmt | ast.DoStmt) -> str:
 
 
 def inner_statements(statement: AstNode, text: str, line: int) -> Iterator[Inner | LintFinding]:
-    """What runs inside a body; ``text`` is the whole statement, which begins at ``line``."""
+    """What runs inside a body, expressions as ``SELECT``; ``text`` is the whole statement, which begins at ``line``."""
+    if isinstance(statement, ast.CreateFunctionStmt) and statement.sql_body is not None:
+        for tree in _atomic(statement.sql_body):
+            yield Inner(tree, line, dynamic=False)
+        return
     body = body_of(statement)
     if body is None or not isinstance(statement, ast.CreateFunctionStmt | ast.DoStmt):
         return
@@ -64,51 +77,64 @@ def inner_statements(statement: AstNode, text: str, line: int) -> Iterator[Inner
         yield from _plpgsql(text, first)
 
 
+def _atomic(body: AstNode) -> Iterator[AstNode]:
+    """The statements of an SQL-standard body: a RETURN, or the statements of BEGIN ATOMIC in a list of lists."""
+    if isinstance(body, ast.List):
+        for item in body.items:
+            yield from _atomic(item)
+    else:
+        yield body
+
+
 def _plpgsql(text: str, first: int) -> Iterator[Inner | LintFinding]:
     try:
         tree = _plpgsql_tree(text)
     except postgast.PgQueryError as error:
-        yield LintFinding(first, "syntax", f"PL/pgSQL: {error.message}", "mend it")
+        yield LintFinding(first, "syntax", f"PL/pgSQL: {error.message}", "correct it")
         return
-    for kind, content in _parts(tree):
-        line = first + int(content.get("lineno", 1)) - 1
-        match kind:
-            case "PLpgSQL_stmt_execsql":
-                yield from _read(_query(content["sqlstmt"]), line, dynamic=False)
-            case "PLpgSQL_stmt_perform":
-                yield from _read(_query(content["expr"]), line, dynamic=False)
-            case "PLpgSQL_stmt_fors" | "PLpgSQL_stmt_return_query" if content.get("query"):
-                yield from _read(_query(content["query"]), line, dynamic=False)
-            case "PLpgSQL_stmt_dynexecute":
-                yield from _execute(_query(content["query"]), line)
-            case "PLpgSQL_stmt_dynfors":
-                yield from _execute(_query(content["query"]), line)
-            case "PLpgSQL_stmt_return_query" | "PLpgSQL_stmt_open" if content.get("dynquery"):
-                yield from _execute(_query(content["dynquery"]), line)
+    for line, dynamic, query, mode in _expressions(tree, 1):
+        place = first + line - 1
+        if dynamic:
+            yield from _execute(query, place)
+        yield from _read(_as_statement(query, mode), place, dynamic=False)
+
+
+def _as_statement(query: str, mode: int) -> str:
+    """An expression (mode 2) or assignment (3 and above) of PL/pgSQL as a SELECT; a statement (0) as it is."""
+    if mode < _EXPRESSION:
+        return query
+    if mode == _EXPRESSION:
+        return f"SELECT {query}"
+    target, value = _ASSIGNS.split(query, maxsplit=1)
+    return f"SELECT {target}, {value}"
 
 
 def _plpgsql_tree(text: str) -> Any:
-    """The tree of a PL/pgSQL body. libpg_query 18.0 closes one brace too many for each TG_* variable of a trigger
-    function (its issue 337); the text that the library could not read as JSON is read without them."""
+    """The tree of a PL/pgSQL body. libpg_query 18.0 writes a closing brace too many for each TG_* variable of a trigger
+    function (its issue 337); they are removed if the text is not JSON."""
     try:
         return postgast.parse_plpgsql(text)
     except json.JSONDecodeError as error:
         return json.loads(_STRAY_BRACE.sub(lambda found: found["kept"] or "{}", error.doc))
 
 
-def _parts(tree: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def _expressions(tree: Any, line: int, *, dynamic: bool = False) -> Iterator[tuple[int, bool, str, int]]:
+    """(line, whether its value is executed as SQL, text, parse mode) of each expression and statement in the body."""
     if isinstance(tree, list):
         for item in tree:
-            yield from _parts(item)
+            yield from _expressions(item, line)
     elif isinstance(tree, dict):
         for key, value in tree.items():
-            if key.startswith("PLpgSQL_stmt_") and isinstance(value, dict):
-                yield key, value
-            yield from _parts(value)
-
-
-def _query(expression: dict[str, Any]) -> str:
-    return str(expression["PLpgSQL_expr"]["query"])
+            if key == "PLpgSQL_expr":
+                yield line, dynamic, str(value["query"]), int(value.get("parseMode", 0))
+                continue
+            if isinstance(value, dict) and key.startswith("PLpgSQL_"):
+                inner = int(value.get("lineno", line))
+                executed = _EXECUTED.get(key)
+                for name, part in value.items():
+                    yield from _expressions(part, inner, dynamic=name == executed)
+            else:
+                yield from _expressions(value, line)
 
 
 def _read(text: str, line: int, *, dynamic: bool) -> Iterator[Inner | LintFinding]:
@@ -116,15 +142,15 @@ def _read(text: str, line: int, *, dynamic: bool) -> Iterator[Inner | LintFindin
         for tree in parse(text):
             yield Inner(tree, line, dynamic)
     except SyntaxError as error:
-        yield LintFinding(line, "syntax", f"{error.msg} in `{' '.join(text.split())[:60]}`", "mend it")
+        yield LintFinding(line, "syntax", f"{error.msg} in `{' '.join(text.split())[:60]}`", "correct it")
 
 
 def _execute(expression: str, line: int) -> Iterator[Inner | LintFinding]:
-    """The statement that EXECUTE gets, if it can be known."""
+    """The statement that EXECUTE runs, if its text can be determined."""
     text = _constant(expression)
     if text is None:
-        what = f"EXECUTE {' '.join(expression.split())[:60]} is put together at run time"
-        todo = "EXECUTE a constant, or format() of one; or say in a waiver what it may be"
+        what = f"EXECUTE {' '.join(expression.split())[:60]} is composed at run time"
+        todo = "EXECUTE a constant, or format() of one; or name in a waiver what it can be"
         yield LintFinding(line, "dynamic-sql", what, todo)
         return
     yield from _read(text, line, dynamic=True)

@@ -1,4 +1,4 @@
-"""What a statement does to rows and to those who use the tables while it runs: losses, rewrites and locks."""
+"""What a statement does to rows and to other sessions while it runs: losses, rewrites and locks."""
 
 from collections.abc import Iterator
 
@@ -7,18 +7,36 @@ from postgast import nodes as ast
 from postgast import pg_query_pb2 as enums
 
 from provider.postgres.lint import LintFinding
-from provider.postgres.lint.tree import nodes, of_kind, strings, table_name
+from provider.postgres.lint.filters import names_rows
+from provider.postgres.syntax_tree import nodes, of_kind, strings, table_name
 
-# The same for all rows, so that PostgreSQL keeps it beside the table instead of writing every row.
+# The same for all rows, so PostgreSQL stores it once instead of writing every row.
 _STABLE_DEFAULTS = {"now", "transaction_timestamp", "statement_timestamp", "current_setting"}
 _SERIALS = {"serial", "serial2", "serial4", "serial8", "smallserial", "bigserial"}
 _REWRITES = {
     enums.AT_SetLogged: "SET LOGGED",
     enums.AT_SetUnLogged: "SET UNLOGGED",
+    enums.AT_SetExpression: "SET EXPRESSION",
     enums.AT_SetTableSpace: "SET TABLESPACE",
     enums.AT_SetAccessMethod: "SET ACCESS METHOD",
 }
-_SWITCHED_OFF = {enums.AT_DisableTrig, enums.AT_DisableTrigAll, enums.AT_DisableTrigUser, enums.AT_DisableRowSecurity}
+_SWITCHED_OFF = {
+    enums.AT_DisableTrig,
+    enums.AT_DisableTrigAll,
+    enums.AT_DisableTrigUser,
+    enums.AT_DisableRule,
+    enums.AT_EnableReplicaTrig,
+}
+_LOSSES = {
+    enums.AT_DropColumn: "DROP of column {}",
+    enums.AT_DetachPartition: "DETACH of a partition",
+    enums.AT_DetachPartitionFinalize: "DETACH of a partition",
+    enums.AT_DropInherit: "the rows of a child leave their parent",
+    enums.AT_AlterColumnType: "the values of column {} are converted to another type",
+    enums.AT_SetUnLogged: "a crash would empty the table",
+}
+# Renaming these breaks nothing that names them in SQL.
+_FREELY_RENAMED = {enums.OBJECT_INDEX, enums.OBJECT_TABCONSTRAINT, enums.OBJECT_DOMCONSTRAINT, enums.OBJECT_POLICY}
 _CONSTRAINTS = {
     enums.CONSTR_CHECK: "CHECK",
     enums.CONSTR_FOREIGN: "FOREIGN KEY",
@@ -31,8 +49,8 @@ _INDEXES = {
 }
 
 
-def made_by(statement: AstNode) -> set[str]:
-    """The tables that a statement makes: nobody else can see them before the file ends."""
+def created_by(statement: AstNode) -> set[str]:
+    """The tables that a statement creates: nobody else can see them before the file ends."""
     if isinstance(statement, ast.CreateStmt):
         return {table_name(statement.relation)}
     if isinstance(statement, ast.CreateTableAsStmt) and statement.into is not None:
@@ -41,7 +59,7 @@ def made_by(statement: AstNode) -> set[str]:
 
 
 def changes(statement: AstNode, line: int, fresh: set[str], *, transactional: bool) -> Iterator[LintFinding]:
-    """Findings on one statement. ``fresh`` are the tables that the file itself made before it."""
+    """Findings on one statement. ``fresh`` are the tables that the file itself created before it."""
     yield from _losses(statement, line, fresh)
     match statement:
         case ast.IndexStmt():
@@ -56,40 +74,68 @@ def changes(statement: AstNode, line: int, fresh: set[str], *, transactional: bo
         case ast.VacuumStmt() if statement.is_vacuumcmd:
             yield from _vacuum(statement, line, transactional=transactional)
         case ast.RefreshMatViewStmt() if not statement.concurrent:
-            yield LintFinding(line, "lock", "REFRESH shuts readers out until it ends", "REFRESH ... CONCURRENTLY")
+            yield LintFinding(line, "lock", "REFRESH blocks readers until it ends", "REFRESH ... CONCURRENTLY")
         case ast.LockStmt():
-            yield LintFinding(line, "lock", "LOCK TABLE holds until the file's end", "take it out")
+            yield LintFinding(line, "lock", "LOCK TABLE holds until the file's end", "remove it")
         case ast.ClusterStmt():
-            yield LintFinding(line, "rewrite", "CLUSTER writes the table anew", "take it out")
+            yield LintFinding(line, "rewrite", "CLUSTER rewrites the table", "remove it")
 
 
 def _refuses(line: int, what: str) -> LintFinding:
     todo = "begin the file with `-- transactional: false`"
-    return LintFinding(line, "transaction", f"{what} refuses to run in a transaction", todo)
+    return LintFinding(line, "transaction", f"{what} cannot run in a transaction", todo)
 
 
 def _losses(statement: AstNode, line: int, fresh: set[str]) -> Iterator[LintFinding]:
-    todo = "migrations only go forward; if the loss is meant, say why in a waiver"
+    if isinstance(statement, ast.CreateFunctionStmt):
+        return  # what a function does later is not lost now
+    todo = "migrations only go forward; if the loss is intended, give the reason in a waiver"
     for node in nodes(statement):
-        match node:
-            case ast.DropStmt() if node.remove_type != enums.OBJECT_INDEX:
-                kind = enums.ObjectType.Name(node.remove_type).removeprefix("OBJECT_").lower()
-                names = ", ".join(_dropped(item) for item in node.objects)
-                yield LintFinding(line, "destructive", f"DROP of {kind} {names}", todo)
-            case ast.TruncateStmt():
-                tables = ", ".join(table_name(relation) for relation in of_kind(ast.RangeVar, node.relations))
-                yield LintFinding(line, "destructive", f"TRUNCATE of {tables}", todo)
-            case ast.DeleteStmt() if table_name(node.relation) not in fresh:
-                yield LintFinding(line, "destructive", f"rows of {table_name(node.relation)} are deleted", todo)
-            case ast.UpdateStmt() if node.where_clause is None and table_name(node.relation) not in fresh:
-                yield LintFinding(line, "destructive", f"every row of {table_name(node.relation)} is changed", todo)
-            case ast.AlterTableCmd() if node.subtype in (enums.AT_DropColumn, enums.AT_DetachPartition):
-                verb = "DROP of column" if node.subtype == enums.AT_DropColumn else "DETACH of a partition"
-                yield LintFinding(line, "destructive", f"{verb} {node.name or ''}".rstrip(), todo)
-            case ast.AlterTableCmd() if node.subtype in _SWITCHED_OFF:
-                yield LintFinding(
-                    line, "destructive", f"protection {node.name or ''} is switched off".replace("  ", " "), todo
-                )
+        what = _loss(node, fresh)
+        if what is not None:
+            yield LintFinding(line, "destructive", what, todo)
+
+
+def _loss(node: AstNode, fresh: set[str]) -> str | None:
+    """What is lost, or None. Tables in ``fresh`` have nothing to lose."""
+    match node:
+        case ast.DropStmt() if node.remove_type != enums.OBJECT_INDEX:
+            kind = enums.ObjectType.Name(node.remove_type).removeprefix("OBJECT_").lower()
+            return f"DROP of {kind} {', '.join(_dropped(item) for item in node.objects)}"
+        case ast.TruncateStmt():
+            tables = ", ".join(table_name(relation) for relation in of_kind(ast.RangeVar, node.relations))
+            return f"TRUNCATE of {tables}"
+        case ast.DeleteStmt() if table_name(node.relation) not in fresh:
+            return f"rows of {table_name(node.relation)} are deleted"
+        case ast.UpdateStmt() if table_name(node.relation) not in fresh and not names_rows(node.where_clause):
+            return f"every row of {table_name(node.relation)} may be changed"
+        case ast.MergeStmt() if table_name(node.relation) not in fresh and _merges_changes(node):
+            return f"rows of {table_name(node.relation)} are changed or deleted"
+        case ast.RenameStmt() if node.rename_type not in _FREELY_RENAMED:
+            return f"{node.subname or table_name(node.relation) or 'an object'} is renamed to {node.newname}"
+        case ast.AlterEnumStmt() if node.old_val:
+            return f"value {node.old_val} is renamed to {node.new_val} in all rows"
+        case ast.AlterObjectSchemaStmt():
+            return f"an object moves to schema {node.newschema}"
+        case ast.RuleStmt():
+            return f"rule {node.rulename} replaces what others write or read"
+        case ast.AlterTableStmt() if table_name(node.relation) not in fresh:
+            return _alter_loss(node)
+    return None
+
+
+def _alter_loss(node: ast.AlterTableStmt) -> str | None:
+    for command in of_kind(ast.AlterTableCmd, node.cmds):
+        if command.subtype in _LOSSES:
+            return _LOSSES[command.subtype].format(f"{table_name(node.relation)}.{command.name}")
+        if command.subtype in _SWITCHED_OFF:
+            return f"protection {command.name or ''} is switched off".replace("  ", " ")
+    return None
+
+
+def _merges_changes(node: ast.MergeStmt) -> bool:
+    changes_rows = {enums.CMD_UPDATE, enums.CMD_DELETE}
+    return any(clause.command_type in changes_rows for clause in of_kind(ast.MergeWhenClause, node.merge_when_clauses))
 
 
 def _dropped(item: AstNode) -> str:
@@ -102,12 +148,12 @@ def _index(statement: ast.IndexStmt, line: int, fresh: set[str], *, transactiona
         yield _refuses(line, "CREATE INDEX CONCURRENTLY")
     elif not statement.concurrent and table not in fresh:
         todo = "CREATE INDEX CONCURRENTLY IF NOT EXISTS, in a file that begins with `-- transactional: false`"
-        yield LintFinding(line, "index-blocks", f"writers of {table} wait until the index is made", todo)
+        yield LintFinding(line, "index-blocks", f"writers of {table} wait until the index is created", todo)
 
 
 def _reindex(statement: ast.ReindexStmt, line: int, *, transactional: bool) -> Iterator[LintFinding]:
     if not any(item.defname == "concurrently" for item in of_kind(ast.DefElem, statement.params)):
-        yield LintFinding(line, "index-blocks", "REINDEX shuts writers out", "REINDEX ... CONCURRENTLY")
+        yield LintFinding(line, "index-blocks", "REINDEX blocks writers", "REINDEX ... CONCURRENTLY")
     elif transactional:
         yield _refuses(line, "REINDEX CONCURRENTLY")
 
@@ -115,14 +161,14 @@ def _reindex(statement: ast.ReindexStmt, line: int, *, transactional: bool) -> I
 def _drop_index(statement: ast.DropStmt, line: int, *, transactional: bool) -> Iterator[LintFinding]:
     if not statement.concurrent:
         todo = "DROP INDEX CONCURRENTLY IF EXISTS, in a file that begins with `-- transactional: false`"
-        yield LintFinding(line, "index-blocks", "DROP INDEX shuts everybody out of its table", todo)
+        yield LintFinding(line, "index-blocks", "DROP INDEX blocks all sessions that use its table", todo)
     elif transactional:
         yield _refuses(line, "DROP INDEX CONCURRENTLY")
 
 
 def _vacuum(statement: ast.VacuumStmt, line: int, *, transactional: bool) -> Iterator[LintFinding]:
     if any(item.defname == "full" for item in of_kind(ast.DefElem, statement.options)):
-        yield LintFinding(line, "rewrite", "VACUUM FULL writes the table anew", "leave it to autovacuum")
+        yield LintFinding(line, "rewrite", "VACUUM FULL rewrites the table", "leave it to autovacuum")
     if transactional:
         yield _refuses(line, "VACUUM")
 
@@ -133,14 +179,16 @@ def _alter(command: ast.AlterTableCmd, line: int, table: str) -> Iterator[LintFi
             yield from _new_column(command.def_, line, table)
         case enums.AT_SetNotNull:
             todo = "add CHECK (... IS NOT NULL) NOT VALID, VALIDATE it in the next file, then SET NOT NULL is quick"
-            yield LintFinding(line, "not-null", f"SET NOT NULL reads all of {table} while everybody waits", todo)
+            yield LintFinding(
+                line, "not-null", f"SET NOT NULL reads all of {table} while all other sessions wait", todo
+            )
         case enums.AT_AlterColumnType:
             todo = "add a new column, fill it in batches, and switch"
-            yield LintFinding(line, "rewrite", f"a new type of {table}.{command.name} may write every row anew", todo)
+            yield LintFinding(line, "rewrite", f"a new type of {table}.{command.name} may rewrite every row", todo)
         case enums.AT_AddConstraint if isinstance(command.def_, ast.Constraint):
             yield from _constraint(command.def_, line, table)
         case subtype if subtype in _REWRITES:
-            yield LintFinding(line, "rewrite", f"{_REWRITES[subtype]} writes {table} anew", "take it out")
+            yield LintFinding(line, "rewrite", f"{_REWRITES[subtype]} rewrites {table}", "remove it")
 
 
 def _constraint(constraint: ast.Constraint, line: int, table: str) -> Iterator[LintFinding]:
@@ -151,9 +199,9 @@ def _constraint(constraint: ast.Constraint, line: int, table: str) -> Iterator[L
             line, "constraint-scan", f"{_CONSTRAINTS[kind]} reads all of {table} while writers wait", todo
         )
     elif kind in _INDEXES and not constraint.indexname:
-        todo = "make the index CONCURRENTLY in a file before this one, then ADD CONSTRAINT ... USING INDEX"
+        todo = "create the index CONCURRENTLY in a file before this one, then ADD CONSTRAINT ... USING INDEX"
         yield LintFinding(
-            line, "index-blocks", f"{_INDEXES[kind]} makes an index on {table} while everybody waits", todo
+            line, "index-blocks", f"{_INDEXES[kind]} creates an index on {table} while all other sessions wait", todo
         )
 
 
@@ -167,13 +215,13 @@ def _new_column(column: ast.ColumnDef, line: int, table: str) -> Iterator[LintFi
         todo = "add it without, set the default in a later statement, and fill old rows in batches"
         yield LintFinding(line, "rewrite", f"the values of {table}.{column.colname} are written into every row", todo)
     for constraint in constraints.values():
-        # Old rows have NULL or the default in the new column, and are read all the same.
+        # Old rows have NULL or the default in the new column, and are read nevertheless.
         if constraint.contype != enums.CONSTR_NOTNULL:
             yield from _constraint(constraint, line, table)
 
 
 def _varies(column: ast.ColumnDef, constraints: dict[int, ast.Constraint], default: ast.Constraint | None) -> bool:
-    """Whether each row gets a value of its own."""
+    """Whether each row gets its own value."""
     names = strings(column.type_name.names if column.type_name else None) or [""]
     if names[-1] in _SERIALS or {enums.CONSTR_IDENTITY, enums.CONSTR_GENERATED} & set(constraints):
         return True

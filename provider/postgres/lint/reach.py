@@ -1,19 +1,18 @@
-"""What a statement reaches for: other schemas, powers that the owner lacks, privileges that the mapping gives."""
+"""Objects outside the schema, privileges that the owner lacks, and privileges that the mapping decides."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from postgast import AstNode
 from postgast import nodes as ast
 from postgast import pg_query_pb2 as enums
 
-from components.mapping.access import CHANGE, READ
-from provider.postgres.lint import LintFinding
+from components.mapping.access import CHANGE, EXTENSIONS_SCHEMA, READ
+from provider.postgres.lint import Effect, LintFinding
 from provider.postgres.lint.bodies import language_of
-from provider.postgres.lint.tree import is_placeholder, nodes, of_kind, option, strings
-from provider.postgres.target import SchemaTarget
+from provider.postgres.lint.place import Place
+from provider.postgres.syntax_tree import is_placeholder, nodes, of_kind, option, strings
 
-_OPEN_SCHEMAS = {"pg_catalog", "information_schema"}
+_OPEN_SCHEMAS = {"pg_catalog", "information_schema", EXTENSIONS_SCHEMA}
 # Comments, drops and the like name these as schema, table, thing.
 _PARTS_OF_TABLES = {
     enums.OBJECT_COLUMN,
@@ -22,7 +21,7 @@ _PARTS_OF_TABLES = {
     enums.OBJECT_POLICY,
     enums.OBJECT_TABCONSTRAINT,
 }
-_SUPERUSER: dict[type[AstNode], str] = {
+SUPERUSER: dict[type[AstNode], str] = {
     ast.AlterDatabaseSetStmt: "ALTER DATABASE",
     ast.AlterEventTrigStmt: "ALTER EVENT TRIGGER",
     ast.AlterExtensionStmt: "ALTER EXTENSION",
@@ -51,18 +50,15 @@ _SUPERUSER: dict[type[AstNode], str] = {
     ast.LoadStmt: "LOAD",
 }
 _TRUSTED = {"sql", "plpgsql"}
-# Settings that only a superuser may change.
-_SETTINGS = {"session_replication_role", "log_statement", "log_min_messages", "row_security", "allow_system_table_mods"}
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a statement stands. ``runtime_tables``: the schema has tables that its functions make at run time;
-    ``dynamic``: the statement is put together by a function."""
-
-    target: SchemaTarget
-    runtime_tables: bool
-    dynamic: bool = False
+# What these do, if the owner may do it after all.
+_EFFECTS: dict[type[AstNode], Effect] = {
+    ast.AlterRoleSetStmt: Effect.WIDENS_ACCESS,
+    ast.AlterRoleStmt: Effect.WIDENS_ACCESS,
+    ast.CreateRoleStmt: Effect.WIDENS_ACCESS,
+    ast.DropRoleStmt: Effect.REVOKES,
+    ast.DropTableSpaceStmt: Effect.DESTROYS_DATA,
+    ast.DropdbStmt: Effect.DESTROYS_DATA,
+}
 
 
 def reach(statement: AstNode, line: int, place: Place) -> Iterator[LintFinding]:
@@ -80,12 +76,12 @@ def _outside(statement: AstNode, line: int, place: Place) -> Iterator[LintFindin
                 # With an empty search path the server's own catalog is still found.
                 if not node.schemaname and (node.relname in known or node.relname.startswith("pg_")):
                     continue
-                yield from _judge(line, [node.schemaname or None, node.relname], schema)
+                yield from _in_schema(line, [node.schemaname or None, node.relname], schema)
             case ast.TypeName() | ast.FuncCall():
                 names = strings(node.names if isinstance(node, ast.TypeName) else node.funcname) or []
                 # One word is found in pg_catalog, or nowhere: the search path is empty.
                 if len(names) > 1:
-                    yield from _judge(line, names, schema)
+                    yield from _in_schema(line, names, schema)
             case ast.DropStmt():
                 yield from _named(node.objects, node.remove_type, line, schema)
             case ast.CommentStmt():
@@ -94,11 +90,11 @@ def _outside(statement: AstNode, line: int, place: Place) -> Iterator[LintFindin
                 yield from _named([node.object], node.object_type, line, schema)
             case _ if own := _own_name(node):
                 names = strings(own) or []
-                yield from _judge(line, names if len(names) > 1 else [None, *names], schema)
+                yield from _in_schema(line, names if len(names) > 1 else [None, *names], schema)
 
 
 def _own_name(node: AstNode) -> list[AstNode]:
-    """The name of what a statement makes or changes, for the kinds that name it in words; else nothing."""
+    """The name of what a statement creates or changes, for the kinds that name it in words; else nothing."""
     match node:
         case ast.CreateFunctionStmt() | ast.CreateTrigStmt():
             return node.funcname
@@ -120,29 +116,29 @@ def _named(items: Iterable[AstNode | None], kind: int, line: int, schema: str) -
     length = 3 if kind in _PARTS_OF_TABLES else 2
     for item in items:
         if (names := strings(item)) is not None:
-            yield from _judge(line, names if len(names) >= length else [None, *names], schema)
+            yield from _in_schema(line, names if len(names) >= length else [None, *names], schema)
         elif isinstance(item, ast.String):
-            yield from _judge(line, [item.sval, ""], schema)
+            yield from _in_schema(line, [item.sval, ""], schema)
 
 
-def _judge(line: int, names: Sequence[str | None], schema: str) -> Iterator[LintFinding]:
+def _in_schema(line: int, names: Sequence[str | None], schema: str) -> Iterator[LintFinding]:
     first, rest = names[0], ".".join(str(name) for name in names[1:])
     if first == schema or first in _OPEN_SCHEMAS or is_placeholder(first) or (first is None and is_placeholder(rest)):
         return
     if first is None:
         what, todo = f"{rest} has no schema, and the search path is empty", f"write {{{{ schema }}}}.{rest}"
-    else:
-        what, todo = f"{first}.{rest} is outside of schema {schema}", "a module's migrations stay in its own schema"
+        # The server finds nothing by that name, so the file fails.
+        yield LintFinding(line, "outside-schema", what.rstrip("."), todo, Effect.ADDITIVE)
+        return
+    what, todo = f"{first}.{rest} is outside of schema {schema}", "a module's migrations stay in its own schema"
     yield LintFinding(line, "outside-schema", what.rstrip("."), todo)
 
 
 def _powers(statement: AstNode, line: int) -> Iterator[LintFinding]:
-    todo = "migrations run as the schema's owner, which is no superuser: leave it to whoever runs the database"
+    todo = "migrations run as the schema's owner, which is no superuser: an administrator of the database must do it"
     for node in nodes(statement):
-        if command := _SUPERUSER.get(type(node)):
-            yield LintFinding(line, "superuser", f"the owner may not {command}", todo)
-        elif isinstance(node, ast.VariableSetStmt) and node.name in _SETTINGS:
-            yield LintFinding(line, "superuser", f"the owner may not SET {node.name}", todo)
+        if command := SUPERUSER.get(type(node)):
+            yield LintFinding(line, "superuser", f"the owner may not {command}", todo, _EFFECTS.get(type(node)))
         elif isinstance(node, ast.CopyStmt) and (node.filename or node.is_program):
             yield LintFinding(line, "superuser", "COPY with a file or a program of the server", todo)
         elif isinstance(node, ast.CreateFunctionStmt):
@@ -150,13 +146,14 @@ def _powers(statement: AstNode, line: int) -> Iterator[LintFinding]:
                 yield LintFinding(line, "superuser", f"a function in language {language}", "write it in sql or plpgsql")
             leakproof = option(node, "leakproof")
             if isinstance(leakproof, ast.Boolean) and leakproof.boolval:
-                yield LintFinding(line, "superuser", "only a superuser may call a function LEAKPROOF", "take it out")
+                yield LintFinding(line, "superuser", "only a superuser may declare a function LEAKPROOF", "remove it")
         elif isinstance(node, ast.AlterTableCmd) and node.subtype == enums.AT_DisableTrigAll:
-            yield LintFinding(line, "superuser", "DISABLE TRIGGER ALL includes foreign keys", todo)
+            what = "DISABLE TRIGGER ALL includes foreign keys"
+            yield LintFinding(line, "superuser", what, todo, Effect.DESTROYS_DATA)
 
 
 def _grants(statement: AstNode, line: int, place: Place) -> Iterator[LintFinding]:
-    todo = "privileges and owners follow from schema-mapping.yaml: put it there"
+    todo = "privileges and owners follow from schema-mapping.yaml: declare it there"
     for node in nodes(statement):
         match node:
             case ast.AlterDefaultPrivilegesStmt():
@@ -165,13 +162,13 @@ def _grants(statement: AstNode, line: int, place: Place) -> Iterator[LintFinding
             case ast.GrantStmt() if not _in_the_model(node, place):
                 roles = ", ".join(_role(grantee) for grantee in of_kind(ast.RoleSpec, node.grantees))
                 verb = "GRANT to" if node.is_grant else "REVOKE from"
-                yield LintFinding(line, "grant", f"{verb} {roles}", todo)
+                yield LintFinding(line, "grant", f"{verb} {roles}", todo, None if node.is_grant else Effect.REVOKES)
             case ast.GrantRoleStmt():
-                yield LintFinding(line, "grant", "a role's members are changed", todo)
+                yield LintFinding(line, "grant", "the members of a role change", todo)
             case ast.AlterOwnerStmt() | ast.ReassignOwnedStmt() | ast.DropOwnedStmt():
-                yield LintFinding(line, "grant", "an owner is changed", todo)
+                yield LintFinding(line, "grant", "an owner changes", todo)
             case ast.AlterTableCmd() if node.subtype == enums.AT_ChangeOwner:
-                yield LintFinding(line, "grant", "an owner is changed", todo)
+                yield LintFinding(line, "grant", "an owner changes", todo)
 
 
 def _role(grantee: ast.RoleSpec) -> str:
@@ -179,20 +176,19 @@ def _role(grantee: ast.RoleSpec) -> str:
 
 
 def _in_the_model(node: ast.GrantStmt, place: Place) -> bool:
-    """What the mapping cannot say in another place: nothing for PUBLIC, and tables that a function makes.
+    """Whether a migration may give it: REVOKE from PUBLIC, and grants on tables that a function creates.
 
-    Which of the run-time tables a function means is not to be seen here, so the widest of them sets the bound; the
-    access tests try the narrow ones.
+    The statement does not show which of the run-time tables it means, so the widest grant of any of them is the limit.
     """
     roles = {_role(grantee) for grantee in of_kind(ast.RoleSpec, node.grantees)}
     if not node.is_grant:
         return roles == {"PUBLIC"}
     runtime = place.dynamic and place.runtime_tables and node.objtype == enums.OBJECT_TABLE
-    made_at_run_time = all(isinstance(item, ast.RangeVar) and is_placeholder(item.relname) for item in node.objects)
-    if not runtime or not made_at_run_time or node.grant_option:
+    created_at_run_time = all(isinstance(item, ast.RangeVar) and is_placeholder(item.relname) for item in node.objects)
+    if not runtime or not created_at_run_time or node.grant_option:
         return False
     # ALL PRIVILEGES has no list.
-    asked = {item.priv_name.upper() for item in of_kind(ast.AccessPriv, node.privileges)}
+    privileges = {item.priv_name.upper() for item in of_kind(ast.AccessPriv, node.privileges)}
     variables = place.target.variables
     allowed = {variables["reader"]: READ, variables["writer"]: CHANGE}
-    return bool(asked) and all(asked <= allowed.get(role, frozenset()) for role in roles)
+    return bool(privileges) and all(privileges <= allowed.get(role, frozenset()) for role in roles)

@@ -1,20 +1,20 @@
-"""``-- lint: allow RULE: REASON`` just before a statement."""
+"""``-- lint: allow RULE: REASON`` directly before a statement."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from provider.postgres.lint import RULES, LintFinding
+from provider.postgres.lint import NOT_WAIVABLE, RULES, LintFinding
 from provider.postgres.statements import Statement
 
 _COMMENT = re.compile(r"\s*--\s*lint\s*:\s*(?P<rest>.*?)\s*")
 _WAIVER = re.compile(r"allow\s+(?P<rule>[a-z-]+)\s*:\s*(?P<reason>.*)")
-FORM = "write `-- lint: allow RULE: REASON` just before the statement"
+FORM = "write `-- lint: allow RULE: REASON` directly before the statement"
 
 
 @dataclass(frozen=True)
 class Waiver:
-    """``first`` to ``last`` are the lines of the statement that it speaks of."""
+    """``first`` to ``last`` are the lines of the statement that it is for."""
 
     line: int
     rule: str
@@ -26,7 +26,7 @@ class Waiver:
 
 
 def apply_waivers(text: str, statements: Iterable[Statement], findings: Iterable[LintFinding]) -> list[LintFinding]:
-    """What is left of the findings, with what is wrong with the waivers themselves, by line."""
+    """The findings that no waiver matches, and those on the waivers themselves, by line."""
     waivers, left = _read(text, list(statements))
     used: set[Waiver] = set()
     for finding in findings:
@@ -36,7 +36,7 @@ def apply_waivers(text: str, statements: Iterable[Statement], findings: Iterable
             left.append(finding)
     for waiver in waivers:
         if waiver not in used:
-            left.append(LintFinding(waiver.line, "waiver", f"nothing here breaks {waiver.rule}", "take the waiver out"))
+            left.append(LintFinding(waiver.line, "waiver", f"nothing here breaks {waiver.rule}", "remove the waiver"))
     return sorted(set(left))
 
 
@@ -51,8 +51,8 @@ def _read(text: str, statements: list[Statement]) -> tuple[list[Waiver], list[Li
         match = _WAIVER.fullmatch(comment["rest"])
         if match is None:
             wrong.append(LintFinding(number, "waiver", f"`{content.strip()}` is not a waiver", FORM))
-        elif match["rule"] not in RULES or match["rule"] in ("waiver", "syntax"):
-            rules = ", ".join(rule for rule in RULES if rule not in ("waiver", "syntax"))
+        elif match["rule"] not in RULES or match["rule"] in NOT_WAIVABLE:
+            rules = ", ".join(rule for rule in RULES if rule not in NOT_WAIVABLE)
             wrong.append(LintFinding(number, "waiver", f"there is no rule {match['rule']} to waive", f"rules: {rules}"))
         elif not match["reason"].strip():
             wrong.append(LintFinding(number, "waiver", f"no reason is given for {match['rule']}", FORM))

@@ -347,6 +347,41 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
     "not a mapping": (whole("- 1\n"), "", "must be a mapping"),
     "control character": (append("x: \x07\n"), "", "a character that YAML does not allow"),
     "key that is not text": (append("1: x\n"), "", "is not text"),
+    "a type with a typo": (
+        swap("created_at: timestamptz", "created_at: timestmptz"),
+        "postgres.schemas.",
+        "unknown type 'timestmptz'; did you mean \"timestamptz\"?",
+    ),
+    "a type of another database": (
+        swap("created_at: timestamptz", "created_at: string"),
+        "postgres.schemas.",
+        "unknown type 'string'; did you mean \"text\"?",
+    ),
+    "a type of an extension that is not listed": (
+        swap("created_at: timestamptz", "created_at: citext"),
+        "postgres.schemas.",
+        "unknown type 'citext'; add citext to postgres.extensions",
+    ),
+    "a serial": (
+        swap("created_at: timestamptz", "created_at: bigserial"),
+        "postgres.schemas.",
+        "not a type but a sequence with a default; write bigint",
+    ),
+    "a type of another schema": (
+        swap("created_at: timestamptz", "created_at: other.mood"),
+        "postgres.schemas.",
+        "is a type of schema other",
+    ),
+    "an extension twice": (
+        swap("  schemas:\n", "  extensions: [citext, citext]\n  schemas:\n"),
+        "postgres.extensions[1]",
+        "is in the list already",
+    ),
+    "an extension that is always there": (
+        swap("  schemas:\n", "  extensions: [plpgsql]\n  schemas:\n"),
+        "postgres.extensions[0]",
+        "plpgsql is in every database",
+    ),
     "impossible date": (append("when: 2024-13-45\n"), "when", ""),
     "other version": (swap("version: 1\n", "version: 2\n"), "version", "is not one of 1"),
 }

@@ -211,7 +211,8 @@ def test_a_table_that_is_in_use_is_tried_again_and_then_given_up(schema: Schema)
 def test_a_run_killed_in_the_middle_of_a_file_leaves_the_version_before_it(schema: Schema) -> None:
     schema.write(v0001_a=TABLES, v0002_b=RAW + "SELECT pg_catalog.pg_sleep(60);\n", v0003_c="SELECT 3")
     query = (
-        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_catalog.pg_sleep(60)%%' AND state = 'active'"
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(60)%%' AND state = 'active'"
+        " AND pid <> pg_backend_pid()"
     )
     with runner(schema) as process:
         deadline = time.monotonic() + 20

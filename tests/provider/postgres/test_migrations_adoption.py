@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from components.mapping.model import Table
 from provider.postgres import adoption
 from provider.postgres.migrations import verify
 from provider.postgres.problems import MigrationError
+from provider.postgres.tables import MappedTables
 from tests.provider.base.harness import failure
 from tests.provider.postgres.test_migrations_resource import TOKEN, files, inputs, provider
 from tests.support.scratch_schema import QUICK, Schema, make_schema
@@ -17,13 +17,19 @@ from tools.local.servers.postgres import LocalPostgres
 
 FIRST = "CREATE TABLE {{ schema }}.sources (id int PRIMARY KEY, name varchar(20), scores numeric(3,2)[]);\n"
 SECOND = "CREATE TABLE {{ schema }}.raw (id int PRIMARY KEY);\nALTER TABLE {{ schema }}.sources ADD seen timestamptz;\n"
-TABLES = {
-    "sources": Table(
-        purpose="Sources",
-        columns={"id": "integer", "name": "varchar(20)", "scores": "numeric(3,2)[]", "seen": "timestamptz"},
-    ),
-    "raw": Table(purpose="Raw", columns={"id": "integer"}),
+COLUMNS = {
+    "sources": {
+        "id": "integer",
+        "name": "character varying(20)",
+        "scores": "numeric(3,2)[]",
+        "seen": "timestamp with time zone",
+    },
+    "raw": {"id": "integer"},
 }
+
+
+def mapped(schema: Schema) -> MappedTables:
+    return MappedTables(schema.target.schema, COLUMNS)
 
 
 @pytest.fixture
@@ -42,7 +48,7 @@ def existing(schema: Schema, *texts: str) -> None:
 def baseline(schema: Schema, version: int | None = None) -> list[int]:
     with schema.connect() as connection:
         rows = adoption.baseline(
-            connection, schema.target, schema.directory, TABLES, version, QUICK, schema.lines.append
+            connection, schema.target, schema.directory, mapped(schema), version, QUICK, schema.lines.append
         )
     return [row.version for row in rows]
 
@@ -82,13 +88,13 @@ def test_baseline_up_to_a_version_leaves_the_later_ones_to_be_applied(schema: Sc
 @pytest.mark.parametrize(
     ("made", "version", "said"),
     [
-        ((), None, ".sources: this table of the mapping does not exist"),
-        ((FIRST,), None, ".raw: this table of the mapping does not exist"),
+        ((), None, ".sources: this table does not exist"),
+        ((FIRST,), None, ".raw: this table does not exist"),
         ((FIRST, SECOND.replace("seen", "saw")), None, ".sources.seen: this column does not exist"),
         (
             (FIRST.replace("varchar(20)", "varchar(30)"), SECOND),
             None,
-            ".sources.name: its type is character varying(30), not varchar(20)",
+            ".sources.name: its type is character varying(30), not character varying(20)",
         ),
         ((FIRST, SECOND), 1, ".raw: it exists, but only a migration after that version creates it"),
         ((FIRST, SECOND, "RESET ROLE; CREATE TABLE {{ schema }}.x ();"), None, ".x belongs to postgres, not to"),
@@ -162,7 +168,7 @@ def test_a_server_that_is_away_does_not_make_an_edited_file_right(schema: Schema
 
 def findings(schema: Schema, *append_only: str) -> list[str]:
     with schema.connect() as connection:
-        return [str(item) for item in verify(connection, schema.target, schema.directory, TABLES, append_only)]
+        return [str(item) for item in verify(connection, schema.target, schema.directory, mapped(schema), append_only)]
 
 
 def test_verify_finds_nothing_after_a_run_and_everything_that_is_off_later(schema: Schema) -> None:

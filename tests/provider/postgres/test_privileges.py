@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.provider.base.harness import PluginClient, Resource, failure, stellaops
@@ -157,3 +158,60 @@ def test_a_schema_or_an_owner_that_is_gone_is_no_reason_to_stop(schema: Schema, 
     schema.run(f"DROP SCHEMA {schema.name} CASCADE")
     assert client.refresh(made) is None
     client.delete(made)
+
+
+def test_a_view_can_be_read_with_the_privileges_of_the_caller_only(schema: Schema, client: PluginClient) -> None:
+    schema.run(
+        f"SET ROLE {schema.owner}",
+        f"CREATE VIEW {schema.name}.safe WITH (security_invoker) AS SELECT id FROM {schema.name}.things",
+        f"CREATE VIEW {schema.name}.leak AS SELECT id FROM {schema.name}.things",
+        f"CREATE MATERIALIZED VIEW {schema.name}.copy AS SELECT id FROM {schema.name}.things",
+        f"GRANT SELECT ON {schema.name}.leak, {schema.name}.copy TO {schema.two}",
+    )
+    client.create(PRIVILEGES, schema.inputs(one={"things": ["SELECT (id)"]}, two={}))
+    assert schema.may(schema.one, "SELECT", "safe") and schema.may(schema.two, "SELECT", "safe")
+    for view in ("leak", "copy"):
+        assert not schema.may(schema.one, "SELECT", view) and not schema.may(schema.two, "SELECT", view), view
+    schema.run(f"GRANT USAGE ON SCHEMA {schema.name} TO {schema.one}, {schema.two}")
+    schema.run(f"SET ROLE {schema.one}", f"SELECT * FROM {schema.name}.safe")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="things"):
+        schema.run(f"SET ROLE {schema.two}", f"SELECT * FROM {schema.name}.safe")
+
+
+def test_whoever_may_insert_may_use_the_sequences_of_the_table(schema: Schema, client: PluginClient) -> None:
+    schema.run(
+        f"SET ROLE {schema.owner}",
+        f"CREATE TABLE {schema.name}.counted (id serial, row_id int GENERATED ALWAYS AS IDENTITY, note text)",
+        f"CREATE SEQUENCE {schema.name}.shared",
+        f"ALTER TABLE {schema.name}.counted ADD other bigint DEFAULT nextval('{schema.name}.shared')",
+        f"CREATE SEQUENCE {schema.name}.lonely",
+        "RESET ROLE",
+        f"GRANT USAGE ON SCHEMA {schema.name} TO {schema.one}, {schema.two}",
+        f"GRANT UPDATE ON SEQUENCE {schema.name}.lonely TO {schema.two}",
+    )
+    wanted = schema.inputs(one={"counted": ["SELECT", "INSERT"]}, two={"counted": ["SELECT"]})
+    made = client.create(PRIVILEGES, wanted)
+    schema.run(f"SET ROLE {schema.one}", f"INSERT INTO {schema.name}.counted (note) VALUES ('first')")
+    for sequence in ("counted_id_seq", "shared"):
+        schema.run(f"SET ROLE {schema.two}", f"SELECT last_value FROM {schema.name}.{sequence}")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match=sequence):
+            schema.run(f"SET ROLE {schema.two}", f"SELECT nextval('{schema.name}.{sequence}')")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="lonely"):
+        schema.run(f"SET ROLE {schema.two}", f"SELECT setval('{schema.name}.lonely', 7)")
+    schema.run(f"REVOKE USAGE ON SEQUENCE {schema.name}.shared FROM {schema.one}")
+    found = client.refresh(made)
+    assert found is not None and found.outputs["drift"] == [f"USAGE on shared for {schema.one}: missing"]
+
+
+def test_a_sequence_of_no_table_is_for_writer_and_reader(schema: Schema, client: PluginClient) -> None:
+    writer, reader = f"{schema.name}_writer", f"{schema.name}_reader"
+    schema.run(
+        f"CREATE ROLE {writer}", f"CREATE ROLE {reader}", f"GRANT USAGE ON SCHEMA {schema.name} TO {writer}, {reader}",
+        f"SET ROLE {schema.owner}", f"CREATE SEQUENCE {schema.name}.lonely",
+    )  # fmt: skip
+    client.create(PRIVILEGES, {**schema.inputs(), "access": {writer: {}, reader: {}, schema.one: {}}})
+    schema.run(f"SET ROLE {writer}", f"SELECT nextval('{schema.name}.lonely')")
+    schema.run(f"SET ROLE {reader}", f"SELECT last_value FROM {schema.name}.lonely")
+    for role, call in ((reader, "nextval"), (schema.one, "nextval")):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            schema.run(f"SET ROLE {role}", f"SELECT {call}('{schema.name}.lonely')")

@@ -162,7 +162,9 @@ EXPECTED = {
     ),
     "migration-added": Expected(
         Risk.ADDITIVE,
-        ("additive: migration `scheduler 0003` will run (1 line, shown below)",),
+        (
+            "additive: migration `scheduler 0003` will run and **blocks other sessions**: `CREATE INDEX runs_state ON runs (state)` (writers of runs wait until the index is created) (1 line, shown below)",
+        ),
     ),
     "migration-drops-column": Expected(
         Risk.DATA_LOSS,

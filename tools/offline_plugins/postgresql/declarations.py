@@ -82,6 +82,15 @@ SCHEMA = {
     "policies": Property("list", unsupported="deprecated; use a Grant of object type 'schema'"),
 }
 
+EXTENSION = {
+    "name": Property(force_new=True),
+    "database": Property(computed=True, force_new=True),
+    "schema": Property(computed=True),
+    "version": Property(computed=True),
+    "createCascade": Property("boolean", default=False),
+    "dropCascade": Property("boolean", default=False),
+}
+
 # The official plugin also supports foreign_data_wrapper and foreign_server.
 GRANT_OBJECTS = ("database", "schema", "table", "sequence", "function", "procedure", "routine", "column")
 

@@ -16,7 +16,7 @@ Validator = Callable[[Mapping[str, Any]], Iterator[Failure]]
 
 
 class Operations(Protocol):
-    """The functions of the modules ``database``, ``role``, ``namespace``, ``grant`` and ``default_privileges``."""
+    """The functions of the modules ``database``, ``role``, ``namespace``, ``extension``, ``grant`` and ``default_privileges``."""
 
     def create(self, server: Any, inputs: dict[str, Any]) -> FoundResource: ...
     def read(self, server: Any, id_: str, state: dict[str, Any]) -> FoundResource | None: ...
@@ -36,6 +36,7 @@ class PostgresPlugin(OfflinePlugin):
             _Type(self, "database:Database", "database", declarations.DATABASE, autoname=True),
             _Type(self, "role:Role", "role", declarations.ROLE, declarations.validate_role, autoname=True),
             _Type(self, "schema:Schema", "namespace", declarations.SCHEMA, autoname=True),
+            _Type(self, "extension:Extension", "extension", declarations.EXTENSION, autoname=True),
             _Type(self, "grant:Grant", "grant", declarations.GRANT, declarations.validate_grant, before_replace=True),
             _Type(
                 self,

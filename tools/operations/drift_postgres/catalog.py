@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from components.mapping import Mapping as SchemaMapping
-from components.mapping.access import SchemaAccess
+from components.mapping.access import EXTENSIONS_SCHEMA, SchemaAccess
 from components.mapping.roles import BackupRole, RoleNames
 from provider.postgres.session import Connection
 
@@ -39,6 +39,11 @@ class Catalog:
     def managed(self) -> frozenset[str]:
         """The roles that are compared: all but the backup login, which depends on the stack's config."""
         return self.roles.names - {BackupRole(self.database).name}
+
+    @property
+    def extensions_schema(self) -> tuple[str, ...]:
+        """The schema of extensions, where the mapping has any."""
+        return (EXTENSIONS_SCHEMA,) if self.mapping.postgres.extensions else ()
 
     @property
     def wanted(self) -> Mapping[str, SchemaAccess]:

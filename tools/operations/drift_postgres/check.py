@@ -1,6 +1,7 @@
 """Compare a whole PostgreSQL database with the mapping, in one read-only snapshot."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import psycopg
 
@@ -11,15 +12,19 @@ from provider.postgres.server import MissingDatabaseError
 from provider.postgres.session import prepare_connection
 from provider.postgres.target import SchemaTarget
 from tools.operations.drift_finding import DriftFinding
-from tools.operations.drift_postgres import objects, privileges, roles
+from tools.operations.drift_postgres import migrated, objects, privileges, roles
 from tools.operations.drift_postgres.catalog import Catalog
 from tools.operations.stack import Stack
 
 STORE = "postgres"
 
 
-def check(stack: Stack) -> list[DriftFinding]:
-    """Return every difference, without duplicates. Reads only. Raises ``ProviderError`` if the server cannot be read."""
+def check(stack: Stack, state: Mapping[str, Any] | None) -> list[DriftFinding]:
+    """Return every difference, without duplicates. Reads only. Raises ``ProviderError`` if the server cannot be read.
+
+    ``state`` is the stack's exported state. Without it, what only migrations declare is not compared: a restored
+    database may be older than the state.
+    """
     server = stack.postgres
     try:
         with server.connected() as connection:
@@ -31,6 +36,8 @@ def check(stack: Stack) -> list[DriftFinding]:
                 connection.execute("SET LOCAL search_path = ''")
                 catalog = Catalog(connection, stack.mapping, server.database, server.user)
                 sentences = set(_sentences(catalog, stack))
+                if state is not None:
+                    sentences |= set(migrated.differences(catalog, migrated.recorded_schemas(state)))
     except MissingDatabaseError:
         return [DriftFinding(STORE, f"database {server.database} does not exist; run pulumi up")]
     return [DriftFinding(STORE, sentence) for sentence in sorted(sentences)]

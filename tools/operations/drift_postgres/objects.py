@@ -1,15 +1,15 @@
-"""Compare objects: missing, different and additional schemas, tables, columns, functions, types and triggers."""
+"""Compare schemas, tables, columns and functions with the mapping."""
 
 from collections.abc import Iterator
 
-from components.mapping.access import VERSION_TABLE
+from components.mapping.access import EXTENSIONS_SCHEMA, VERSION_TABLE
 from components.mapping.model import Table
-from provider.postgres.append_only import FUNCTION, ROW_TRIGGER, TRUNCATE_TRIGGER
+from provider.postgres.tables import read_columns
 from tools.operations.drift_postgres.catalog import EXTRA, OBJECT_MISSING, Catalog
 from tools.operations.drift_postgres.privileges import pattern_of
 
-_KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table", "S": "sequence"}
-_SHORT = (("character varying", "varchar"), ("timestamp with time zone", "timestamptz"))
+_KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table"}
+_VIEWS = ("v", "m")
 _NOT_OF_EXTENSION = """NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
     WHERE e.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass AND e.objid = {alias}.oid AND e.deptype = 'e')"""
 
@@ -17,11 +17,10 @@ _NOT_OF_EXTENSION = """NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
 def differences(catalog: Catalog) -> Iterator[str]:
     """Yield a sentence for each difference."""
     yield from _schemas(catalog)
+    yield from _extensions(catalog)
     yield from _relations(catalog)
     yield from _functions(catalog)
-    yield from _types(catalog)
-    yield from _triggers(catalog)
-    yield from _rules(catalog)
+    yield from _foreign_keys(catalog)
     yield from _event_triggers(catalog)
 
 
@@ -34,28 +33,46 @@ def _schemas(catalog: Catalog) -> Iterator[str]:
         yield f"schema {schema} does not exist: {OBJECT_MISSING}"
     rows = catalog.rows(
         f"""SELECT nspname FROM pg_catalog.pg_namespace n WHERE nspname <> ALL (%(schemas)s)
-              AND nspname NOT IN ('public', 'information_schema') AND nspname !~ '^pg_' AND {_own("pg_namespace", "n")}"""
+              AND nspname <> ALL (%(known)s) AND nspname !~ '^pg_' AND {_own("pg_namespace", "n")}""",
+        known=["public", "information_schema", *catalog.extensions_schema],
     )
     yield from (f"schema {row[0]}: {EXTRA}" for row in rows)
+
+
+def _extensions(catalog: Catalog) -> Iterator[str]:
+    rows = catalog.rows(
+        """SELECT e.extname, n.nspname FROM pg_catalog.pg_extension e
+           JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql'"""
+    )
+    installed = {str(name): str(schema) for name, schema in rows}
+    wanted = catalog.mapping.postgres.extensions
+    yield from (f"extension {name} is not installed: {OBJECT_MISSING}" for name in wanted if name not in installed)
+    for name, schema in installed.items():
+        if name not in wanted:
+            yield f"extension {name}: {EXTRA}"
+        elif schema not in (EXTENSIONS_SCHEMA, "pg_catalog"):
+            yield f"extension {name} is in schema {schema}: the mapping has it in schema {EXTENSIONS_SCHEMA}"
 
 
 def _relations(catalog: Catalog) -> Iterator[str]:
     rows = catalog.rows(
         f"""SELECT n.nspname, c.relname, c.relkind::text, c.relpersistence::text,
-                  EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) OR EXISTS (
-                    SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-                    AND d.objid = c.oid AND d.deptype IN ('a', 'i') AND c.relkind = 'S')
+                   EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid)
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname = 'public')
-              AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {_own("pg_class", "c")}"""
+              AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {_own("pg_class", "c")}"""
     )
-    columns = _columns(catalog)
+    columns = {
+        (schema, table): found
+        for schema in catalog.schemas
+        for table, found in read_columns(catalog.connection, schema).items()
+    }
     seen = set()
-    for schema, name, kind, persistence, belongs in rows:
+    for schema, name, kind, persistence, is_child in rows:
         table = _definition(catalog, schema, name)
         if (table is None and name != VERSION_TABLE) or schema == "public":
-            # A partition, or the sequence of a column, belongs to its table.
-            if not belongs:
+            # A partition belongs to its table, and ``migrated`` compares views.
+            if not is_child and kind not in _VIEWS:
                 yield f"{_KINDS[kind]} {schema}.{name}: {EXTRA}"
             continue
         seen.add((schema, name))
@@ -81,80 +98,35 @@ def _definition(catalog: Catalog, schema: str, name: str) -> Table | None:
     return definition.tables.get(name) or (definition.runtime_tables[pattern] if pattern else None)
 
 
-def _columns(catalog: Catalog) -> dict[tuple[str, str], dict[str, str]]:
-    """Return (schema, table) -> column -> type, in the mapping's spelling."""
-    rows = catalog.rows(
-        """SELECT n.nspname, c.relname, t.attname, pg_catalog.format_type(t.atttypid, t.atttypmod)
-           FROM pg_catalog.pg_attribute t JOIN pg_catalog.pg_class c ON c.oid = t.attrelid
-           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-           WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p') AND t.attnum > 0 AND NOT t.attisdropped
-           ORDER BY t.attnum"""
-    )
-    found: dict[tuple[str, str], dict[str, str]] = {}
-    for schema, table, column, kind in rows:
-        for long, short in _SHORT:
-            kind = kind.replace(long, short)  # noqa: PLW2901
-        found.setdefault((schema, table), {})[column] = kind
-    return found
-
-
 def _compare_columns(where: str, found: dict[str, str], table: Table) -> Iterator[str]:
-    for column, kind in table.columns.items():
+    for column, type_ in table.columns.items():
         if column not in found:
             yield f"column {where}.{column} does not exist: {OBJECT_MISSING}"
-        elif found[column] != kind:
-            yield f"column {where}.{column} is {found[column]}: the mapping has {kind}"
+        elif found[column] != type_.canonical:
+            yield f"column {where}.{column} is {found[column]}: the mapping has {type_.canonical}"
     yield from (f"column {where}.{column}: {EXTRA}" for column in found if column not in table.columns)
 
 
 def _functions(catalog: Catalog) -> Iterator[str]:
     rows = catalog.rows(
-        f"""SELECT n.nspname, p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')', p.prosecdef
-            FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-            WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname = 'public') AND {_own("pg_proc", "p")}"""
+        """SELECT n.nspname, p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')'
+           FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+           WHERE n.nspname = ANY (%(schemas)s)"""
     )
-    found = {(schema, name) for schema, name, _ in rows}
     wanted = {(schema, name) for schema in catalog.schemas for name in catalog.wanted[schema].functions}
-    ours = {(schema, f"{FUNCTION}()") for schema in catalog.schemas if catalog.wanted[schema].append_only}
-    yield from (f"function {schema}.{name} does not exist: {OBJECT_MISSING}" for schema, name in wanted - found)
-    yield from (f"function {schema}.{name}: {EXTRA}" for schema, name in found - wanted - ours)
+    yield from (f"function {schema}.{name} does not exist: {OBJECT_MISSING}" for schema, name in wanted - set(rows))
 
 
-def _types(catalog: Catalog) -> Iterator[str]:
+def _foreign_keys(catalog: Catalog) -> Iterator[str]:
+    """Find foreign keys that are not enforced."""
     rows = catalog.rows(
-        f"""SELECT n.nspname, t.typname FROM pg_catalog.pg_type t
-            JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-            WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname = 'public') AND t.typelem = 0
-              AND (t.typrelid = 0 OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.typrelid
-                AND c.relkind = 'c')) AND t.typtype <> 'm' AND {_own("pg_type", "t")}"""
+        """SELECT DISTINCT n.nspname, c.relname, k.conname FROM pg_catalog.pg_trigger t
+           JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+           JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
+           WHERE n.nspname = ANY (%(schemas)s) AND t.tgisinternal AND t.tgenabled = 'D'"""
     )
-    yield from (f"type {schema}.{name}: {EXTRA}" for schema, name in rows)
-
-
-def _triggers(catalog: Catalog) -> Iterator[str]:
-    """Compare triggers, except those of append-only tables, which ``append_only.drift`` compares."""
-    rows = catalog.rows(
-        """SELECT n.nspname, c.relname, t.tgname, t.tgisinternal, t.tgenabled = 'D', k.conname
-           FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
-           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-           LEFT JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
-           WHERE n.nspname = ANY (%(schemas)s) AND t.tgname <> ALL (%(ours)s)""",
-        ours=[ROW_TRIGGER, TRUNCATE_TRIGGER],
-    )
-    for schema, table, trigger, internal, disabled, constraint in rows:
-        if not internal:
-            yield f"trigger {trigger} on {schema}.{table}: {EXTRA}"
-        elif disabled:
-            yield f"foreign key {constraint} is not enforced on {schema}.{table}: its trigger is disabled"
-
-
-def _rules(catalog: Catalog) -> Iterator[str]:
-    rows = catalog.rows(
-        """SELECT n.nspname, c.relname, w.rulename FROM pg_catalog.pg_rewrite w
-           JOIN pg_catalog.pg_class c ON c.oid = w.ev_class JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-           WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p')"""
-    )
-    yield from (f"rule {rule} on {schema}.{table}: {EXTRA}" for schema, table, rule in rows)
+    for schema, table, constraint in rows:
+        yield f"foreign key {constraint} is not enforced on {schema}.{table}: its trigger is disabled"
 
 
 def _event_triggers(catalog: Catalog) -> Iterator[str]:

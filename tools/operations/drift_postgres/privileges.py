@@ -4,11 +4,19 @@ A list that is NULL stands for PostgreSQL's defaults, which include PUBLIC's, he
 object's owner are not compared. Together with memberships (``roles``) these are all effective privileges.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from components.mapping import roles
 from components.mapping.roles import ConnectRole
 from provider.postgres.append_only import matches
+from provider.postgres.relation_privileges import (
+    PUBLIC,
+    RelationPrivilege,
+    current_privileges,
+    expected_privileges,
+)
+from provider.postgres.target import SchemaTarget
 from tools.operations.drift_postgres.catalog import EXTRA, Catalog, Entry, compare, who
 
 _GRANTEE = (
@@ -22,7 +30,6 @@ def differences(catalog: Catalog) -> Iterator[str]:
     yield from _database(catalog)
     yield from _schemas(catalog)
     yield from _relations(catalog)
-    yield from _columns(catalog)
     yield from _functions(catalog)
     yield from _defaults(catalog)
     yield from _system_objects(catalog)
@@ -42,12 +49,16 @@ def _schemas(catalog: Catalog) -> Iterator[str]:
     rows = catalog.rows(
         f"""SELECT n.nspname, {_GRANTEE} FROM pg_catalog.pg_namespace n,
               pg_catalog.aclexplode(coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner))) a
-            WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname = 'public') AND a.grantee <> n.nspowner"""
+            WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname = ANY (%(others)s)) AND a.grantee <> n.nspowner""",
+        others=["public", *catalog.extensions_schema],
     )
     found = [Entry(f"on schema {schema}", *rest) for schema, *rest in rows]
     wanted = {
         f"on schema {schema}": dict.fromkeys(catalog.wanted[schema].granted, ("USAGE",)) for schema in catalog.schemas
     }
+    owners = (roles.owner(schema) for schema in catalog.schemas)
+    for schema in catalog.extensions_schema:
+        wanted[f"on schema {schema}"] = dict.fromkeys((ConnectRole(catalog.database).name, *owners), ("USAGE",))
     yield from compare(found, wanted)
 
 
@@ -58,45 +69,32 @@ def pattern_of(catalog: Catalog, schema: str, table: str) -> str | None:
 
 
 def _relations(catalog: Catalog) -> Iterator[str]:
-    rows = catalog.rows(
-        f"""SELECT n.nspname, c.relname, c.relkind::text, {_GRANTEE}
-            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            LEFT JOIN LATERAL pg_catalog.aclexplode(coalesce(c.relacl, pg_catalog.acldefault(
-              CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a ON a.grantee <> c.relowner
-            WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"""
-    )
-    found, wanted = [], {}
-    for schema, table, kind, role, privilege, grantable in rows:
-        where = f"on sequence {schema}.{table}" if kind == "S" else f"{schema}.{table}"
-        name = pattern_of(catalog, schema, table) or table
-        holders = catalog.wanted[schema].granted.items()
-        wanted[where] = {holder: tables[name].privileges for holder, tables in holders if name in tables}
-        if privilege is not None:
-            found.append(Entry(where, role, privilege, grantable))
-    yield from compare(found, wanted)
+    """Compare privileges on tables, views and sequences, and on columns."""
+    for schema in sorted(catalog.schemas):
+        target = SchemaTarget(schema, roles.owner(schema))
+        sequences = {
+            row[0]
+            for row in catalog.rows(
+                """SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                   WHERE n.nspname = %(schema)s AND c.relkind = 'S'""",
+                schema=schema,
+            )
+        }
 
+        def where(item: RelationPrivilege, schema: str = schema, sequences: set[str] = sequences) -> str:
+            name = f"{schema}.{item.relation}"
+            if item.relation in sequences:
+                return f"on sequence {name}"
+            return f"{name}({item.column})" if item.column else name
 
-def _columns(catalog: Catalog) -> Iterator[str]:
-    rows = catalog.rows(
-        f"""SELECT n.nspname, c.relname, t.attname, {_GRANTEE}
-            FROM pg_catalog.pg_attribute t JOIN pg_catalog.pg_class c ON c.oid = t.attrelid
-            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace, pg_catalog.aclexplode(t.attacl) a
-            WHERE n.nspname = ANY (%(schemas)s) AND NOT t.attisdropped AND a.grantee <> c.relowner"""
-    )
-    existing = catalog.rows(
-        """SELECT n.nspname, c.relname, t.attname FROM pg_catalog.pg_attribute t
-           JOIN pg_catalog.pg_class c ON c.oid = t.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-           WHERE n.nspname = ANY (%(schemas)s) AND NOT t.attisdropped"""
-    )
-    wanted: dict[str, dict[str, frozenset[str]]] = {}
-    for schema in catalog.schemas:
-        for role, tables in catalog.wanted[schema].granted.items():
-            for table, access in tables.items():
-                for column, privileges in access.columns.items():
-                    # A missing column is reported separately.
-                    if (schema, table, column) in existing:
-                        wanted.setdefault(f"{schema}.{table}({column})", {})[role] = privileges
-    yield from compare([Entry(f"{schema}.{table}({column})", *rest) for schema, table, column, *rest in rows], wanted)
+        found = [
+            Entry(where(item), None if item.role == PUBLIC else item.role, item.privilege, item.grantable)
+            for item in sorted(current_privileges(catalog.connection, schema))
+        ]
+        wanted: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        for item in expected_privileges(catalog.connection, target, catalog.wanted[schema].words):
+            wanted[where(item)][item.role].add(item.privilege)
+        yield from compare(found, wanted)
 
 
 def _functions(catalog: Catalog) -> Iterator[str]:

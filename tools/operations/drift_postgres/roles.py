@@ -157,7 +157,9 @@ def _holdings(catalog: Catalog) -> Iterator[str]:
              AND r.rolname = ANY (%(roles)s)
              AND d.classid <> 'pg_catalog.pg_default_acl'::pg_catalog.regclass"""
     )
-    ours = {f"schema {schema}" for schema in (*catalog.schemas, "public")} | {f"database {catalog.database}"}
+    ours = {f"schema {schema}" for schema in (*catalog.schemas, "public", *catalog.extensions_schema)} | {
+        f"database {catalog.database}"
+    }
     for role, kind, database, type_, schema, name in rows:
         does = "owns" if kind == "o" else "holds privileges on"
         if name is None:

@@ -62,6 +62,9 @@ def _fill(context: RecoveryContext, backup: StoredBackup, work: Path, server: Po
     # An admin that is not a superuser can only transfer a schema to a role with CREATE on the database.
     with server.open(server.database) as session:
         session.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(*names))
+    extensions = work / "extensions.sql"
+    if extensions.exists():  # backups of older releases have none
+        _run_file(context, "restoring extensions", extensions, server)
     # Restore a section of all schemas before the next: foreign keys and triggers may refer to another schema.
     for section in ("pre-data", "data", "post-data"):
         say(f"{DUMP}: restoring {section} of {len(backup.manifest['schemas'])} schemas")
@@ -72,11 +75,15 @@ def _fill(context: RecoveryContext, backup: StoredBackup, work: Path, server: Po
                  str(work / f"{schema}.dump")],
                 environment,
             )  # fmt: skip
-    command = [context.programs.find("psql"), "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"]
-    command += [f"--set=database={server.database}", f"--file={work / 'database.sql'}"]
-    context.run("restoring privileges of the database", command, environment)
+    _run_file(context, "restoring privileges of the database", work / "database.sql", server)
     with server.open(server.database) as session:
         session.execute(sql.SQL("REVOKE CREATE ON DATABASE {} FROM {}").format(*names))
+
+
+def _run_file(context: RecoveryContext, what: str, file: Path, server: PostgresServer) -> None:
+    command = [context.programs.find("psql"), "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"]
+    command += [f"--set=database={server.database}", f"--file={file}"]
+    context.run(what, command, context.environment(server))
 
 
 def _create(session: Connection, database: str, locale: dict[str, Any]) -> None:

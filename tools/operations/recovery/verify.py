@@ -171,7 +171,7 @@ def _drift(context: RecoveryContext, server: PostgresServer) -> tuple[str, ...]:
     """Run ``drift`` on the restored server and return its sentences."""
     place = {"postgresHost": server.host, "postgresPort": str(server.port), "postgresSslMode": server.ssl_mode}
     config = {**context.stack.config, **{f"{NAMESPACE}:{key}": value for key, value in place.items()}}
-    return tuple(item.sentence for item in drift_postgres(replace(context.stack, config=config)))
+    return tuple(item.sentence for item in drift_postgres(replace(context.stack, config=config), state=None))
 
 
 def of_database(server: PostgresServer, database: str) -> PostgresServer:

@@ -1,13 +1,16 @@
 """Pending migrations with their SQL, and tables that become or cease to be append-only."""
 
-import re
 from pathlib import Path
 
-from provider.postgres.migration_files import checksum, normalise
-from provider.postgres.statements import Statement, split
+from components.mapping import roles
+from provider.postgres.lint import Effect
+from provider.postgres.lint.effects import StatementEffect, classify
+from provider.postgres.lint.place import Created, Place
+from provider.postgres.migration_files import Script, checksum, normalise, parse_file, render
+from provider.postgres.problems import MigrationError
 from tools.review.change import RatedChange
 from tools.review.context import ReviewContext
-from tools.review.escape import block, code, codes, folded, shortened
+from tools.review.escape import block, code, codes, folded, plain, shortened
 from tools.review.kinds import tenants
 from tools.review.preview import PreviewStep
 from tools.review.risk import Risk
@@ -17,16 +20,19 @@ TYPES = (MIGRATIONS,)
 STORE = "PostgreSQL"
 LONGEST_STATEMENT = 120
 
-# First words of statements that delete rows.
-_DESTRUCTIVE = (
-    ("DROP", "TABLE"), ("DROP", "SCHEMA"), ("DROP", "DATABASE"), ("DROP", "OWNED"), ("DROP", "MATERIALIZED"), ("TRUNCATE",),
-    ("DELETE", "FROM"),
-)  # fmt: skip
-_DROPS_COLUMN = re.compile(
-    r"\bDROP\s+(?:COLUMN\b|(?!CONSTRAINT|DEFAULT|NOT|EXPRESSION|IDENTITY|TRIGGER|INDEX)\w+)", re.IGNORECASE
-)
-_CHANGES_TYPE = re.compile(r"\bALTER\s+(?:COLUMN\s+)?[\w\".]+\s+(?:SET\s+DATA\s+)?TYPE\b", re.IGNORECASE)
-_COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+# Risk of a migration by the effect of its statements, and what the sentence states.
+_RISKS = {
+    Effect.DESTROYS_DATA: (Risk.DATA_LOSS, "**destroys data**: {}"),
+    Effect.MAY_DO_ANYTHING: (
+        Risk.DATA_LOSS,
+        "**may do anything**, because the review cannot determine what a statement does: {}",
+    ),
+    Effect.WIDENS_ACCESS: (Risk.ACCESS_WIDENED, "**widens access**: {}"),
+    Effect.REVOKES: (Risk.ACCESS_REVOKED, "**revokes access**: {}"),
+    Effect.BLOCKING: (Risk.ADDITIVE, "will run and **blocks other sessions**: {}"),
+}
+# For these, the reason is not obvious from the statement.
+_WITH_REASON = {Effect.MAY_DO_ANYTHING, Effect.WIDENS_ACCESS, Effect.BLOCKING}
 
 
 def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
@@ -44,7 +50,7 @@ def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     applied = step.old.live("applied") or step.old.live("migrations") or []
     done = {_file(label) for label in applied} if step.op == "update" else set()
     pending = [label for label in step.new.declared("migrations") or () if _file(label) not in done]
-    result = [_pending(context, step, schema, str(label)) for label in pending]
+    result = _pending_files(context, step, schema, [str(label) for label in pending])
     result += _append_only_changes(context, step, schema)
     owner = step.old.declared("owner"), step.new.declared("owner")
     if step.op == "update" and owner[0] != owner[1]:
@@ -62,30 +68,70 @@ def _file(label: object) -> str:
     return str(label).partition(" ")[0]
 
 
-def _pending(context: ReviewContext, step: PreviewStep, schema: str, label: str) -> RatedChange:
-    """Describe a pending migration. It counts as data loss if its text is not available: the file is missing or edited."""
-    name = _file(label)
+def _pending_files(context: ReviewContext, step: PreviewStep, schema: str, labels: list[str]) -> list[RatedChange]:
+    """Describe the pending migrations. Tables that one of them creates are new to those that follow."""
+    append_only = {*(step.old.declared("appendOnly") or ()), *(step.new.declared("appendOnly") or ())}
+    owner = str(step.new.declared("owner") or roles.owner(schema))
+    place = Place.of_resource(schema, owner, append_only, step.new.declared("tenantTables") or ())
+    created = Created()
+    return [change for label in labels for change in _pending(context, step, label, place, created)]
+
+
+def _pending(
+    context: ReviewContext, step: PreviewStep, label: str, place: Place, created: Created
+) -> list[RatedChange]:
+    """A change for each effect of a pending migration. It counts as data loss if its text is not available: the file is
+    missing, edited, or not a migration."""
+    schema, name = place.target.schema, _file(label)
     file = f"{step.new.declared('directory', f'sql/{schema}')}/{name}"
-    version = name[:4]
-    resource = f"{schema}/{version}"
-    text = _read(context.root / file)
+    resource = f"{schema}/{name[:4]}"
+    migration = f"migration {code(f'{schema} {name[:4]}')}"
+    try:
+        script = _script(context.root / file, label, place)
+    except _UnavailableError as error:
+        sentence = f"{migration} will run and **may destroy data**: {error} ({code(name)})"
+        return [RatedChange(Risk.DATA_LOSS, STORE, schema, sentence, resource, file, (step.urn,))]
+    lines = len(script.migration.source.splitlines())
+    counted = f"({lines} line{'' if lines == 1 else 's'}, shown below)"
+    extra = folded(f"{code_html(name)}, {lines} lines", block(script.migration.source, "sql"))
+    by_effect: dict[Effect, list[str]] = {}
+    for item in classify(script, place, created):
+        by_effect.setdefault(item.effect, []).append(_shown(item))
+    result: list[RatedChange] = []
+    for effect in sorted(by_effect.keys() & _RISKS.keys(), reverse=True):
+        risk, words = _RISKS[effect]
+        sentence = f"{migration} {words.format('; '.join(by_effect[effect]))} {counted}"
+        result.append(RatedChange(risk, STORE, schema, sentence, resource, file, (step.urn,), "" if result else extra))
+    if not result:
+        sentence = f"{migration} will run {counted}"
+        result.append(RatedChange(Risk.ADDITIVE, STORE, schema, sentence, resource, file, (step.urn,), extra))
+    return result
+
+
+class _UnavailableError(Exception):
+    """The text of a pending migration cannot be read. ``str()`` is the reason, in Markdown."""
+
+
+def _script(path: Path, label: str, place: Place) -> Script:
+    """Render a pending file as the runner does. Raises ``_UnavailableError``."""
+    source = _read(path)
     checked = label.partition(" sha256:")[2]
-    if text is None or (checked and checksum(text) != checked):
-        reason = "its file is missing from this checkout"
-        if text is not None:
-            reason = "its file in this checkout differs from the previewed one"
-        sentence = f"migration {code(f'{schema} {version}')} will run and **may destroy data**: {reason} ({code(name)})"
-        return RatedChange(Risk.DATA_LOSS, STORE, schema, sentence, resource, file, (step.urn,))
-    destructive = _destructive_statements(text)
-    lines = len(text.splitlines())
-    counted = f"{lines} line{'' if lines == 1 else 's'}, shown below"
-    sentence = f"migration {code(f'{schema} {version}')} will run ({counted})"
-    if destructive:
-        statements = "; ".join(code(item) for item in destructive)
-        sentence = f"migration {code(f'{schema} {version}')} **destroys data**: {statements} ({counted})"
-    extra = folded(f"{code_html(name)}, {lines} lines", block(text, "sql"))
-    risk = Risk.DATA_LOSS if destructive else Risk.ADDITIVE
-    return RatedChange(risk, STORE, schema, sentence, resource, file, (step.urn,), extra)
+    if source is None:
+        raise _UnavailableError("its file is missing from this checkout")
+    if checked and checksum(source) != checked:
+        raise _UnavailableError("its file in this checkout differs from the previewed one")
+    try:
+        return render(parse_file(path, source), place.target.variables)
+    except MigrationError as error:
+        reasons = "; ".join(problem.message for problem in error.problems)
+        raise _UnavailableError(f"its file is not a migration: {code(shortened(reasons, LONGEST_STATEMENT))}") from None
+
+
+def _shown(item: StatementEffect) -> str:
+    statement = code(shortened(item.statement.one_line, LONGEST_STATEMENT))
+    if item.effect not in _WITH_REASON:
+        return statement
+    return f"{statement} ({plain(shortened(item.reason, LONGEST_STATEMENT))})"
 
 
 def code_html(text: str) -> str:
@@ -100,28 +146,6 @@ def _read(path: Path) -> str | None:
         return normalise(path.read_bytes())
     except (OSError, UnicodeDecodeError):
         return None
-
-
-def _destructive_statements(text: str) -> list[str]:
-    """The statements that delete rows or columns, or change a column's type, each on one line."""
-    found = []
-    for statement in split(text):
-        if _is_destructive(statement):
-            found.append(shortened(" ".join(_COMMENTS.sub(" ", statement.text).split()), LONGEST_STATEMENT))
-    return found
-
-
-def _is_destructive(statement: Statement) -> bool:
-    # Comments and line breaks may separate the words.
-    body = " ".join(_COMMENTS.sub(" ", statement.text).split())
-    words = tuple(body.upper().split()[:2])
-    if any(words[: len(start)] == start for start in _DESTRUCTIVE):
-        return True
-    upper = body.upper()
-    if words == ("ALTER", "TABLE"):
-        return bool(_DROPS_COLUMN.search(body) or _CHANGES_TYPE.search(body))
-    # Inside a DO block, or after WITH.
-    return words[:1] in (("DO",), ("WITH",)) and bool(re.search(r"\b(DELETE\s+FROM|DROP\s+TABLE|TRUNCATE)\b", upper))
 
 
 def _append_only_changes(context: ReviewContext, step: PreviewStep, schema: str) -> list[RatedChange]:

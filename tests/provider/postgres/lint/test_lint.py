@@ -10,9 +10,10 @@ import pytest
 from provider.postgres.lint import RULES
 from provider.postgres.lint.accepted import Accepted
 from provider.postgres.lint.check import check_directory
+from provider.postgres.lint.place import Place
 from provider.postgres.target import SchemaTarget
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 TARGET = SchemaTarget.of_schema("vuln")
 CONCURRENT = "-- transactional: false\n"
 
@@ -21,7 +22,7 @@ def lint(directory: Path, text: str, *, runtime_tables: bool = False) -> list[st
     """``line: rule`` of every finding in a file that comes after the one that made table ``old``."""
     directory.joinpath("0001_old.sql.j2").write_text("CREATE TABLE {{ schema }}.old (id int PRIMARY KEY, a int);\n")
     directory.joinpath("0002_x.sql.j2").write_text(text)
-    _, lines = check_directory(directory, TARGET, Accepted(directory), runtime_tables=runtime_tables)
+    _, lines = check_directory(directory, Place(TARGET, runtime_tables), Accepted(directory))
     found = []
     for line in lines:
         assert line.startswith(f"{directory}/0002_x.sql.j2:"), line
@@ -41,7 +42,7 @@ def lint(directory: Path, text: str, *, runtime_tables: bool = False) -> list[st
         ("DROP VIEW {{ schema }}.v", "destructive"),
         ("ALTER TABLE {{ schema }}.old DROP COLUMN a", "destructive"),
         ("ALTER TABLE {{ schema }}.old DISABLE TRIGGER append_only_row", "destructive"),
-        ("ALTER TABLE {{ schema }}.old DISABLE ROW LEVEL SECURITY", "destructive"),
+        ("ALTER TABLE {{ schema }}.old DISABLE ROW LEVEL SECURITY", "opening"),
         ("TRUNCATE {{ schema }}.old", "destructive"),
         ("DELETE FROM {{ schema }}.old WHERE a = 1", "destructive"),
         ("WITH gone AS (DELETE FROM {{ schema }}.old RETURNING id) SELECT count(*) FROM gone", "destructive"),
@@ -88,7 +89,7 @@ def lint(directory: Path, text: str, *, runtime_tables: bool = False) -> list[st
         ("CREATE SCHEMA more", "superuser"),
         ("ALTER SYSTEM SET work_mem = '1GB'", "superuser"),
         ("CREATE ROLE more", "superuser"),
-        ("SET session_replication_role = replica", "superuser"),
+        ("SET session_replication_role = replica", "destructive"),
         ("COPY {{ schema }}.old FROM PROGRAM 'cat'", "superuser"),
         ("CREATE FUNCTION {{ schema }}.f() RETURNS int LANGUAGE c AS 'x', 'y'", "superuser"),
         ("GRANT SELECT ON {{ schema }}.old TO {{ reader }}", "grant"),
@@ -98,7 +99,6 @@ def lint(directory: Path, text: str, *, runtime_tables: bool = False) -> list[st
         ("ALTER TABLE {{ schema }}.old OWNER TO scanner", "grant"),
         ("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {{ reader }}", "grant"),
         ("DO $$ BEGIN EXECUTE (SELECT 'DROP TABLE ' || 'x'); END $$", "dynamic-sql"),
-        ("SELEC 1", "syntax"),
     ],
 )
 def test_a_rule_finds_what_it_is_for(tmp_path: Path, statement: str, rule: str) -> None:
@@ -122,7 +122,7 @@ def test_a_rule_finds_what_it_is_for(tmp_path: Path, statement: str, rule: str) 
         "UPDATE {{ schema }}.old SET a = 1 WHERE a IS NULL;\n",
         f"{CONCURRENT}CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON {{{{ schema }}}}.old (a);\nVACUUM {{{{ schema }}}}.old;\n",
         "WITH few AS (SELECT id FROM {{ schema }}.old) SELECT * FROM few;\n",
-        "CREATE VIEW {{ schema }}.v AS SELECT pg_catalog.now(), id::text FROM {{ schema }}.old;\n",
+        "CREATE VIEW {{ schema }}.v WITH (security_invoker) AS SELECT pg_catalog.now(), id::text FROM {{ schema }}.old;\n",
         (
             "CREATE FUNCTION {{ schema }}.f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DELETE FROM {{ schema }}.old; END $$;\n"
             "REVOKE ALL ON FUNCTION {{ schema }}.f() FROM PUBLIC;\nCOMMENT ON FUNCTION {{ schema }}.f() IS 'x';\n"
@@ -198,7 +198,7 @@ def accepted(directory: Path, text: str) -> list[str]:
     (schema / "0001_x.sql.j2").write_text("DROP TABLE {{ schema }}.old;\nDROP VIEW {{ schema }}.v;\n")
     (directory / "lint.yaml").write_text(text)
     entries = Accepted.read(directory)
-    _, lines = check_directory(schema, TARGET, entries, runtime_tables=False)
+    _, lines = check_directory(schema, Place(TARGET), entries)
     return [line.partition(": ")[2].partition(";")[0] for line in (*entries.wrong, *lines, *entries.unused())]
 
 
@@ -216,7 +216,7 @@ def test_findings_of_an_applied_file_are_accepted_without_a_change_of_it(tmp_pat
         ('accepted: [{file: "vuln/*", rule: destructive}]', "accepted[1]: write file, rule and reason, each as text"),
         ('accepted: [{file: "vuln/*", rule: syntax, reason: old}]', "accepted[1]: there is no rule syntax to accept"),
         ("accepted: all", "write a list under accepted, each with file, rule and reason"),
-        ("accepted: [", "it can't be read"),
+        ("accepted: [", "it cannot be read"),
     ],
     ids=["other file", "other rule", "no reason", "field missing", "no such rule", "no list", "no YAML"],
 )
@@ -240,7 +240,10 @@ def test_a_waiver_lets_no_other_rule_pass(tmp_path: Path) -> None:
         ("-- lint: allow destructive: it is old\nSELECT 1;\n", ["1: waiver"]),
         ("-- lint: allow destructive: it is old\n\nDROP TABLE {{ schema }}.old;\n", ["1: waiver", "3: destructive"]),
         ("SELECT 1;\n-- lint: allow destructive: it is old\n", ["2: waiver"]),
-        ("-- lint: allow syntax: it is new\nSELEC 1;\n", ["1: waiver", "2: syntax"]),
+        (
+            "-- lint: allow syntax: it is new\nDO $$ BEGIN SELEC 1; END $$;\n",
+            ["1: waiver", "2: syntax"],
+        ),
     ],
     ids=["no reason", "no colon", "no rule", "nothing", "not just before", "at the end", "syntax"],
 )
@@ -250,7 +253,7 @@ def test_a_waiver_that_is_none_is_a_finding_itself(tmp_path: Path, text: str, fo
 
 def test_template_errors_are_findings_with_their_place(tmp_path: Path) -> None:
     tmp_path.joinpath("0001_x.sql.j2").write_text("SELECT 1;\nSELECT {{ x }};\n")
-    _, (line,) = check_directory(tmp_path, TARGET, Accepted(tmp_path), runtime_tables=False)
+    _, (line,) = check_directory(tmp_path, Place(TARGET), Accepted(tmp_path))
     assert line.startswith(f"{tmp_path}/0001_x.sql.j2:2: 'x' is undefined")
 
 

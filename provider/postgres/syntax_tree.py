@@ -1,9 +1,10 @@
-"""Parse SQL with PostgreSQL's own parser and walk its trees.
+"""Parse SQL with PostgreSQL's own parser (postgast: libpg_query of PostgreSQL 18) and walk its trees.
 
 Node classes and their fields are PostgreSQL's (``parsenodes.h``); an unset text is ``""`` and an unset node ``None``.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import postgast
@@ -11,7 +12,7 @@ from postgast import AstNode
 from postgast import nodes as ast
 from postgast import pg_query_pb2 as pb
 
-PLACEHOLDER = "\N{MATHEMATICAL LEFT ANGLE BRACKET}"  # begins a name that is put together at run time
+PLACEHOLDER = "\N{MATHEMATICAL LEFT ANGLE BRACKET}"  # begins a name that is composed at run time
 
 AnyNode = TypeVar("AnyNode", bound=AstNode)
 Options = ast.CreateFunctionStmt | ast.DoStmt
@@ -20,14 +21,37 @@ Options = ast.CreateFunctionStmt | ast.DoStmt
 _FIELDS = {field.message_type.name: field.name for field in pb.Node.DESCRIPTOR.oneofs_by_name["node"].fields}
 
 
-def parse(text: str) -> list[AstNode]:
-    """The statements of ``text``. Raises ``SyntaxError`` with the message and, as ``offset``, the character from 0."""
+@dataclass(frozen=True)
+class Parsed:
+    """A statement's tree with the place of its text in the script: bytes ``start`` to ``end``."""
+
+    tree: AstNode
+    start: int
+    end: int
+
+
+def parse_script(text: str) -> list[Parsed]:
+    """Parse the statements of ``text`` with their places.
+
+    Raises ``SyntaxError`` with the message and, as ``offset``, the character from 0.
+    """
     try:
         parsed = postgast.wrap(postgast.parse(text))
     except postgast.PgQueryError as error:
-        raise SyntaxError(error.message, (None, None, max(error.cursorpos - 1, 0), None)) from None
+        before = text.encode()[: max(error.cursorpos - 1, 0)].decode(errors="ignore")
+        raise SyntaxError(error.message, (None, None, len(before), None)) from None
     assert isinstance(parsed, ast.ParseResult)
-    return [raw.stmt for raw in parsed.stmts if raw.stmt is not None]
+    length = len(text.encode())
+    return [
+        Parsed(raw.stmt, raw.stmt_location, raw.stmt_location + raw.stmt_len if raw.stmt_len else length)
+        for raw in parsed.stmts
+        if raw.stmt is not None
+    ]
+
+
+def parse(text: str) -> list[AstNode]:
+    """Parse the statements of ``text``. Raises ``SyntaxError`` as ``parse_script`` does."""
+    return [item.tree for item in parse_script(text)]
 
 
 def nodes(tree: AstNode | None) -> Iterator[AstNode]:
@@ -57,6 +81,15 @@ def option(statement: Options, name: str) -> AstNode | None:
     return next((item.arg for item in of_kind(ast.DefElem, clauses) if item.defname == name), None)
 
 
+def constant_text(value: AstNode | None) -> str | None:
+    """The text of a string constant, also of one with a cast; None for any other expression."""
+    if isinstance(value, ast.TypeCast):
+        return constant_text(value.arg)
+    if isinstance(value, ast.A_Const) and isinstance(value.val, ast.String):
+        return value.val.sval
+    return None
+
+
 def table_name(relation: ast.RangeVar | None) -> str:
     """``schema.table``, or the table alone where no schema is given."""
     if relation is None:
@@ -82,4 +115,5 @@ def statement_sql(statement: AstNode) -> str:
 
 
 def is_placeholder(name: str | None) -> bool:
+    """Whether a name contains a part that is composed at run time."""
     return name is not None and PLACEHOLDER in name
