@@ -175,7 +175,7 @@ def render(migration: Migration, variables: Mapping[str, str]) -> Script:
         text = render_template(migration.source, variables)
         statements = split(text)
     except ScriptError as error:
-        raise MigrationError(MigrationProblem(file, error.line, error.what, error.todo)) from None
+        raise MigrationError(MigrationProblem(file, error.line, error.message, error.remedy)) from None
     if not statements:
         raise MigrationError(MigrationProblem(file, None, "it has no statement", "add one, or delete the file"))
     problems = []

@@ -185,8 +185,8 @@ def reconcile(connection: Connection, target: SchemaTarget, access: TableAccess)
         run("GRANT {} ON {} {} TO {}", privileges)
     left = differences(connection, target, access)
     if left:
-        todo = "grant or revoke that as the owner of the table, then run up again"
-        raise MigrationError(*(MigrationProblem(target.schema, None, sentence, todo) for sentence in left))
+        remedy = "grant or revoke that as the owner of the table, then run up again"
+        raise MigrationError(*(MigrationProblem(target.schema, None, sentence, remedy) for sentence in left))
     done += [f"revoked {item}" for item in sorted(surplus)]
     return done + [f"granted {item}" for item in sorted(missing - surplus)]
 

@@ -15,7 +15,7 @@ from provider.postgres.syntax_tree import parse_script
 
 _COPY = re.compile(r"^[ \t]*COPY\b[^;]*;", re.IGNORECASE | re.MULTILINE)
 _COMMENTS = {"SQL_COMMENT", "C_COMMENT"}
-COPY_TODO = "write its rows as INSERT statements (pg_dump --inserts does)"
+COPY_REMEDY = "write its rows as INSERT statements (pg_dump --inserts does)"
 
 
 # Settings that the runner sets, or that change how the server reads the file's text.
@@ -31,13 +31,13 @@ _FIXED_SETTINGS = {
 
 
 class ScriptError(Exception):
-    """Text that is not a script of SQL statements. ``line`` counts from 1; ``todo`` is the remedy."""
+    """Text that is not a script of SQL statements. ``line`` counts from 1; ``remedy`` is the remedy."""
 
-    def __init__(self, line: int, what: str, todo: str) -> None:
-        super().__init__(f"line {line}: {what}; {todo}")
+    def __init__(self, line: int, message: str, remedy: str) -> None:
+        super().__init__(f"line {line}: {message}; {remedy}")
         self.line = line
-        self.what = what
-        self.todo = todo
+        self.message = message
+        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _reads_rows_from_the_file(tree: AstNode) -> bool:
 
 
 def _copy_error(line: int) -> ScriptError:
-    return ScriptError(line, "COPY ... FROM stdin reads rows that are not SQL", COPY_TODO)
+    return ScriptError(line, "COPY ... FROM stdin reads rows that are not SQL", COPY_REMEDY)
 
 
 def _refusal(sql: str, error: SyntaxError) -> ScriptError:
@@ -151,8 +151,10 @@ def _refusal(sql: str, error: SyntaxError) -> ScriptError:
             return _copy_error(line)
     content = sql.split("\n")[number - 1].strip()
     if content.startswith("\\"):
-        what = f"`{content.split()[0]}` is a command of psql, not SQL"
-        return ScriptError(number, what, "remove the lines that start with a backslash, as pg_dump and psql write them")
+        message = f"`{content.split()[0]}` is a command of psql, not SQL"
+        return ScriptError(
+            number, message, "remove the lines that start with a backslash, as pg_dump and psql write them"
+        )
     return ScriptError(number, f"PostgreSQL's parser refuses it: {' '.join(error.msg.split())}", "correct it")
 
 

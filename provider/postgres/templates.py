@@ -79,9 +79,9 @@ def _refuse_data(text: str, inserted: list[tuple[int, int, str]], variables: Map
         for place, line, name in places:
             after = place + len(variables[name].encode())
             if begin <= place < end and not _is_name(data[begin:place].decode(), data[after:end].decode()):
-                what = f"{{{{ {name} }}}} in a string constant could be data"
-                todo = f"a constant may start with it as a name, like '{{{{ schema }}}}.items'; {ESCAPE}"
-                raise ScriptError(line, what, todo)
+                message = f"{{{{ {name} }}}} in a string constant could be data"
+                remedy = f"a constant may start with it as a name, like '{{{{ schema }}}}.items'; {ESCAPE}"
+                raise ScriptError(line, message, remedy)
 
 
 def _is_name(before: str, after: str) -> bool:

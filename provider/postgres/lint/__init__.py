@@ -72,8 +72,8 @@ class LintFinding:
 
     line: int
     rule: str
-    what: str
-    todo: str
+    message: str
+    remedy: str
     own_effect: Effect | None = None
 
     @property

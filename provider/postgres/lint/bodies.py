@@ -149,9 +149,9 @@ def _execute(expression: str, line: int) -> Iterator[Inner | LintFinding]:
     """The statement that EXECUTE runs, if its text can be determined."""
     text = _constant(expression)
     if text is None:
-        what = f"EXECUTE {' '.join(expression.split())[:60]} is composed at run time"
-        todo = "EXECUTE a constant, or format() of one; or name in a waiver what it can be"
-        yield LintFinding(line, "dynamic-sql", what, todo)
+        message = f"EXECUTE {' '.join(expression.split())[:60]} is composed at run time"
+        remedy = "EXECUTE a constant, or format() of one; or name in a waiver what it can be"
+        yield LintFinding(line, "dynamic-sql", message, remedy)
         return
     yield from _read(text, line, dynamic=True)
 

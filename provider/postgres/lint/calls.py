@@ -27,7 +27,7 @@ _DANGEROUS_PREFIXES = {
     "pg_ls_": (Effect.WIDENS_ACCESS, _FILES),
     "query_to_xml": (Effect.MAY_DO_ANYTHING, "runs SQL that is composed at run time"),
 }
-_TODO = "remove it; the lint cannot determine what it does, so name the reason in a waiver if it is needed"
+_REMEDY = "remove it; the lint cannot determine what it does, so name the reason in a waiver if it is needed"
 
 # Settings that decide who acts, what protects rows, or how text is read.
 _SETTINGS = {
@@ -57,13 +57,13 @@ def dangerous_calls(statement: AstNode, line: int) -> Iterator[LintFinding]:
                     setting = constant_text(node.args[0]) if node.args else None
                     yield from _setting(setting, line)
                 elif (danger := _danger(name)) is not None:
-                    effect, what = danger
+                    effect, message = danger
                     rule = "destructive" if effect == Effect.DESTROYS_DATA else "opening"
-                    yield LintFinding(line, rule, f"{name}() {what}", "remove it", effect)
+                    yield LintFinding(line, rule, f"{name}() {message}", "remove it", effect)
             case ast.VariableSetStmt() if node.kind not in (enums.VAR_RESET_ALL, enums.VAR_SET_MULTI):
                 yield from _setting(node.name, line)
             case ast.VariableSetStmt() if node.kind == enums.VAR_RESET_ALL:
-                yield LintFinding(line, "unknown", "RESET ALL resets what the runner sets", _TODO)
+                yield LintFinding(line, "unknown", "RESET ALL resets what the runner sets", _REMEDY)
 
 
 def _danger(name: str) -> tuple[Effect, str] | None:
@@ -74,14 +74,14 @@ def _danger(name: str) -> tuple[Effect, str] | None:
 
 def _setting(name: str | None, line: int) -> Iterator[LintFinding]:
     if name is None:
-        yield LintFinding(line, "unknown", "the name of a setting is composed at run time", _TODO)
+        yield LintFinding(line, "unknown", "the name of a setting is composed at run time", _REMEDY)
         return
     known = _SETTINGS.get(name.lower())
     if known is not None:
-        effect, rule, what = known
-        yield LintFinding(line, rule, f"{what}: {name}", "remove it; the runner sets what a migration needs", effect)
+        effect, rule, message = known
+        yield LintFinding(line, rule, f"{message}: {name}", "remove it; the runner sets what a migration needs", effect)
     elif name.lower() not in _HARMLESS_SETTINGS and "." not in name and name.lower() != "search_path":
-        yield LintFinding(line, "unknown", f"setting {name} is changed", _TODO)
+        yield LintFinding(line, "unknown", f"setting {name} is changed", _REMEDY)
 
 
 def path_changes(statement: AstNode, line: int) -> Iterator[LintFinding]:
@@ -105,9 +105,9 @@ def unknown_calls(
                 names = strings(node.funcname) or ["?"]
                 yield from _call(names, line, functions, schema)
             case ast.A_Expr() if len(names := strings(node.name) or []) > 1 and names[0] != "pg_catalog":
-                yield LintFinding(line, "unknown", f"operator {'.'.join(names)} runs a function", _TODO)
+                yield LintFinding(line, "unknown", f"operator {'.'.join(names)} runs a function", _REMEDY)
             case ast.ExecuteStmt():
-                yield LintFinding(line, "unknown", f"prepared statement {node.name} runs", _TODO)
+                yield LintFinding(line, "unknown", f"prepared statement {node.name} runs", _REMEDY)
 
 
 def _call(
@@ -117,7 +117,7 @@ def _call(
     if len(names) == 1 or names[0] == "pg_catalog":
         name = names[-1].lower()
         if name not in HARMLESS | VOLATILE and name != "set_config" and _danger(name) is None:
-            yield LintFinding(line, "unknown", f"{shown}() runs, and the lint cannot determine what it does", _TODO)
+            yield LintFinding(line, "unknown", f"{shown}() runs, and the lint cannot determine what it does", _REMEDY)
     elif names[0] == schema and (effect := functions.get(tuple(names))) is not None:
         rule = {
             Effect.DESTROYS_DATA: "destructive",
@@ -125,9 +125,9 @@ def _call(
             Effect.MAY_DO_ANYTHING: "unknown",
         }.get(effect)
         if rule is not None:
-            yield LintFinding(line, rule, f"{shown}() runs, which the same file creates", _TODO)
+            yield LintFinding(line, rule, f"{shown}() runs, which the same file creates", _REMEDY)
     else:
-        yield LintFinding(line, "unknown", f"{shown}() runs, and the lint cannot determine what it does", _TODO)
+        yield LintFinding(line, "unknown", f"{shown}() runs, and the lint cannot determine what it does", _REMEDY)
 
 
 def runs_now(statement: AstNode) -> bool:

@@ -81,19 +81,19 @@ def changes(statement: AstNode, line: int, fresh: set[str], *, transactional: bo
             yield LintFinding(line, "rewrite", "CLUSTER rewrites the table", "remove it")
 
 
-def _refuses(line: int, what: str) -> LintFinding:
-    todo = "begin the file with `-- transactional: false`"
-    return LintFinding(line, "transaction", f"{what} cannot run in a transaction", todo)
+def _refuses(line: int, message: str) -> LintFinding:
+    remedy = "begin the file with `-- transactional: false`"
+    return LintFinding(line, "transaction", f"{message} cannot run in a transaction", remedy)
 
 
 def _losses(statement: AstNode, line: int, fresh: set[str]) -> Iterator[LintFinding]:
     if isinstance(statement, ast.CreateFunctionStmt):
         return  # what a function does later is not lost now
-    todo = "migrations only go forward; if the loss is intended, give the reason in a waiver"
+    remedy = "migrations only go forward; if the loss is intended, give the reason in a waiver"
     for node in nodes(statement):
-        what = _loss(node, fresh)
-        if what is not None:
-            yield LintFinding(line, "destructive", what, todo)
+        message = _loss(node, fresh)
+        if message is not None:
+            yield LintFinding(line, "destructive", message, remedy)
 
 
 def _loss(node: AstNode, fresh: set[str]) -> str | None:
@@ -147,8 +147,8 @@ def _index(statement: ast.IndexStmt, line: int, fresh: set[str], *, transactiona
     if statement.concurrent and transactional:
         yield _refuses(line, "CREATE INDEX CONCURRENTLY")
     elif not statement.concurrent and table not in fresh:
-        todo = "CREATE INDEX CONCURRENTLY IF NOT EXISTS, in a file that begins with `-- transactional: false`"
-        yield LintFinding(line, "index-blocks", f"writers of {table} wait until the index is created", todo)
+        remedy = "CREATE INDEX CONCURRENTLY IF NOT EXISTS, in a file that begins with `-- transactional: false`"
+        yield LintFinding(line, "index-blocks", f"writers of {table} wait until the index is created", remedy)
 
 
 def _reindex(statement: ast.ReindexStmt, line: int, *, transactional: bool) -> Iterator[LintFinding]:
@@ -160,8 +160,8 @@ def _reindex(statement: ast.ReindexStmt, line: int, *, transactional: bool) -> I
 
 def _drop_index(statement: ast.DropStmt, line: int, *, transactional: bool) -> Iterator[LintFinding]:
     if not statement.concurrent:
-        todo = "DROP INDEX CONCURRENTLY IF EXISTS, in a file that begins with `-- transactional: false`"
-        yield LintFinding(line, "index-blocks", "DROP INDEX blocks all sessions that use its table", todo)
+        remedy = "DROP INDEX CONCURRENTLY IF EXISTS, in a file that begins with `-- transactional: false`"
+        yield LintFinding(line, "index-blocks", "DROP INDEX blocks all sessions that use its table", remedy)
     elif transactional:
         yield _refuses(line, "DROP INDEX CONCURRENTLY")
 
@@ -178,13 +178,13 @@ def _alter(command: ast.AlterTableCmd, line: int, table: str) -> Iterator[LintFi
         case enums.AT_AddColumn if isinstance(command.def_, ast.ColumnDef):
             yield from _new_column(command.def_, line, table)
         case enums.AT_SetNotNull:
-            todo = "add CHECK (... IS NOT NULL) NOT VALID, VALIDATE it in the next file, then SET NOT NULL is quick"
+            remedy = "add CHECK (... IS NOT NULL) NOT VALID, VALIDATE it in the next file, then SET NOT NULL is quick"
             yield LintFinding(
-                line, "not-null", f"SET NOT NULL reads all of {table} while all other sessions wait", todo
+                line, "not-null", f"SET NOT NULL reads all of {table} while all other sessions wait", remedy
             )
         case enums.AT_AlterColumnType:
-            todo = "add a new column, fill it in batches, and switch"
-            yield LintFinding(line, "rewrite", f"a new type of {table}.{command.name} may rewrite every row", todo)
+            remedy = "add a new column, fill it in batches, and switch"
+            yield LintFinding(line, "rewrite", f"a new type of {table}.{command.name} may rewrite every row", remedy)
         case enums.AT_AddConstraint if isinstance(command.def_, ast.Constraint):
             yield from _constraint(command.def_, line, table)
         case subtype if subtype in _REWRITES:
@@ -194,14 +194,14 @@ def _alter(command: ast.AlterTableCmd, line: int, table: str) -> Iterator[LintFi
 def _constraint(constraint: ast.Constraint, line: int, table: str) -> Iterator[LintFinding]:
     kind = constraint.contype
     if kind in _CONSTRAINTS and not constraint.skip_validation:
-        todo = "add it NOT VALID, and VALIDATE CONSTRAINT in a file of its own"
+        remedy = "add it NOT VALID, and VALIDATE CONSTRAINT in a file of its own"
         yield LintFinding(
-            line, "constraint-scan", f"{_CONSTRAINTS[kind]} reads all of {table} while writers wait", todo
+            line, "constraint-scan", f"{_CONSTRAINTS[kind]} reads all of {table} while writers wait", remedy
         )
     elif kind in _INDEXES and not constraint.indexname:
-        todo = "create the index CONCURRENTLY in a file before this one, then ADD CONSTRAINT ... USING INDEX"
+        remedy = "create the index CONCURRENTLY in a file before this one, then ADD CONSTRAINT ... USING INDEX"
         yield LintFinding(
-            line, "index-blocks", f"{_INDEXES[kind]} creates an index on {table} while all other sessions wait", todo
+            line, "index-blocks", f"{_INDEXES[kind]} creates an index on {table} while all other sessions wait", remedy
         )
 
 
@@ -209,11 +209,11 @@ def _new_column(column: ast.ColumnDef, line: int, table: str) -> Iterator[LintFi
     constraints = {item.contype: item for item in of_kind(ast.Constraint, column.constraints)}
     default = constraints.get(enums.CONSTR_DEFAULT)
     if enums.CONSTR_NOTNULL in constraints and default is None:
-        todo = "give it a DEFAULT, or add it without NOT NULL"
-        yield LintFinding(line, "not-null", f"{table}.{column.colname} is NOT NULL and has no DEFAULT", todo)
+        remedy = "give it a DEFAULT, or add it without NOT NULL"
+        yield LintFinding(line, "not-null", f"{table}.{column.colname} is NOT NULL and has no DEFAULT", remedy)
     if _varies(column, constraints, default):
-        todo = "add it without, set the default in a later statement, and fill old rows in batches"
-        yield LintFinding(line, "rewrite", f"the values of {table}.{column.colname} are written into every row", todo)
+        remedy = "add it without, set the default in a later statement, and fill old rows in batches"
+        yield LintFinding(line, "rewrite", f"the values of {table}.{column.colname} are written into every row", remedy)
     for constraint in constraints.values():
         # Old rows have NULL or the default in the new column, and are read nevertheless.
         if constraint.contype != enums.CONSTR_NOTNULL:

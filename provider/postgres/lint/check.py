@@ -12,7 +12,7 @@ from provider.postgres.problems import MigrationError
 
 
 def check_directory(directory: Path, place: Place, accepted: Accepted) -> tuple[int, list[str]]:
-    """Return the number of migrations, and every finding as a line: ``file:line: rule: what; what to do``."""
+    """Return the number of migrations, and every finding as a line: ``file:line: rule: message; remedy``."""
     try:
         migrations = discover(directory)
     except MigrationError as error:
@@ -25,7 +25,7 @@ def check_directory(directory: Path, place: Place, accepted: Accepted) -> tuple[
             lines += str(error).splitlines()
             continue
         lines += [
-            f"{migration.path}:{finding.line}: {finding.rule}: {finding.what}; {finding.todo}"
+            f"{migration.path}:{finding.line}: {finding.rule}: {finding.message}; {finding.remedy}"
             for finding in check_script(script, place)
             if not accepted.covers(migration.path, finding)
         ]

@@ -40,7 +40,7 @@ class StatementEffect:
     @property
     def reason(self) -> str:
         """What the findings with the worst effect found, in one line; empty for an additive statement."""
-        worst = [finding.what for finding in self.findings if finding.effect == self.effect != Effect.ADDITIVE]
+        worst = [finding.message for finding in self.findings if finding.effect == self.effect != Effect.ADDITIVE]
         return "; ".join(dict.fromkeys(worst))
 
 
@@ -72,7 +72,7 @@ def describe_effects(scripts: Iterable[Script], place: Place) -> list[str]:
 
 
 def _order(finding: LintFinding) -> tuple[int, str, str]:
-    return finding.line, finding.rule, finding.what
+    return finding.line, finding.rule, finding.message
 
 
 def _findings(statement: Statement, place: Place, created: Created, *, transactional: bool) -> Iterator[LintFinding]:

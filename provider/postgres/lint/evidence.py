@@ -12,7 +12,7 @@ from provider.postgres.lint.place import Place
 from provider.postgres.syntax_tree import nodes, of_kind, strings, table_name
 
 GUARDS = {ROW_TRIGGER, TRUNCATE_TRIGGER}
-_TODO = "evidence never changes: if this is not evidence, remove append_only from the mapping first"
+_REMEDY = "evidence never changes: if this is not evidence, remove append_only from the mapping first"
 # TriggerType bits of pg_trigger.h.
 _ROW, _BEFORE, _INSERT = 1, 2, 4
 _PROTECTION = {
@@ -35,10 +35,10 @@ _PROTECTION = {
 def evidence(statement: AstNode, line: int, created: set[str], place: Place) -> Iterator[LintFinding]:
     """Findings on one statement. ``created`` are the tables that the same run created before it."""
     for node in nodes(statement):
-        for relation, what, effect in _changes(node, place):
+        for relation, message, effect in _changes(node, place):
             if relation is None or not _is_new(relation, created, place):
                 name = table_name(relation) if relation is not None else f"{place.target.schema}.{FUNCTION}()"
-                yield LintFinding(line, "evidence", f"{name}: {what}", _TODO, effect)
+                yield LintFinding(line, "evidence", f"{name}: {message}", _REMEDY, effect)
 
 
 def _is_new(relation: ast.RangeVar, created: set[str], place: Place) -> bool:
@@ -61,8 +61,8 @@ def _changes(node: AstNode, place: Place) -> Iterator[tuple[ast.RangeVar | None,
                 yield node.relation, f"trigger {node.trigname} can change or discard new evidence", None
         case ast.AlterTableStmt() if place.is_evidence(node.relation):
             for command in of_kind(ast.AlterTableCmd, node.cmds):
-                if (what := _PROTECTION.get(command.subtype)) is not None:
-                    yield node.relation, what, None
+                if (message := _PROTECTION.get(command.subtype)) is not None:
+                    yield node.relation, message, None
         case ast.CreateStmt(partbound=None):
             for parent in of_kind(ast.RangeVar, node.inh_relations):
                 if place.is_evidence(parent):
@@ -90,8 +90,8 @@ def _attached(node: AstNode, place: Place) -> Iterator[tuple[ast.RangeVar, str, 
             case enums.AT_AddInherit, ast.RangeVar() as parent if place.is_evidence(parent):
                 yield parent, f"rows of {table_name(node.relation)} become evidence", Effect.WIDENS_ACCESS
             case enums.AT_AttachPartition, ast.PartitionCmd() as attached if place.is_evidence(node.relation):
-                what = f"rows of {table_name(attached.name)} become evidence"
-                yield node.relation, what, Effect.WIDENS_ACCESS
+                message = f"rows of {table_name(attached.name)} become evidence"
+                yield node.relation, message, Effect.WIDENS_ACCESS
 
 
 def _updates_on_conflict(node: ast.InsertStmt) -> bool:

@@ -36,18 +36,18 @@ _COVERED_CHANGES = {
     enums.AT_SetNotNull, enums.AT_SetOptions, enums.AT_SetRelOptions, enums.AT_SetStatistics, enums.AT_SetStorage,
     enums.AT_SetTableSpace, enums.AT_SetUnLogged, enums.AT_ValidateConstraint,
 }  # fmt: skip
-_TODO = "name in a waiver what it does"
+_REMEDY = "name in a waiver what it does"
 
 
 def uncovered(statement: AstNode, line: int) -> Iterator[LintFinding]:
     """A finding if no rule covers the kind of statement, or a change of a table."""
     if not isinstance(statement, _COVERED) and type(statement) not in SUPERUSER:
         kind = type(statement).__name__.removesuffix("Stmt")
-        yield LintFinding(line, "unknown", f"the lint has no rule for {kind}", _TODO)
+        yield LintFinding(line, "unknown", f"the lint has no rule for {kind}", _REMEDY)
     for node in of_kind(ast.AlterTableCmd, nodes(statement)):
         if node.subtype not in _COVERED_CHANGES:
             kind = enums.AlterTableType.Name(node.subtype).removeprefix("AT_")
-            yield LintFinding(line, "unknown", f"the lint has no rule for ALTER TABLE {kind}", _TODO)
+            yield LintFinding(line, "unknown", f"the lint has no rule for ALTER TABLE {kind}", _REMEDY)
     if isinstance(statement, ast.DoStmt) and _language(statement) not in ("", "plpgsql"):
         yield LintFinding(line, "unknown", "a DO block in another language than plpgsql", "write it in plpgsql")
 

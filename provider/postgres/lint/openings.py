@@ -17,24 +17,24 @@ _ROW_SECURITY = {enums.AT_DisableRowSecurity, enums.AT_NoForceRowSecurity}
 def openings(statement: AstNode, line: int, schema: str) -> Iterator[LintFinding]:
     """Findings on one statement of a file of ``schema``."""
     for node in nodes(statement):
-        for what, todo in _openings(node, schema):
-            yield LintFinding(line, "opening", what, todo)
+        for message, remedy in _openings(node, schema):
+            yield LintFinding(line, "opening", message, remedy)
 
 
 def _openings(node: AstNode, schema: str) -> Iterator[tuple[str, str]]:
     invoker = "add WITH (security_invoker = true)"
     match node:
         case ast.CreateFunctionStmt() if _is_definer(node.options) and not _has_search_path(node.options, schema):
-            todo = "add SET search_path = pg_catalog, pg_temp"
-            yield "a SECURITY DEFINER function resolves names in its caller's search_path", todo
+            remedy = "add SET search_path = pg_catalog, pg_temp"
+            yield "a SECURITY DEFINER function resolves names in its caller's search_path", remedy
         case ast.AlterFunctionStmt() if _is_definer(node.actions) or _sets(node.actions):
             yield "the privileges or settings of a function change", "CREATE OR REPLACE it with all its clauses"
         case ast.ViewStmt() if not _is_invoker(node.options):
             yield f"view {table_name(node.view)} reads tables with its owner's privileges", invoker
         case ast.CreateTableAsStmt(objtype=enums.OBJECT_MATVIEW):
             name = table_name(node.into.rel) if node.into is not None else ""
-            what = f"materialized view {name} copies rows, and row-level security does not apply to it"
-            yield what, "use a view with security_invoker"
+            message = f"materialized view {name} copies rows, and row-level security does not apply to it"
+            yield message, "use a view with security_invoker"
         case ast.CreatePolicyStmt() | ast.AlterPolicyStmt():
             yield f"policy {node.policy_name} decides who sees rows", "mark tenants in the mapping instead"
         case ast.AlterTableStmt():

@@ -1,4 +1,4 @@
-"""Where a statement stands: its schema, the evidence in it, and what the file created before the statement."""
+"""The context of a statement: its schema, the evidence in it, and what the file created before the statement."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace

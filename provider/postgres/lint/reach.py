@@ -126,21 +126,21 @@ def _in_schema(line: int, names: Sequence[str | None], schema: str) -> Iterator[
     if first == schema or first in _OPEN_SCHEMAS or is_placeholder(first) or (first is None and is_placeholder(rest)):
         return
     if first is None:
-        what, todo = f"{rest} has no schema, and the search path is empty", f"write {{{{ schema }}}}.{rest}"
+        message, remedy = f"{rest} has no schema, and the search path is empty", f"write {{{{ schema }}}}.{rest}"
         # The server finds nothing by that name, so the file fails.
-        yield LintFinding(line, "outside-schema", what.rstrip("."), todo, Effect.ADDITIVE)
+        yield LintFinding(line, "outside-schema", message.rstrip("."), remedy, Effect.ADDITIVE)
         return
-    what, todo = f"{first}.{rest} is outside of schema {schema}", "a module's migrations stay in its own schema"
-    yield LintFinding(line, "outside-schema", what.rstrip("."), todo)
+    message, remedy = f"{first}.{rest} is outside of schema {schema}", "a module's migrations stay in its own schema"
+    yield LintFinding(line, "outside-schema", message.rstrip("."), remedy)
 
 
 def _powers(statement: AstNode, line: int) -> Iterator[LintFinding]:
-    todo = "migrations run as the schema's owner, which is no superuser: an administrator of the database must do it"
+    remedy = "migrations run as the schema's owner, which is not a superuser: an administrator of the database must do it"
     for node in nodes(statement):
         if command := SUPERUSER.get(type(node)):
-            yield LintFinding(line, "superuser", f"the owner may not {command}", todo, _EFFECTS.get(type(node)))
+            yield LintFinding(line, "superuser", f"the owner may not {command}", remedy, _EFFECTS.get(type(node)))
         elif isinstance(node, ast.CopyStmt) and (node.filename or node.is_program):
-            yield LintFinding(line, "superuser", "COPY with a file or a program of the server", todo)
+            yield LintFinding(line, "superuser", "COPY with a file or a program of the server", remedy)
         elif isinstance(node, ast.CreateFunctionStmt):
             if (language := language_of(node)) not in _TRUSTED:
                 yield LintFinding(line, "superuser", f"a function in language {language}", "write it in sql or plpgsql")
@@ -148,27 +148,27 @@ def _powers(statement: AstNode, line: int) -> Iterator[LintFinding]:
             if isinstance(leakproof, ast.Boolean) and leakproof.boolval:
                 yield LintFinding(line, "superuser", "only a superuser may declare a function LEAKPROOF", "remove it")
         elif isinstance(node, ast.AlterTableCmd) and node.subtype == enums.AT_DisableTrigAll:
-            what = "DISABLE TRIGGER ALL includes foreign keys"
-            yield LintFinding(line, "superuser", what, todo, Effect.DESTROYS_DATA)
+            message = "DISABLE TRIGGER ALL includes foreign keys"
+            yield LintFinding(line, "superuser", message, remedy, Effect.DESTROYS_DATA)
 
 
 def _grants(statement: AstNode, line: int, place: Place) -> Iterator[LintFinding]:
-    todo = "privileges and owners follow from schema-mapping.yaml: declare it there"
+    remedy = "privileges and owners follow from schema-mapping.yaml: declare it there"
     for node in nodes(statement):
         match node:
             case ast.AlterDefaultPrivilegesStmt():
-                yield LintFinding(line, "grant", "ALTER DEFAULT PRIVILEGES", todo)
+                yield LintFinding(line, "grant", "ALTER DEFAULT PRIVILEGES", remedy)
                 return
             case ast.GrantStmt() if not _in_the_model(node, place):
                 roles = ", ".join(_role(grantee) for grantee in of_kind(ast.RoleSpec, node.grantees))
                 verb = "GRANT to" if node.is_grant else "REVOKE from"
-                yield LintFinding(line, "grant", f"{verb} {roles}", todo, None if node.is_grant else Effect.REVOKES)
+                yield LintFinding(line, "grant", f"{verb} {roles}", remedy, None if node.is_grant else Effect.REVOKES)
             case ast.GrantRoleStmt():
-                yield LintFinding(line, "grant", "the members of a role change", todo)
+                yield LintFinding(line, "grant", "the members of a role change", remedy)
             case ast.AlterOwnerStmt() | ast.ReassignOwnedStmt() | ast.DropOwnedStmt():
-                yield LintFinding(line, "grant", "an owner changes", todo)
+                yield LintFinding(line, "grant", "an owner changes", remedy)
             case ast.AlterTableCmd() if node.subtype == enums.AT_ChangeOwner:
-                yield LintFinding(line, "grant", "an owner changes", todo)
+                yield LintFinding(line, "grant", "an owner changes", remedy)
 
 
 def _role(grantee: ast.RoleSpec) -> str:

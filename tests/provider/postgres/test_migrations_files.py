@@ -222,7 +222,7 @@ def test_a_position_from_the_server_becomes_a_line_of_the_file() -> None:
 def test_an_unclosed_quote_is_located() -> None:
     with pytest.raises(ScriptError) as caught:
         split("SELECT 'ä';\nSELECT 'open;\nSELECT 2;")
-    assert (caught.value.line, "unterminated quoted string" in caught.value.what) == (2, True)
+    assert (caught.value.line, "unterminated quoted string" in caught.value.message) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -238,8 +238,8 @@ def test_an_unclosed_quote_is_located() -> None:
 def test_output_of_pg_dump_and_commands_of_psql_are_refused_with_a_remedy(text: str, line: int, what: str) -> None:
     with pytest.raises(ScriptError) as caught:
         split(text)
-    assert (caught.value.line, caught.value.what) == (line, what)
-    assert "INSERT" in caught.value.todo or "backslash" in caught.value.todo
+    assert (caught.value.line, caught.value.message) == (line, what)
+    assert "INSERT" in caught.value.remedy or "backslash" in caught.value.remedy
 
 
 def test_end_as_a_name_does_not_end_a_function() -> None:

@@ -231,7 +231,7 @@ def test_an_import_of_what_is_not_there_says_so(schema: Schema, client: PluginCl
 
 
 @pytest.mark.parametrize(
-    ("changes", "words", "todo"),
+    ("changes", "words", "remedy"),
     [
         ({"postgresAdminPassword": "wrong-secret"}, "password authentication failed", "postgresAdminPassword"),
         ({"postgresPort": "1"}, "Connection refused", "check that the server runs"),
@@ -239,11 +239,11 @@ def test_an_import_of_what_is_not_there_says_so(schema: Schema, client: PluginCl
     ],
 )
 def test_a_server_that_cannot_be_used_is_one_line_without_the_password(
-    schema: Schema, changes: dict[str, str], words: str, todo: str
+    schema: Schema, changes: dict[str, str], words: str, remedy: str
 ) -> None:
     with provider(schema.server, **changes) as client:
         text = failure(lambda: client.create(TOKEN, inputs(schema)))
-    assert words in text and todo in text
+    assert words in text and remedy in text
     assert "\n" not in text
     assert "wrong-secret" not in text and schema.server.password not in text
 

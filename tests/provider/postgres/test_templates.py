@@ -59,5 +59,5 @@ def test_variables_are_inserted_and_escapes_resolved(source: str, text: str | No
 def test_braces_that_could_be_data_are_refused_with_their_line_and_the_escape(source: str, what: str) -> None:
     with pytest.raises(ScriptError) as caught:
         render_template(f"SELECT 'ä';\n\n{source}\n", VARIABLES)
-    assert caught.value.line == 3 and caught.value.what.startswith(what), caught.value
-    assert "{% raw %}" in caught.value.todo and "{{ '{{' }}" in caught.value.todo
+    assert caught.value.line == 3 and caught.value.message.startswith(what), caught.value
+    assert "{% raw %}" in caught.value.remedy and "{{ '{{' }}" in caught.value.remedy
