@@ -4,6 +4,7 @@
 change failed before it reached ``Privileges`` and the mapping has been changed back since. Contacts no server.
 """
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,8 +38,9 @@ class AccessRevisions(PostgresKind):
         return FoundResource(id_, inputs | _next_revisions(inputs, state))
 
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource:
-        """Return the state. An import starts counting from 0, which makes the next ``up`` check all privileges."""
-        return FoundResource(id_, {"access": {}, "revisions": {}, "last": 0} | state)
+        """Return the state. An import counts on from the time, so that no schema gets a number that it had before and the
+        next ``up`` checks all privileges."""
+        return FoundResource(id_, {"access": {}, "revisions": {}, "last": int(time.time())} | state)
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         """Do nothing: the resource exists only in the state."""

@@ -69,7 +69,7 @@ class Forge:
         while True:
             found = _call(
                 "GET",
-                f"{self.comments}?per_page={PER_PAGE}&page={page}&sort=created_at&order_by=created_at",
+                f"{self.comments}?per_page={PER_PAGE}&page={page}&sort=asc&order_by=created_at",
                 self.headers,
             )
             if not isinstance(found, list):

@@ -36,6 +36,14 @@ def test_a_number_rises_with_each_change_and_is_never_given_twice(offline: Plugi
     assert numbers(back)["vuln"] == 1 and numbers(back)["vex"] > 2
 
 
+def test_an_import_gives_no_number_that_was_given_before(offline: PluginClient) -> None:
+    first = offline.create(REVISIONS, {"access": {"vex": "1"}})
+    again = offline.imported(REVISIONS, first.id)
+    assert again is not None
+    later = offline.update(again, {"access": {"vex": "1"}})
+    assert later.outputs["revisions"]["vex"] > first.outputs["revisions"]["vex"], "privileges would not be checked"
+
+
 class Schema:
     """A schema of its own with a table and two roles."""
 
