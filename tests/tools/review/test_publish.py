@@ -55,6 +55,12 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(self.server.status, {"message": "Resource not accessible by integration"})
         elif path == "/user":
             self.answer(200, {"username": WORKFLOW_ACCOUNT})
+        elif (
+            self.command == "GET"
+            and (order := re.search(r"[?&]sort=(\w+)", self.path))
+            and order[1] not in ("asc", "desc")
+        ):
+            self.answer(400, {"error": "sort does not have a valid value"})  # as GitLab
         elif self.command == "GET":
             page = int((re.search(r"[?&]page=(\d+)", self.path) or ["", "1"])[1])
             self.answer(200, list(self.server.comments.values())[(page - 1) * 100 : page * 100])
