@@ -1,8 +1,9 @@
-"""The ``Backups`` component: the bucket, its access key, and what runs on Kubernetes.
+"""The ``Backups`` component: the bucket of backups, its access key, and the jobs on Kubernetes.
 
-Made from the mapping's ``backups``. RustFS is not copied: its buckets keep old versions (``ObjectStore``). It
-deliberately makes no replication slot, which ``pg_receivewal`` makes when it first runs, and no lifecycle rule that
-deletes a backup: an age alone would delete the last one too; who makes backups deletes old ones.
+Created from the mapping's ``backups``. Objects in RustFS are not copied: their buckets keep old versions
+(``ObjectStoreComponent``). The component creates no replication slot, because ``pg_receivewal`` creates it in its first
+run, and no lifecycle rule that deletes backups, because such a rule would also delete the last one: the jobs delete old
+backups.
 """
 
 from collections.abc import Sequence
@@ -25,14 +26,14 @@ from components.rustfs.lifecycle import retention_rules
 from components.rustfs.policy_documents import by_name
 from pods.backup_agent import kinds
 
-NONCURRENT_DAYS = 7  # what was deleted or overwritten by mistake, or on purpose, can be had back for so long
+NONCURRENT_DAYS = 7  # how long a deleted or overwritten backup can be recovered
 
 
 @dataclass(frozen=True)
 class BackupsArgs:
-    """What the component is made from; ``role`` is the login that reads everything, of ``Postgres``; ``provider``
-    serves the bucket and its access key; ``kubernetes_provider`` is None where ``kubernetesMode`` is none. Pods wait for
-    ``after``, to find all schemas."""
+    """Arguments of ``BackupsComponent``. ``role`` is the PostgreSQL login that reads everything; ``provider`` is for the
+    bucket and its access key; ``kubernetes_provider`` is None if ``kubernetesMode`` is none. Pods are created after the
+    resources in ``after``, so that all schemas exist."""
 
     mapping: Mapping
     settings: Settings
@@ -46,7 +47,7 @@ class BackupsArgs:
 
 
 def backup_credential(settings: Settings, mapping: Mapping, provider: Provider) -> Credential | None:
-    """The passwords of who makes backups; None on a stack that makes none."""
+    """Return the credential of the backup jobs, or None on a stack without backups."""
     if settings.backups.mode == "none":
         return None
     opts = pulumi.ResourceOptions(provider=provider)
@@ -54,7 +55,7 @@ def backup_credential(settings: Settings, mapping: Mapping, provider: Provider) 
 
 
 class BackupsComponent(pulumi.ComponentResource):
-    """Bucket, access key and pods. ``outputs`` is what the day-two commands need, secrets as such."""
+    """Bucket, access key and pods. ``outputs`` has the settings that day-two commands need; its secrets are secret."""
 
     outputs: dict[str, pulumi.Input[Any]]
 
@@ -107,7 +108,7 @@ class BackupsComponent(pulumi.ComponentResource):
         return versioning.bucket
 
     def _create_key(self) -> dict[str, pulumi.Output[str]]:
-        """An access key that reaches this bucket and no other."""
+        """Create an access key that is limited to this bucket."""
         store, rotate = self._args.settings.object_store, self._args.mapping.backups.rotate
         access_key = store.bucket_prefix + names.OBJECT_STORE_USER
         policy = names.bucket_policy(store.bucket_prefix + names.BUCKET)
@@ -150,7 +151,7 @@ class BackupsComponent(pulumi.ComponentResource):
         return PodsArgs(
             namespace=args.namespace,
             wait=settings.kubernetes.wait,
-            # An empty one would come back from the cluster as none.
+            # The cluster returns an empty value as unset.
             environment={key: value for key, value in environment.items() if value != ""},
             secrets={
                 "PGPASSWORD": args.credential.postgres_password,

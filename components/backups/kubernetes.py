@@ -1,7 +1,7 @@
-"""Backups on Kubernetes: a Secret, a ConfigMap with agent and scripts, three CronJobs, and a Deployment that keeps WAL.
+"""Backups on Kubernetes: a Secret, a ConfigMap with agent and scripts, three CronJobs, and a Deployment that receives WAL.
 
-PostgreSQL's own programs run in its official image and write to a volume; a Python image beside them uploads from
-there. A failed Job stays, with the error as its pod's termination message. It deliberately makes no namespace.
+PostgreSQL's programs run in its official image and write to a volume, and a container with a Python image uploads from
+there. A failed Job is kept, with the error as its pod's termination message. No namespace is created.
 """
 
 from dataclasses import dataclass
@@ -21,25 +21,25 @@ from pods.backup_agent import kinds
 PODS = Path(__file__).parents[2] / "pods"
 RESP = PODS / "valkey_upkeep" / "resp.py"
 NAME = "backup"
-# Where things are in a container. The agent is a package below PROGRAM.
+# Paths in a container. The agent is a package below PROGRAM.
 PROGRAM, WORK, CA = "/program", "/work", "/ca"
 CA_SECRET = "backup-ca"  # noqa: S105 - optional, the user's own: ca.crt of a private authority
-UID = 999  # postgres in its image; libpq wants a user that has a name
+UID = 999  # user postgres of the image; libpq requires a user with a name
 
 DUMP_SCHEDULE, BASE_SCHEDULE, VALKEY_SCHEDULE = "17 1 * * *", "47 2 * * 0", "7 * * * *"  # UTC
 SHIP_SECONDS = 60
-# Unready when nothing could be shipped for that long.
+# Unready if nothing was uploaded for this long.
 SHIP_LATE_SECONDS = 300
 DEADLINE_SECONDS = {DUMP_SCHEDULE: 6 * 3600, BASE_SCHEDULE: 24 * 3600, VALKEY_SCHEDULE: 3000}
-# What each script is told besides libpq's variables: one schema more must not restart who receives WAL.
+# The variable of each script besides those of libpq. A new schema must not restart the WAL receiver.
 NEEDED = {"dump.sh": "SCHEMAS", "base.sh": "SCHEMAS", "wal.sh": "SLOT"}
 MEMORY, CPU = {"agent": "256Mi", "postgres": "256Mi"}, "100m"
 
 
 @dataclass(frozen=True)
 class PodsArgs:
-    """What pods are made from. ``environment`` are plain settings, ``secrets`` go into a Secret; both become variables.
-    ``wal`` adds base backups and WAL; ``retention`` is in days, by kind."""
+    """Arguments of ``deploy``. ``environment`` and ``secrets`` become environment variables, those of ``secrets`` from a
+    Secret. ``wal`` adds base backups and WAL; ``retention`` maps the kind of backup to days."""
 
     namespace: pulumi.Input[str]
     wait: bool
@@ -60,14 +60,14 @@ def files() -> dict[str, str]:
 
 
 def _place(key: str) -> str:
-    """The path of a file below ``PROGRAM``."""
+    """Return the path of a file below ``PROGRAM``."""
     if key == RESP.name:
         return str(RESP.relative_to(PODS.parent))
     return f"{'agent' if key.endswith('.py') else 'scripts'}/{key}"
 
 
 def deploy(args: PodsArgs, opts: pulumi.ResourceOptions) -> None:
-    """Everything. ``opts`` carries parent and provider of each object."""
+    """Create all objects. ``opts`` has the parent and the provider of each."""
     secret = core.Secret(NAME, metadata=_metadata(NAME, args), string_data=args.secrets, opts=opts)
     program = core.ConfigMap(NAME, metadata=_metadata(NAME, args), data=files(), opts=opts)
     pods = _Pods(args, secret, program)
@@ -82,11 +82,11 @@ def deploy(args: PodsArgs, opts: pulumi.ResourceOptions) -> None:
 
 
 def _wal(pods: "_Pods", args: PodsArgs, opts: pulumi.ResourceOptions) -> None:
-    """One pod at a time holds the slot. What it received and did not ship yet outlives it on a volume of its own: the
-    server has let go of that."""
+    """Create the WAL receiver. Only one pod at a time can use the slot. WAL that it received and has not uploaded yet is on
+    a volume that outlives the pod, because the server no longer keeps it."""
     name = "backup-wal"
     claim = core.PersistentVolumeClaim(
-        # Bound only once a pod uses it, which waits for the claim to be made.
+        # It is bound only when a pod uses it, and the pod waits for the claim.
         name, metadata=_metadata(name, args, skip=True), spec=_claim("4Gi"), opts=opts,
     )  # fmt: skip
     labels = {**LABELS, "app.kubernetes.io/component": "wal"}
@@ -149,7 +149,7 @@ class _Pods:
         self._program = program
 
     def postgres(self, name: str, script: str) -> core.ContainerArgs:
-        """A script on PostgreSQL's own programs."""
+        """Return a container that runs a script with PostgreSQL's programs."""
         return self._container(
             name, self._args.postgres_image, ["sh", f"{PROGRAM}/scripts/{script}"], {"SCRIPTS": f"{PROGRAM}/scripts"},
             MEMORY["postgres"], "PG", NEEDED[script],
@@ -159,7 +159,7 @@ class _Pods:
         return self.agent("publish", ["publish", kind, WORK], kind)
 
     def agent(self, name: str, arguments: list[str], kind: str, **more: Any) -> core.ContainerArgs:
-        """The agent; ``kind`` says whose retention it keeps."""
+        """Return a container that runs the agent; it deletes old backups of ``kind``."""
         settings = {
             "PYTHONPATH": PROGRAM,
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -179,7 +179,7 @@ class _Pods:
         *prefixes: str,
         **more: Any,
     ) -> core.ContainerArgs:
-        """A container gets only those variables that begin with ``prefixes``: pg_dump knows no key of the bucket."""
+        """Return a container. It gets only the variables that begin with ``prefixes``, so pg_dump has no key of the bucket."""
         plain = {
             **{key: value for key, value in self._args.environment.items() if key.startswith(prefixes)},
             **settings,
@@ -198,7 +198,7 @@ class _Pods:
             ],
             resources=core.ResourceRequirementsArgs(requests={"cpu": CPU, "memory": memory}, limits={"memory": memory}),
             security_context=container_security(),
-            # The end of the log, where the error stands, is in the pod's status.
+            # The end of the log, with the error, is in the pod's status.
             termination_message_policy="FallbackToLogsOnError",
             volume_mounts=[
                 core.VolumeMountArgs(name="work", mount_path=WORK),
@@ -220,7 +220,7 @@ class _Pods:
         work: core.VolumeArgs | None = None,
         restart: str = "Never",
     ) -> core.PodSpecArgs:
-        """``first`` run to their end one after the other, then ``containers`` side by side."""
+        """Return a pod that runs the containers in ``first`` one after the other, then ``containers`` in parallel."""
         items = [core.KeyToPathArgs(key=key, path=_place(key)) for key in files()]
         return core.PodSpecArgs(
             restart_policy=restart,
@@ -240,7 +240,7 @@ class _Pods:
         )
 
     def scratch(self) -> core.VolumeArgs:
-        """Room for one dump or base backup; made with the pod, gone with it."""
+        """Return a volume for one dump or base backup; it is created and deleted with the pod."""
         template = core.PersistentVolumeClaimTemplateArgs(spec=_claim(self._args.volume_size))
         return core.VolumeArgs(name="work", ephemeral=core.EphemeralVolumeSourceArgs(volume_claim_template=template))
 
@@ -252,6 +252,7 @@ def _claim(size: str) -> core.PersistentVolumeClaimSpecArgs:
 
 
 def _metadata(name: str, args: PodsArgs, *, waits: bool = False, skip: bool = False) -> meta.ObjectMetaArgs:
-    """``waits``: the engine would wait until it works, and does so where the stack says so; ``skip``: it must not."""
+    """Return the metadata of an object. ``waits``: the engine waits for the object if the stack's config asks for it;
+    ``skip``: the engine never waits."""
     annotations = SKIP_AWAIT if skip or (waits and not args.wait) else None
     return meta.ObjectMetaArgs(name=name, namespace=args.namespace, labels=LABELS, annotations=annotations)

@@ -1,4 +1,4 @@
-"""What stack config and the mapping must agree on. ``model`` checks what each key may be by itself."""
+"""Checks that involve stack config and the mapping. ``model`` checks each key alone."""
 
 from collections.abc import Iterator
 
@@ -12,12 +12,12 @@ from components.mapping.backup_names import VALKEY_USER as BACKUP_USER
 from components.mapping.roles import RoleNames
 
 LONGEST_BUCKET = 63
-LONGEST_LABEL = 63  # of DNS
-ACCESS_KEY_LENGTHS = range(3, 65)  # that object stores accept
+LONGEST_LABEL = 63  # characters of a DNS label
+ACCESS_KEY_LENGTHS = range(3, 65)  # accepted by object stores
 
 
 def load_mapping(settings: Settings) -> Mapping:
-    """The stack's mapping. Raises ``SettingsError`` with all that is wrong in it, or in conflict with the config."""
+    """Return the stack's mapping. Raises ``SettingsError`` with every error in it and every conflict with the config."""
     try:
         mapping = load(settings.mapping)
     except MappingError as error:
@@ -28,7 +28,7 @@ def load_mapping(settings: Settings) -> Mapping:
 
 
 def conflicts(settings: Settings, mapping: Mapping) -> list[str]:
-    """Names that are valid by themselves and conflict with names of the mapping, one sentence a conflict."""
+    """Return a sentence for each name in the config that conflicts with a name in the mapping."""
     return [
         *_roles(settings, mapping),
         *_valkey(settings, mapping),

@@ -1,4 +1,4 @@
-"""How a field of the model stands for a key of stack config, and what can be said about that key."""
+"""Keys of stack config, as fields of the model: names, types, defaults, choices and constraints."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class ConfigSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """All but secrets."""
+        """Return the fields that are not secret."""
         fields = type(self).model_fields
         secret = {name for name, field in fields.items() if (key := _key(field)) and key.secret}
         return ((name, value) for name, value in super().__repr_args__() if name not in secret)
@@ -40,7 +40,7 @@ class ConfigSection(BaseModel):
 
 @dataclass(frozen=True)
 class Declared:
-    """One key as the model declares it. ``path``: the names of the fields that lead to it."""
+    """One key of the model. ``path``: the names of the fields that lead to it."""
 
     path: tuple[str, ...]
     key: ConfigKey
@@ -61,7 +61,7 @@ class Declared:
 
     @property
     def foreign(self) -> bool:
-        """Whether the key is in a namespace that is not this project's."""
+        """Whether the key's namespace is not this project's."""
         return self.namespace != NAMESPACE
 
     @property
@@ -70,7 +70,7 @@ class Declared:
 
     @property
     def default(self) -> bool | int | str | None:
-        """The default as stack config has it; None for a key that must be set, empty for one that may stay unset."""
+        """The default as text; None for a required key, empty for an optional key without a default."""
         value = None if self.required else self.field.default
         if value is None or isinstance(value, bool | int):
             return value
@@ -78,7 +78,7 @@ class Declared:
 
     @property
     def pulumi_type(self) -> PulumiType:
-        """The type that the engine checks."""
+        """The type of the key in Pulumi.yaml, which the engine checks."""
         kinds: dict[Any, PulumiType] = {bool: "boolean", int: "integer"}
         return kinds.get(self.field.annotation, "string")
 
@@ -88,7 +88,7 @@ class Declared:
 
     @cached_property
     def choices(self) -> tuple[str, ...]:
-        """The values that may be given, where they are few."""
+        """The valid values, if the key has a fixed set of them."""
         if self.pulumi_type == "boolean":
             return ("true", "false")
         literal = get_origin(self.field.annotation) is Literal
@@ -105,7 +105,7 @@ class Declared:
 
     @property
     def allowed(self) -> str:
-        """What completes "it must be ..."; empty for a secret, which may be any text."""
+        """The end of the sentence "it must be ..."; empty for a secret, which can be any text."""
         if self.pulumi_type == "boolean":
             return "true or false"
         if self.choices:
@@ -115,7 +115,7 @@ class Declared:
 
 @cache
 def declared(model: type[ConfigSection]) -> tuple[Declared, ...]:
-    """Every key of a model, in the order of its fields."""
+    """Return every key of a model, in the order of its fields."""
     return tuple(_declared(model, ()))
 
 

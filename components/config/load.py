@@ -16,7 +16,7 @@ from components.config.keys import ConfigSection, Declared, declared
 
 Model = TypeVar("Model", bound=ConfigSection)
 
-SHOWN_CHARACTERS = 100  # of a wrong value
+SHOWN_CHARACTERS = 100  # of an invalid value
 
 
 class SettingsError(pulumi.RunError):
@@ -24,12 +24,12 @@ class SettingsError(pulumi.RunError):
 
 
 def contradiction(words: str, command: str) -> PydanticCustomError:
-    """The error of a validator that compares two keys: ``words`` follow the key's name, ``command`` puts it right."""
+    """An error of a validator that compares two keys. ``words`` follow the key's name; ``command`` corrects it."""
     return PydanticCustomError("contradiction", "{words}; run: {command}", {"words": words, "command": command})
 
 
 def from_engine(model: type[ConfigSection]) -> dict[str, str | pulumi.Output[str]]:
-    """The values of the running program, by whole key. Secrets are outputs."""
+    """Return the values of the running program, by full key. Secrets are outputs."""
     values: dict[str, str | pulumi.Output[str]] = {}
     for item in declared(model):
         config = pulumi.Config(item.namespace)
@@ -40,7 +40,7 @@ def from_engine(model: type[ConfigSection]) -> dict[str, str | pulumi.Output[str
 
 
 def read(model: type[Model], values: Mapping[str, object]) -> Model:
-    """The model of ``values``, which maps whole keys to texts. Empty texts are unset keys; other keys are ignored.
+    """Return the model of ``values``, which maps full keys to texts. An empty text is an unset key; unknown keys are ignored.
 
     Raises ``SettingsError``.
     """
@@ -83,7 +83,7 @@ def _problem(item: Declared, detail: ErrorDetails) -> str:
 
 
 def _example(item: Declared, value: object) -> str:
-    """The choice that was probably meant, else the default, else a placeholder."""
+    """Return the most similar choice, else the default, else a placeholder."""
     if not item.choices:
         return "VALUE"
     near = difflib.get_close_matches(str(value), item.choices, n=1)

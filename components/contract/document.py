@@ -1,7 +1,7 @@
-"""The contract: what each module may use and where it is, as one versioned document without a secret in it.
+"""The contract: one versioned document with the access of each module and the endpoints, without secrets.
 
-``build`` makes it from the mapping and the endpoints; ``variables`` and ``secret_variables`` are what one module gets
-of it, on Kubernetes (``contract_objects``) and on a laptop (``env_lines``).
+``build`` creates it from the mapping and the endpoints. ``variables`` and ``secret_variables`` are the part of one module,
+on Kubernetes (``ContractObjects``) and on a laptop (``env_lines``).
 Removing or retyping a field is a breaking change: raise the first number of ``VERSION``. Adding one raises the second.
 """
 
@@ -28,7 +28,7 @@ class Part(BaseModel):
 
 
 class PostgresEndpoint(Part):
-    """With ``tenant_isolation`` row-level-security a session says ``SET LOCAL app.tenant_id`` in each transaction."""
+    """If ``tenant_isolation`` is row-level-security, a session must run ``SET LOCAL app.tenant_id`` in each transaction."""
 
     host: str
     port: int
@@ -38,7 +38,7 @@ class PostgresEndpoint(Part):
 
 
 class SentinelEndpoint(Part):
-    """Where to ask who the primary is, and by which name."""
+    """The address of Sentinel, and the name under which it knows the primary."""
 
     host: str
     port: int
@@ -46,7 +46,7 @@ class SentinelEndpoint(Part):
 
 
 class ValkeyEndpoint(Part):
-    """With ``sentinel``, ``host`` may answer from a replica: who writes asks Sentinel for the primary."""
+    """With ``sentinel``, ``host`` may be a replica: writers must ask Sentinel for the primary."""
 
     host: str
     port: int
@@ -67,14 +67,14 @@ class Endpoints(Part):
 
 
 class TableUse(Part):
-    """``privileges`` on the whole table; ``columns`` maps a column to privileges on it alone."""
+    """``privileges`` on the whole table; ``columns`` maps single columns to privileges."""
 
     privileges: tuple[str, ...]
     columns: dict[str, tuple[str, ...]] = {}
 
 
 class PostgresUse(Part):
-    """The module's login and what it may do: schema -> table -> privileges."""
+    """The module's login and its privileges: schema -> table -> privileges."""
 
     role: str
     member_of: tuple[str, ...]
@@ -83,7 +83,7 @@ class PostgresUse(Part):
 
 
 class KeyUse(Part):
-    """A key pattern; ``verb`` is write or read, ``ttl`` as the mapping writes it."""
+    """A key pattern. ``verb`` is write or read; ``ttl`` has the mapping's spelling."""
 
     pattern: str
     type: str
@@ -92,7 +92,7 @@ class KeyUse(Part):
 
 
 class StreamUse(Part):
-    """A stream; ``verb`` is produce or consume, ``groups`` the consumer groups with their idle time-outs."""
+    """A stream. ``verb`` is produce or consume; ``groups`` maps consumer groups to their idle timeouts."""
 
     name: str
     verb: str
@@ -108,9 +108,9 @@ class ValkeyUse(Part):
 
 
 class ObjectUse(Part):
-    """Objects below ``prefix`` (which may hold ``*``) in the bucket of that physical name.
+    """Objects below ``prefix``, which may contain ``*``, in the bucket with that physical name.
 
-    ``deletes``: whether a writer may delete, too; old versions it may never.
+    ``deletes``: whether a writer may also delete objects. It can never delete old versions.
     """
 
     bucket: str
@@ -120,14 +120,14 @@ class ObjectUse(Part):
 
 
 class ObjectTemplate(Part):
-    """A key of a bucket's layout; one that ends in / is a folder. Without a ``content_type`` the extension decides."""
+    """A key of a bucket's layout; a key that ends in / is a folder. Without ``content_type`` the extension decides."""
 
     key: str
     content_type: str | None = None
 
 
 class BucketLayout(Part):
-    """``bucket`` is the physical name; ``content_types`` maps extensions to types, of which the longest decides."""
+    """``bucket`` is the physical name; ``content_types`` maps extensions to types, and the longest extension wins."""
 
     bucket: str
     templates: tuple[ObjectTemplate, ...]
@@ -135,7 +135,7 @@ class BucketLayout(Part):
 
 
 class ModuleContract(Part):
-    """One module. ``secrets`` says where in the stack's secret output ``secrets`` each of them stands."""
+    """One module. ``secrets`` maps each secret to its path in the stack's output ``secrets``."""
 
     name: str
     postgres: PostgresUse | None
@@ -145,7 +145,7 @@ class ModuleContract(Part):
 
 
 class Contract(Part):
-    """``layout``: bucket's name in the mapping -> its physical name and the keys that belong into it."""
+    """``layout``: a bucket's name in the mapping -> its physical name and its keys."""
 
     version: str
     endpoints: Endpoints
@@ -154,7 +154,7 @@ class Contract(Part):
 
 
 def endpoints(settings: Settings) -> Endpoints:
-    """Where the stores are, as the stack's config says."""
+    """Return the endpoints of the stores from the stack's config."""
     postgres, valkey, store = settings.postgres, settings.valkey, settings.object_store
     return Endpoints(
         postgres=PostgresEndpoint(
@@ -176,7 +176,7 @@ def _sentinel(settings: Settings) -> SentinelEndpoint | None:
 
 
 def build(mapping: Mapping, where: Endpoints, bucket_prefix: str) -> Contract:
-    """The contract of every module and service."""
+    """Return the contract of all modules and services."""
     return Contract(
         version=VERSION,
         endpoints=where,
@@ -244,19 +244,19 @@ def _valkey(mapping: Mapping, name: str) -> ValkeyUse:
     return ValkeyUse(user=name, keys=tuple(keys), streams=tuple(streams))
 
 
-# The name of a secret in the output ``secrets`` -> the environment variable and the key of the Kubernetes Secret.
+# Secret in the output ``secrets`` -> environment variable, which is also the key in the Kubernetes Secret.
 SECRET_VARIABLES = {
     "postgres_password": "PGPASSWORD",
     "valkey_password": "VALKEY_PASSWORD",
     "object_store_access_key": "AWS_ACCESS_KEY_ID",
     "object_store_secret_key": "AWS_SECRET_ACCESS_KEY",
 }
-# Holds the module's own part of the contract, as JSON.
+# The module's part of the contract, as JSON.
 CONTRACT_VARIABLE = "STELLAOPS_CONTRACT"
 
 
 def excerpt(contract: Contract, module: str) -> Contract:
-    """The contract of one module alone. Raises ``KeyError`` with the module's name when there is none."""
+    """Return the contract of one module. Raises ``KeyError`` for an unknown module."""
     use = contract.modules[module]
     used = {item.bucket for item in use.object_store}
     layout = {name: item for name, item in contract.layout.items() if item.bucket in used}
@@ -264,10 +264,10 @@ def excerpt(contract: Contract, module: str) -> Contract:
 
 
 def variables(contract: Contract, module: str) -> dict[str, str]:
-    """What ``module`` connects with, without secrets: libpq's variables, ``VALKEY_*``, ``S3_*``, ``AWS_*`` and its
-    part of the contract.
+    """Return the environment variables of ``module`` without secrets: those of libpq, ``VALKEY_*``, ``S3_*``, ``AWS_*``
+    and its part of the contract.
 
-    Raises ``KeyError`` with the module's name when the contract does not know it.
+    Raises ``KeyError`` for an unknown module.
     """
     use = contract.modules[module]
     postgres, valkey, store = contract.endpoints.postgres, contract.endpoints.valkey, contract.endpoints.object_store
@@ -304,15 +304,15 @@ def variables(contract: Contract, module: str) -> dict[str, str]:
 
 
 def secret_variables(contract: Contract, module: str, secrets: MappingType[str, Secret]) -> dict[str, Secret]:
-    """The module's part of the output ``secrets``, by environment variable."""
+    """Return the module's secrets by environment variable."""
     return {SECRET_VARIABLES[name]: secrets[name] for name in contract.modules[module].secrets}
 
 
 def env_lines(outputs: dict[str, Any], module: str) -> list[str]:
-    """Shell ``export`` lines with which ``module`` connects: the same names as on Kubernetes.
+    """Return shell ``export`` lines with the connection settings of ``module``, in the variables that pods get.
 
-    ``outputs`` are the stack's outputs with ``contract`` and, in clear, ``secrets``. Raises ``KeyError`` with the
-    module's name when the contract does not know it.
+    ``outputs`` are the stack's outputs, with ``contract`` and ``secrets`` in plain text. Raises ``KeyError`` for an
+    unknown module.
     """
     contract = Contract.model_validate(outputs["contract"])
     found = {**variables(contract, module), **secret_variables(contract, module, outputs["secrets"][module])}

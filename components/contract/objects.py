@@ -1,8 +1,8 @@
-"""The ``ContractObjects`` component: what a module connects with, as a ConfigMap and a Secret on Kubernetes.
+"""The ``ContractObjects`` component: a ConfigMap and a Secret per module with its connection settings, on Kubernetes.
 
-Both have the names of environment variables for keys, so that a pod takes them with ``envFrom`` or mounts them as
-files; ``clients/contract_reader.py`` reads either. One pair a module, since whoever may read a Secret reads all of it. It
-deliberately makes no namespace and restarts no pod: a service reads a renewed password when it starts.
+Their keys are names of environment variables, so that a pod can use them with ``envFrom`` or mount them as files;
+``clients/contract_reader.py`` reads both. There is a Secret per module because read access to a Secret covers all of its
+keys. The component creates no namespace and restarts no pod: a service reads a rotated password when it starts.
 """
 
 from dataclasses import dataclass, field
@@ -19,9 +19,9 @@ PREFIX = "stellaops-storage-"
 
 @dataclass(frozen=True)
 class ContractObjectsArgs:
-    """What the component is made from. ``namespace``, as text, may hold ``{module}``, for modules with their own.
+    """Arguments of ``ContractObjects``. ``namespace`` may contain ``{module}`` if each module has its own namespace.
 
-    ``after``: module -> what its objects wait for, so that no pod gets a password before the stores know it.
+    ``after``: module -> resources that its objects wait for, so that no pod gets a password before the stores accept it.
     """
 
     contract: Contract
@@ -32,7 +32,7 @@ class ContractObjectsArgs:
 
 
 def kubernetes_name(module: str) -> str:
-    """The module's name as Kubernetes takes it: dashes for underscores."""
+    """Return the module's name with dashes instead of underscores, as Kubernetes requires."""
     return module.replace("_", "-")
 
 
