@@ -71,4 +71,6 @@ def _flows(mapping: Mapping) -> Iterator[Finding]:
                 (*flow_path, "postgres"), f"no schema {flow.postgres!r}", flow.postgres, tuple(mapping.postgres.schemas)
             )
         if flow.rustfs is not None and flow.rustfs.bucket not in mapping.rustfs.buckets:
-            yield Finding((*flow_path, "rustfs"), f"no bucket {flow.rustfs!r}", flow.rustfs, tuple(mapping.rustfs.buckets))
+            yield Finding(
+                (*flow_path, "rustfs"), f"no bucket {flow.rustfs!r}", flow.rustfs, tuple(mapping.rustfs.buckets)
+            )

@@ -40,7 +40,9 @@ def _types(mapping: Mapping) -> Iterator[Finding]:
         ]
         for kind, tables in (("tables", definition.tables), ("runtime_tables", definition.runtime_tables)):
             for name, table in tables.items():
-                places += [((*schema_path, kind, name, "columns", column), type_) for column, type_ in table.columns.items()]
+                places += [
+                    ((*schema_path, kind, name, "columns", column), type_) for column, type_ in table.columns.items()
+                ]
         for path, type_ in places:
             if type_.schema not in (None, schema):
                 message = (
@@ -71,7 +73,8 @@ def _owners(mapping: Mapping) -> Iterator[Finding]:
                 yield Finding(path, f"no schema {schema!r}", schema, known)
             elif owners.get(schema, name) != name:
                 yield Finding(
-                    path, f"schema {schema!r} has two owners: {owners[schema]} and {name}; move it to writes for one of them"
+                    path,
+                    f"schema {schema!r} has two owners: {owners[schema]} and {name}; move it to writes for one of them",
                 )
             else:
                 owners[schema] = name
@@ -97,7 +100,11 @@ def _postgres_targets(mapping: Mapping) -> Iterator[Finding]:
                     yield Finding(path, f"no schema {target.schema!r}", target.schema, tuple(schemas))
                     continue
                 whole = target.table is None
-                if (target.schema in access.owns) or (not whole and target.schema in covered) or _covered(target, earlier):
+                if (
+                    (target.schema in access.owns)
+                    or (not whole and target.schema in covered)
+                    or _covered(target, earlier)
+                ):
                     yield Finding(
                         path, f"{str(target)!r} is already covered by what {name} owns, writes or reads; remove it"
                     )
@@ -170,7 +177,9 @@ def _tenant(mapping: Mapping, schema: str, table: Table, table_path: tuple[str, 
     tenant_path = (*table_path, "tenant")
     if TENANT_COLUMN in table.columns:
         if table.tenant is not None:
-            yield Finding(tenant_path, f"column {TENANT_COLUMN} already assigns the table's rows to tenants; remove tenant")
+            yield Finding(
+                tenant_path, f"column {TENANT_COLUMN} already assigns the table's rows to tenants; remove tenant"
+            )
         if table.columns[TENANT_COLUMN] != TENANT_TYPE:
             yield Finding((*table_path, "columns", TENANT_COLUMN), f"{TENANT_COLUMN} must be {TENANT_TYPE}")
         return
