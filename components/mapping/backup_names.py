@@ -1,16 +1,16 @@
-"""What backups are called, for the component and for the day-two commands."""
+"""Names used for backups by the component and the day-two commands."""
 
 from typing import Any
 
 BUCKET = "backups"
 POD_LABELS = {"app.kubernetes.io/name": "backup", "app.kubernetes.io/part-of": "stellaops"}
-# In Valkey; the hyphen keeps it apart from modules and services.
+# Names of modules and services contain no hyphen, so they cannot clash with this one.
 VALKEY_USER = "backup-agent"
 OBJECT_STORE_USER = "backup-agent"
 
 
 def bucket_policy(bucket: str) -> dict[str, Any]:
-    """What the access key may do: put, read and delete objects of this bucket. No setting of it, and no other."""
+    """Policy for the backup access key: put, read and delete objects in this bucket, nothing else."""
     objects = [
         "s3:AbortMultipartUpload",
         "s3:DeleteObject",
@@ -28,5 +28,5 @@ def bucket_policy(bucket: str) -> dict[str, Any]:
 
 
 def slot(database: str) -> str:
-    """The replication slot that keeps WAL until it was received."""
+    """The replication slot that retains WAL until it has been received."""
     return f"{database}_backup"

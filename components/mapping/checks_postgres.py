@@ -1,4 +1,4 @@
-"""Cross-checks of PostgreSQL's part: owners, targets, functions, and whose the rows of each table are."""
+"""Cross-checks of the PostgreSQL part: types, owners, access targets, functions, and how rows are assigned to tenants."""
 
 from collections.abc import Iterable, Iterator
 
@@ -11,36 +11,38 @@ from components.mapping.values import AccessTarget
 
 
 def check(mapping: Mapping) -> list[Finding]:
-    """All findings, in no order that matters."""
-    first = [
+    """All findings, in no particular order."""
+    findings = [
         *_extensions(mapping),
         *_types(mapping),
         *_owners(mapping),
         *_postgres_targets(mapping),
         *_tenants(mapping),
     ]
-    return [*first, *([] if first else _tenants_of_parents(mapping)), *_functions(mapping)]
+    return [*findings, *([] if findings else _unreadable_tenants(mapping)), *_functions(mapping)]
 
 
 def _extensions(mapping: Mapping) -> Iterator[Finding]:
     if mapping.postgres.extensions and EXTENSIONS_SCHEMA in mapping.postgres.schemas:
-        message = f"schema {EXTENSIONS_SCHEMA!r} is where postgres.extensions are installed; choose another name"
+        message = f"schema {EXTENSIONS_SCHEMA!r} is reserved for postgres.extensions; choose another name"
         yield Finding(("postgres", "schemas", EXTENSIONS_SCHEMA), message)
 
 
 def _types(mapping: Mapping) -> Iterator[Finding]:
-    """Each type is PostgreSQL's, an extension's, or one that the schema's migrations make."""
+    """Types that neither PostgreSQL, an installed extension nor the schema's own migrations can provide."""
     extensions = mapping.postgres.extensions
     for schema, definition in mapping.postgres.schemas.items():
-        here = ("postgres", "schemas", schema)
+        schema_path = ("postgres", "schemas", schema)
         places: list[tuple[tuple[str | int, ...], ColumnType]] = [
-            ((*here, "functions", name, "arguments", index), type_)
+            ((*schema_path, "functions", name, "arguments", index), type_)
             for name, function in definition.functions.items()
             for index, type_ in enumerate(function.arguments)
         ]
         for kind, tables in (("tables", definition.tables), ("runtime_tables", definition.runtime_tables)):
             for name, table in tables.items():
-                places += [((*here, kind, name, "columns", column), type_) for column, type_ in table.columns.items()]
+                places += [
+                    ((*schema_path, kind, name, "columns", column), type_) for column, type_ in table.columns.items()
+                ]
         for path, type_ in places:
             if type_.schema not in (None, schema):
                 message = (
@@ -58,7 +60,7 @@ def _remedy(type_: ColumnType, schema: str) -> str:
     close = nearest(type_.name)
     if close:
         return f'; did you mean "{close}"?'
-    return f"; write {schema}.{type_.name} for a type that the schema's migrations make"
+    return f"; write {schema}.{type_.name} for a type that the schema's migrations create"
 
 
 def _owners(mapping: Mapping) -> Iterator[Finding]:
@@ -71,7 +73,8 @@ def _owners(mapping: Mapping) -> Iterator[Finding]:
                 yield Finding(path, f"no schema {schema!r}", schema, known)
             elif owners.get(schema, name) != name:
                 yield Finding(
-                    path, f"schema {schema!r} has two owners: {owners[schema]} and {name}; one may only write"
+                    path,
+                    f"schema {schema!r} has two owners: {owners[schema]} and {name}; move it to writes for one of them",
                 )
             else:
                 owners[schema] = name
@@ -87,7 +90,7 @@ def _postgres_targets(mapping: Mapping) -> Iterator[Finding]:
     for name, module in mapping.modules.items():
         access = module.postgres
         covered = {*access.owns, *_whole_schemas(access.writes)}
-        seen: list[AccessTarget] = []
+        earlier: list[AccessTarget] = []
         for verb, targets in (("writes", access.writes), ("reads", access.reads)):
             if verb == "reads":
                 covered |= _whole_schemas(access.reads)
@@ -97,12 +100,16 @@ def _postgres_targets(mapping: Mapping) -> Iterator[Finding]:
                     yield Finding(path, f"no schema {target.schema!r}", target.schema, tuple(schemas))
                     continue
                 whole = target.table is None
-                if (target.schema in access.owns) or (not whole and target.schema in covered) or _covered(target, seen):
+                if (
+                    (target.schema in access.owns)
+                    or (not whole and target.schema in covered)
+                    or _covered(target, earlier)
+                ):
                     yield Finding(
                         path, f"{str(target)!r} is already covered by what {name} owns, writes or reads; remove it"
                     )
                     continue
-                seen.append(target)
+                earlier.append(target)
                 if target.table is not None:
                     yield from _table_target(schemas[target.schema], verb, target, path)
         for index, schema in enumerate(access.search_path or ()):
@@ -116,7 +123,7 @@ def _whole_schemas(targets: Iterable[AccessTarget]) -> set[str]:
 
 
 def _covered(target: AccessTarget, others: list[AccessTarget]) -> bool:
-    """Whether one of the others is the same schema, or the same table with no fewer columns."""
+    """Whether one of the others is the same schema, or the same table with at least these columns."""
     return any(
         other.schema == target.schema
         and other.table == target.table
@@ -153,30 +160,32 @@ def _functions(mapping: Mapping) -> Iterator[Finding]:
 
 
 def _tenants(mapping: Mapping) -> Iterator[Finding]:
-    """Each table assigns its rows to tenants in exactly one way, and its users may read the column that does."""
+    """Tables that do not assign their rows to tenants in exactly one way, and bypasses of tenant isolation without effect."""
     for schema, definition in mapping.postgres.schemas.items():
         for kind, tables in (("tables", definition.tables), ("runtime_tables", definition.runtime_tables)):
             for name, table in tables.items():
-                here = ("postgres", "schemas", schema, kind, name)
-                yield from _tenant(mapping, schema, table, here)
+                table_path = ("postgres", "schemas", schema, kind, name)
+                yield from _tenant(mapping, schema, table, table_path)
     for name, module in mapping.modules.items():
         access = module.postgres
         if access.bypass_tenant_isolation and not access.schemas:
             path = ("modules", name, "postgres", "bypass_tenant_isolation")
-            yield Finding(path, f"{name} uses no schema, so it sees no rows of any tenant; remove it")
+            yield Finding(path, f"{name} uses no schema, so this has no effect; remove it")
 
 
-def _tenant(mapping: Mapping, schema: str, table: Table, here: tuple[str, ...]) -> Iterator[Finding]:
-    place = (*here, "tenant")
+def _tenant(mapping: Mapping, schema: str, table: Table, table_path: tuple[str, ...]) -> Iterator[Finding]:
+    tenant_path = (*table_path, "tenant")
     if TENANT_COLUMN in table.columns:
         if table.tenant is not None:
-            yield Finding(place, f"the table has {TENANT_COLUMN}, which assigns its rows to tenants; remove tenant")
+            yield Finding(
+                tenant_path, f"column {TENANT_COLUMN} already assigns the table's rows to tenants; remove tenant"
+            )
         if table.columns[TENANT_COLUMN] != TENANT_TYPE:
-            yield Finding((*here, "columns", TENANT_COLUMN), f"{TENANT_COLUMN} must be {TENANT_TYPE}")
+            yield Finding((*table_path, "columns", TENANT_COLUMN), f"{TENANT_COLUMN} must be {TENANT_TYPE}")
         return
     if table.tenant is None:
         yield Finding(
-            here,
+            table_path,
             f"the table has no {TENANT_COLUMN}: assign its rows to tenants with tenant: {{via: COLUMN, parent: TABLE}}"
             " or tenant: {shared: REASON}",
         )
@@ -186,20 +195,19 @@ def _tenant(mapping: Mapping, schema: str, table: Table, here: tuple[str, ...]) 
         return
     tables = mapping.postgres.schemas[schema].tables
     if via not in table.columns:
-        yield Finding((*place, "via"), f"the table has no column {via!r}", via, tuple(table.columns))
+        yield Finding((*tenant_path, "via"), f"the table has no column {via!r}", via, tuple(table.columns))
     if parent not in tables:
-        yield Finding((*place, "parent"), f"no table {parent!r} in schema {schema}", parent, tuple(tables))
+        yield Finding((*tenant_path, "parent"), f"no table {parent!r} in schema {schema}", parent, tuple(tables))
         return
     missing = [column for column in (via, TENANT_COLUMN) if column not in tables[parent].columns]
     if missing:
-        yield Finding((*place, "parent"), f"{schema}.{parent} has no column {' and no '.join(missing)}")
-        return
+        yield Finding((*tenant_path, "parent"), f"{schema}.{parent} has no column {' and no '.join(missing)}")
 
 
-def _tenants_of_parents(mapping: Mapping) -> Iterator[Finding]:
-    """A module sees no rows of a table whose tenant is recorded in another table that it may not read.
+def _unreadable_tenants(mapping: Mapping) -> Iterator[Finding]:
+    """Modules that cannot read the parent table that records a table's tenant, and so would see no rows.
 
-    Needs a mapping whose targets exist.
+    All access targets in the mapping must exist.
     """
     for name, module in mapping.modules.items():
         if module.postgres.bypass_tenant_isolation:
@@ -213,6 +221,6 @@ def _tenants_of_parents(mapping: Mapping) -> Iterator[Finding]:
             if not all(parent.may_select(column) for column in (rule.column, TENANT_COLUMN)):
                 yield Finding(
                     ("modules", name, "postgres"),
-                    f"{name} uses {schema}.{table}, whose tenant is recorded in {schema}.{rule.parent}: "
-                    f"let it read {schema}.{rule.parent}({rule.column}, {TENANT_COLUMN})",
+                    f"{name} uses {schema}.{table}, whose tenant is recorded in {schema}.{rule.parent}; "
+                    f"add {schema}.{rule.parent}({rule.column}, {TENANT_COLUMN}) to its reads",
                 )

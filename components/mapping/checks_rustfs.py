@@ -1,4 +1,4 @@
-"""Cross-checks of the object store's part: owners of prefixes, overlaps, layouts, retention."""
+"""Cross-checks of the object store part: owners of prefixes, overlaps, layouts, retention."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from components.mapping.values import PLACEHOLDER, ObjectPath
 
 
 def check(mapping: Mapping) -> list[Finding]:
-    """All findings, in no order that matters."""
+    """All findings, in no particular order."""
     return [*_paths(mapping), *_layout(mapping)]
 
 
@@ -22,14 +22,12 @@ def _paths(mapping: Mapping) -> Iterator[Finding]:
                 if path.bucket not in buckets:
                     yield Finding(where, f"no bucket {path.bucket!r}", path.bucket, tuple(buckets))
                 elif path.prefix is None:
-                    yield Finding(where, f"{path!r} names no prefix; write {path}/ for the whole bucket")
+                    yield Finding(where, f"{path!r} has no prefix; write {path}/ for the whole bucket")
                 elif "{" in path:
-                    yield Finding(
-                        where, f"{path!r} has a placeholder, which no key has; write * for whatever may be there"
-                    )
+                    yield Finding(where, f"{path!r} contains a placeholder; write * to match any text in its place")
                 elif verb == "owns":
                     for other, other_path in owned:
-                        if globs_overlap(_below(path), _below(other_path)):
+                        if globs_overlap(_glob(path), _glob(other_path)):
                             yield Finding(where, f"prefix {path!r} of {name} overlaps {other_path!r} of {other}")
                     owned.append((name, path))
     for bucket in buckets:
@@ -39,7 +37,7 @@ def _paths(mapping: Mapping) -> Iterator[Finding]:
             )
 
 
-def _below(path: ObjectPath) -> str:
+def _glob(path: ObjectPath) -> str:
     return f"{path}*" if path.is_folder else path
 
 
@@ -49,15 +47,16 @@ def _layout(mapping: Mapping) -> Iterator[Finding]:
         if not definition.root.is_folder:
             yield Finding(("rustfs", "buckets", bucket, "root"), f"root {definition.root!r} must end in /")
         for name in definition.objects:
-            template, here = definition.root + name, ("rustfs", "buckets", bucket, "objects", name)
+            template, object_path = definition.root + name, ("rustfs", "buckets", bucket, "objects", name)
             placeholders = PLACEHOLDER.findall(template)
             if len(set(placeholders)) < len(placeholders):
-                yield Finding(here, f"{template!r} uses one placeholder twice; its value would be ambiguous")
+                yield Finding(object_path, f"{template!r} uses a placeholder twice; its value would be ambiguous")
             if "*" in template:
-                yield Finding(here, f"{template!r} has a *; use a placeholder instead, like {{digest}}")
+                yield Finding(object_path, f"{template!r} contains *; use a placeholder instead, like {{digest}}")
             if not name.is_folder and not name.endswith(types):
-                path = ("rustfs", "buckets", bucket, "objects", name)
-                yield Finding(path, f"{name!r} has no content type; add its extension under rustfs.content_types")
+                yield Finding(
+                    object_path, f"{name!r} has no content type; add its extension under rustfs.content_types"
+                )
         yield from _retention(mapping, bucket)
     envelope = mapping.rustfs.envelope
     known = buckets_objects(mapping)
@@ -77,28 +76,31 @@ def _layout(mapping: Mapping) -> Iterator[Finding]:
 
 def _retention(mapping: Mapping, bucket: str) -> Iterator[Finding]:
     definition = mapping.rustfs.buckets[bucket]
-    here = ("rustfs", "buckets", bucket)
+    bucket_path = ("rustfs", "buckets", bucket)
     addressed = [name for name, item in definition.objects.items() if item.addressed]
     if definition.content_addressed != (len(addressed) == 1):
-        wanted = "one object that is addressed" if definition.content_addressed else "no object that is addressed"
+        expected = "needs exactly one" if definition.content_addressed else "must not have an"
         yield Finding(
-            (*here, "objects"), f"a bucket with content_addressed: {definition.content_addressed} has {wanted}"
+            (*bucket_path, "objects"),
+            f"a bucket with content_addressed: {str(definition.content_addressed).lower()} {expected} object with"
+            " addressed: true",
         )
     if definition.content_addressed and "{full_digest}" not in definition.root:
-        yield Finding((*here, "root"), "a content-addressed root must hold {full_digest}")
+        yield Finding((*bucket_path, "root"), "the root of a content-addressed bucket must contain {full_digest}")
     longest = mapping.backups.rustfs.retention
-    for prefix, kept in definition.noncurrent_versions.items():
-        path = (*here, "noncurrent_versions", prefix)
-        if kept.days >= longest.days:
+    for prefix, retention in definition.noncurrent_versions.items():
+        path = (*bucket_path, "noncurrent_versions", prefix)
+        if retention.days >= longest.days:
             yield Finding(
-                path, f"{kept} is not shorter than backups.rustfs.retention ({longest}), which deletes them first"
+                path,
+                f"{retention} must be shorter than backups.rustfs.retention ({longest}), which deletes old versions anyway",
             )
         if not prefix.is_folder or "*" in prefix or "{" in prefix:
-            yield Finding(path, f"{prefix!r} must be a literal prefix of keys that ends in /")
+            yield Finding(path, f"{prefix!r} must be a literal key prefix that ends in /")
 
 
 def buckets_objects(mapping: Mapping) -> tuple[str, ...]:
-    """Every object template with its bucket in front: ``blobs/{sha256_prefix}/{full_digest}/sbom.json``."""
+    """Every object template, prefixed with its bucket: ``blobs/{sha256_prefix}/{full_digest}/sbom.json``."""
     return tuple(
         f"{bucket}/{definition.root}{name}"
         for bucket, definition in mapping.rustfs.buckets.items()

@@ -1,4 +1,4 @@
-"""Cross-checks of Valkey's part: owners of key patterns, overlaps, streams with their groups, estimates."""
+"""Cross-checks of the Valkey part: owners of key patterns, overlaps, streams and their groups, estimates."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from components.mapping.values import Duration
 
 
 def check(mapping: Mapping) -> list[Finding]:
-    """All findings, in no order that matters."""
+    """All findings, in no particular order."""
     return [*_keys(mapping), *_streams(mapping), *_estimates(mapping)]
 
 
@@ -23,9 +23,9 @@ def _keys(mapping: Mapping) -> Iterator[Finding]:
                     if pattern not in keys:
                         yield Finding(path, f"no key pattern {pattern!r}", pattern, tuple(keys))
                     elif pattern in mapping.valkey.streams and verb != "owns":
-                        yield Finding(path, f"{pattern!r} is a stream; name {name} among its producers or consumers")
+                        yield Finding(path, f"{pattern!r} is a stream; list {name} under its producers or consumers")
                     elif keys[pattern].shared:
-                        yield Finding(path, f"{pattern!r} is shared by all; remove it here")
+                        yield Finding(path, f"{pattern!r} is shared by all users; remove it from this list")
                     elif verb == "owns" and owners.get(pattern, name) != name:
                         yield Finding(path, f"key pattern {pattern!r} has two owners: {owners[pattern]} and {name}")
                     elif verb == "owns":
@@ -53,42 +53,51 @@ def _key_overlaps(mapping: Mapping, owners: dict[str, str]) -> Iterator[Finding]
 def _streams(mapping: Mapping) -> Iterator[Finding]:
     users = tuple(mapping.users)
     for name, stream in mapping.valkey.streams.items():
-        here = ("valkey", "streams", name)
+        stream_path = ("valkey", "streams", name)
         key = mapping.valkey.keys.get(name)
         if key is None:
-            yield Finding(here, f"stream {name!r} has no row under valkey.keys", name, tuple(mapping.valkey.keys))
+            yield Finding(
+                stream_path, f"stream {name!r} has no entry under valkey.keys", name, tuple(mapping.valkey.keys)
+            )
         elif key.type != "stream":
-            yield Finding(here, f"{name!r} is a {key.type} under valkey.keys; a stream must have type: stream there")
+            yield Finding(
+                stream_path, f"{name!r} is a {key.type} under valkey.keys; a stream must have type: stream there"
+            )
         if "*" in name.glob:
-            yield Finding(here, f"stream {name!r} is a pattern; a defined stream has one name")
+            yield Finding(
+                stream_path, f"stream {name!r} is a pattern; an entry under valkey.streams must name a single key"
+            )
         for role in ("producers", "consumers"):
             for index, user in enumerate(getattr(stream, role)):
                 if user not in mapping.users:
-                    yield Finding((*here, role, index), f"no module or service {user!r}", user, users)
+                    yield Finding((*stream_path, role, index), f"no module or service {user!r}", user, users)
         for group, definition in stream.groups.items():
             if definition.consumer not in mapping.users:
-                path = (*here, "groups", group, "consumer")
+                path = (*stream_path, "groups", group, "consumer")
                 yield Finding(path, f"no module or service {definition.consumer!r}", definition.consumer, users)
             if group in stream.consumers:
-                yield Finding((*here, "groups", group), f"group {group!r} exists already for the consumer of that name")
+                yield Finding(
+                    (*stream_path, "groups", group),
+                    f"group {group!r} already exists for the consumer of the same name; rename it",
+                )
     for pattern, key in mapping.valkey.keys.items():
         if key.type == "stream" and isinstance(key.ttl, Duration) and key.ttl.milliseconds % 1000:
-            yield Finding(("valkey", "keys", pattern, "ttl"), "a stream's retention below a second cannot be kept")
+            yield Finding(("valkey", "keys", pattern, "ttl"), "the TTL of a stream must be whole seconds")
 
 
-# What says how many elements a key of that type has; the others are one value.
+# Key type -> the field of an estimate that counts a key's elements; keys of other types hold one value.
 ELEMENTS = {"stream": "entries_per_day"} | dict.fromkeys(("list", "set", "hash", "zset"), "members")
 
 
 def _estimates(mapping: Mapping) -> Iterator[Finding]:
     for pattern, estimate in mapping.valkey.estimates.items():
-        here = ("valkey", "estimates", pattern)
+        estimate_path = ("valkey", "estimates", pattern)
         key = mapping.valkey.keys.get(pattern)
         if key is None:
-            yield Finding(here, f"no key pattern {pattern!r}", pattern, tuple(mapping.valkey.keys))
+            yield Finding(estimate_path, f"no key pattern {pattern!r}", pattern, tuple(mapping.valkey.keys))
             continue
         for name in ("members", "entries_per_day"):
-            wanted = ELEMENTS.get(key.type) == name
-            if wanted != (getattr(estimate, name) is not None):
-                word = "needs" if wanted else "has no"
-                yield Finding(here, f"{pattern!r} is a {key.type}: its estimate {word} {name}")
+            required = ELEMENTS.get(key.type) == name
+            if required != (getattr(estimate, name) is not None):
+                verb = "needs" if required else "must not have"
+                yield Finding(estimate_path, f"{pattern!r} is a {key.type}: its estimate {verb} {name}")

@@ -1,7 +1,7 @@
-"""Types of columns, resolved to the text that PostgreSQL's ``format_type`` prints.
+"""Column types, normalized to the text that PostgreSQL's ``format_type`` prints.
 
 ``bool``, ``varchar(20)`` and ``timestamptz`` become ``boolean``, ``character varying(20)`` and ``timestamp with time
-zone``: two spellings of a type are equal. Source: PostgreSQL 18, "Data Types" and ``format_type`` in ``format_type.c``.
+zone``, so spellings of the same type compare as equal. Source: PostgreSQL 18, "Data Types" and ``format_type`` in ``format_type.c``.
 """
 
 import difflib
@@ -14,7 +14,7 @@ from components.mapping.values import LONGEST_PATTERN, Value
 
 EXTENSIONS_SCHEMA = "extensions"
 
-# Name in SQL -> name that format_type prints.
+# Alias in SQL -> name that format_type prints.
 _ALIASES = {
     "bool": "boolean",
     "int": "integer",
@@ -34,7 +34,7 @@ _ALIASES = {
     "timestamp": "timestamp without time zone",
     "timestamptz": "timestamp with time zone",
 }
-_PLAIN = frozenset(
+_SINGLE_WORD = frozenset(
     [
         "bigint",
         "bit",
@@ -100,7 +100,7 @@ _PLAIN = frozenset(
         "xml",
     ]
 )
-_SEVERAL_WORDS = frozenset(
+_MULTI_WORD = frozenset(
     {
         "double precision",
         "character varying",
@@ -111,7 +111,7 @@ _SEVERAL_WORDS = frozenset(
         "timestamp with time zone",
     }
 )
-# Not types, although CREATE TABLE takes them for one.
+# Shorthand that CREATE TABLE accepts in place of a type -> the column's type.
 _SERIALS = {
     "serial": "integer",
     "serial2": "smallint",
@@ -126,10 +126,10 @@ _PRECISION = (
     "timestamp without time zone",
     "timestamp with time zone",
 )
-_LONGEST = {"character varying": 10_485_760, "character": 10_485_760, "bit": 83_886_080, "bit varying": 83_886_080}
+_MAX_LENGTHS = {"character varying": 10_485_760, "character": 10_485_760, "bit": 83_886_080, "bit varying": 83_886_080}
 
-# Names of other databases and languages.
-_ELSEWHERE = {
+# Type name in another database or language -> type in PostgreSQL.
+_FOREIGN_NAMES = {
     "blob": "bytea",
     "byte": "smallint",
     "clob": "text",
@@ -148,7 +148,7 @@ _ELSEWHERE = {
     "varchar2": "varchar",
 }
 
-# Types of extensions that are often used; the types of any other extension cannot be checked.
+# Common extension -> the types it provides; the types of other extensions cannot be checked.
 EXTENSION_TYPES: dict[str, frozenset[str]] = {
     "btree_gin": frozenset(),
     "btree_gist": frozenset(),
@@ -169,8 +169,8 @@ EXTENSION_TYPES: dict[str, frozenset[str]] = {
 }
 
 
-class ColumnType(Value, str):  # noqa: SLOT000 - it keeps what was derived from it
-    """A type as the mapping writes it: ``uuid``, ``varchar(255)``, ``numeric(3,2)``, ``text[]``, ``vex.severity``."""
+class ColumnType(Value, str):  # noqa: SLOT000 - cached properties need a __dict__
+    """A column type as written in the mapping: ``uuid``, ``varchar(255)``, ``numeric(3,2)``, ``text[]``, ``vex.severity``."""
 
     EXPRESSION: ClassVar[re.Pattern[str]] = re.compile(
         r"(?P<name>(?:[a-z][a-z0-9_]*\.)?[a-z][a-z0-9_]*(?: precision| varying)?)"
@@ -181,10 +181,10 @@ class ColumnType(Value, str):  # noqa: SLOT000 - it keeps what was derived from 
     @classmethod
     def parse(cls, text: str) -> Self:
         if not cls.EXPRESSION.fullmatch(text) or len(text) > LONGEST_PATTERN:
-            raise ValueError(f"{text!r} is not a type of PostgreSQL, like uuid, varchar(255), numeric(3,2) or text[]")
-        found = cls(text)
-        _ = found.canonical
-        return found
+            raise ValueError(f"{text!r} is not a PostgreSQL type, like uuid, varchar(255), numeric(3,2) or text[]")
+        column_type = cls(text)
+        _ = column_type.canonical  # raises ValueError
+        return column_type
 
     @cached_property
     def _parts(self) -> re.Match[str]:
@@ -194,10 +194,10 @@ class ColumnType(Value, str):  # noqa: SLOT000 - it keeps what was derived from 
 
     @cached_property
     def canonical(self) -> str:
-        """What ``format_type`` prints for the type, with an empty search_path."""
+        """The type as ``format_type`` prints it with an empty search_path. Raises ValueError."""
         name, zone = self._parts["name"], self._parts["zone"] or ""
         if name in _SERIALS:
-            raise ValueError(f"{name} is not a type but a sequence with a default; write {_SERIALS[name]}")
+            raise ValueError(f"{name} is not a type but shorthand for a sequence and a default; write {_SERIALS[name]}")
         if zone and name not in ("time", "timestamp"):
             raise ValueError(f"{name} has no time zone")
         modifiers = [int(number) for number in (self._parts["modifiers"] or "").split(",") if number]
@@ -205,26 +205,26 @@ class ColumnType(Value, str):  # noqa: SLOT000 - it keeps what was derived from 
         base = f"{name}{zone}" if zone else _ALIASES.get(name, name)
         if name == "float" and modifiers:
             return _float(modifiers) + suffix
-        if base in _PLAIN or base in _SEVERAL_WORDS:
+        if base in _SINGLE_WORD or base in _MULTI_WORD:
             return _MODIFIERS.get(base, _no_modifiers)(base, modifiers) + suffix
         if " " in name:
-            raise ValueError(f"{str(self)!r} is not a type of PostgreSQL")
+            raise ValueError(f"{str(self)!r} is not a PostgreSQL type")
         qualified = name if self.schema else f"{EXTENSIONS_SCHEMA}.{name}"
         return qualified + (f"({','.join(map(str, modifiers))})" if modifiers else "") + suffix
 
     @property
     def name(self) -> str:
-        """The name without schema, modifiers and array."""
+        """The name without schema, modifiers and ``[]``."""
         return self._parts["name"].rpartition(".")[2]
 
     @property
     def schema(self) -> str | None:
-        """The schema that the type is qualified with; None for a type of PostgreSQL or of an extension."""
+        """The schema that qualifies the type; None if the type belongs to PostgreSQL or an extension."""
         return self._parts["name"].rpartition(".")[0] or None
 
     @cached_property
     def is_builtin(self) -> bool:
-        """Whether it is a type that every PostgreSQL has."""
+        """Whether PostgreSQL provides the type without an extension."""
         return self.schema is None and not self.canonical.startswith(f"{EXTENSIONS_SCHEMA}.")
 
 
@@ -241,13 +241,13 @@ def _no_modifiers(base: str, modifiers: list[int]) -> str:
 
 
 def _length(base: str, modifiers: list[int]) -> str:
-    longest = _LONGEST[base]
-    # Without a length these two are one character, one bit.
+    max_length = _MAX_LENGTHS[base]
+    # character and bit without a length have length 1.
     lengths = modifiers or ([1] if base in ("character", "bit") else [])
     if not lengths:
         return base
-    if len(lengths) > 1 or not 1 <= lengths[0] <= longest:
-        raise ValueError(f"the length of {base} is 1 to {longest}")
+    if len(lengths) > 1 or not 1 <= lengths[0] <= max_length:
+        raise ValueError(f"the length of {base} is 1 to {max_length}")
     return f"{base}({lengths[0]})"
 
 
@@ -265,8 +265,8 @@ def _precision(base: str, modifiers: list[int]) -> str:
         return base
     if len(modifiers) > 1 or not 0 <= modifiers[0] <= 6:
         raise ValueError(f"the precision of {base} is 0 to 6 digits")
-    word, _, rest = base.partition(" ")
-    return f"{word}({modifiers[0]}) {rest}".rstrip()
+    first_word, _, rest = base.partition(" ")
+    return f"{first_word}({modifiers[0]}) {rest}".rstrip()
 
 
 def _bpchar(base: str, modifiers: list[int]) -> str:
@@ -274,7 +274,7 @@ def _bpchar(base: str, modifiers: list[int]) -> str:
 
 
 _MODIFIERS: dict[str, Callable[[str, list[int]], str]] = {
-    **dict.fromkeys(_LONGEST, _length),
+    **dict.fromkeys(_MAX_LENGTHS, _length),
     **dict.fromkeys((*_PRECISION, "interval"), _precision),
     "bpchar": _bpchar,
     "numeric": _numeric,
@@ -282,11 +282,11 @@ _MODIFIERS: dict[str, Callable[[str, list[int]], str]] = {
 
 
 def nearest(name: str) -> str | None:
-    """The type that ``name`` is in another database or language, or one with a similar name; None where there is none."""
-    found = difflib.get_close_matches(name, sorted({*_ALIASES, *_PLAIN}), n=1, cutoff=0.75)
-    return _ELSEWHERE.get(name) or (found[0] if found else None)
+    """The PostgreSQL type for a foreign type name, otherwise a type with a similar name or None."""
+    similar = difflib.get_close_matches(name, sorted({*_ALIASES, *_SINGLE_WORD}), n=1, cutoff=0.75)
+    return _FOREIGN_NAMES.get(name) or (similar[0] if similar else None)
 
 
 def provided_by(extensions: tuple[str, ...], name: str) -> bool:
-    """Whether one of the extensions may provide a type: it is known to, or what it provides is not known."""
+    """Whether one of the extensions may provide the type. Any extension missing from EXTENSION_TYPES may."""
     return any(name in EXTENSION_TYPES.get(extension, (name,)) for extension in extensions)

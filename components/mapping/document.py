@@ -1,7 +1,7 @@
-"""YAML as plain data with the place of every key and value in it. Knows nothing of what the mapping means.
+"""YAML as plain data, with the line and column of every key and value. Independent of the mapping's model.
 
-Only plain YAML is read: no aliases (a few lines of them make gigabytes), no tags, no second document. What is refused
-is refused before anything is built from it.
+Only plain YAML is accepted: no aliases (a few lines can expand to gigabytes), no tags, no second document. Files that
+contain them are rejected before any data is built.
 """
 
 from dataclasses import dataclass, field
@@ -9,24 +9,24 @@ from typing import Any
 
 import yaml
 
-LARGEST_FILE = 2 * 1024 * 1024  # bytes; a mapping with 40 times the reference's modules has 1.3 MB
-MOST_NODES = 300_000  # keys and values; they need some 500 bytes each while they are read
+LARGEST_FILE = 2 * 1024 * 1024  # bytes; a mapping with 40 times the reference's modules takes 1.3 MB
+MOST_NODES = 300_000  # keys and values; each needs about 500 bytes while it is parsed
 DEEPEST_NESTING = 20
 LARGEST_NUMBER = 2**63 - 1
-LONGEST_NUMBER = 100  # characters; the time for reading one grows with its square
+LONGEST_NUMBER = 100  # characters; the parsing time grows with the square of the length
 LONGEST_MESSAGE = 600
 LONGEST_PATH = 200
 
-# libyaml, which all wheels of PyYAML have, is some 15 times as fast; both keep lines and columns.
+# libyaml, included in every PyYAML wheel, is about 15 times as fast; both loaders report lines and columns.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_NOT_ALLOWED = yaml.reader.Reader.NON_PRINTABLE
+_ILLEGAL_CHARACTERS = yaml.reader.Reader.NON_PRINTABLE
 
 Path_ = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, order=True)
 class MappingProblem:
-    """One thing wrong at one place. Lines and columns count from 1."""
+    """An error at one place. Lines and columns count from 1."""
 
     file: str
     line: int
@@ -41,7 +41,7 @@ class MappingProblem:
 
 
 def visible(text: str, longest: int) -> str:
-    """``text`` for a terminal: in one line, without control characters, without its middle if longer than ``longest``."""
+    """``text`` for a terminal: on one line, control characters escaped, the middle cut out beyond ``longest``."""
     cut = text if len(text) <= longest else f"{text[: longest // 2]} ... {text[-longest // 2 :]}"
     return "".join(part if part.isprintable() else part.encode("unicode_escape").decode() for part in cut)
 
@@ -58,19 +58,19 @@ class Document:
         self.report_at(self.place(path), message, path)
 
     def report_at(self, place: tuple[int, int], message: str, path: Path_ = ()) -> None:
-        """At (line, column), for what has no path of its own."""
+        """Report an error at (line, column), for something that has no path."""
         self.problems.append(MappingProblem(self.file, *place, dotted(path), message))
 
     def place(self, path: Path_) -> tuple[int, int]:
-        """The nearest known place: of the path, or of what encloses it."""
+        """The line and column of the path, or of its nearest ancestor that has a place."""
         while path and path not in self.places:
             path = path[:-1]
         return self.places.get(path, (1, 1))
 
     def parse(self, raw: bytes) -> Any:
-        """The data in ``raw``; where something is wrong with it, ``problems`` says so and the data are of no use."""
+        """The data in ``raw``. Errors are added to ``problems``; the data is unusable then."""
         if len(raw) > LARGEST_FILE:
-            self.report((), f"is {len(raw)} bytes long; a mapping has at most {LARGEST_FILE}")
+            self.report((), f"is {len(raw)} bytes long; the limit is {LARGEST_FILE}")
             return None
         try:
             text = raw.decode("utf-8-sig")
@@ -78,32 +78,32 @@ class Document:
             line = raw.count(b"\n", 0, error.start) + 1
             self.report_at((line, 1), "is not UTF-8 text; save it as UTF-8")
             return None
-        if strange := _NOT_ALLOWED.search(text):
-            before = text[: strange.start()]
+        if illegal := _ILLEGAL_CHARACTERS.search(text):
+            before = text[: illegal.start()]
             place = before.count("\n") + 1, len(before) - before.rfind("\n")
-            self.report_at(place, f"has a character that YAML does not allow: U+{ord(strange.group()):04X}")
+            self.report_at(place, f"has a character that YAML does not allow: U+{ord(illegal.group()):04X}")
             return None
         try:
-            self._refuse(text)
+            self._reject_unsafe(text)
             node = None if self.problems else yaml.compose(text, Loader=_LOADER)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-            what = f"{getattr(error, 'context', None) or ''} {getattr(error, 'problem', None) or error}".strip()
-            self.report_at(_place(mark), f"is not valid YAML: {what}")
+            reason = f"{getattr(error, 'context', None) or ''} {getattr(error, 'problem', None) or error}".strip()
+            self.report_at(_place(mark), f"is not valid YAML: {reason}")
             return None
         if node is None:
             if not self.problems:
-                self.report((), "is empty; it must hold the mapping")
+                self.report((), "is empty; it must contain the mapping")
             return None
         return self._plain(node, (), yaml.SafeLoader(""))
 
-    def _refuse(self, text: str) -> None:
-        """What would cost memory or the stack without bound, and what would mean something else than it says."""
+    def _reject_unsafe(self, text: str) -> None:
+        """Report aliases, tags and excessive size or nesting, without building any data."""
         depth = nodes = 0
         for event in yaml.parse(text, Loader=_LOADER):
             place = _place(event.start_mark)
             if isinstance(event, yaml.AliasEvent):
-                self.report_at(place, f"alias *{event.anchor}: write the value out, aliases are not read")
+                self.report_at(place, f"alias *{event.anchor}: aliases are not supported; write the value out")
                 return
             if isinstance(event, yaml.NodeEvent):
                 nodes += 1
@@ -111,7 +111,7 @@ class Document:
                     self.report_at(place, f"has more than {MOST_NODES} keys and values")
                     return
                 if (tag := getattr(event, "tag", None)) is not None:
-                    self.report_at(place, f"tag {tag}: remove it, tags are not read; put text in quotes")
+                    self.report_at(place, f"tag {tag}: tags are not supported; remove it, and put text in quotes")
                     return
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
@@ -128,7 +128,7 @@ class Document:
         if isinstance(node, yaml.SequenceNode):
             return [self._plain(item, (*path, index), constructor) for index, item in enumerate(node.value)]
         if len(node.value) > LONGEST_NUMBER and node.tag == "tag:yaml.org,2002:int":
-            self.report(path, "is too large a number")
+            self.report(path, "number is too large")
             return None
         try:
             value = constructor.construct_object(node)
@@ -137,7 +137,7 @@ class Document:
             self.report(path, f"{visible(node.value, 80)!r} cannot be read as {kind}; put it in quotes")
             return None
         if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
-            self.report(path, "is too large a number")
+            self.report(path, "number is too large")
             return None
         return value
 
@@ -149,13 +149,13 @@ class Document:
                 shown = visible(key_node.value, 80) if isinstance(key_node, yaml.ScalarNode) else "a list or mapping"
                 self.report_at(place, f"key {shown!r} is not text; put it in quotes", path)
                 continue
-            where = (*path, key_node.value)
+            key_path = (*path, key_node.value)
             if key_node.value in result:
-                first = self.places[where][0]
-                self.report_at(place, f"duplicate key; the first is in line {first}", where)
+                first = self.places[key_path][0]
+                self.report_at(place, f"duplicate key; the first is on line {first}", key_path)
                 continue
-            self.places[where] = place
-            result[key_node.value] = self._plain(value_node, where, constructor)
+            self.places[key_path] = place
+            result[key_node.value] = self._plain(value_node, key_path, constructor)
         return result
 
 
@@ -164,7 +164,7 @@ def _place(mark: Any) -> tuple[int, int]:
 
 
 def dotted(path: Path_) -> str:
-    """``("modules", "vexlens", "reads", 2)`` as ``modules.vexlens.reads[2]``; odd keys are quoted."""
+    """``("modules", "vexlens", "reads", 2)`` as ``modules.vexlens.reads[2]``; keys with other characters are quoted."""
     text = ""
     for part in path:
         if isinstance(part, int):

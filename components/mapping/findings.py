@@ -1,11 +1,11 @@
-"""What a cross-check finds, and what checks of several stores need."""
+"""Findings of cross-checks, and a helper for the checks of several stores."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong at ``path``; with ``wrong`` and ``known`` the loader adds the nearest valid name."""
+    """An error at ``path``. The loader appends the name in ``known`` that is nearest to ``wrong``."""
 
     path: tuple[str | int, ...]
     message: str
@@ -14,10 +14,10 @@ class Finding:
 
 
 def globs_overlap(first: str, second: str) -> bool:
-    """Whether some text matches both globs, of which ``*`` is the only special character."""
-    # Nearly all pairs differ before the first star.
-    plain, other = first.partition("*")[0], second.partition("*")[0]
-    if not (plain.startswith(other) or other.startswith(plain)):
+    """Whether some text matches both globs. ``*`` is the only special character."""
+    # Most pairs already differ before the first star.
+    first_literal, second_literal = first.partition("*")[0], second.partition("*")[0]
+    if not (first_literal.startswith(second_literal) or second_literal.startswith(first_literal)):
         return False
     reachable = {(0, 0)}
     pending = [(0, 0)]

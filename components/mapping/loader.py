@@ -1,7 +1,7 @@
 """Read ``schema-mapping.yaml``: YAML with positions -> pydantic model -> cross-checks, with all errors at once.
 
-``load(path)`` returns a ``Mapping`` or raises ``MappingError`` whose ``problems`` each name file, line, column and
-path. Nothing is looked up anywhere else and nothing is written.
+``load(path)`` returns a ``Mapping`` or raises ``MappingError``, whose ``problems`` each state file, line, column and
+path. It reads no other file and writes nothing.
 """
 
 import difflib
@@ -15,14 +15,14 @@ from components.mapping.document import Document, MappingProblem, Path_
 from components.mapping.findings import Finding
 from components.mapping.mapping import Mapping
 
-MOST_LINES = 200  # of one message
-LONGEST_GUESS = 100  # characters of a name for which the nearest valid one is looked for
+MOST_LINES = 200  # in one error message
+LONGEST_GUESS = 100  # characters; longer names get no suggestion
 
 __all__ = ["MappingError", "MappingProblem", "Path_", "load", "loads", "located"]
 
 
 class MappingError(Exception):
-    """The mapping cannot be used. ``problems`` holds every one found, in the order of the file."""
+    """The mapping is invalid. ``problems`` holds every error, in file order."""
 
     def __init__(self, problems: list[MappingProblem]) -> None:
         self.problems = sorted(set(problems))
@@ -32,7 +32,7 @@ class MappingError(Exception):
 
 
 def load(path: Path) -> Mapping:
-    """The checked mapping at ``path``. Raises ``MappingError``."""
+    """Load and check the mapping at ``path``. Raises ``MappingError``."""
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -41,7 +41,7 @@ def load(path: Path) -> Mapping:
 
 
 def loads(raw: bytes, file: str, path: str = "") -> Mapping:
-    """The checked mapping in ``raw``; ``file`` is the name that errors carry. Raises ``MappingError``."""
+    """Check the mapping in ``raw``; ``file`` is the file name in error messages. Raises ``MappingError``."""
     document = Document(file)
     data = document.parse(raw)
     if document.problems:
@@ -50,7 +50,7 @@ def loads(raw: bytes, file: str, path: str = "") -> Mapping:
         mapping = Mapping.read_from(path, data)
     except ValidationError as error:
         for item in error.errors():
-            _report_shape(document, dict(item))
+            _report_validation_error(document, dict(item))
         raise MappingError(document.problems) from None
     for finding in cross_check(mapping):
         _report_finding(document, finding)
@@ -60,33 +60,33 @@ def loads(raw: bytes, file: str, path: str = "") -> Mapping:
 
 
 def located(raw: bytes, file: str) -> tuple[Any, dict[Path_, tuple[int, int]]]:
-    """Plain data of a mapping that need not be valid, with line and column of every key and value in it."""
+    """Plain data of a possibly invalid mapping, and the line and column of every key and value."""
     document = Document(file)
     return document.parse(raw), document.places
 
 
-def _report_shape(document: Document, item: dict[str, Any]) -> None:
-    # pydantic puts "[key]" behind the name of a mapping's key that is wrong itself.
+def _report_validation_error(document: Document, item: dict[str, Any]) -> None:
+    # If a key itself is invalid, pydantic appends "[key]" to its path.
     path: list[str | int] = [part for part in item["loc"] if part != "[key]"]
     kind, message = item["type"], item["msg"].removeprefix("Value error, ")
     if kind in ("missing", "extra_forbidden"):
-        *above, name = path
+        *parent, name = path
         if kind == "missing":
-            document.report(tuple(above), f"{name!r} is missing; add it")
+            document.report(tuple(parent), f"{name!r} is missing; add it")
         else:
-            document.report(tuple(path), f"unknown key {name!r}{_nearest(document, str(name), _field_names(above))}")
+            document.report(
+                tuple(path), f"unknown key {name!r}{_suggestion(document, str(name), _field_names(parent))}"
+            )
         return
     if kind == "literal_error":
         expected = [choice.strip("'\"") for choice in str(item["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
-        message = (
-            f"{item['input']!r} is not one of {', '.join(expected)}{_nearest(document, str(item['input']), expected)}"
-        )
-    elif kind in _KINDS:
-        message = f"must be {_KINDS[kind]}, not {_shown(item['input'])}"
+        message = f"{item['input']!r} is not one of {', '.join(expected)}{_suggestion(document, str(item['input']), expected)}"
+    elif kind in _EXPECTED:
+        message = f"must be {_EXPECTED[kind]}, not {_describe(item['input'])}"
     document.report(tuple(path), message)
 
 
-_KINDS = {
+_EXPECTED = {
     "string_type": "text",
     "int_type": "a whole number",
     "bool_type": "true or false",
@@ -96,7 +96,7 @@ _KINDS = {
 }
 
 
-def _shown(value: Any) -> str:
+def _describe(value: Any) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, dict):
@@ -107,11 +107,11 @@ def _shown(value: Any) -> str:
 
 
 def _report_finding(document: Document, finding: Finding) -> None:
-    document.report(finding.path, finding.message + _nearest(document, finding.wrong, finding.known))
+    document.report(finding.path, finding.message + _suggestion(document, finding.wrong, finding.known))
 
 
-def _nearest(document: Document, wrong: str | None, known: list[str] | tuple[str, ...]) -> str:
-    # A guess takes longer than all the rest: none for what nobody will see.
+def _suggestion(document: Document, wrong: str | None, known: list[str] | tuple[str, ...]) -> str:
+    # Suggestions are the slowest step: skip them for problems beyond the printed lines.
     if wrong is None or not known or len(wrong) > LONGEST_GUESS or len(document.problems) > MOST_LINES:
         return ""
     close = difflib.get_close_matches(wrong.lower(), known, n=1, cutoff=0.6)
@@ -121,7 +121,7 @@ def _nearest(document: Document, wrong: str | None, known: list[str] | tuple[str
 
 
 def _field_names(path: list[str | int]) -> list[str]:
-    """The names that the model knows at ``path``."""
+    """The field names of the model at ``path``; empty if there is no model at it."""
     model: Any = Mapping
     for part in path:
         model = _inner(model, part)
@@ -131,24 +131,24 @@ def _field_names(path: list[str | int]) -> list[str]:
 
 
 def _inner(annotation: Any, part: str | int) -> Any:
-    """The type behind one step of a path, through Annotated, Optional, dict and tuple."""
+    """The type one path step below ``annotation``, through Annotated, Optional, dict and tuple."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        known = annotation.model_fields.get(str(part))
-        annotation = known.annotation if known else None
-        return _strip(annotation)
+        field = annotation.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        return _unwrap(annotation)
     arguments: tuple[Any, ...] = getattr(annotation, "__args__", ())
     origin = getattr(annotation, "__origin__", None)
     if origin is dict and len(arguments) == 2:
-        return _strip(arguments[1])
+        return _unwrap(arguments[1])
     if origin is tuple and arguments:
-        return _strip(arguments[0])
+        return _unwrap(arguments[0])
     return None
 
 
-def _strip(annotation: Any) -> Any:
+def _unwrap(annotation: Any) -> Any:
     if hasattr(annotation, "__metadata__"):
-        return _strip(annotation.__origin__)
+        return _unwrap(annotation.__origin__)
     arguments = [item for item in getattr(annotation, "__args__", ()) if item is not type(None)]
     if getattr(annotation, "__origin__", None) is None and len(arguments) == 1:
-        return _strip(arguments[0])
+        return _unwrap(arguments[0])
     return annotation

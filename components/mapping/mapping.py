@@ -1,4 +1,4 @@
-"""``Mapping``: the whole document, and what follows from it."""
+"""``Mapping``: the whole document and the access derived from it."""
 
 from collections.abc import Mapping as MappingType
 from functools import cached_property
@@ -9,7 +9,7 @@ from components.mapping.model import Contents
 
 
 class Mapping(Contents):
-    """The whole document. ``file`` is where it was read from, for messages."""
+    """The whole document. ``file`` is its path, for messages."""
 
     @cached_property
     def file(self) -> str:
@@ -19,16 +19,16 @@ class Mapping(Contents):
     def read_from(cls, file: str, data: object) -> Self:
         """Validate ``data``, which was read from ``file``. Raises pydantic's ``ValidationError``."""
         mapping = cls.model_validate(data)
-        mapping.__dict__["file"] = file  # as cached_property does: not part of the document
+        mapping.__dict__["file"] = file  # stored like a cached_property, not as a field of the document
         return mapping
 
     @cached_property
     def access(self) -> Access:
-        """What every module and service may do, derived once."""
+        """The access of every module and service, derived on first use."""
         return Access(self)
 
     def model_copy(self, *, update: MappingType[str, Any] | None = None, deep: bool = False) -> Self:
-        """As pydantic's, but nothing that was derived from the original is kept."""
+        """Copy as pydantic does, but discard the access derived from the original."""
         copied = super().model_copy(update=update, deep=deep)
         copied.__dict__.pop("access", None)
         return copied

@@ -1,7 +1,7 @@
-"""The parts of the mapping: what may stand in ``schema-mapping.yaml``, as frozen pydantic classes.
+"""The structure of ``schema-mapping.yaml`` as frozen pydantic classes.
 
-Shapes only. What depends on two places at once (owners exist, patterns do not overlap) is in ``checks``; what each
-module may do is derived in ``access``. ``components.mapping.mapping`` joins both.
+They validate one place at a time. ``checks`` compares places with each other (owners exist, patterns do not overlap);
+``access`` derives what each module may do. ``components.mapping.mapping`` combines model and access.
 """
 
 import re
@@ -37,36 +37,36 @@ from components.mapping.names import (
 )
 from components.mapping.values import AccessTarget, Duration, KeyPattern, MemorySize, ObjectPath, PathTemplate, TtlWord
 
-# What could lead a terminal, a page or a log astray: control characters, line ends but \n, changes of direction.
-_MISLEADING = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Characters that could corrupt a terminal, page or log: controls, line ends except \n, changes of text direction.
+_UNSAFE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def _text(value: str) -> str:
-    if found := _MISLEADING.search(value):
+    if found := _UNSAFE.search(value):
         raise ValueError(f"has the control character U+{ord(found.group()):04X}; remove it")
     if not value.strip():
-        raise ValueError("is empty; write a text, or remove the key if it is optional")
+        raise ValueError("is empty; enter text, or remove the key if it is optional")
     return value
 
 
 Text = Annotated[StrictStr, Field(min_length=1, max_length=500), AfterValidator(_text)]
 FieldName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
-# Another number renews passwords.
+# Increase to rotate the passwords.
 Rotate = Annotated[StrictInt, Field(ge=0, le=2**31 - 1)]
-# Sizes and numbers of elements, as servers hold them.
+# Sizes and numbers of elements.
 Amount = Annotated[StrictInt, Field(ge=1, le=2**50)]
 
 
 class Strict(BaseModel):
-    """Base of every part: unknown keys are refused, values cannot be changed after loading."""
+    """Base of every part: rejects unknown keys; immutable after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PostgresAccess(Strict):
-    """A module's verbs on PostgreSQL and, where it differs from the defaults, how its login is limited.
+    """A module's access to PostgreSQL, and the limits of its login where they differ from the defaults.
 
-    ``bypass_tenant_isolation`` gives the reason why it sees the rows of every tenant.
+    ``bypass_tenant_isolation`` states why the login may see the rows of every tenant.
     """
 
     owns: tuple[SchemaName, ...] = ()
@@ -80,12 +80,12 @@ class PostgresAccess(Strict):
 
     @property
     def schemas(self) -> tuple[str, ...]:
-        """Every schema that the login can see into: owned ones first, then written, then read."""
+        """Every schema that the login can access: owned first, then written, then read."""
         return tuple(dict.fromkeys([*self.owns, *(target.schema for target in (*self.writes, *self.reads))]))
 
 
 class ValkeyAccess(Strict):
-    """A module's verbs on key patterns. Streams are not repeated here: they name their producers and consumers."""
+    """A Valkey user's access to key patterns. ``valkey.streams`` lists the producers and consumers of streams."""
 
     owns: tuple[KeyPattern, ...] = ()
     writes: tuple[KeyPattern, ...] = ()
@@ -93,7 +93,7 @@ class ValkeyAccess(Strict):
 
 
 class RustfsAccess(Strict):
-    """A module's verbs on object paths, the bucket's name first: ``blobs/`` or ``blobs/*/attestation.dsse``."""
+    """A module's access to object paths, which begin with the bucket's name: ``blobs/`` or ``blobs/*/attestation.dsse``."""
 
     owns: tuple[ObjectPath, ...] = ()
     writes: tuple[ObjectPath, ...] = ()
@@ -101,7 +101,7 @@ class RustfsAccess(Strict):
 
 
 class Service(Strict):
-    """Something outside the module table that uses Valkey only."""
+    """A Valkey user that is not a module and uses no other store."""
 
     name: Text
     purpose: Text
@@ -117,10 +117,10 @@ class Module(Service):
 
 
 class Tenant(Strict):
-    """Whose a table's rows are, where no column ``tenant_id`` says it.
+    """How a table's rows are assigned to tenants if it has no ``tenant_id`` column.
 
-    They belong to the tenant of the row of ``parent`` that ``via`` refers to, a column of the same name in both; or
-    they are ``shared`` by all tenants, for the reason that stands there.
+    Either each row belongs to the tenant of the row in ``parent`` with the same value in column ``via``, which both
+    tables have. Or all tenants share the rows; ``shared`` states why.
     """
 
     via: ColumnName | None = None
@@ -135,9 +135,9 @@ class Tenant(Strict):
 
 
 class Table(Strict):
-    """A table: ``columns`` maps names to types; ``append_only`` gives the reason why its rows never change.
+    """A table: ``columns`` maps names to types; ``append_only`` states why its rows never change.
 
-    ``tenant`` says whose they are, where no column ``tenant_id`` does.
+    ``tenant`` assigns its rows to tenants if it has no ``tenant_id`` column.
     """
 
     purpose: Text
@@ -147,7 +147,7 @@ class Table(Strict):
 
 
 class Function(Strict):
-    """A function that modules call; EXECUTE goes to these logins and to nobody else."""
+    """A function that modules call. Only the logins of the modules in ``execute`` are granted EXECUTE."""
 
     purpose: Text
     arguments: tuple[ColumnType, ...] = ()
@@ -155,7 +155,7 @@ class Function(Strict):
 
 
 class Schema(Strict):
-    """A schema with its tables; its owner is the module that lists it under ``owns``."""
+    """A schema and its tables. The module that lists it under ``owns`` is its owner."""
 
     purpose: Text
     tables: Annotated[dict[TableName, Table], Field(min_length=1)]
@@ -164,12 +164,12 @@ class Schema(Strict):
 
     @property
     def all_tables(self) -> dict[str, Table]:
-        """Every table, those created at run time last, by their pattern."""
+        """Tables by name, then tables created at run time by pattern."""
         return {**self.tables, **self.runtime_tables}
 
     @property
     def column_types(self) -> dict[str, dict[str, str]]:
-        """Table -> column -> type as PostgreSQL prints it, of every table."""
+        """Table -> column -> type as PostgreSQL prints it, for every table."""
         return {
             table: {column: type_.canonical for column, type_ in definition.columns.items()}
             for table, definition in self.all_tables.items()
@@ -177,7 +177,7 @@ class Schema(Strict):
 
 
 class LoginDefaults(Strict):
-    """Limits of every login that does not state its own."""
+    """Limits of logins that do not set their own."""
 
     connection_limit: Annotated[StrictInt, Field(ge=1, le=1000)]
     statement_timeout: Timeout
@@ -193,7 +193,7 @@ class Postgres(Strict):
 
 
 class MemoryPolicy(Strict):
-    """Memory policy, as the server's own directives name it."""
+    """Memory limits and eviction policy. The fields are named after Valkey's directives."""
 
     maxmemory: MemorySize
     maxmemory_policy: Literal[
@@ -211,7 +211,7 @@ class MemoryPolicy(Strict):
 
 
 class Key(Strict):
-    """A key pattern. ``shared: all`` lets every module and service read and write it; else a module owns it."""
+    """A key pattern. With ``shared: all``, every module and service may read and write it; otherwise one of them owns it."""
 
     type: Literal["string", "list", "set", "hash", "zset", "stream", "various"]
     ttl: Ttl
@@ -221,19 +221,22 @@ class Key(Strict):
 
     @model_validator(mode="after")
     def _evictable_agrees_with_ttl(self) -> "Key":
-        """volatile-lru evicts only what has a TTL, and a stream's TTL is a trimming age, not a key's expiry."""
+        """volatile-lru evicts only keys that expire. A stream's TTL does not expire the key; it trims old entries."""
         expires = self.type != "stream" and self.ttl not in (TtlWord.INFINITE, TtlWord.NONE)
         if self.evictable != expires:
-            word = "has a TTL, so it is" if expires else "has no expiry, so it is not"
-            raise ValueError(f"this key {word} evictable under volatile-lru; write evictable: {str(expires).lower()}")
+            reason = "has a TTL, so it is" if expires else "has no expiry, so it is not"
+            raise ValueError(f"this key {reason} evictable under volatile-lru; write evictable: {str(expires).lower()}")
         if self.ttl == TtlWord.NONE and self.type not in ("stream", "various"):
             raise ValueError(f"ttl: none is for streams; a {self.type} without expiry is ttl: {TtlWord.INFINITE}")
         return self
 
 
 class Estimate(Strict):
-    """How much a pattern is expected to hold: ``keys`` that exist at a time, each of one value of ``bytes`` or of so
-    many elements (``members``; of a stream, ``entries_per_day``) of ``bytes`` each. Names and overhead come on top."""
+    """The expected data of a key pattern.
+
+    ``keys``: how many exist at a time. Each holds one value of ``bytes``, or ``members`` elements of ``bytes`` each, or
+    for a stream ``entries_per_day`` entries of ``bytes`` each. Key names and overhead are not included.
+    """
 
     keys: Amount
     bytes: Amount
@@ -242,14 +245,14 @@ class Estimate(Strict):
 
 
 class ConsumerGroup(Strict):
-    """A consumer group that the reference names, with the idle time after which an entry may be claimed."""
+    """A named consumer group, and the idle time after which an entry may be claimed."""
 
     consumer: ModuleName
     idle_timeout: Duration
 
 
 class Stream(Strict):
-    """A stream: who adds, who consumes (one group each, named after the consumer), and its named groups."""
+    """A stream: its producers, its consumers (each with a consumer group named after it), and its named groups."""
 
     producers: Annotated[tuple[ModuleName, ...], Field(min_length=1)]
     consumers: tuple[ModuleName, ...] = ()
@@ -260,7 +263,7 @@ class Stream(Strict):
 class Valkey(Strict):
     memory: MemoryPolicy
     group_idle_timeout: Duration
-    # Of streams with ttl: none; without it they keep each entry for ever.
+    # For streams with ttl: none. If unset, they keep every entry forever.
     trim_acknowledged_after: Duration | None = None
     keys: Annotated[dict[KeyPattern, Key], Field(min_length=1)]
     estimates: dict[KeyPattern, Estimate] = {}
@@ -268,9 +271,9 @@ class Valkey(Strict):
 
 
 class Object(Strict):
-    """An object of a bucket's layout; a name that ends in / is a folder of objects.
+    """An object in a bucket's layout; a name that ends in / is a folder of objects.
 
-    ``addressed``: its own SHA-256 is the ``{full_digest}`` in its key.
+    ``addressed``: the ``{full_digest}`` in the object's key is the SHA-256 of the object itself.
     """
 
     purpose: Text
@@ -278,15 +281,15 @@ class Object(Strict):
 
 
 class ObjectLock(Strict):
-    """Every version is locked for this long after it was written. The stack's config says how hard (``objectLockMode``)."""
+    """How long every version is locked after it is written. The config key ``objectLockMode`` sets the mode."""
 
     retention: Days
 
 
 class Bucket(Strict):
-    """A bucket, its layout below the bucket's name, and whether keys are digests of their content.
+    """A bucket, the layout of its keys, and whether keys contain the digest of their content.
 
-    ``noncurrent_versions``: prefixes whose old versions are kept for a shorter time than ``backups.rustfs`` says.
+    ``noncurrent_versions``: prefix -> retention of old versions, if shorter than ``backups.rustfs.retention``.
     """
 
     purpose: Text
@@ -298,7 +301,7 @@ class Bucket(Strict):
 
     @property
     def keeps_everything(self) -> bool:
-        """Nobody deletes here: what is content-addressed is shared by whoever refers to it, what is locked is evidence."""
+        """Whether modules may not delete: content-addressed objects may have several users, locked ones are evidence."""
         return self.content_addressed or self.object_lock is not None
 
 
@@ -308,7 +311,7 @@ class ContentType(Strict):
 
 
 class Envelope(Strict):
-    """The wrapper document that describes an SBOM: where it lies and what each field holds."""
+    """The wrapper document that describes an SBOM: its path and the type of each field."""
 
     path: ObjectPath
     fields: Annotated[dict[FieldName, Literal["string", "timestamp", "boolean", "string[]"]], Field(min_length=1)]
@@ -323,7 +326,7 @@ class Rustfs(Strict):
 
 
 class Flow(Strict):
-    """One arrow of the data-flow diagram: to another module, or to a store's schema or prefix."""
+    """One arrow of the data-flow diagram: from a module to another module, a schema or an object prefix."""
 
     source: ModuleName
     module: ModuleName | None = None
@@ -333,7 +336,7 @@ class Flow(Strict):
     @model_validator(mode="after")
     def _one_end(self) -> "Flow":
         if sum(end is not None for end in (self.module, self.postgres, self.rustfs)) != 1:
-            raise ValueError("a data flow ends in exactly one of module, postgres, rustfs")
+            raise ValueError("a data flow needs exactly one of module, postgres or rustfs")
         return self
 
 
@@ -345,7 +348,7 @@ class Backup(Strict):
 
 
 class Backups(Strict):
-    """Strategy and retention, by store; another ``rotate`` renews the passwords of who makes backups."""
+    """Strategy and retention per store. Increase ``rotate`` to rotate the passwords of the backup users."""
 
     rotate: Rotate = 1
     postgres: Backup
@@ -354,7 +357,7 @@ class Backups(Strict):
 
 
 class Contents(Strict):
-    """What stands in the document, without what is derived from it."""
+    """The content of the document, without anything derived from it."""
 
     version: Literal[1]
     modules: Annotated[dict[ModuleName, Module], Field(min_length=1)]
@@ -367,5 +370,5 @@ class Contents(Strict):
 
     @property
     def users(self) -> dict[str, Service]:
-        """Every module and service, by name: all that have a Valkey user."""
+        """Every module and service by name. Each has a Valkey user."""
         return {**self.modules, **self.services}

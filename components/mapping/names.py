@@ -1,7 +1,7 @@
-"""Field types of the mapping: names, and values with the limits of the place where they stand.
+"""Field types of the mapping: names, and values whose limits depend on the field.
 
-Every validator raises ``ValueError`` with what is wrong and what to write instead; the loader adds file, line, column
-and path.
+Every validator raises ``ValueError`` that states what is wrong and what to write instead; the loader adds file, line,
+column and path.
 """
 
 import re
@@ -16,37 +16,37 @@ from components.mapping.values import DAY_MS, LONGEST_PATTERN, Duration, ParsedB
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 POSTGRES_NAME_BYTES = 63  # NAMEDATALEN - 1
 
-# Names that PostgreSQL, Valkey or this stack already give a meaning to.
-TAKEN_ROLE_NAMES = frozenset(
+# Names that already have a meaning in PostgreSQL, Valkey or this stack.
+RESERVED_ROLE_NAMES = frozenset(
     {"public", "none", "postgres", "admin", "default", "current_user", "session_user", "user", "maintenance"}
 )
-TAKEN_SCHEMA_NAMES = frozenset({"public", "information_schema"})
-# The runner's own table and the append-only triggers' function, in every schema.
-TAKEN_TABLE_NAMES = frozenset({"schema_migrations"})
-TAKEN_FUNCTION_NAMES = frozenset({"refuse_change"})
+RESERVED_SCHEMA_NAMES = frozenset({"public", "information_schema"})
+# Every schema contains the migration runner's table and the function of the append-only triggers.
+RESERVED_TABLE_NAMES = frozenset({"schema_migrations"})
+RESERVED_FUNCTION_NAMES = frozenset({"refuse_change"})
 # PostgreSQL's system columns.
-TAKEN_COLUMN_NAMES = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
-# The stack's own bucket, and what object stores keep to themselves.
-TAKEN_BUCKET_NAMES = frozenset({BACKUPS_BUCKET, "minio", "rustfs"})
+RESERVED_COLUMN_NAMES = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
+# The stack's own bucket, and names that object stores reserve.
+RESERVED_BUCKET_NAMES = frozenset({BACKUPS_BUCKET, "minio", "rustfs"})
 
-LONGEST_TIMEOUT_MS = 2**31 - 1  # PostgreSQL's
+LONGEST_TIMEOUT_MS = 2**31 - 1  # in PostgreSQL
 
 
 def _pattern(expression: str | re.Pattern[str]) -> WithJsonSchema:
-    """The same rule for editors, which check by regular expression what the validators say in words."""
+    """JSON Schema with the validator's rule as a regular expression, for editors."""
     text = expression if isinstance(expression, str) else expression.pattern
     return WithJsonSchema({"type": "string", "pattern": f"^({text})$"})
 
 
-def _identifier(kind: str, longest: int, taken: frozenset[str] = frozenset()) -> AfterValidator:
+def _identifier(kind: str, longest: int, reserved: frozenset[str] = frozenset()) -> AfterValidator:
     def check(value: str) -> str:
         if not IDENTIFIER.fullmatch(value):
-            raise ValueError(f"{kind} {value!r} must be lower-case letters, digits and _ and begin with a letter")
+            raise ValueError(f"{kind} {value!r} must be lower-case letters, digits and _ and must begin with a letter")
         if len(value) > longest:
             raise ValueError(
                 f"{kind} {value!r} has {len(value)} characters; at most {longest} fit PostgreSQL's 63 bytes"
             )
-        if value in taken or value.startswith("pg_"):
+        if value in reserved or value.startswith("pg_"):
             raise ValueError(f"{kind} {value!r} is a reserved name; choose another")
         return value
 
@@ -62,25 +62,25 @@ def _module(value: str) -> str:
 _NAME = _pattern(IDENTIFIER)
 ModuleName = Annotated[
     StrictStr,
-    _identifier("module name", POSTGRES_NAME_BYTES, TAKEN_ROLE_NAMES),
+    _identifier("module name", POSTGRES_NAME_BYTES, RESERVED_ROLE_NAMES),
     AfterValidator(_module),
     _pattern(r"[a-z]([a-z0-9_]*[a-z0-9])?"),
 ]
 SchemaName = Annotated[
-    StrictStr, _identifier("schema name", POSTGRES_NAME_BYTES - LONGEST_SUFFIX, TAKEN_SCHEMA_NAMES), _NAME
+    StrictStr, _identifier("schema name", POSTGRES_NAME_BYTES - LONGEST_SUFFIX, RESERVED_SCHEMA_NAMES), _NAME
 ]
-TableName = Annotated[StrictStr, _identifier("table name", POSTGRES_NAME_BYTES, TAKEN_TABLE_NAMES), _NAME]
-ColumnName = Annotated[StrictStr, _identifier("column name", POSTGRES_NAME_BYTES, TAKEN_COLUMN_NAMES), _NAME]
-FunctionName = Annotated[StrictStr, _identifier("function name", POSTGRES_NAME_BYTES, TAKEN_FUNCTION_NAMES), _NAME]
+TableName = Annotated[StrictStr, _identifier("table name", POSTGRES_NAME_BYTES, RESERVED_TABLE_NAMES), _NAME]
+ColumnName = Annotated[StrictStr, _identifier("column name", POSTGRES_NAME_BYTES, RESERVED_COLUMN_NAMES), _NAME]
+FunctionName = Annotated[StrictStr, _identifier("function name", POSTGRES_NAME_BYTES, RESERVED_FUNCTION_NAMES), _NAME]
 
 _EXTENSION_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 def _extension_name(value: str) -> str:
     if not _EXTENSION_NAME.fullmatch(value) or len(value) > POSTGRES_NAME_BYTES:
-        raise ValueError(f"{value!r} is not the name of an extension, like citext, pg_trgm or uuid-ossp")
+        raise ValueError(f"{value!r} is not an extension name, like citext, pg_trgm or uuid-ossp")
     if value == "plpgsql":
-        raise ValueError("plpgsql is in every database; remove it")
+        raise ValueError("plpgsql is installed in every database; remove it")
     return value
 
 
@@ -102,7 +102,7 @@ RuntimeTableName = Annotated[StrictStr, AfterValidator(_runtime_table), _pattern
 
 def _timeout(value: Duration) -> Duration:
     if value.milliseconds > LONGEST_TIMEOUT_MS:
-        raise ValueError(f"{str(value)!r} is longer than PostgreSQL's timeouts can be, 24d")
+        raise ValueError(f"{str(value)!r} is longer than PostgreSQL's longest timeout, 24d")
     return value
 
 
@@ -135,7 +135,11 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9\-]{1,40}[a-z0-9]")
 def _bucket(value: str) -> str:
     if not _BUCKET.fullmatch(value):
         raise ValueError(f"bucket {value!r} must be 3 to 42 lower-case letters, digits and hyphens")
-    if value in TAKEN_BUCKET_NAMES or value.startswith(("xn--", "sthree-")) or value.endswith(("-s3alias", "--ol-s3")):
+    if (
+        value in RESERVED_BUCKET_NAMES
+        or value.startswith(("xn--", "sthree-"))
+        or value.endswith(("-s3alias", "--ol-s3"))
+    ):
         raise ValueError(f"bucket {value!r} is a reserved name; choose another")
     return value
 

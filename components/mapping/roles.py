@@ -1,7 +1,7 @@
-"""PostgreSQL roles: what each is, how its name is composed, and what a name stands for.
+"""PostgreSQL roles: their kinds, how their names are composed, and the lookup of a role by name.
 
-A name alone does not tell: a module may be called ``log_reader``. ``RoleNames`` answers from the schemas, modules and
-databases that there are.
+A name alone is ambiguous: a module may be called ``log_reader``. ``RoleNames`` resolves it with the lists of schemas,
+modules and databases.
 """
 
 from collections.abc import Iterable
@@ -11,9 +11,9 @@ from functools import cached_property
 
 
 class GroupKind(StrEnum):
-    """What a group role of a schema is for. Nobody logs in as one."""
+    """The purpose of a schema's group role."""
 
-    OWNER = "owner"  # owns schema and tables, runs migrations
+    OWNER = "owner"  # owns the schema and its tables, runs migrations
     WRITER = "writer"
     READER = "reader"
 
@@ -54,7 +54,7 @@ class ConnectRole:
 
 @dataclass(frozen=True)
 class BackupRole:
-    """The login that reads everything: dumps, base backups, WAL."""
+    """The login that makes backups. It may read everything: dumps, base backups, WAL."""
 
     database: str
 
@@ -65,22 +65,22 @@ class BackupRole:
 
 Role = GroupRole | Login | ConnectRole | BackupRole
 
-# What the longest name of a group role adds to the schema's name, in characters.
+# Number of characters that the longest group role name adds to the schema's name.
 LONGEST_SUFFIX = max(len(GroupRole("", group).name) for group in GroupKind)
 
 
 def owner(schema: str) -> str:
-    """The name of the role that owns the schema and all that is in it."""
+    """Name of the group role that owns the schema and everything in it."""
     return GroupRole(schema, GroupKind.OWNER).name
 
 
 def writer(schema: str) -> str:
-    """The name of the group role that writes every table of the schema."""
+    """Name of the group role that may write every table of the schema."""
     return GroupRole(schema, GroupKind.WRITER).name
 
 
 def reader(schema: str) -> str:
-    """The name of the group role that reads every table of the schema."""
+    """Name of the group role that may read every table of the schema."""
     return GroupRole(schema, GroupKind.READER).name
 
 
@@ -95,16 +95,16 @@ def is_owner(role: Role | None) -> bool:
 
 
 class RoleNames:
-    """Name of a role -> what it is. Where two have one name, which the mapping's checks refuse, the login wins."""
+    """Roles by name. If two roles have the same name, which the mapping's checks reject, the login wins."""
 
     def __init__(self, schemas: Iterable[str] = (), modules: Iterable[str] = (), databases: Iterable[str] = ()) -> None:
         groups = (role for schema in schemas for role in groups_of(schema))
-        of_databases = (role for database in databases for role in (ConnectRole(database), BackupRole(database)))
+        database_roles = (role for database in databases for role in (ConnectRole(database), BackupRole(database)))
         logins = (Login(module) for module in modules)
-        self._roles: dict[str, Role] = {role.name: role for role in (*groups, *of_databases, *logins)}
+        self._roles: dict[str, Role] = {role.name: role for role in (*groups, *database_roles, *logins)}
 
     def get(self, name: str) -> Role | None:
-        """What the role is; None for one that this stack does not create."""
+        """The role with this name; None if this stack does not create it."""
         return self._roles.get(name)
 
     def __contains__(self, name: str) -> bool:
@@ -112,10 +112,10 @@ class RoleNames:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Every role that the stack creates."""
+        """Names of all roles that the stack creates."""
         return frozenset(self._roles)
 
     @cached_property
     def groups(self) -> frozenset[str]:
-        """Every role that nobody logs in as."""
+        """Names of all roles without LOGIN."""
         return frozenset(name for name, role in self._roles.items() if isinstance(role, GroupRole | ConnectRole))

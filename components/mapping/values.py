@@ -1,7 +1,7 @@
-"""Values of the mapping that mean more than their text: durations, sizes, access targets, key patterns, object paths.
+"""Parsed values of the mapping: durations, sizes, access targets, key patterns, object paths.
 
-Each is parsed once, by ``parse``, when pydantic reads the mapping; ``str()`` gives the text as it was written. Patterns
-and paths are text themselves, since they name the entries of dictionaries.
+Pydantic calls ``parse`` once, when it reads the mapping; ``str()`` returns the original text. Patterns and paths are
+subclasses of ``str`` because they are dictionary keys.
 """
 
 import re
@@ -16,7 +16,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-LONGEST_DURATION_DAYS = 10_000  # stream IDs and dates that lie so far back still exist
+LONGEST_DURATION_DAYS = 10_000  # stream IDs and dates that far back are still valid
 LONGEST_PATTERN = 200
 LARGEST_MEMORY = 1 << 50
 
@@ -28,9 +28,9 @@ PLACEHOLDER = re.compile(r"\{([^}]*)\}")
 
 @dataclass(frozen=True)
 class ParsedBy:
-    """How pydantic reads a field: strict text that ``parse`` turns into the value, or a located error.
+    """Pydantic annotation for a field: strict text that ``parse`` converts to a value or rejects.
 
-    ``pattern`` is the same rule for editors, which check the JSON Schema; None where no expression says it.
+    ``pattern`` is the same rule for editors, in the JSON Schema; None if a regular expression cannot express it.
     """
 
     parse: Callable[[str], object]
@@ -48,14 +48,14 @@ class ParsedBy:
 
 
 class Value(ABC):
-    """Base of values that pydantic reads from text."""
+    """Base of values that pydantic parses from text."""
 
     EXPRESSION: ClassVar[re.Pattern[str] | None] = None
 
     @classmethod
     @abstractmethod
     def parse(cls, text: str) -> Self:
-        """The value that ``text`` stands for. Raises ValueError with what is wrong and what to write instead."""
+        """Parse ``text``. Raises ValueError that states what is wrong and what to write instead."""
 
     @classmethod
     def _parsed_by(cls) -> ParsedBy:
@@ -91,7 +91,7 @@ class Duration(Value):
 
     @property
     def days(self) -> int:
-        """Whole days; what is left over is dropped."""
+        """Whole days, rounded down."""
         return self.milliseconds // DAY_MS
 
     def __str__(self) -> str:
@@ -99,7 +99,7 @@ class Duration(Value):
 
 
 class TtlWord(StrEnum):
-    """What stands in place of a key's duration."""
+    """Values of ``ttl`` that are not durations."""
 
     INFINITE = "infinite"
     UNTIL_UTC_MIDNIGHT = "until-utc-midnight"
@@ -107,7 +107,7 @@ class TtlWord(StrEnum):
 
 
 def parse_ttl(text: str) -> Duration | TtlWord:
-    """A key's TTL. Raises ValueError."""
+    """Parse a key's TTL. Raises ValueError."""
     words = {str(word): word for word in TtlWord}
     if text in words:
         return words[text]
@@ -122,7 +122,7 @@ def parse_ttl(text: str) -> Duration | TtlWord:
 
 @dataclass(frozen=True)
 class MemorySize(Value):
-    """A size of memory in powers of 1024, as Valkey counts: ``512mb``, ``2gb``."""
+    """A memory size with units in powers of 1024, as in Valkey: ``512mb``, ``2gb``."""
 
     EXPRESSION: ClassVar[re.Pattern[str]] = re.compile(r"([1-9][0-9]{0,14})(kb|mb|gb)")
 
@@ -168,8 +168,8 @@ class AccessTarget(Value):
         return self.text
 
 
-class KeyPattern(Value, str):  # noqa: SLOT000 - it keeps what was derived from it
-    """A pattern of Valkey keys: words separated by ``:``, later ones may be ``{placeholder}`` or ``*``."""
+class KeyPattern(Value, str):  # noqa: SLOT000 - cached properties need a __dict__
+    """A pattern of Valkey keys: words separated by ``:``. All but the first may be ``{placeholder}`` or ``*``."""
 
     _PART: ClassVar[re.Pattern[str]] = re.compile(r"[a-zA-Z0-9_.\-]+|\{[a-zA-Z][a-zA-Z0-9]*\}|\*")
 
@@ -178,21 +178,21 @@ class KeyPattern(Value, str):  # noqa: SLOT000 - it keeps what was derived from 
         parts = text.split(":")
         if len(parts) < 2 or not all(cls._PART.fullmatch(part) for part in parts) or not parts[0].isidentifier():
             raise ValueError(
-                f"key pattern {text!r} must be words separated by ':', of which later ones may be {{placeholder}} or *, "
+                f"key pattern {text!r} must be words separated by ':'; all but the first may be {{placeholder}} or *, "
                 "like scan:{digest}"
             )
         if len(text) > LONGEST_PATTERN:
-            raise ValueError(f"key pattern {text!r} has {len(text)} characters; at most {LONGEST_PATTERN} are read")
+            raise ValueError(f"key pattern {text!r} has {len(text)} characters; at most {LONGEST_PATTERN} are allowed")
         return cls(text)
 
     @cached_property
     def glob(self) -> str:
-        """The Valkey glob: each ``{placeholder}`` becomes ``*``."""
+        """The glob for Valkey, with ``*`` for each ``{placeholder}``."""
         return PLACEHOLDER.sub("*", self)
 
 
-class PathTemplate(Value, str):  # noqa: SLOT000 - it keeps what was derived from it
-    """Part of an object's key below its bucket: ``{full_digest}/sbom.json``, or a folder that ends in ``/``."""
+class PathTemplate(Value, str):  # noqa: SLOT000 - cached properties need a __dict__
+    """An object's key, or part of it: ``{full_digest}/sbom.json``, or a folder that ends in ``/``."""
 
     EXPRESSION: ClassVar[re.Pattern[str]] = re.compile(
         r"(?:[A-Za-z0-9_.\-*]|\{[A-Za-z][A-Za-z0-9_]*\})+(?:/(?:[A-Za-z0-9_.\-*]|\{[A-Za-z][A-Za-z0-9_]*\})+)*/?"
@@ -202,20 +202,20 @@ class PathTemplate(Value, str):  # noqa: SLOT000 - it keeps what was derived fro
     def parse(cls, text: str) -> Self:
         if not cls.EXPRESSION.fullmatch(text) or {".", ".."} & set(text.split("/")):
             raise ValueError(
-                f"path {text!r} must be bucket/prefix parts of letters, digits, . _ - * and {{placeholder}}"
+                f"path {text!r} must be parts separated by /, each of letters, digits, . _ - * and {{placeholder}}"
             )
         if len(text) > LONGEST_PATTERN:
-            raise ValueError(f"path {text!r} has {len(text)} characters; at most {LONGEST_PATTERN} are read")
+            raise ValueError(f"path {text!r} has {len(text)} characters; at most {LONGEST_PATTERN} are allowed")
         return cls(text)
 
     @property
     def is_folder(self) -> bool:
-        """Whether it stands for every object below it."""
+        """Whether the path means every object below it."""
         return self.endswith("/")
 
 
 class ObjectPath(PathTemplate):
-    """Objects of a bucket, whose name in the mapping comes first: ``blobs/`` or ``blobs/*/attestation.dsse``."""
+    """Objects in a bucket. The path begins with the bucket's name in the mapping: ``blobs/`` or ``blobs/*/attestation.dsse``."""
 
     @cached_property
     def bucket(self) -> str:
@@ -223,6 +223,6 @@ class ObjectPath(PathTemplate):
 
     @cached_property
     def prefix(self) -> str | None:
-        """What follows the bucket's name, empty for the whole bucket; None where only the bucket is named."""
+        """The path after ``bucket/``: empty for the whole bucket, None if there is no slash."""
         _, slash, prefix = self.partition("/")
         return prefix if slash else None

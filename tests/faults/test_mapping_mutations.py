@@ -153,21 +153,21 @@ def test_the_command_line_tells_it_in_lines_with_places(mutation: bytes, tmp_pat
 
 LAUGHS = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 20))
 BOMBS = {
-    "billion laughs": (f"a0: &a0 ha\n{LAUGHS}\n", "aliases are not read"),
-    "an anchor in itself": ("a: &a [*a]\n", "aliases are not read"),
-    "merge keys": ("a: &a {b: c}\nd: {<<: [*a, *a]}\n", "aliases are not read"),
+    "billion laughs": (f"a0: &a0 ha\n{LAUGHS}\n", "aliases are not supported"),
+    "an anchor in itself": ("a: &a [*a]\n", "aliases are not supported"),
+    "merge keys": ("a: &a {b: c}\nd: {<<: [*a, *a]}\n", "aliases are not supported"),
     "two million values": (f"a: [{'a,' * 1_000_000}]", "more than 300000 keys and values"),
     "keys without end": ("".join(f"k{n}: \n" for n in range(150_001)), "more than 300000 keys and values"),
     "many wrong keys": ("".join(f"k{n}: \n" for n in range(20_000)), " more"),
     "nesting without end": ("{a: " * 400_000, "nested deeper"),
     "nesting in blocks": ("- " * 900_000, "nested deeper"),
-    "a number of a megabyte": (f"version: 0x{'f' * 1_000_000}", "too large a number"),
-    "sixties without end": (f"version: 1{':59' * 500_000}", "too large a number"),
+    "a number of a megabyte": (f"version: 0x{'f' * 1_000_000}", "number is too large"),
+    "sixties without end": (f"version: 1{':59' * 500_000}", "number is too large"),
     "a name of a megabyte": (f"version: 1\n? {'modules' * 150_000}\n: 1\n", "unknown key"),
     "a text of a megabyte": (SMALL.replace("Collects statements", "x" * 1_000_000), "at most 500 characters"),
     "a target of a megabyte": (SMALL.replace("reads: [kits/]", f"reads: [{'kits/' * 200_000}]"), "at most 200"),
     "stars without end": (SMALL.replace('owns: ["metrics:*"]', f'owns: ["queue{":*" * 400_000}"]'), "at most 200"),
-    "three megabytes": ("# x\n" * 800_000, "a mapping has at most"),
+    "three megabytes": ("# x\n" * 800_000, "bytes long; the limit is"),
 }
 
 UNDER_A_LIMIT = """

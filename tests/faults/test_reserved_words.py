@@ -127,8 +127,8 @@ def test_a_hostile_mapping_stops_a_preview_and_an_up_with_its_place_and_touches_
     file = stack.project / "schema-mapping.yaml"
     good = file.read_text()
     broken = (
-        ("preview", "a: &a [*a]\n", "aliases are not read"),
-        ("up", good.replace("version: 1", "version: !!python/object/apply:os.system [id]"), "tags are not read"),
+        ("preview", "a: &a [*a]\n", "aliases are not supported"),
+        ("up", good.replace("version: 1", "version: !!python/object/apply:os.system [id]"), "tags are not supported"),
         ("up", good.replace("owns: [user", 'owns: ["user; DROP SCHEMA user"'), "must be lower-case letters"),
     )
     try:

@@ -1,7 +1,7 @@
-"""Who may do what, derived from the mapping: the one place where verbs become privileges.
+"""Access derived from the mapping: the only place where verbs become privileges.
 
-Roles, grants, ACLs, policies, the contract, drift, docs and the access tests all read ``mapping.access``, so they cannot
-disagree.
+Roles, grants, ACLs, policies, the contract, drift, docs and the access tests all read ``mapping.access``, which keeps
+them consistent.
 """
 
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Access:
-    """What each module and service may do. Every part is derived when it is first read, and only then."""
+    """What each module and service may do. Each part is derived on first use."""
 
     contents: Contents
 
@@ -65,7 +65,7 @@ class Access:
 
     @cached_property
     def schemas(self) -> Mapping[str, SchemaAccess]:
-        """Schema -> who may do what in it."""
+        """Schema -> what each role and module may do in it."""
         return {name: schema_access(self.contents, name, self._grants) for name in self.contents.postgres.schemas}
 
     @cached_property
@@ -75,7 +75,7 @@ class Access:
 
     @cached_property
     def stream_groups(self) -> tuple[StreamGroup, ...]:
-        """Every consumer group, in the mapping's order."""
+        """Every consumer group, in the order of the mapping."""
         return stream_groups(self.contents)
 
     @cached_property
@@ -84,7 +84,7 @@ class Access:
         return {name: object_access(self.contents, name) for name in self.contents.modules}
 
     def roles(self, *databases: str) -> RoleNames:
-        """What each PostgreSQL role is that this mapping leads to, with those of the databases."""
+        """The PostgreSQL roles that follow from the mapping, including those of ``databases``."""
         return RoleNames(self.contents.postgres.schemas, self.contents.modules, databases)
 
     @cached_property

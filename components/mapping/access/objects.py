@@ -1,4 +1,4 @@
-"""Access to the object store: prefixes with a verb each."""
+"""Access to the object store: a verb for each prefix."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ ObjectVerb = Literal["write", "read"]
 
 @dataclass(frozen=True)
 class ObjectAccess:
-    """What a module may do below a path of a bucket. ``prefix`` may hold ``*``."""
+    """What a module may do below a path of a bucket. ``prefix`` may contain ``*``."""
 
     bucket: str
     prefix: str
@@ -20,6 +20,6 @@ class ObjectAccess:
 def object_access(contents: Contents, module: str) -> tuple[ObjectAccess, ...]:
     """Every object prefix that a module may use, sorted."""
     access = contents.modules[module].rustfs
-    found = {ObjectAccess(path.bucket, path.prefix or "", "write") for path in (*access.owns, *access.writes)}
-    found |= {ObjectAccess(path.bucket, path.prefix or "", "read") for path in access.reads}
-    return tuple(sorted(found, key=lambda item: (item.bucket, item.prefix, item.verb)))
+    grants = {ObjectAccess(path.bucket, path.prefix or "", "write") for path in (*access.owns, *access.writes)}
+    grants |= {ObjectAccess(path.bucket, path.prefix or "", "read") for path in access.reads}
+    return tuple(sorted(grants, key=lambda item: (item.bucket, item.prefix, item.verb)))

@@ -1,4 +1,4 @@
-"""Access to PostgreSQL: group roles, grants to single logins, tenants. Here verbs become privileges."""
+"""Access to PostgreSQL: verbs become privileges of group roles, direct grants to logins and tenant rules."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ TENANT_TYPE = "uuid"
 
 @dataclass(frozen=True)
 class DirectGrant:
-    """Privileges that a login has itself rather than through a group role: on one table, or on columns of it."""
+    """Privileges granted to a login directly, not through a group role, on one table or some of its columns."""
 
     schema: str
     table: str
@@ -28,26 +28,26 @@ class DirectGrant:
 
 @dataclass(frozen=True)
 class TableAccess:
-    """What a role may do on one table: privileges on the whole table, and privileges on single columns."""
+    """A role's privileges on one table and on single columns of it."""
 
     privileges: frozenset[str] = frozenset()
     columns: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def words(self) -> list[str]:
-        """As PostgreSQL writes them in a GRANT: ``SELECT``, ``UPDATE (state, note)``; sorted."""
+        """The privileges in the syntax of GRANT, sorted: ``SELECT``, ``UPDATE (state, note)``."""
         by_privilege: dict[str, list[str]] = {}
         for column, privileges in self.columns.items():
             for privilege in privileges - self.privileges:
                 by_privilege.setdefault(privilege, []).append(column)
-        single = (f"{privilege} ({', '.join(sorted(columns))})" for privilege, columns in by_privilege.items())
-        return sorted([*self.privileges, *single])
+        on_columns = (f"{privilege} ({', '.join(sorted(columns))})" for privilege, columns in by_privilege.items())
+        return sorted([*self.privileges, *on_columns])
 
     def may_select(self, column: str) -> bool:
         return "SELECT" in self.privileges or "SELECT" in self.columns.get(column, ())
 
     def __or__(self, other: "TableAccess") -> "TableAccess":
-        """What somebody may do who has both."""
+        """The union of both."""
         columns = dict(self.columns)
         for column, privileges in other.columns.items():
             columns[column] = columns.get(column, frozenset()) | privileges
@@ -56,7 +56,7 @@ class TableAccess:
 
 @dataclass(frozen=True)
 class LoginLimits:
-    """How a module's login is limited; timeouts in milliseconds."""
+    """Limits of a module's login. Timeouts are in milliseconds."""
 
     connection_limit: int
     statement_timeout: int
@@ -74,13 +74,13 @@ class TenantRule:
 
 @dataclass(frozen=True)
 class SchemaAccess:
-    """One schema. Tables that are created at run time are named by their pattern.
+    """Access to one schema. Tables created at run time are listed by their pattern.
 
     - ``owner``: the module that owns the schema.
-    - ``grants``: module -> grants to its login itself, of every module that has such.
-    - ``granted``: role -> table -> what the role itself is granted, of every role that has USAGE on the schema;
-      ``schema_migrations`` is among the tables.
-    - ``functions``: a function with its argument types, like ``create_finding_tables(uuid)`` -> the modules that call it.
+    - ``grants``: module -> direct grants to its login. Modules without any are left out.
+    - ``granted``: role -> table -> what is granted to the role itself, for every role with USAGE on the schema. The
+      tables include ``schema_migrations``.
+    - ``functions``: function with argument types, like ``create_finding_tables(uuid)`` -> modules that may call it.
     - ``tenant_bypass``: the modules whose logins see the rows of every tenant.
     """
 
@@ -95,17 +95,20 @@ class SchemaAccess:
 
     @property
     def words(self) -> dict[str, dict[str, list[str]]]:
-        """``granted`` in the words of a GRANT: role -> table -> ``SELECT``, ``UPDATE (state, note)``."""
-        return {role: {table: held.words for table, held in tables.items()} for role, tables in self.granted.items()}
+        """``granted`` in the syntax of GRANT: role -> table -> ``SELECT``, ``UPDATE (state, note)``."""
+        return {
+            role: {table: access.words for table, access in tables.items()} for role, tables in self.granted.items()
+        }
 
 
 @dataclass(frozen=True)
 class LoginAccess:
-    """One module's login.
+    """Access of one module's login.
 
-    ``member_of`` is sorted and leaves out the role that may connect. ``grants`` are its own: whole tables first, because
-    a grant on a table revokes what the role had on its columns. ``tables``: (schema, table) -> what it may do there,
-    through group roles or by itself. ``functions`` are the ones that it may call, like ``policy.evaluate(uuid)``.
+    - ``member_of``: its group roles, sorted, without the connect role.
+    - ``grants``: its direct grants, whole tables first, because a REVOKE on a table also revokes column privileges.
+    - ``tables``: (schema, table) -> what it may do there, through group roles and direct grants.
+    - ``functions``: the functions that it may call, like ``policy.evaluate(uuid)``.
     """
 
     module: str
@@ -118,15 +121,15 @@ class LoginAccess:
 
 
 def write_privileges(table: Table) -> frozenset[str]:
-    """What a writer may do on a table: append-only tables take new rows only."""
+    """Privileges of a writer on a table. On append-only tables: read and add rows."""
     return APPEND if table.append_only else CHANGE
 
 
 def schema_access(contents: Contents, name: str, grants: Mapping[str, tuple[DirectGrant, ...]]) -> SchemaAccess:
-    """One schema. ``grants`` are each module's own."""
+    """Derive the access to one schema. ``grants``: module -> all direct grants to its login."""
     definition = contents.postgres.schemas[name]
-    here = {module: tuple(grant for grant in own if grant.schema == name) for module, own in grants.items()}
-    grants = {module: own for module, own in here.items() if own}
+    in_schema = {module: tuple(grant for grant in own if grant.schema == name) for module, own in grants.items()}
+    grants = {module: own for module, own in in_schema.items() if own}
     owners = (module for module, item in contents.modules.items() if name in item.postgres.owns)
     bypass = (
         module
@@ -149,16 +152,18 @@ def schema_access(contents: Contents, name: str, grants: Mapping[str, tuple[Dire
 
 
 def login_access(contents: Contents, module: str, grants: tuple[DirectGrant, ...]) -> LoginAccess:
-    """One module's login. ``grants`` are its own."""
+    """Derive the access of one module's login. ``grants`` are its direct grants."""
     access = contents.modules[module].postgres
     definitions = contents.postgres.schemas
     member_of = _member_of(access)
     tables: dict[tuple[str, str], TableAccess] = {}
     for schema in access.schemas:
-        through = [_group_access(schema, definitions[schema])[role.name] for role in member_of if role.schema == schema]
-        for held in (*through, _tables(grant for grant in grants if grant.schema == schema)):
-            for table, more in held.items():
-                tables[schema, table] = tables.get((schema, table), TableAccess()) | more
+        from_groups = [
+            _group_access(schema, definitions[schema])[role.name] for role in member_of if role.schema == schema
+        ]
+        for source in (*from_groups, _tables(grant for grant in grants if grant.schema == schema)):
+            for table, added in source.items():
+                tables[schema, table] = tables.get((schema, table), TableAccess()) | added
     return LoginAccess(
         module=module,
         schemas=access.schemas,
@@ -176,7 +181,7 @@ def login_access(contents: Contents, module: str, grants: tuple[DirectGrant, ...
 
 
 def direct_grants(access: PostgresAccess, schemas: Mapping[str, Schema]) -> tuple[DirectGrant, ...]:
-    """A login's own grants: whole tables first, then for each table one a set of columns."""
+    """Direct grants to a login: whole tables first, then for each table one grant per set of columns."""
     whole: dict[tuple[str, str], frozenset[str]] = {}
     columns: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
     for verb, targets in (("writes", access.writes), ("reads", access.reads)):
@@ -184,7 +189,11 @@ def direct_grants(access: PostgresAccess, schemas: Mapping[str, Schema]) -> tupl
             if target.table is None:
                 continue
             table = target.schema, target.table
-            privileges = READ if verb == "reads" else _written(target, schemas[target.schema].tables[target.table])
+            privileges = (
+                READ
+                if verb == "reads"
+                else _target_write_privileges(target, schemas[target.schema].tables[target.table])
+            )
             if not target.columns:
                 whole[table] = whole.get(table, frozenset()) | privileges
             for privilege in privileges if target.columns else ():
@@ -199,7 +208,7 @@ def direct_grants(access: PostgresAccess, schemas: Mapping[str, Schema]) -> tupl
     return tuple(grants)
 
 
-def _written(target: AccessTarget, table: Table) -> frozenset[str]:
+def _target_write_privileges(target: AccessTarget, table: Table) -> frozenset[str]:
     return frozenset({"SELECT", "UPDATE"}) if target.columns else write_privileges(table)
 
 
@@ -211,7 +220,7 @@ def _member_of(access: PostgresAccess) -> tuple[GroupRole, ...]:
 
 
 def _group_access(schema: str, definition: Schema) -> dict[str, Mapping[str, TableAccess]]:
-    """Name of the schema's writer and reader -> table -> what it is granted."""
+    """Name of the schema's writer or reader role -> table -> what the role is granted."""
     version = {VERSION_TABLE: TableAccess(READ)}
     writer = {name: TableAccess(write_privileges(table)) for name, table in definition.all_tables.items()}
     reader = {name: TableAccess(READ) for name in definition.all_tables}
@@ -221,7 +230,7 @@ def _group_access(schema: str, definition: Schema) -> dict[str, Mapping[str, Tab
     }
 
 
-def _held(grant: DirectGrant) -> TableAccess:
+def _table_access(grant: DirectGrant) -> TableAccess:
     if grant.columns:
         return TableAccess(columns=dict.fromkeys(grant.columns, grant.privileges))
     return TableAccess(grant.privileges)
@@ -230,7 +239,7 @@ def _held(grant: DirectGrant) -> TableAccess:
 def _tables(grants: Iterable[DirectGrant]) -> dict[str, TableAccess]:
     tables: dict[str, TableAccess] = {}
     for grant in grants:
-        tables[grant.table] = tables.get(grant.table, TableAccess()) | _held(grant)
+        tables[grant.table] = tables.get(grant.table, TableAccess()) | _table_access(grant)
     return tables
 
 
@@ -243,13 +252,13 @@ def _limits(access: PostgresAccess, postgres: Postgres) -> LoginLimits:
         access.connection_limit or defaults.connection_limit,
         (access.statement_timeout or defaults.statement_timeout).milliseconds,
         (access.idle_in_transaction_timeout or defaults.idle_in_transaction_timeout).milliseconds,
-        # Without a path of its own a login would search "$user" and public.
+        # If search_path were not set, the login would search "$user" and public.
         (*path, *extensions) or ("pg_catalog",),
     )
 
 
 def _tenant_rules(definition: Schema) -> dict[str, TenantRule]:
-    """Table -> rule, of every table whose rows belong to tenants."""
+    """Table -> rule, for every table whose rows belong to tenants."""
     rules = {}
     for name, table in definition.all_tables.items():
         if TENANT_COLUMN in table.columns:

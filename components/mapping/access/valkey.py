@@ -1,4 +1,4 @@
-"""Access to Valkey: key patterns with a verb each, and the streams' consumer groups."""
+"""Access to Valkey: a verb for each key pattern, and the consumer groups of streams."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,9 +11,9 @@ KeyVerb = Literal["write", "read", "produce", "consume"]
 
 @dataclass(frozen=True)
 class KeyAccess:
-    """What a Valkey user may do on one pattern.
+    """What a Valkey user may do with one key pattern.
 
-    ``write`` and ``read`` follow the key's type; ``produce`` and ``consume`` are for streams.
+    The commands of ``write`` and ``read`` depend on the key's type; ``produce`` and ``consume`` are for streams.
     """
 
     pattern: KeyPattern
@@ -23,7 +23,7 @@ class KeyAccess:
 
 @dataclass(frozen=True)
 class StreamGroup:
-    """A consumer group: its stream, its name, who consumes in it, and after what idle time entries are claimed."""
+    """A consumer group of a stream, its consumer, and the idle time after which entries may be claimed."""
 
     stream: KeyPattern
     name: str
@@ -34,26 +34,26 @@ class StreamGroup:
 def key_access(contents: Contents, user: str) -> tuple[KeyAccess, ...]:
     """Every pattern that a module or service may use, sorted by pattern and verb.
 
-    The owner of a defined stream gets nothing by owning it: the stream names its producers and consumers.
+    Ownership of a stream under ``valkey.streams`` grants nothing: only its producers and consumers have access.
     """
     access = contents.users[user].valkey
-    found: set[KeyAccess] = set()
+    grants: set[KeyAccess] = set()
     for pattern, key in contents.valkey.keys.items():
         stream = contents.valkey.streams.get(pattern)
         if stream is not None:
             if user in stream.producers:
-                found.add(KeyAccess(pattern, "stream", "produce"))
+                grants.add(KeyAccess(pattern, "stream", "produce"))
             if user in stream.consumers or user in {group.consumer for group in stream.groups.values()}:
-                found.add(KeyAccess(pattern, "stream", "consume"))
+                grants.add(KeyAccess(pattern, "stream", "consume"))
         elif key.shared == "all" or pattern in access.owns or pattern in access.writes:
-            found.add(KeyAccess(pattern, key.type, "write"))
+            grants.add(KeyAccess(pattern, key.type, "write"))
         elif pattern in access.reads:
-            found.add(KeyAccess(pattern, key.type, "read"))
-    return tuple(sorted(found, key=lambda item: (item.pattern, item.verb)))
+            grants.add(KeyAccess(pattern, key.type, "read"))
+    return tuple(sorted(grants, key=lambda item: (item.pattern, item.verb)))
 
 
 def stream_groups(contents: Contents) -> tuple[StreamGroup, ...]:
-    """Every consumer group: one for each consumer, named after it, and the named ones."""
+    """Every consumer group: one per consumer, with the consumer's name, and the named groups."""
     groups = []
     for stream, definition in contents.valkey.streams.items():
         for consumer in definition.consumers:

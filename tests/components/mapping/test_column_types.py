@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from components.mapping.column_types import _ALIASES, _PLAIN, ColumnType
+from components.mapping.column_types import _ALIASES, _SINGLE_WORD, ColumnType
 from tools.local.servers.postgres import LocalPostgres
 
-NAMES = sorted({*_ALIASES, *_PLAIN, "double precision", "character varying", "bit varying"})
+NAMES = sorted({*_ALIASES, *_SINGLE_WORD, "double precision", "character varying", "bit varying"})
 TYPOS = ["timestmptz", "string", "datetime", "int16", "varchar2", "blob", "double", "number"]
 MODIFIERS = [
     "",
@@ -77,6 +77,6 @@ def test_the_canonical_form_is_what_postgresql_prints(postgres_server: LocalPost
     assert canonical(text) == expected
 
 
-@pytest.mark.parametrize("text", sorted(_PLAIN))
+@pytest.mark.parametrize("text", sorted(_SINGLE_WORD))
 def test_every_known_type_is_one_of_postgresql(postgres_server: LocalPostgres, text: str) -> None:
     assert canonical(text) == printed(postgres_server, text) is not None

@@ -46,7 +46,7 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
     "estimate of a string with entries a day": (
         swap("{keys: 20000, bytes: 16384}", "{keys: 20000, entries_per_day: 1, bytes: 16384}"),
         'valkey.estimates["scan:{digest}"]',
-        "its estimate has no entries_per_day",
+        "its estimate must not have entries_per_day",
     ),
     # name: (edit, path in the error, words in the error)
     "unknown schema": (
@@ -67,12 +67,12 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
     "nothing that the digest is of": (
         swap("SBOM payload (any format), addressed: true", "SBOM payload (any format)"),
         "rustfs.buckets.blobs.objects",
-        "one object that is addressed",
+        "content_addressed: true needs exactly one object with addressed: true",
     ),
     "a digest where keys have none": (
         swap("Inventory SBOM}", "Inventory SBOM, addressed: true}"),
         "rustfs.buckets.images.objects",
-        "no object that is addressed",
+        "content_addressed: false must not have an object with addressed: true",
     ),
     "a prefix kept longer than the bucket": (
         swap(
@@ -80,7 +80,7 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
             "      noncurrent_versions: {kit-1/: 120d}\n      purpose: Kits for closed",
         ),
         'rustfs.buckets["offline-kits"].noncurrent_versions["kit-1/"]',
-        "not shorter than backups.rustfs.retention (90d)",
+        "must be shorter than backups.rustfs.retention (90d)",
     ),
     "a lock without days": (
         swap("object_lock: {retention: 90d}", "object_lock: {retention: 36h}"),
@@ -146,7 +146,7 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
     "a reader who may not read what tells the tenant": (
         swap("reads: [scanner.scans, scanner.artifacts, scanner.scan_artifacts]", "reads: [scanner.artifacts]"),
         "modules.attestor.postgres",
-        "let it read scanner.scans(scan_id, tenant_id)",
+        "add scanner.scans(scan_id, tenant_id) to its reads",
     ),
     "a bypass of nothing": (
         swap(
@@ -196,7 +196,7 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
     "stream without key row": (
         swap('    "scanner:jobs": {type: stream, ttl: none, evictable: false, purpose: Scan job queue}\n', ""),
         'valkey.streams["scanner:jobs"]',
-        "no row under valkey.keys",
+        "no entry under valkey.keys",
     ),
     "unknown memory policy": (
         swap("maxmemory_policy: volatile-lru", "maxmemory_policy: volatile-lruu"),
@@ -258,7 +258,7 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
     "module name of 64 letters": (swap("  gateway:\n", f"  {'g' * 64}:\n"), "modules", "at most 63"),
     "reserved module name": (swap("  gateway:\n", "  postgres:\n"), "modules.postgres", "reserved name"),
     "module named as a group role": (swap("  gateway:\n", "  vex_reader:\n"), "modules.vex_reader", "group role"),
-    "service named as a module": (swap("  findings:\n", "  scanner:\n"), "services.scanner", "is a module already"),
+    "service named as a module": (swap("  findings:\n", "  scanner:\n"), "services.scanner", "is already a module"),
     "redundant access": (
         swap("owns: [registry]", "owns: [registry]\n      reads: [registry.tokens]"),
         "modules.registry.postgres.reads[0]",
@@ -287,17 +287,17 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
     "a consumer twice": (
         swap("consumers: [audit, timeline_indexer]", "consumers: [audit, timeline_indexer, audit]"),
         'valkey.streams["notify:delivery"].consumers[2]',
-        "is in the list already",
+        "is already in the list",
     ),
     "a path with a placeholder": (
         swap("reads: [evidence/]", "reads: ['evidence/{bundleId}/']"),
         "modules.export_center.rustfs.reads[0]",
-        "write * for whatever may be there",
+        "write * to match any text in its place",
     ),
     "a placeholder twice": (
         swap('root: "{kitId}/"', 'root: "{kitId}/{kitId}/"'),
         'rustfs.buckets["offline-kits"].objects["manifest.json"]',
-        "one placeholder twice",
+        "uses a placeholder twice",
     ),
     "a root that is no folder": (
         swap('root: "{kitId}/"', 'root: "{kitId}"'),
@@ -307,14 +307,14 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
     "a timeout longer than PostgreSQL's": (
         swap("statement_timeout: 60s", "statement_timeout: 25d"),
         "postgres.defaults.statement_timeout",
-        "longer than PostgreSQL's timeouts can be",
+        "longer than PostgreSQL's longest timeout",
     ),
     "a retention of centuries": (
         swap("object_lock: {retention: 90d}", "object_lock: {retention: 999999d}"),
         "rustfs.buckets.evidence.object_lock.retention",
         "longer than 10000d",
     ),
-    "no type": (swap("client_id: uuid\n", "client_id: uuid; --\n"), "columns.client_id", "is not a type of PostgreSQL"),
+    "no type": (swap("client_id: uuid\n", "client_id: uuid; --\n"), "columns.client_id", "is not a PostgreSQL type"),
     "the stack's own table": (
         swap("        symbols:\n          purpose", "        schema_migrations:\n          purpose"),
         "postgres.schemas.symbols.tables.schema_migrations",
@@ -326,8 +326,8 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
         "reserved name",
     ),
     "a name that Kubernetes refuses": (swap("  gateway:\n", "  gateway_:\n"), "modules.gateway_", "ends in _"),
-    "a number without end": (swap("version: 1\n", f"version: 0x{'f' * 5000}\n"), "version", "too large a number"),
-    "a tag": (swap("version: 1\n", "version: !!python/name:os.system x\n"), "", "tags are not read"),
+    "a number without end": (swap("version: 1\n", f"version: 0x{'f' * 5000}\n"), "version", "number is too large"),
+    "a tag": (swap("version: 1\n", "version: !!python/name:os.system x\n"), "", "tags are not supported"),
     "unknown module in a data flow": (
         swap("{source: excititor, postgres: vex}", "{source: excitor, postgres: vex}"),
         "data_flows",
@@ -338,10 +338,10 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
         "data_flows[5]",
         "exactly one",
     ),
-    "duplicate key": (append("version: 1\n"), "version", "duplicate key; the first is in line"),
+    "duplicate key": (append("version: 1\n"), "version", "duplicate key; the first is on line"),
     "bad YAML": (append("broken: [1, 2\n"), "", "is not valid YAML"),
     "tab for indentation": (append("\tx: 1\n"), "", "is not valid YAML"),
-    "alias": (whole("a: &a [1]\nb: *a\n"), "", "aliases are not read"),
+    "alias": (whole("a: &a [1]\nb: *a\n"), "", "aliases are not supported"),
     "nesting without end": (whole("[" * 500), "", "nested deeper"),
     "empty file": (whole(""), "", "is empty"),
     "not a mapping": (whole("- 1\n"), "", "must be a mapping"),
@@ -365,7 +365,7 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
     "a serial": (
         swap("created_at: timestamptz", "created_at: bigserial"),
         "postgres.schemas.",
-        "not a type but a sequence with a default; write bigint",
+        "not a type but shorthand for a sequence and a default; write bigint",
     ),
     "a type of another schema": (
         swap("created_at: timestamptz", "created_at: other.mood"),
@@ -375,12 +375,12 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
     "an extension twice": (
         swap("  schemas:\n", "  extensions: [citext, citext]\n  schemas:\n"),
         "postgres.extensions[1]",
-        "is in the list already",
+        "is already in the list",
     ),
     "an extension that is always there": (
         swap("  schemas:\n", "  extensions: [plpgsql]\n  schemas:\n"),
         "postgres.extensions[0]",
-        "plpgsql is in every database",
+        "plpgsql is installed in every database",
     ),
     "impossible date": (append("when: 2024-13-45\n"), "when", ""),
     "other version": (swap("version: 1\n", "version: 2\n"), "version", "is not one of 1"),
