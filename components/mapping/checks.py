@@ -34,7 +34,7 @@ def _name_clashes(mapping: Mapping) -> Iterator[Finding]:
 
 
 def _duplicates(mapping: Mapping) -> Iterator[Finding]:
-    """Duplicate list entries, which would create the same grant or object twice."""
+    """Duplicate list entries. Whatever is derived from them would be created twice."""
     lists: list[tuple[tuple[str | int, ...], tuple[str, ...]]] = []
     for kind, users in (("modules", mapping.modules), ("services", mapping.services)):
         for name, user in users.items():

@@ -106,7 +106,7 @@ class LoginAccess:
     """Access of one module's login.
 
     - ``member_of``: its group roles, sorted, without the connect role.
-    - ``grants``: its direct grants, whole tables first, because a REVOKE on a table also revokes column privileges.
+    - ``grants``: its direct grants. Whole tables come first: a Grant resource on a whole table can revoke column privileges.
     - ``tables``: (schema, table) -> what it may do there, through group roles and direct grants.
     - ``functions``: the functions that it may call, like ``policy.evaluate(uuid)``.
     """
