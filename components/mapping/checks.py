@@ -72,5 +72,5 @@ def _flows(mapping: Mapping) -> Iterator[Finding]:
             )
         if flow.rustfs is not None and flow.rustfs.bucket not in mapping.rustfs.buckets:
             yield Finding(
-                (*flow_path, "rustfs"), f"no bucket {flow.rustfs!r}", flow.rustfs, tuple(mapping.rustfs.buckets)
+                (*flow_path, "rustfs"), f"no bucket {flow.rustfs.bucket!r}", flow.rustfs.bucket, tuple(mapping.rustfs.buckets)
             )
