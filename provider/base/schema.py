@@ -45,7 +45,7 @@ class Property:
     """A property of a resource type.
 
     ``computed``: the provider or the store sets it if the program does not. ``output``: it is never an input.
-    ``force_new``: a change replaces the resource. ``item``: the type of the items of a list, set or map.
+    ``force_new``: a change replaces the resource. ``ignore_changes``: a change updates nothing. ``item``: the type of the items of a list, set or map.
     ``unsupported``: why this plugin refuses a property of the official plugin. ``description``: for the package schema.
     """
 
@@ -53,6 +53,7 @@ class Property:
     required: bool = False
     default: Any = None
     force_new: bool = False
+    ignore_changes: bool = False
     secret: bool = False
     computed: bool = False
     output: bool = False
@@ -248,7 +249,12 @@ def changes(
     """Yield the differences between the state and new inputs. Skip outputs, and computed properties that are not set."""
     for name, property_ in properties.items():
         before, after = old.get(name), new.get(name)
-        if property_.output or property_.unsupported or (after is None and property_.computed):
+        if (
+            property_.output
+            or property_.ignore_changes
+            or property_.unsupported
+            or (after is None and property_.computed)
+        ):
             continue
         yield from _changes_of(property_, f"{path}{name}", before, after, property_.force_new)
 

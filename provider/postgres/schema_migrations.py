@@ -41,7 +41,7 @@ PROPERTIES: Properties = {
         item=strings("map"),
         description="Table of the mapping to column to type, as format_type prints it; the migrations make exactly these",
     ),
-    "mappingFile": Property(description="The mapping, which messages about differences name"),
+    "mappingFile": Property(ignore_changes=True, description="The mapping, which messages about differences name"),
     "appendOnly": strings("set", description="Append-only tables, or patterns of run-time tables"),
     "tenantTables": Property(
         "map",

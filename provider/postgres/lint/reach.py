@@ -135,7 +135,9 @@ def _in_schema(line: int, names: Sequence[str | None], schema: str) -> Iterator[
 
 
 def _powers(statement: AstNode, line: int) -> Iterator[LintFinding]:
-    remedy = "migrations run as the schema's owner, which is not a superuser: an administrator of the database must do it"
+    remedy = (
+        "migrations run as the schema's owner, which is not a superuser: an administrator of the database must do it"
+    )
     for node in nodes(statement):
         if command := SUPERUSER.get(type(node)):
             yield LintFinding(line, "superuser", f"the owner may not {command}", remedy, _EFFECTS.get(type(node)))

@@ -144,6 +144,12 @@ def test_a_preview_refuses_a_difference(schema: Schema, client: PluginClient) ->
     assert f"0002_more.sql.j2:1: column {schema.target.schema}.notes.extra is not in the mapping" in complaint
 
 
+def test_another_place_of_the_mapping_is_no_change(schema: Schema, client: PluginClient) -> None:
+    created = client.create(TOKEN, inputs(schema, tables=COLUMNS, appendOnly=[], mappingFile="one.yaml"))
+    moved = inputs(schema, tables=COLUMNS, appendOnly=[], mappingFile="other.yaml")
+    assert client.diff(created, moved).detailed == {}
+
+
 def test_a_difference_that_only_the_catalog_shows_rolls_the_file_back(schema: Schema, client: PluginClient) -> None:
     schema.write(
         v0002_hidden=f"DO $$BEGIN EXECUTE 'ALTER TABLE {schema.target.schema}.notes ALTER title TYPE text'; END$$;"

@@ -64,7 +64,7 @@ def test_tables_without_a_history_are_adopted_by_baseline(live_stack: LocalStack
         (("baseline",), "error: baseline needs one schema; add --schema NAME (with make: SCHEMA=NAME)"),
         (("repair", "--schema", "vex"), "error: repair needs one version; add --version NUMBER"),
         (("status", "--schema", "vexx"), 'error: no schema "vexx" in the mapping; it has authority, scanner,'),
-        (("repair", "--schema", "vex", "--version", "x"), "'x' is not a version; give a number like 3 or 0003"),
+        (("repair", "--schema", "vex", "--version", "x"), "'x' is not a version; write a number like 3 or 0003"),
         (("baseline", "--schema", "vex"), "error: vex: migrations are recorded already, up to version 0002"),
     ],
 )
