@@ -50,7 +50,7 @@ def _check_mapping(state: State) -> None:
     except MappingError as error:
         count = len(error.problems)
         problem = f"{short(file)} has {count} problem{'s' if count > 1 else ''}, nothing was changed"
-        raise UserError(problem, "correct them", str(error)) from None
+        raise UserError(problem, "correct the mapping", str(error)) from None
 
 
 def prepare(state: State) -> tuple[Stack, Fleet]:
