@@ -1,4 +1,4 @@
-"""Checks that involve stack config and the mapping. ``model`` checks each key alone."""
+"""Checks of stack config against the mapping. ``model`` checks each key alone."""
 
 from collections.abc import Iterator
 
@@ -28,7 +28,7 @@ def load_mapping(settings: Settings) -> Mapping:
 
 
 def conflicts(settings: Settings, mapping: Mapping) -> list[str]:
-    """Return a sentence for each name in the config that conflicts with a name in the mapping."""
+    """Return a message for each name in the config that conflicts with the mapping."""
     return [
         *_roles(settings, mapping),
         *_valkey(settings, mapping),
@@ -41,20 +41,20 @@ def _roles(settings: Settings, mapping: Mapping) -> Iterator[str]:
     postgres = settings.postgres
     if postgres.database == postgres.maintenance_database and not postgres.adopt_database:
         yield (
-            f"config {NAMESPACE}:postgresDatabase is {postgres.database!r}, as postgresMaintenanceDatabase is; "
-            + _set("postgresDatabase")
+            f"config {NAMESPACE}:postgresDatabase is {postgres.database!r}, the same as postgresMaintenanceDatabase; "
+            + _set_command("postgresDatabase")
         )
-    own = RoleNames(databases=[postgres.database])
+    database_roles = RoleNames(databases=[postgres.database])
     for module in mapping.modules:
-        if module in own:
+        if module in database_roles:
             yield (
-                f"module {module!r} has the name of a role of database {postgres.database!r}; rename it, or "
-                + _set("postgresDatabase")
+                f"module {module!r} has the same name as a role of database {postgres.database!r}; rename the module, or "
+                + _set_command("postgresDatabase")
             )
     if postgres.admin_user in mapping.access.roles(postgres.database):
         yield (
             f"config {NAMESPACE}:postgresAdminUser is {postgres.admin_user!r}, a role that this stack creates; "
-            + _set("postgresAdminUser")
+            + _set_command("postgresAdminUser")
         )
 
 
@@ -63,7 +63,7 @@ def _valkey(settings: Settings, mapping: Mapping) -> Iterator[str]:
     if admin in {*mapping.users, BACKUP_USER} or admin.startswith(("acl-mark-", "valkey-", "health-probe")):
         yield (
             f"config {NAMESPACE}:valkeyAdminUser is {admin!r}, a user that this stack creates; "
-            + _set("valkeyAdminUser")
+            + _set_command("valkeyAdminUser")
         )
 
 
@@ -73,16 +73,17 @@ def _objects(settings: Settings, mapping: Mapping) -> Iterator[str]:
         if len(prefix + bucket) > LONGEST_BUCKET:
             yield (
                 f"bucket {prefix + bucket!r} has {len(prefix + bucket)} characters, at most {LONGEST_BUCKET} are allowed; "
-                f"shorten the prefix, {_set('bucketPrefix')}"
+                f"shorten the prefix, {_set_command('bucketPrefix')}"
             )
-    least, most = ACCESS_KEY_LENGTHS.start, ACCESS_KEY_LENGTHS.stop - 1
+    minimum, maximum = ACCESS_KEY_LENGTHS.start, ACCESS_KEY_LENGTHS.stop - 1
     for user in (*(name for name, objects in mapping.access.objects.items() if objects), OBJECT_STORE_USER):
         key = prefix + user
         if len(key) not in ACCESS_KEY_LENGTHS:
+            too_long = len(key) > maximum
             remedy = (
-                f"shorten the prefix, {_set('bucketPrefix')}" if len(key) > most else "give the module a longer name"
+                f"shorten the prefix, {_set_command('bucketPrefix')}" if too_long else "give the module a longer name"
             )
-            yield f"access key {key!r} has {len(key)} characters, and must have {least} to {most}; {remedy}"
+            yield f"access key {key!r} has {len(key)} characters, and must have {minimum} to {maximum}; {remedy}"
 
 
 def _namespaces(settings: Settings, mapping: Mapping) -> Iterator[str]:
@@ -91,12 +92,12 @@ def _namespaces(settings: Settings, mapping: Mapping) -> Iterator[str]:
         namespace = template.replace("{module}", module.replace("_", "-"))
         if not is_namespace(namespace):
             yield (
-                f"config {NAMESPACE}:contractNamespace gives {namespace!r} for module {module!r}; a namespace has at most "
-                f"{LONGEST_LABEL} lower-case letters, digits and -, and neither starts nor ends with -; "
-                + _set("contractNamespace")
+                f"config {NAMESPACE}:contractNamespace becomes {namespace!r} for module {module!r}; a namespace has at "
+                f"most {LONGEST_LABEL} lower-case letters, digits and -, and neither starts nor ends with -; "
+                + _set_command("contractNamespace")
             )
             return
 
 
-def _set(key: str) -> str:
+def _set_command(key: str) -> str:
     return f"run: pulumi config set {NAMESPACE}:{key} VALUE"

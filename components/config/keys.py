@@ -1,4 +1,4 @@
-"""Keys of stack config, as fields of the model: names, types, defaults, choices and constraints."""
+"""Config keys as fields of the model: names, types, defaults, choices and constraints."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ PulumiType = Literal["string", "integer", "boolean"]
 
 @dataclass(frozen=True)
 class ConfigKey:
-    """Marks a field of the model. ``name`` is the key; a name without a namespace belongs to this project's.
+    """Marks a field of the model as a key. ``name`` without a namespace belongs to the project's namespace.
 
-    ``description`` is Markdown for people: what the key sets, its unit or choices, and what its default means.
+    ``description`` is Markdown for users: what the key sets, its unit or choices, and what its default means.
     """
 
     name: str
@@ -27,7 +27,7 @@ class ConfigKey:
 
 
 class ConfigSection(BaseModel):
-    """A frozen group of settings. Each field is a key (marked with ``Key``) or another section."""
+    """A frozen group of settings. Each field is a key (marked with ``ConfigKey``) or another section."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -40,7 +40,7 @@ class ConfigSection(BaseModel):
 
 @dataclass(frozen=True)
 class Declared:
-    """One key of the model. ``path``: the names of the fields that lead to it."""
+    """One key of the model. ``path``: the field names from the model's root to the key."""
 
     path: tuple[str, ...]
     key: ConfigKey
@@ -79,8 +79,8 @@ class Declared:
     @property
     def pulumi_type(self) -> PulumiType:
         """The type of the key in Pulumi.yaml, which the engine checks."""
-        kinds: dict[Any, PulumiType] = {bool: "boolean", int: "integer"}
-        return kinds.get(self.field.annotation, "string")
+        types: dict[Any, PulumiType] = {bool: "boolean", int: "integer"}
+        return types.get(self.field.annotation, "string")
 
     @property
     def is_list(self) -> bool:
@@ -91,8 +91,8 @@ class Declared:
         """The valid values, if the key has a fixed set of them."""
         if self.pulumi_type == "boolean":
             return ("true", "false")
-        literal = get_origin(self.field.annotation) is Literal
-        return tuple(choice for choice in get_args(self.field.annotation) if choice) if literal else ()
+        is_literal = get_origin(self.field.annotation) is Literal
+        return tuple(choice for choice in get_args(self.field.annotation) if choice) if is_literal else ()
 
     @cached_property
     def rule(self) -> Rule[Any] | None:
@@ -100,8 +100,8 @@ class Declared:
         metadata = [*self.field.metadata]
         if self.is_list:
             metadata += get_args(self.field.annotation)[0].__metadata__
-        found = [item.func for item in metadata if isinstance(item, AfterValidator) and isinstance(item.func, Rule)]
-        return found[0] if found else None
+        rules = [item.func for item in metadata if isinstance(item, AfterValidator) and isinstance(item.func, Rule)]
+        return rules[0] if rules else None
 
     @property
     def allowed(self) -> str:
@@ -119,14 +119,14 @@ def declared(model: type[ConfigSection]) -> tuple[Declared, ...]:
     return tuple(_declared(model, ()))
 
 
-def _declared(model: type[ConfigSection], above: tuple[str, ...]) -> Iterator[Declared]:
+def _declared(model: type[ConfigSection], parents: tuple[str, ...]) -> Iterator[Declared]:
     for name, field in model.model_fields.items():
         if key := _key(field):
-            yield Declared((*above, name), key, field)
+            yield Declared((*parents, name), key, field)
         elif isinstance(field.annotation, type) and issubclass(field.annotation, ConfigSection):
-            yield from _declared(field.annotation, (*above, name))
+            yield from _declared(field.annotation, (*parents, name))
         else:
-            raise TypeError(f"{model.__name__}.{name} is neither a Key nor a Section")
+            raise TypeError(f"{model.__name__}.{name} is neither a ConfigKey nor a ConfigSection")
 
 
 def _key(field: FieldInfo) -> ConfigKey | None:

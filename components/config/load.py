@@ -1,7 +1,7 @@
 """Reads stack config into a model, from the engine or from a dictionary.
 
-All problems are reported at once, one a line. Each line has the key, its value (never a secret's), what is wrong and the
-command that puts it right.
+Reports all problems at once, one per line: the key, its value unless it is a secret, what is wrong, and the command that
+corrects it.
 """
 
 import difflib
@@ -24,7 +24,7 @@ class SettingsError(pulumi.RunError):
 
 
 def contradiction(words: str, command: str) -> PydanticCustomError:
-    """An error of a validator that compares two keys. ``words`` follow the key's name; ``command`` corrects it."""
+    """Return the error of a validator that compares two keys. ``words`` follow the key's name; ``command`` corrects it."""
     return PydanticCustomError("contradiction", "{words}; run: {command}", {"words": words, "command": command})
 
 
@@ -40,7 +40,7 @@ def from_engine(model: type[ConfigSection]) -> dict[str, str | pulumi.Output[str
 
 
 def read(model: type[Model], values: Mapping[str, object]) -> Model:
-    """Return the model of ``values``, which maps full keys to texts. An empty text is an unset key; unknown keys are ignored.
+    """Return the model of ``values`` (full key -> text). An empty text is an unset key; unknown keys are ignored.
 
     Raises ``SettingsError``.
     """
@@ -69,8 +69,8 @@ def _problem(item: Declared, detail: ErrorDetails) -> str:
     place = f"config {item.full_name}"
     command = f"pulumi config set {item.full_name} {_example(item, detail['input'])}"
     if item.key.secret:
-        wrong = "is missing" if detail["type"] == "missing" else "is not a text"
-        return f"{place} {wrong}; run: pulumi config set --secret {item.full_name} (it prompts for the value)"
+        problem = "is missing" if detail["type"] == "missing" else "is not text"
+        return f"{place} {problem}; run: pulumi config set --secret {item.full_name} (it prompts for the value)"
     if detail["type"] == "missing":
         return f"{place} is missing; run: {command}"
     if detail["type"] == "contradiction":

@@ -1,8 +1,7 @@
-"""Stack config: one field a key, with its type, default, constraint and description.
+"""Stack config: one field per key, with its type, default, constraint and description.
 
-Everything else about the keys comes from here: the ``config:`` block of ``Pulumi.yaml``, the page
-``docs/reference/configuration.md`` and the messages about wrong values. After a change run
-``python3 -m tools schemas`` and ``make docs``.
+The ``config:`` block of ``Pulumi.yaml``, the page ``docs/reference/configuration.md`` and the messages about invalid
+values are generated from these fields. After a change run ``python3 -m tools schemas`` and ``make docs``.
 """
 
 from collections.abc import Mapping as Dictionary
@@ -19,11 +18,11 @@ from components.config.load import contradiction, from_engine, read
 from components.config.namespace import NAMESPACE
 from components.config.values import ROW_LEVEL_SECURITY
 
-# The program gets secrets as outputs; day-two commands get them as text: ``Settings[str]``.
+# Secrets are outputs in the program and plain text in day-two commands, which use ``Settings[str]``.
 SecretText = TypeVar("SecretText", bound=str | pulumi.Output[str], default=pulumi.Output[str])
 
 PYTHON_IMAGE = "python:3.13.14-slim"
-PINS = "pins the image, whatever its tag points to later. Empty: not pinned"
+PINS = "pins the image even if its tag moves. Empty: not pinned"
 
 
 class PostgresSettings(ConfigSection, Generic[SecretText]):
@@ -35,13 +34,16 @@ class PostgresSettings(ConfigSection, Generic[SecretText]):
         values.SslMode,
         ConfigKey(
             "postgresSslMode",
-            "libpq's `sslmode` for every connection to PostgreSQL, those of the services included. The default encrypts "
+            "libpq's `sslmode` for every connection to PostgreSQL, including those of the services. The default encrypts "
             "and verifies the server's certificate and host name.",
         ),
     ] = "verify-full"
     admin_user: Annotated[
         values.RoleName,
-        ConfigKey("postgresAdminUser", "The role that provisions. It needs CREATEROLE and CREATEDB, not SUPERUSER."),
+        ConfigKey(
+            "postgresAdminUser",
+            "The role that provisions PostgreSQL. It needs CREATEROLE and CREATEDB; SUPERUSER is not needed.",
+        ),
     ] = "postgres"
     admin_password: Annotated[
         SecretText, ConfigKey("postgresAdminPassword", "Password of `postgresAdminUser`.", secret=True)
@@ -62,7 +64,7 @@ class PostgresSettings(ConfigSection, Generic[SecretText]):
     ] = "postgres"
     adopt_database: Annotated[
         values.Switch,
-        ConfigKey("adoptDatabase", "Take over `postgresDatabase`, which exists already, instead of creating it."),
+        ConfigKey("adoptDatabase", "Adopt the existing database `postgresDatabase` instead of creating it."),
     ] = False
     drop_schemas: Annotated[
         values.SchemaNames,
@@ -75,8 +77,8 @@ class PostgresSettings(ConfigSection, Generic[SecretText]):
         values.TenantIsolation,
         ConfigKey(
             "postgres:tenantIsolation",
-            "Whether PostgreSQL separates tenants. `row-level-security`: a session sees and changes only the rows of the "
-            "tenant in its `app.tenant_id`. `off`: no separation.",
+            "Tenant isolation in PostgreSQL. `row-level-security`: a session sees and changes only the rows of the tenant "
+            "in its setting `app.tenant_id`. `off`: no isolation.",
         ),
     ] = "off"
 
@@ -101,8 +103,8 @@ class ValkeySettings(ConfigSection, Generic[SecretText]):
         Literal["none", "direct"],
         ConfigKey(
             "valkeyApply",
-            "How users and streams get to Valkey. `direct`: this program applies them to `valkeyHost`. `none`: the "
-            "Kubernetes deployment applies them when it starts.",
+            "How users and streams are applied to Valkey. `direct`: this program applies them to `valkeyHost`. `none`: "
+            "only the Kubernetes deployment applies them.",
         ),
     ] = "none"
 
@@ -128,8 +130,8 @@ class ValkeyDeploymentSettings(ConfigSection):
         Literal["everysec", "always"],
         ConfigKey(
             "valkeyAppendfsync",
-            "When Valkey flushes writes to disk. `everysec`: a machine that fails loses up to one second of writes. "
-            "`always`: it loses none, and each write waits for the disk.",
+            "When Valkey flushes writes to disk. `everysec`: a machine failure loses about the last second of writes. "
+            "`always`: it loses none, but each write waits for the disk.",
         ),
     ] = "everysec"
     tls_secret: Annotated[
@@ -149,7 +151,7 @@ class ValkeyDeploymentSettings(ConfigSection):
         ),
     ] = ""
     exporter: Annotated[
-        values.Switch, ConfigKey("valkeyExporter", "Run a Prometheus metrics exporter beside each Valkey server.")
+        values.Switch, ConfigKey("valkeyExporter", "Run a Prometheus metrics exporter next to each Valkey server.")
     ] = False
     exporter_image_name: Annotated[
         values.ImageName, ConfigKey("valkeyExporterImage", "Image of the metrics exporter.")
@@ -161,8 +163,8 @@ class ValkeyDeploymentSettings(ConfigSection):
         values.Switch,
         ConfigKey(
             "valkeyServiceMonitor",
-            "Create a ServiceMonitor for the exporter. It needs `valkeyExporter`, and a cluster with the Prometheus "
-            "Operator's resource definitions.",
+            "Create a ServiceMonitor for the exporter. Requires `valkeyExporter`, and the Prometheus Operator's "
+            "CustomResourceDefinitions in the cluster.",
         ),
     ] = False
     monitoring_namespaces: Annotated[
@@ -173,8 +175,8 @@ class ValkeyDeploymentSettings(ConfigSection):
         values.NamespaceNames,
         ConfigKey(
             "moduleNamespaces",
-            "Comma-separated namespaces of the modules: only their pods may connect to Valkey. Empty: only "
-            "`kubernetesNamespace`.",
+            "Comma-separated namespaces of the modules. Only pods in these namespaces, and the stack's own jobs, may "
+            "connect to Valkey. Empty: `kubernetesNamespace`.",
         ),
     ] = ()
     maintenance_image_name: Annotated[
@@ -235,8 +237,8 @@ class KubernetesSettings(ConfigSection):
         Literal["cluster", "render", "none"],
         ConfigKey(
             "kubernetesMode",
-            "Where Kubernetes objects go. `cluster`: they are applied to a cluster. `render`: their manifests are written "
-            "to `kubernetesRenderDirectory`. `none`: there are none.",
+            "What happens to Kubernetes objects. `cluster`: they are applied to a cluster. `render`: their manifests are "
+            "written to `kubernetesRenderDirectory`. `none`: no objects are created.",
         ),
     ] = "cluster"
     render_directory: Annotated[
@@ -250,15 +252,15 @@ class KubernetesSettings(ConfigSection):
         values.Switch,
         ConfigKey(
             "kubernetesNamespaceCreate",
-            "Create `kubernetesNamespace`, with the Pod Security level `restricted`. The default expects that it exists.",
+            "Create `kubernetesNamespace`, with the Pod Security level `restricted`. By default it must already exist.",
         ),
     ] = False
     context: Annotated[
         values.KubeconfigContext,
-        ConfigKey("kubernetesContext", "Context of the kubeconfig to use. Empty: its current context."),
+        ConfigKey("kubernetesContext", "Kubeconfig context to use. Empty: the current context."),
     ] = ""
     wait: Annotated[
-        values.Switch, ConfigKey("kubernetesWait", "Let `pulumi up` wait until pods are ready and jobs are complete.")
+        values.Switch, ConfigKey("kubernetesWait", "Make `pulumi up` wait until pods are ready and jobs are complete.")
     ] = True
     contract_objects: Annotated[
         values.Switch,
@@ -268,8 +270,8 @@ class KubernetesSettings(ConfigSection):
         values.NamespaceTemplate,
         ConfigKey(
             "contractNamespace",
-            "Namespace of those ConfigMaps and Secrets; `{module}` stands for the module's name, as in "
-            "`stellaops-{module}`. The namespaces must exist. Empty: `kubernetesNamespace`.",
+            "Namespace of the ConfigMaps and Secrets that `contractObjects` creates; `{module}` stands for the module's "
+            "name, as in `stellaops-{module}`. The namespaces must exist. Empty: `kubernetesNamespace`.",
         ),
     ] = ""
 
@@ -285,12 +287,16 @@ class ObjectStoreSettings(ConfigSection, Generic[SecretText]):
         values.Endpoint,
         ConfigKey("objectStoreEndpoint", "URL of the S3 API, such as `https://rustfs.example.org:9000`."),
     ]
-    region: Annotated[values.Region, ConfigKey("objectStoreRegion", "S3 region that requests are signed for.")] = (
+    region: Annotated[values.Region, ConfigKey("objectStoreRegion", "S3 region for which requests are signed.")] = (
         "us-east-1"
     )
     access_key: Annotated[
         SecretText,
-        ConfigKey("objectStoreAccessKey", "Access key of the root user, which provisions buckets.", secret=True),
+        ConfigKey(
+            "objectStoreAccessKey",
+            "Access key that provisions buckets, users and policies, such as root's.",
+            secret=True,
+        ),
     ]
     secret_key: Annotated[
         SecretText, ConfigKey("objectStoreSecretKey", "Secret key of `objectStoreAccessKey`.", secret=True)
@@ -306,30 +312,30 @@ class ObjectStoreSettings(ConfigSection, Generic[SecretText]):
         Literal["governance", "compliance"],
         ConfigKey(
             "objectLockMode",
-            "S3 Object Lock mode of evidence. `governance`: the root user can still lift a lock. `compliance`: nobody can "
-            "lift or shorten a lock before it expires.",
+            "S3 Object Lock mode of evidence. `governance`: a key with the bypass permission, such as root's, can lift a "
+            "lock. `compliance`: nobody can lift or shorten a lock before it expires.",
         ),
     ] = "governance"
     adopt_buckets: Annotated[
         values.BucketNames,
         ConfigKey(
             "adoptBuckets",
-            "Comma-separated names of existing buckets that may be taken over although they hold objects. Buckets not "
-            "listed are refused.",
+            "Comma-separated names of existing buckets that may be adopted with their objects. Other existing buckets "
+            "that hold objects are refused.",
         ),
     ] = frozenset()
 
 
 class BackupSettings(ConfigSection):
-    """What is backed up, and the pods that do it."""
+    """What is backed up, and the pods that make the backups."""
 
     mode: Annotated[
         Literal["logical", "continuous", "none"],
         ConfigKey(
             "backups",
-            "Backup mode. `logical`: a dump of each schema, and Valkey snapshots. `continuous`: base backups and WAL in "
-            "addition, for point-in-time recovery; `postgresAdminUser` then needs REPLICATION and BYPASSRLS, or "
-            "SUPERUSER. `none`: no backups.",
+            "Backup mode. `logical`: a dump of each schema, and Valkey snapshots. `continuous`: also base backups and WAL, "
+            "for point-in-time restores; `postgresAdminUser` then needs REPLICATION and BYPASSRLS, or SUPERUSER. `none`: "
+            "no backups.",
         ),
     ] = "logical"
     encryption: Annotated[
@@ -343,7 +349,7 @@ class BackupSettings(ConfigSection):
         values.VolumeSize,
         ConfigKey(
             "backupsVolumeSize",
-            "Size of the volume that holds one dump or base backup during its upload from Kubernetes.",
+            "Size of the Kubernetes volume that holds one dump or base backup until it is uploaded.",
         ),
     ] = "20Gi"
     postgres_image_name: Annotated[
@@ -359,7 +365,8 @@ class BackupSettings(ConfigSection):
     agent_image_name: Annotated[
         values.ImageName,
         ConfigKey(
-            "backupsAgentImage", "Image of the containers that upload. Any image with Python 3.11 or later works."
+            "backupsAgentImage",
+            "Image of the containers that upload backups. Any image with Python 3.11 or later works.",
         ),
     ] = PYTHON_IMAGE
     agent_image_digest: Annotated[
@@ -388,16 +395,16 @@ class Settings(ConfigSection, Generic[SecretText]):
         values.Switch,
         ConfigKey(
             "allowDataLoss",
-            "Allow buckets to be deleted with their objects, and streams with their entries. The default refuses to "
-            "delete either while it holds data.",
+            "Allow buckets to be deleted with their objects, streams with their entries, and Valkey's volumes with its "
+            "StatefulSet. By default, deleting a bucket or stream that holds data is refused, and volumes are kept.",
         ),
     ] = False
     review_threshold: Annotated[
         values.ReviewThreshold,
         ConfigKey(
             "reviewThreshold",
-            "Lowest risk for which the review of a preview requires an approval label. The default is the most tolerant; "
-            "the other choices are listed from tolerant to strict.",
+            "Lowest risk for which the review of a preview requires an approval label. The choices are listed from most "
+            "tolerant to strictest; the default is the most tolerant.",
         ),
     ] = "data-loss"
     postgres: PostgresSettings[SecretText]
@@ -409,12 +416,12 @@ class Settings(ConfigSection, Generic[SecretText]):
 
     @staticmethod
     def load() -> "Settings":
-        """The config of the running program's stack. Raises ``SettingsError``."""
+        """Return the config of the running program's stack. Raises ``SettingsError``."""
         return read(Settings, from_engine(Settings))
 
     @staticmethod
     def of(config: Dictionary[str, str]) -> "Settings[str]":
-        """The config from whole keys and their values, as ``pulumi config --json`` gives them. Raises ``SettingsError``."""
+        """Return the config from a dictionary: full key -> text, as in ``pulumi config --json``. Raises ``SettingsError``."""
         return read(Settings[str], config)
 
 

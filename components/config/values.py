@@ -1,7 +1,7 @@
-"""The types of stack config values: what each accepts, and the sentence that describes it.
+"""Types of config values: each has a constraint, and words that describe it.
 
-A name that a store or Kubernetes would refuse, or would read as something else (a ``*`` in front of a bucket's name opens
-other buckets), is refused here, before anything is touched. An empty text means that a key is not set.
+They reject a name that a store or Kubernetes would refuse or misinterpret (in a policy, a ``*`` in a bucket's name also
+matches other buckets) before any store is changed. An empty text is an unset key.
 """
 
 import re
@@ -23,7 +23,7 @@ ReviewThreshold = Literal[
 ]  # fmt: skip
 SslMode = Literal["verify-full", "verify-ca", "require", "prefer", "allow", "disable"]
 
-SENTINELS_MINIMUM = 3  # Sentinel runs beside each server; when one server fails, the other two must still agree
+SENTINELS_MINIMUM = 3  # One runs next to each server; if a server fails, two others must agree on the new primary.
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,18 @@ class Rule(Generic[Value]):
 
 
 def matching(expression: str, words: str) -> Any:
-    """A constraint on the whole text of a value."""
+    """Return the constraint that ``expression`` matches the whole value."""
     pattern = re.compile(expression)
     rule: Rule[Any] = Rule(words, lambda value: pattern.fullmatch(str(value)) is not None)
     return AfterValidator(rule)
 
 
-def between(least: int, most: int) -> Any:
-    rule: Rule[int] = Rule(f"a whole number from {least} to {most}", lambda value: least <= value <= most)
+def between(minimum: int, maximum: int) -> Any:
+    rule: Rule[int] = Rule(f"a whole number from {minimum} to {maximum}", lambda value: minimum <= value <= maximum)
     return AfterValidator(rule)
 
 
-def _switch(value: Any) -> bool:
+def _parse_bool(value: Any) -> bool:
     if isinstance(value, bool):
         return value
     if value in ("true", "True", "false", "False"):
@@ -59,7 +59,7 @@ def _switch(value: Any) -> bool:
     raise ValueError("must be true or false")
 
 
-def _whole(value: Any) -> int:
+def _parse_int(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
@@ -78,16 +78,16 @@ _PRINTABLE = r"[^\x00-\x1f\x7f]*"
 _CRON = r"@(yearly|monthly|weekly|daily|hourly)|([0-9A-Za-z*,/-]+ ){4}[0-9A-Za-z*,/-]+"
 _TAG = r"(?!latest$)[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 
-Switch = Annotated[bool, BeforeValidator(_switch)]
-_Whole = Annotated[int, BeforeValidator(_whole)]
-Port = Annotated[_Whole, between(1, 65535)]
-Rotation = Annotated[_Whole, between(1, 2**31 - 1)]
+Switch = Annotated[bool, BeforeValidator(_parse_bool)]
+_Int = Annotated[int, BeforeValidator(_parse_int)]
+Port = Annotated[_Int, between(1, 65535)]
+Rotation = Annotated[_Int, between(1, 2**31 - 1)]
 Replicas = Annotated[
-    _Whole,
+    _Int,
     AfterValidator(
         Rule[int](
-            f"0, or at least {SENTINELS_MINIMUM - 1}, because Sentinel runs beside each server and needs "
-            f"{SENTINELS_MINIMUM} to agree on a new primary",
+            f"0, or at least {SENTINELS_MINIMUM - 1}, so that at least {SENTINELS_MINIMUM} Sentinels run, one next to each "
+            "server",
             lambda value: value == 0 or value >= SENTINELS_MINIMUM - 1,
         )
     ),
@@ -144,7 +144,7 @@ ImageName = Annotated[
     str,
     matching(
         rf"(?=.{{1,254}}$)[a-z0-9][A-Za-z0-9._:/-]*:{_TAG}",
-        "name:version, where the version is not latest; a digest goes into the key of that name that ends in Digest",
+        "name:version, where the version is not latest; put a digest into the key with the suffix Digest",
     ),
 ]
 ImageDigest = Annotated[str, matching(r"sha256:[0-9a-f]{64}", "sha256: and 64 hexadecimal digits")]

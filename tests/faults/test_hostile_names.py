@@ -143,7 +143,7 @@ def test_every_text_of_the_stacks_config_has_a_rule_or_choices() -> None:
         ({"bucketPrefix": "x*"}, r"bucketPrefix is 'x\*'"),
         ({"bucketPrefix": "p" * 41, "mapping": "tests/faults/small.yaml"}, None),
         ({"bucketPrefix": "-p"}, "bucketPrefix"),
-        ({"postgresDatabase": "postgres"}, "as postgresMaintenanceDatabase is"),
+        ({"postgresDatabase": "postgres"}, "the same as postgresMaintenanceDatabase"),
         ({"postgresDatabase": "d" * 56}, "at most 55"),
         ({"postgresDatabase": "pg_x"}, "postgresDatabase"),
         ({"postgresAdminUser": "scanner"}, "'scanner', a role that this stack creates"),
@@ -151,8 +151,8 @@ def test_every_text_of_the_stacks_config_has_a_rule_or_choices() -> None:
         ({"valkeyAdminUser": "policy"}, "'policy', a user that this stack creates"),
         ({"valkeyAdminUser": "backup-agent"}, "'backup-agent', a user that this stack creates"),
         ({"kubernetesNamespace": "Stella"}, "kubernetesNamespace"),
-        ({"contractNamespace": f"{'n' * 50}-{{module}}"}, "contractNamespace gives"),
-        ({"contractNamespace": "{module}-"}, "contractNamespace gives"),
+        ({"contractNamespace": f"{'n' * 50}-{{module}}"}, "contractNamespace becomes"),
+        ({"contractNamespace": "{module}-"}, "contractNamespace becomes"),
         ({"dropSchemas": "vex,no schema"}, "dropSchemas has 'no schema'"),
     ],
 )
@@ -173,7 +173,7 @@ def test_a_module_of_the_databases_own_role_and_one_with_too_short_an_access_key
     file = tmp_path / FILE
     file.write_bytes(mutations.as_yaml(tree))
     with pytest.raises(
-        pulumi.RunError, match="module 'stellaops_connect' has the name of a role of database 'stellaops'"
+        pulumi.RunError, match="module 'stellaops_connect' has the same name as a role of database 'stellaops'"
     ):
         run("prod", monkeypatch, mapping=str(file))
     file.write_bytes(mutations.as_yaml(mutations.rename_everywhere(TREE, "excititor", "ex")))
