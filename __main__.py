@@ -2,7 +2,7 @@
 
 import gc
 
-gc.disable()  # the program ends in seconds: what the collector frees is not worth a sixth of its time
+gc.disable()  # the program runs for seconds only, and garbage collection would take a sixth of that time
 
 import pulumi
 
@@ -20,7 +20,7 @@ from components.valkey.component import ValkeyArgs, ValkeyComponent
 
 
 def main() -> None:
-    """Everything of one stack. A broken mapping stops here, before any store is touched."""
+    """Declare all resources of the stack. Invalid config or an invalid mapping raises before any store is contacted."""
     settings = Settings.load()
     mapping = load_mapping(settings)
 
@@ -30,25 +30,25 @@ def main() -> None:
     users = mapping.users.items()
     credentials = {name: Credential(name, user=name, rotate=user.rotate, opts=opts) for name, user in users}
     backup = backup_credential(settings, mapping, stellaops)
-    protect, lossy, wal = settings.protect, settings.allow_data_loss, settings.backups.mode == "continuous"
+    protect, allow_loss, wal = settings.protect, settings.allow_data_loss, settings.backups.mode == "continuous"
 
     db_args = PostgresArgs(mapping, settings.postgres, credentials, stellaops, protect, backup=backup, replicates=wal)
     postgres = PostgresComponent("postgres", db_args)
     valkey_args = ValkeyArgs(
         mapping=mapping, settings=settings.valkey, provider=stellaops, credentials=credentials, backup=backup,
         kubernetes=settings.kubernetes, kubernetes_provider=cluster, deployment=settings.valkey_deployment,
-        protect=protect, allow_data_loss=lossy,
+        protect=protect, allow_data_loss=allow_loss,
     )  # fmt: skip
     valkey = ValkeyComponent("valkey", valkey_args)
-    objects = ObjectStoreComponent("rustfs", ObjectStoreArgs(mapping, store, stellaops, s3, protect, lossy))
+    objects = ObjectStoreComponent("rustfs", ObjectStoreArgs(mapping, store, stellaops, s3, protect, allow_loss))
     if backup and postgres.backup:
         after = [*postgres.granted.values()]
         args = BackupsArgs(mapping, settings, backup, postgres.backup, stellaops, s3, cluster, valkey.namespace, after)
         pulumi.export("backups", BackupsComponent("backups", args).outputs)
 
     document = contract.build(mapping, contract.endpoints(settings), store.bucket_prefix)
-    keys, modules = objects.secrets, mapping.modules
-    secrets = {name: item.clear(name in modules) | keys.get(name, {}) for name, item in credentials.items()}
+    access_keys, modules = objects.secrets, mapping.modules
+    secrets = {name: item.clear(name in modules) | access_keys.get(name, {}) for name, item in credentials.items()}
     if cluster is not None and settings.kubernetes.contract_objects:
         namespace = settings.kubernetes.contract_namespace or valkey.namespace
         ready = {name: [*postgres.ready(name), *valkey.ready] for name in secrets}

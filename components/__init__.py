@@ -1,1 +1,1 @@
-"""The library of stellaops-storage: the mapping's model and one package a store."""
+"""What the program declares: stack config, the mapping, the contract, and one package per store."""

@@ -1,4 +1,4 @@
-"""Explicit providers; default providers are switched off. The ``Postgres`` component makes its own two."""
+"""Explicit providers, because default providers are disabled. ``PostgresComponent`` creates its own two."""
 
 from urllib.parse import urlsplit
 
@@ -10,7 +10,7 @@ from components.resources.provider import Provider
 
 
 def stellaops(settings: Settings) -> Provider:
-    """Our own provider: migrations, credentials, Valkey's users and streams, buckets and object-store users."""
+    """Return the provider ``stellaops``: migrations, credentials, Valkey users and streams, buckets and access keys."""
     postgres, valkey, store = settings.postgres, settings.valkey, settings.object_store
     return Provider(
         "stellaops",
@@ -34,30 +34,33 @@ def stellaops(settings: Settings) -> Provider:
 
 
 def object_store(settings: ObjectStoreSettings) -> aws.Provider:
-    """S3 at the stack's endpoint. Only AWS itself is asked for more than S3, and reached by bucket names as hosts."""
-    compatible = not (urlsplit(settings.endpoint).hostname or "").endswith("amazonaws.com")
+    """Return the AWS provider for the stack's S3 endpoint.
+
+    For servers other than Amazon S3 it uses path-style addresses and skips the AWS APIs that they lack.
+    """
+    not_aws = not (urlsplit(settings.endpoint).hostname or "").endswith("amazonaws.com")
     return aws.Provider(
         "object-store",
         region=settings.region,
         access_key=settings.access_key,
         secret_key=settings.secret_key,
-        s3_use_path_style=compatible,
-        skip_credentials_validation=compatible,
-        skip_requesting_account_id=compatible,
-        skip_metadata_api_check=compatible,
+        s3_use_path_style=not_aws,
+        skip_credentials_validation=not_aws,
+        skip_requesting_account_id=not_aws,
+        skip_metadata_api_check=not_aws,
         endpoints=[aws.ProviderEndpointArgs(s3=settings.endpoint)],
     )
 
 
 def cluster(settings: KubernetesSettings) -> kubernetes.Provider | None:
-    """The Kubernetes cluster, or a directory that manifests are rendered to; None where neither is wanted."""
+    """Return the provider of the cluster or of the directory of rendered manifests; None if ``kubernetesMode`` is none."""
     if settings.mode == "none":
         return None
     rendered = settings.mode == "render"
     return kubernetes.Provider(
         "manifests" if rendered else "cluster",
         namespace=settings.namespace,
-        # A changed ConfigMap or Secret keeps its name, so that it must be changed in place and not deleted first.
+        # ConfigMaps and Secrets have fixed names: update them in place. A replacement would delete them first.
         enable_config_map_mutable=True,
         enable_secret_mutable=True,
         render_yaml_to_directory=settings.render_directory if rendered else None,
