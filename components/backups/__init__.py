@@ -1,1 +1,1 @@
-"""Backups: what runs on Kubernetes and by hand, where backups lie, and who makes them."""
+"""Backups: their bucket, the login and users that make them, and the jobs on Kubernetes."""

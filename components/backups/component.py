@@ -1,9 +1,10 @@
 """The ``Backups`` component: the bucket of backups, its access key, and the jobs on Kubernetes.
 
-Created from the mapping's ``backups``. Objects in RustFS are not copied: their buckets keep old versions
-(``ObjectStoreComponent``). The component creates no replication slot, because ``pg_receivewal`` creates it in its first
-run, and no lifecycle rule that deletes backups, because such a rule would also delete the last one: the jobs delete old
-backups.
+Built from the mapping's ``backups``. It deliberately does not
+
+- copy objects: their buckets keep noncurrent versions (``ObjectStoreComponent``);
+- create a replication slot: ``pg_receivewal`` does in its first run;
+- create a lifecycle rule that deletes backups, because it would also delete the last one: the jobs delete old backups.
 """
 
 from collections.abc import Sequence
@@ -31,9 +32,12 @@ NONCURRENT_DAYS = 7  # how long a deleted or overwritten backup can be recovered
 
 @dataclass(frozen=True)
 class BackupsArgs:
-    """Arguments of ``BackupsComponent``. ``role`` is the PostgreSQL login that reads everything; ``provider`` is for the
-    bucket and its access key; ``kubernetes_provider`` is None if ``kubernetesMode`` is none. Pods are created after the
-    resources in ``after``, so that all schemas exist."""
+    """Arguments of ``BackupsComponent``.
+
+    ``role`` is the PostgreSQL login that reads everything. ``provider`` manages the bucket and its access key.
+    ``kubernetes_provider`` is None if ``kubernetesMode`` is none. Pods are created after the resources in ``after``: all
+    schemas must exist.
+    """
 
     mapping: Mapping
     settings: Settings
@@ -55,7 +59,7 @@ def backup_credential(settings: Settings, mapping: Mapping, provider: Provider) 
 
 
 class BackupsComponent(pulumi.ComponentResource):
-    """Bucket, access key and pods. ``outputs`` has the settings that day-two commands need; its secrets are secret."""
+    """Bucket, access key and pods. ``outputs`` has the settings that day-two commands need, with passwords as secrets."""
 
     outputs: dict[str, pulumi.Input[Any]]
 
@@ -126,7 +130,7 @@ class BackupsComponent(pulumi.ComponentResource):
     def _pods(self) -> PodsArgs:
         args, settings, store = self._args, self._args.settings, self._args.settings.object_store
         database, valkey = settings.postgres, settings.valkey
-        keep = {
+        retention = {
             "postgres": args.mapping.backups.postgres.retention.days,
             "valkey": args.mapping.backups.valkey.retention.days,
         }
@@ -151,7 +155,7 @@ class BackupsComponent(pulumi.ComponentResource):
         return PodsArgs(
             namespace=args.namespace,
             wait=settings.kubernetes.wait,
-            # The cluster returns an empty value as unset.
+            # The API server omits empty values.
             environment={key: value for key, value in environment.items() if value != ""},
             secrets={
                 "PGPASSWORD": args.credential.postgres_password,
@@ -159,7 +163,7 @@ class BackupsComponent(pulumi.ComponentResource):
                 "S3_ACCESS_KEY": self._key["object_store_access_key"],
                 "S3_SECRET_KEY": self._key["object_store_secret_key"],
             },
-            retention={kind: keep[kind.partition("/")[0]] for kind in kinds.KINDS},
+            retention={kind: retention[kind.partition("/")[0]] for kind in kinds.KINDS},
             postgres_image=settings.backups.postgres_image,
             agent_image=settings.backups.agent_image,
             volume_size=settings.backups.volume_size,

@@ -1,7 +1,7 @@
 """Backups on Kubernetes: a Secret, a ConfigMap with agent and scripts, three CronJobs, and a Deployment that receives WAL.
 
-PostgreSQL's programs run in its official image and write to a volume, and a container with a Python image uploads from
-there. A failed Job is kept, with the error as its pod's termination message. No namespace is created.
+PostgreSQL's programs run in its official image and write to a volume; a container with a Python image uploads from there.
+A failed Job is kept, with the error as its pod's termination message. The namespace must exist.
 """
 
 from dataclasses import dataclass
@@ -23,23 +23,25 @@ RESP = PODS / "valkey_upkeep" / "resp.py"
 NAME = "backup"
 # Paths in a container. The agent is a package below PROGRAM.
 PROGRAM, WORK, CA = "/program", "/work", "/ca"
-CA_SECRET = "backup-ca"  # noqa: S105 - optional, the user's own: ca.crt of a private authority
-UID = 999  # user postgres of the image; libpq requires a user with a name
+CA_SECRET = "backup-ca"  # noqa: S105 - an optional Secret that users create: ca.crt of a private certificate authority
+UID = 999  # the image's user postgres; libpq requires that the user has a name
 
 DUMP_SCHEDULE, BASE_SCHEDULE, VALKEY_SCHEDULE = "17 1 * * *", "47 2 * * 0", "7 * * * *"  # UTC
 SHIP_SECONDS = 60
-# Unready if nothing was uploaded for this long.
-SHIP_LATE_SECONDS = 300
+SHIP_LATE_SECONDS = 300  # the pod is unready if it uploaded nothing for this long
 DEADLINE_SECONDS = {DUMP_SCHEDULE: 6 * 3600, BASE_SCHEDULE: 24 * 3600, VALKEY_SCHEDULE: 3000}
-# The variable of each script besides those of libpq. A new schema must not restart the WAL receiver.
-NEEDED = {"dump.sh": "SCHEMAS", "base.sh": "SCHEMAS", "wal.sh": "SLOT"}
+# The variable that each script needs besides those of libpq. wal.sh has no SCHEMAS: a new schema must not restart it.
+SCRIPT_VARIABLES = {"dump.sh": "SCHEMAS", "base.sh": "SCHEMAS", "wal.sh": "SLOT"}
 MEMORY, CPU = {"agent": "256Mi", "postgres": "256Mi"}, "100m"
 
 
 @dataclass(frozen=True)
 class PodsArgs:
-    """Arguments of ``deploy``. ``environment`` and ``secrets`` become environment variables, those of ``secrets`` from a
-    Secret. ``wal`` adds base backups and WAL; ``retention`` maps the kind of backup to days."""
+    """Arguments of ``deploy``.
+
+    ``environment`` and ``secrets`` become environment variables; those in ``secrets`` come from a Secret. ``retention``:
+    kind of backup -> days. ``wal``: whether to add base backups and WAL.
+    """
 
     namespace: pulumi.Input[str]
     wait: bool
@@ -53,49 +55,52 @@ class PodsArgs:
 
 
 def files() -> dict[str, str]:
-    """ConfigMap key -> content: the agent's modules, the RESP client that it imports, and the scripts."""
+    """Return ConfigMap key -> content: the agent's modules, the RESP client that it imports, and the scripts."""
     modules = [*sorted((PODS / "backup_agent").glob("*.py")), RESP]
     paths = [*modules, *sorted((PODS / "scripts" / "backups").iterdir())]
     return {path.name: path.read_text(encoding="utf-8") for path in paths}
 
 
-def _place(key: str) -> str:
-    """Return the path of a file below ``PROGRAM``."""
+def _program_path(key: str) -> str:
+    """Return the path below ``PROGRAM`` of the file with this ConfigMap key."""
     if key == RESP.name:
         return str(RESP.relative_to(PODS.parent))
     return f"{'agent' if key.endswith('.py') else 'scripts'}/{key}"
 
 
 def deploy(args: PodsArgs, opts: pulumi.ResourceOptions) -> None:
-    """Create all objects. ``opts`` has the parent and the provider of each."""
+    """Create all objects. ``opts`` has their parent and provider."""
     secret = core.Secret(NAME, metadata=_metadata(NAME, args), string_data=args.secrets, opts=opts)
     program = core.ConfigMap(NAME, metadata=_metadata(NAME, args), data=files(), opts=opts)
     pods = _Pods(args, secret, program)
-    dump = pods.postgres("dump", "dump.sh"), pods.publish(kinds.DUMP)
-    _cron_job("backup-postgres-dump", DUMP_SCHEDULE, pods.pod([dump[0]], [dump[1]], pods.scratch()), args, opts)
+    dump, upload_dump = pods.postgres("dump", "dump.sh"), pods.publish(kinds.DUMP)
+    _cron_job("backup-postgres-dump", DUMP_SCHEDULE, pods.pod([dump], [upload_dump], pods.scratch()), args, opts)
     snapshot = pods.agent("snapshot", ["valkey"], kinds.RDB)
     _cron_job("backup-valkey", VALKEY_SCHEDULE, pods.pod([], [snapshot]), args, opts)
     if args.wal:
-        base = pods.postgres("base", "base.sh"), pods.publish(kinds.BASE)
-        _cron_job("backup-postgres-base", BASE_SCHEDULE, pods.pod([base[0]], [base[1]], pods.scratch()), args, opts)
+        base, upload_base = pods.postgres("base", "base.sh"), pods.publish(kinds.BASE)
+        _cron_job("backup-postgres-base", BASE_SCHEDULE, pods.pod([base], [upload_base], pods.scratch()), args, opts)
         _wal(pods, args, opts)
 
 
 def _wal(pods: "_Pods", args: PodsArgs, opts: pulumi.ResourceOptions) -> None:
-    """Create the WAL receiver. Only one pod at a time can use the slot. WAL that it received and has not uploaded yet is on
-    a volume that outlives the pod, because the server no longer keeps it."""
+    """Create the WAL receiver: one pod, because the slot has only one consumer at a time.
+
+    WAL that it has received but not yet uploaded is on a volume that outlives the pod, because the server no longer keeps
+    it.
+    """
     name = "backup-wal"
     claim = core.PersistentVolumeClaim(
-        # It is bound only when a pod uses it, and the pod waits for the claim.
+        # The claim is bound only when the pod uses it, and the pod is created after the claim: waiting would never end.
         name, metadata=_metadata(name, args, skip=True), spec=_claim("4Gi"), opts=opts,
     )  # fmt: skip
     labels = {**LABELS, "app.kubernetes.io/component": "wal"}
     volume = core.VolumeArgs(
         name="work", persistent_volume_claim=core.PersistentVolumeClaimVolumeSourceArgs(claim_name=claim.metadata.name)
     )
-    fresh = f"import os, sys, time; sys.exit(time.time() - os.stat('{WORK}/.shipped').st_mtime > {SHIP_LATE_SECONDS})"
+    check = f"import os, sys, time; sys.exit(time.time() - os.stat('{WORK}/.shipped').st_mtime > {SHIP_LATE_SECONDS})"
     probe = core.ProbeArgs(
-        exec_=core.ExecActionArgs(command=["python", "-c", fresh]), period_seconds=30, timeout_seconds=10
+        exec_=core.ExecActionArgs(command=["python", "-c", check]), period_seconds=30, timeout_seconds=10
     )
     ship = pods.agent("ship", ["ship", WORK, "--every", str(SHIP_SECONDS)], kinds.BASE, readiness_probe=probe)
     apps.Deployment(
@@ -152,14 +157,14 @@ class _Pods:
         """Return a container that runs a script with PostgreSQL's programs."""
         return self._container(
             name, self._args.postgres_image, ["sh", f"{PROGRAM}/scripts/{script}"], {"SCRIPTS": f"{PROGRAM}/scripts"},
-            MEMORY["postgres"], "PG", NEEDED[script],
+            MEMORY["postgres"], "PG", SCRIPT_VARIABLES[script],
         )  # fmt: skip
 
     def publish(self, kind: str) -> core.ContainerArgs:
         return self.agent("publish", ["publish", kind, WORK], kind)
 
     def agent(self, name: str, arguments: list[str], kind: str, **more: Any) -> core.ContainerArgs:
-        """Return a container that runs the agent; it deletes old backups of ``kind``."""
+        """Return a container that runs the agent, which also deletes expired backups of ``kind``."""
         settings = {
             "PYTHONPATH": PROGRAM,
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -179,7 +184,7 @@ class _Pods:
         *prefixes: str,
         **more: Any,
     ) -> core.ContainerArgs:
-        """Return a container. It gets only the variables that begin with ``prefixes``, so pg_dump has no key of the bucket."""
+        """Return a container. It has only the variables that begin with ``prefixes``: pg_dump gets no key of the bucket."""
         plain = {
             **{key: value for key, value in self._args.environment.items() if key.startswith(prefixes)},
             **settings,
@@ -187,18 +192,18 @@ class _Pods:
             "SPOOL": WORK,
             "CA_FILE": f"{CA}/ca.crt",
         }
-        hidden = [key for key in self._args.secrets if key.startswith(prefixes)]
+        secrets = [key for key in self._args.secrets if key.startswith(prefixes)]
         return core.ContainerArgs(
             name=name,
             image=image,
             command=command,
             env=[
                 *(core.EnvVarArgs(name=key, value=value) for key, value in plain.items()),
-                *(core.EnvVarArgs(name=key, value_from=self._reference(key)) for key in hidden),
+                *(core.EnvVarArgs(name=key, value_from=self._reference(key)) for key in secrets),
             ],
             resources=core.ResourceRequirementsArgs(requests={"cpu": CPU, "memory": memory}, limits={"memory": memory}),
             security_context=container_security(),
-            # The end of the log, with the error, is in the pod's status.
+            # The pod's status then has the end of the log, with the error.
             termination_message_policy="FallbackToLogsOnError",
             volume_mounts=[
                 core.VolumeMountArgs(name="work", mount_path=WORK),
@@ -215,19 +220,19 @@ class _Pods:
 
     def pod(
         self,
-        first: list[core.ContainerArgs],
+        init_containers: list[core.ContainerArgs],
         containers: list[core.ContainerArgs],
         work: core.VolumeArgs | None = None,
         restart: str = "Never",
     ) -> core.PodSpecArgs:
-        """Return a pod that runs the containers in ``first`` one after the other, then ``containers`` in parallel."""
-        items = [core.KeyToPathArgs(key=key, path=_place(key)) for key in files()]
+        """Return a pod that runs ``init_containers`` one after the other, then ``containers`` in parallel."""
+        items = [core.KeyToPathArgs(key=key, path=_program_path(key)) for key in files()]
         return core.PodSpecArgs(
             restart_policy=restart,
             automount_service_account_token=False,
             enable_service_links=False,
             security_context=pod_security(UID),
-            init_containers=first or None,
+            init_containers=init_containers or None,
             containers=containers,
             volumes=[
                 work or core.VolumeArgs(name="work", empty_dir=core.EmptyDirVolumeSourceArgs(size_limit="16Mi")),
@@ -240,7 +245,7 @@ class _Pods:
         )
 
     def scratch(self) -> core.VolumeArgs:
-        """Return a volume for one dump or base backup; it is created and deleted with the pod."""
+        """Return a volume for one dump or base backup, which is created and deleted with the pod."""
         template = core.PersistentVolumeClaimTemplateArgs(spec=_claim(self._args.volume_size))
         return core.VolumeArgs(name="work", ephemeral=core.EphemeralVolumeSourceArgs(volume_claim_template=template))
 
@@ -252,7 +257,9 @@ def _claim(size: str) -> core.PersistentVolumeClaimSpecArgs:
 
 
 def _metadata(name: str, args: PodsArgs, *, waits: bool = False, skip: bool = False) -> meta.ObjectMetaArgs:
-    """Return the metadata of an object. ``waits``: the engine waits for the object if the stack's config asks for it;
-    ``skip``: the engine never waits."""
+    """Return the metadata of an object.
+
+    ``waits``: the engine waits for the object if ``kubernetesWait`` is true. ``skip``: the engine never waits.
+    """
     annotations = SKIP_AWAIT if skip or (waits and not args.wait) else None
     return meta.ObjectMetaArgs(name=name, namespace=args.namespace, labels=LABELS, annotations=annotations)

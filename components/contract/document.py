@@ -1,8 +1,10 @@
-"""The contract: one versioned document with the access of each module and the endpoints, without secrets.
+"""The contract: one versioned document with the endpoints and the access of each module, without secrets.
 
-``build`` creates it from the mapping and the endpoints. ``variables`` and ``secret_variables`` are the part of one module,
-on Kubernetes (``ContractObjects``) and on a laptop (``env_lines``).
-Removing or retyping a field is a breaking change: raise the first number of ``VERSION``. Adding one raises the second.
+``build`` creates it from the mapping and the endpoints. ``variables`` and ``secret_variables`` return one module's part as
+environment variables, for Kubernetes (``ContractObjects``) and for a shell (``env_lines``).
+
+Removing or retyping a field is a breaking change: increase the first number of ``VERSION``. For an added field, increase
+the second.
 """
 
 import shlex
@@ -38,7 +40,7 @@ class PostgresEndpoint(Part):
 
 
 class SentinelEndpoint(Part):
-    """The address of Sentinel, and the name under which it knows the primary."""
+    """The address of Sentinel, and Sentinel's name of the primary."""
 
     host: str
     port: int
@@ -46,7 +48,7 @@ class SentinelEndpoint(Part):
 
 
 class ValkeyEndpoint(Part):
-    """With ``sentinel``, ``host`` may be a replica: writers must ask Sentinel for the primary."""
+    """With ``sentinel``, ``host`` may be a replica: writers must get the primary's address from Sentinel."""
 
     host: str
     port: int
@@ -67,7 +69,7 @@ class Endpoints(Part):
 
 
 class TableUse(Part):
-    """``privileges`` on the whole table; ``columns`` maps single columns to privileges."""
+    """``privileges`` apply to the whole table; ``columns`` maps single columns to privileges."""
 
     privileges: tuple[str, ...]
     columns: dict[str, tuple[str, ...]] = {}
@@ -83,7 +85,7 @@ class PostgresUse(Part):
 
 
 class KeyUse(Part):
-    """A key pattern. ``verb`` is write or read; ``ttl`` has the mapping's spelling."""
+    """A key pattern. ``verb`` is write or read; ``ttl`` is written as in the mapping."""
 
     pattern: str
     type: str
@@ -108,9 +110,9 @@ class ValkeyUse(Part):
 
 
 class ObjectUse(Part):
-    """Objects below ``prefix``, which may contain ``*``, in the bucket with that physical name.
+    """Objects below ``prefix``, which may contain ``*``. ``bucket`` is the physical name.
 
-    ``deletes``: whether a writer may also delete objects. It can never delete old versions.
+    ``deletes``: whether a writer may also delete objects. It can never delete noncurrent versions.
     """
 
     bucket: str
@@ -120,14 +122,14 @@ class ObjectUse(Part):
 
 
 class ObjectTemplate(Part):
-    """A key of a bucket's layout; a key that ends in / is a folder. Without ``content_type`` the extension decides."""
+    """A key in a bucket's layout; a key that ends in / is a folder. ``content_type`` is null if the extension decides."""
 
     key: str
     content_type: str | None = None
 
 
 class BucketLayout(Part):
-    """``bucket`` is the physical name; ``content_types`` maps extensions to types, and the longest extension wins."""
+    """``bucket`` is the physical name. ``content_types``: extension -> type; the longest matching extension applies."""
 
     bucket: str
     templates: tuple[ObjectTemplate, ...]
@@ -145,7 +147,7 @@ class ModuleContract(Part):
 
 
 class Contract(Part):
-    """``layout``: a bucket's name in the mapping -> its physical name and its keys."""
+    """``layout``: bucket in the mapping -> its physical name and its keys."""
 
     version: str
     endpoints: Endpoints
@@ -244,14 +246,14 @@ def _valkey(mapping: Mapping, name: str) -> ValkeyUse:
     return ValkeyUse(user=name, keys=tuple(keys), streams=tuple(streams))
 
 
-# Secret in the output ``secrets`` -> environment variable, which is also the key in the Kubernetes Secret.
+# Secret in the stack output ``secrets`` -> its environment variable, which is also its key in the Kubernetes Secret.
 SECRET_VARIABLES = {
     "postgres_password": "PGPASSWORD",
     "valkey_password": "VALKEY_PASSWORD",
     "object_store_access_key": "AWS_ACCESS_KEY_ID",
     "object_store_secret_key": "AWS_SECRET_ACCESS_KEY",
 }
-# The module's part of the contract, as JSON.
+# Holds the module's part of the contract, as JSON.
 CONTRACT_VARIABLE = "STELLAOPS_CONTRACT"
 
 
@@ -271,36 +273,36 @@ def variables(contract: Contract, module: str) -> dict[str, str]:
     """
     use = contract.modules[module]
     postgres, valkey, store = contract.endpoints.postgres, contract.endpoints.valkey, contract.endpoints.object_store
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     if use.postgres is not None:
-        found |= {
+        settings |= {
             "PGHOST": postgres.host,
             "PGPORT": str(postgres.port),
             "PGDATABASE": postgres.database,
             "PGSSLMODE": postgres.sslmode,
             "PGUSER": use.postgres.role,
         }
-    found |= {
+    settings |= {
         "VALKEY_HOST": valkey.host,
         "VALKEY_PORT": str(valkey.port),
         "VALKEY_TLS": str(valkey.tls).lower(),
         "VALKEY_USER": use.valkey.user,
     }
     if valkey.sentinel is not None:
-        found |= {
+        settings |= {
             "VALKEY_SENTINEL_HOST": valkey.sentinel.host,
             "VALKEY_SENTINEL_PORT": str(valkey.sentinel.port),
             "VALKEY_SENTINEL_PRIMARY": valkey.sentinel.primary,
         }
     if use.object_store:
-        found |= {
+        settings |= {
             "S3_ENDPOINT": store.endpoint,
             "S3_REGION": store.region,
             "S3_BUCKETS": " ".join(sorted({item.bucket for item in use.object_store})),
             "AWS_ENDPOINT_URL_S3": store.endpoint,
             "AWS_REGION": store.region,
         }
-    return {**found, CONTRACT_VARIABLE: excerpt(contract, module).model_dump_json()}
+    return {**settings, CONTRACT_VARIABLE: excerpt(contract, module).model_dump_json()}
 
 
 def secret_variables(contract: Contract, module: str, secrets: MappingType[str, Secret]) -> dict[str, Secret]:
@@ -309,11 +311,11 @@ def secret_variables(contract: Contract, module: str, secrets: MappingType[str, 
 
 
 def env_lines(outputs: dict[str, Any], module: str) -> list[str]:
-    """Return shell ``export`` lines with the connection settings of ``module``, in the variables that pods get.
+    """Return shell ``export`` lines with the same variables that the pods of ``module`` have.
 
     ``outputs`` are the stack's outputs, with ``contract`` and ``secrets`` in plain text. Raises ``KeyError`` for an
     unknown module.
     """
     contract = Contract.model_validate(outputs["contract"])
-    found = {**variables(contract, module), **secret_variables(contract, module, outputs["secrets"][module])}
-    return [f"export {name}={shlex.quote(value)}" for name, value in found.items()]
+    settings = {**variables(contract, module), **secret_variables(contract, module, outputs["secrets"][module])}
+    return [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]

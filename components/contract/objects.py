@@ -1,8 +1,8 @@
-"""The ``ContractObjects`` component: a ConfigMap and a Secret per module with its connection settings, on Kubernetes.
+"""The ``ContractObjects`` component: on Kubernetes, a ConfigMap and a Secret per module with its connection settings.
 
-Their keys are names of environment variables, so that a pod can use them with ``envFrom`` or mount them as files;
-``clients/contract_reader.py`` reads both. There is a Secret per module because read access to a Secret covers all of its
-keys. The component creates no namespace and restarts no pod: a service reads a rotated password when it starts.
+Their keys are names of environment variables: a pod uses them with ``envFrom`` or mounts them as files, and
+``clients/contract_reader.py`` reads both forms. Each module has its own Secret because read access to a Secret covers all
+of its keys. The component creates no namespace and restarts no pod: a service reads a rotated password when it starts.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ PREFIX = "stellaops-storage-"
 class ContractObjectsArgs:
     """Arguments of ``ContractObjects``. ``namespace`` may contain ``{module}`` if each module has its own namespace.
 
-    ``after``: module -> resources that its objects wait for, so that no pod gets a password before the stores accept it.
+    ``after``: module -> resources that are created before its objects: the stores accept a password before a pod gets it.
     """
 
     contract: Contract

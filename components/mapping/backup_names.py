@@ -1,4 +1,4 @@
-"""Names used for backups by the component and the day-two commands."""
+"""Names and policies that the backup component and the day-two commands share."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ OBJECT_STORE_USER = "backup-agent"
 
 
 def bucket_policy(bucket: str) -> dict[str, Any]:
-    """Policy for the backup access key: put, read and delete objects in this bucket, nothing else."""
+    """Return the policy of the backup access key: list the bucket; put, read and delete its objects; nothing else."""
     objects = [
         "s3:AbortMultipartUpload",
         "s3:DeleteObject",

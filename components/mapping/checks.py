@@ -34,7 +34,7 @@ def _name_clashes(mapping: Mapping) -> Iterator[Finding]:
 
 
 def _duplicates(mapping: Mapping) -> Iterator[Finding]:
-    """Duplicate list entries. Whatever is derived from them would be created twice."""
+    """Duplicate list entries: what is derived from an entry would be created twice."""
     lists: list[tuple[tuple[str | int, ...], tuple[str, ...]]] = []
     for kind, users in (("modules", mapping.modules), ("services", mapping.services)):
         for name, user in users.items():
@@ -72,5 +72,8 @@ def _flows(mapping: Mapping) -> Iterator[Finding]:
             )
         if flow.rustfs is not None and flow.rustfs.bucket not in mapping.rustfs.buckets:
             yield Finding(
-                (*flow_path, "rustfs"), f"no bucket {flow.rustfs.bucket!r}", flow.rustfs.bucket, tuple(mapping.rustfs.buckets)
+                (*flow_path, "rustfs"),
+                f"no bucket {flow.rustfs.bucket!r}",
+                flow.rustfs.bucket,
+                tuple(mapping.rustfs.buckets),
             )

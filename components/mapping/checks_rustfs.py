@@ -59,10 +59,10 @@ def _layout(mapping: Mapping) -> Iterator[Finding]:
                 )
         yield from _retention(mapping, bucket)
     envelope = mapping.rustfs.envelope
-    known = buckets_objects(mapping)
-    if envelope.path not in known:
+    paths = object_templates(mapping)
+    if envelope.path not in paths:
         yield Finding(
-            ("rustfs", "envelope", "path"), f"no object {envelope.path!r} in the layout", envelope.path, known
+            ("rustfs", "envelope", "path"), f"no object {envelope.path!r} in the layout", envelope.path, paths
         )
     for field in envelope.example:
         if field not in envelope.fields:
@@ -93,14 +93,14 @@ def _retention(mapping: Mapping, bucket: str) -> Iterator[Finding]:
         if retention.days >= longest.days:
             yield Finding(
                 path,
-                f"{retention} must be shorter than backups.rustfs.retention ({longest}), which deletes old versions anyway",
+                f"{retention} must be shorter than backups.rustfs.retention ({longest}), or it would have no effect",
             )
         if not prefix.is_folder or "*" in prefix or "{" in prefix:
             yield Finding(path, f"{prefix!r} must be a literal key prefix that ends in /")
 
 
-def buckets_objects(mapping: Mapping) -> tuple[str, ...]:
-    """Every object template, prefixed with its bucket: ``blobs/{sha256_prefix}/{full_digest}/sbom.json``."""
+def object_templates(mapping: Mapping) -> tuple[str, ...]:
+    """Every object template with its bucket: ``blobs/{sha256_prefix}/{full_digest}/sbom.json``."""
     return tuple(
         f"{bucket}/{definition.root}{name}"
         for bucket, definition in mapping.rustfs.buckets.items()

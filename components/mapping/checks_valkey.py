@@ -43,10 +43,10 @@ def _key_overlaps(mapping: Mapping, owners: dict[str, str]) -> Iterator[Finding]
     for index, (second, second_glob, second_owner) in enumerate(patterns):
         for first, first_glob, first_owner in patterns[:index]:
             if first_owner != second_owner and globs_overlap(first_glob, second_glob):
-                holders = f"{first_owner or 'all'} and {second_owner or 'all'}"
+                both = f"{first_owner or 'all'} and {second_owner or 'all'}"
                 yield Finding(
                     ("valkey", "keys", second),
-                    f"key pattern {second!r} overlaps {first!r}: keys would belong to {holders}",
+                    f"key pattern {second!r} overlaps {first!r}: keys that match both would belong to {both}",
                 )
 
 

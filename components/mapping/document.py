@@ -41,9 +41,9 @@ class MappingProblem:
 
 
 def visible(text: str, longest: int) -> str:
-    """``text`` for a terminal: on one line, control characters escaped, the middle cut out beyond ``longest``."""
-    cut = text if len(text) <= longest else f"{text[: longest // 2]} ... {text[-longest // 2 :]}"
-    return "".join(part if part.isprintable() else part.encode("unicode_escape").decode() for part in cut)
+    """Return ``text`` for a terminal: on one line, control characters escaped, the middle of a longer text omitted."""
+    shortened = text if len(text) <= longest else f"{text[: longest // 2]} ... {text[-longest // 2 :]}"
+    return "".join(part if part.isprintable() else part.encode("unicode_escape").decode() for part in shortened)
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Document:
         self.report_at(self.place(path), message, path)
 
     def report_at(self, place: tuple[int, int], message: str, path: Path_ = ()) -> None:
-        """Report an error at (line, column), for something that has no path."""
+        """Report an error at (line, column), for a place that has no path."""
         self.problems.append(MappingProblem(self.file, *place, dotted(path), message))
 
     def place(self, path: Path_) -> tuple[int, int]:
@@ -68,7 +68,7 @@ class Document:
         return self.places.get(path, (1, 1))
 
     def parse(self, raw: bytes) -> Any:
-        """The data in ``raw``. Errors are added to ``problems``; the data is unusable then."""
+        """Return the data in ``raw``. If this adds errors to ``problems``, the data is unusable."""
         if len(raw) > LARGEST_FILE:
             self.report((), f"is {len(raw)} bytes long; the limit is {LARGEST_FILE}")
             return None

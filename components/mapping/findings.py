@@ -1,11 +1,11 @@
-"""Findings of cross-checks, and a helper for the checks of several stores."""
+"""Findings of cross-checks, and the comparison of globs, which the checks of several stores use."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Finding:
-    """An error at ``path``. The loader appends the name in ``known`` that is nearest to ``wrong``."""
+    """An error at ``path``. The loader appends the name in ``known`` that is most similar to ``wrong``."""
 
     path: tuple[str | int, ...]
     message: str

@@ -1,7 +1,7 @@
-"""Read ``schema-mapping.yaml``: YAML with positions -> pydantic model -> cross-checks, with all errors at once.
+"""Read ``schema-mapping.yaml``: YAML with positions -> pydantic model -> cross-checks.
 
-``load(path)`` returns a ``Mapping`` or raises ``MappingError``, whose ``problems`` each state file, line, column and
-path. It reads no other file and writes nothing.
+``load(path)`` returns a ``Mapping`` or raises ``MappingError``. Each of the error's ``problems`` has a file, line, column
+and path. Each step reports all of its errors at once.
 """
 
 import difflib
@@ -60,7 +60,7 @@ def loads(raw: bytes, file: str, path: str = "") -> Mapping:
 
 
 def located(raw: bytes, file: str) -> tuple[Any, dict[Path_, tuple[int, int]]]:
-    """Plain data of a possibly invalid mapping, and the line and column of every key and value."""
+    """Return the plain data of a mapping that may be invalid, and the line and column of every key and value."""
     document = Document(file)
     return document.parse(raw), document.places
 
@@ -111,7 +111,7 @@ def _report_finding(document: Document, finding: Finding) -> None:
 
 
 def _suggestion(document: Document, wrong: str | None, known: list[str] | tuple[str, ...]) -> str:
-    # Suggestions are the slowest step: skip them for problems beyond the printed lines.
+    # Suggestions are the slowest step, so omit them for problems that are not printed.
     if wrong is None or not known or len(wrong) > LONGEST_GUESS or len(document.problems) > MOST_LINES:
         return ""
     close = difflib.get_close_matches(wrong.lower(), known, n=1, cutoff=0.6)
@@ -121,7 +121,7 @@ def _suggestion(document: Document, wrong: str | None, known: list[str] | tuple[
 
 
 def _field_names(path: list[str | int]) -> list[str]:
-    """The field names of the model at ``path``; empty if there is no model at it."""
+    """Return the field names of the model at ``path``; empty if there is no model."""
     model: Any = Mapping
     for part in path:
         model = _inner(model, part)
@@ -131,7 +131,7 @@ def _field_names(path: list[str | int]) -> list[str]:
 
 
 def _inner(annotation: Any, part: str | int) -> Any:
-    """The type one path step below ``annotation``, through Annotated, Optional, dict and tuple."""
+    """Return the type of ``part`` in ``annotation``: of a model's field, a dict's value or a tuple's item."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         field = annotation.model_fields.get(str(part))
         annotation = field.annotation if field else None

@@ -1,4 +1,4 @@
-"""``Mapping``: the whole document and the access derived from it."""
+"""``Mapping``: the content of ``schema-mapping.yaml`` and the access derived from it."""
 
 from collections.abc import Mapping as MappingType
 from functools import cached_property
@@ -9,7 +9,7 @@ from components.mapping.model import Contents
 
 
 class Mapping(Contents):
-    """The whole document. ``file`` is its path, for messages."""
+    """The mapping. ``file`` is its path, for messages."""
 
     @cached_property
     def file(self) -> str:
@@ -19,7 +19,7 @@ class Mapping(Contents):
     def read_from(cls, file: str, data: object) -> Self:
         """Validate ``data``, which was read from ``file``. Raises pydantic's ``ValidationError``."""
         mapping = cls.model_validate(data)
-        mapping.__dict__["file"] = file  # stored like a cached_property, not as a field of the document
+        mapping.__dict__["file"] = file  # where cached_property stores its value; not a field of the document
         return mapping
 
     @cached_property
@@ -28,7 +28,7 @@ class Mapping(Contents):
         return Access(self)
 
     def model_copy(self, *, update: MappingType[str, Any] | None = None, deep: bool = False) -> Self:
-        """Copy as pydantic does, but discard the access derived from the original."""
+        """Copy as pydantic does, without the cached access of the original."""
         copied = super().model_copy(update=update, deep=deep)
         copied.__dict__.pop("access", None)
         return copied

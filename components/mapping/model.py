@@ -1,7 +1,7 @@
 """The structure of ``schema-mapping.yaml`` as frozen pydantic classes.
 
-They validate one place at a time. ``checks`` compares places with each other (owners exist, patterns do not overlap);
-``access`` derives what each module may do. ``components.mapping.mapping`` combines model and access.
+These classes validate each value alone. ``checks`` compares values with each other (owners exist, patterns do not
+overlap), ``access`` derives what each module may do, and ``components.mapping.mapping`` combines model and access.
 """
 
 import re
@@ -58,7 +58,7 @@ Amount = Annotated[StrictInt, Field(ge=1, le=2**50)]
 
 
 class Strict(BaseModel):
-    """Base of every part: rejects unknown keys; immutable after loading."""
+    """Base of every part: rejects unknown keys and is immutable after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -119,8 +119,8 @@ class Module(Service):
 class Tenant(Strict):
     """How a table's rows are assigned to tenants if it has no ``tenant_id`` column.
 
-    Either each row belongs to the tenant of the row in ``parent`` with the same value in column ``via``, which both
-    tables have. Or all tenants share the rows; ``shared`` states why.
+    Either both tables have the column ``via``, and each row belongs to the tenant of the row in ``parent`` with the same
+    value in it. Or all tenants share the rows; ``shared`` states why.
     """
 
     via: ColumnName | None = None
@@ -211,7 +211,7 @@ class MemoryPolicy(Strict):
 
 
 class Key(Strict):
-    """A key pattern. With ``shared: all``, every module and service may read and write it; otherwise one of them owns it."""
+    """A key pattern with one owner, or with ``shared: all``, which lets every module and service read and write it."""
 
     type: Literal["string", "list", "set", "hash", "zset", "stream", "various"]
     ttl: Ttl
@@ -234,8 +234,8 @@ class Key(Strict):
 class Estimate(Strict):
     """The expected data of a key pattern.
 
-    ``keys``: how many exist at a time. Each holds one value of ``bytes``, or ``members`` elements of ``bytes`` each, or
-    for a stream ``entries_per_day`` entries of ``bytes`` each. Key names and overhead are not included.
+    ``keys``: the number of keys at any time. Each holds one value of ``bytes``, or ``members`` elements of ``bytes`` each,
+    or, for a stream, ``entries_per_day`` entries of ``bytes`` each. Key names and overhead are not included.
     """
 
     keys: Amount
@@ -252,7 +252,7 @@ class ConsumerGroup(Strict):
 
 
 class Stream(Strict):
-    """A stream: its producers, its consumers (each with a consumer group named after it), and its named groups."""
+    """A stream: its producers, its consumers (each has a consumer group of the same name), and groups with other names."""
 
     producers: Annotated[tuple[ModuleName, ...], Field(min_length=1)]
     consumers: tuple[ModuleName, ...] = ()
@@ -263,7 +263,7 @@ class Stream(Strict):
 class Valkey(Strict):
     memory: MemoryPolicy
     group_idle_timeout: Duration
-    # For streams with ttl: none. If unset, they keep every entry forever.
+    # For streams with ttl: none. If unset, these streams keep every entry.
     trim_acknowledged_after: Duration | None = None
     keys: Annotated[dict[KeyPattern, Key], Field(min_length=1)]
     estimates: dict[KeyPattern, Estimate] = {}
@@ -289,7 +289,7 @@ class ObjectLock(Strict):
 class Bucket(Strict):
     """A bucket, the layout of its keys, and whether keys contain the digest of their content.
 
-    ``noncurrent_versions``: prefix -> retention of old versions, if shorter than ``backups.rustfs.retention``.
+    ``noncurrent_versions``: prefix -> retention of noncurrent versions, shorter than ``backups.rustfs.retention``.
     """
 
     purpose: Text
@@ -301,7 +301,7 @@ class Bucket(Strict):
 
     @property
     def keeps_everything(self) -> bool:
-        """Whether modules may not delete: content-addressed objects may have several users, locked ones are evidence."""
+        """Whether modules may not delete here: content-addressed objects can be shared, and locked ones are evidence."""
         return self.content_addressed or self.object_lock is not None
 
 
@@ -311,7 +311,7 @@ class ContentType(Strict):
 
 
 class Envelope(Strict):
-    """The wrapper document that describes an SBOM: its path and the type of each field."""
+    """The JSON document around an SBOM's payload: its path and the type of each field."""
 
     path: ObjectPath
     fields: Annotated[dict[FieldName, Literal["string", "timestamp", "boolean", "string[]"]], Field(min_length=1)]
@@ -357,7 +357,7 @@ class Backups(Strict):
 
 
 class Contents(Strict):
-    """The content of the document, without anything derived from it."""
+    """The content of ``schema-mapping.yaml``. ``Mapping`` adds what is derived from it."""
 
     version: Literal[1]
     modules: Annotated[dict[ModuleName, Module], Field(min_length=1)]

@@ -1,4 +1,4 @@
-"""PostgreSQL roles: their kinds, how their names are composed, and the lookup of a role by name.
+"""PostgreSQL roles: their kinds, their names, and the lookup of a role by name.
 
 A name alone is ambiguous: a module may be called ``log_reader``. ``RoleNames`` resolves it with the lists of schemas,
 modules and databases.
@@ -54,7 +54,7 @@ class ConnectRole:
 
 @dataclass(frozen=True)
 class BackupRole:
-    """The login that makes backups. It may read everything: dumps, base backups, WAL."""
+    """The login for backups, which may read everything."""
 
     database: str
 

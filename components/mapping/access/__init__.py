@@ -1,7 +1,6 @@
-"""Access derived from the mapping: the only place where verbs become privileges.
+"""Access derived from the mapping. Only this package turns verbs into privileges.
 
-Roles, grants, ACLs, policies, the contract, drift, docs and the access tests all read ``mapping.access``, which keeps
-them consistent.
+Roles, grants, ACLs, policies, the contract, drift, docs and the access tests all use ``mapping.access``, so they agree.
 """
 
 from collections.abc import Mapping

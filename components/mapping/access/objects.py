@@ -1,4 +1,4 @@
-"""Access to the object store: a verb for each prefix."""
+"""Access to the object store: each module's prefixes, with a verb for each."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Access to PostgreSQL: verbs become privileges of group roles, direct grants to logins and tenant rules."""
+"""Access to PostgreSQL: privileges of group roles, direct grants to logins, and tenant rules."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class TableAccess:
 
     @property
     def words(self) -> list[str]:
-        """The privileges in the syntax of GRANT, sorted: ``SELECT``, ``UPDATE (state, note)``."""
+        """The privileges as GRANT writes them, sorted: ``SELECT``, ``UPDATE (state, note)``."""
         by_privilege: dict[str, list[str]] = {}
         for column, privileges in self.columns.items():
             for privilege in privileges - self.privileges:
@@ -66,7 +66,7 @@ class LoginLimits:
 
 @dataclass(frozen=True)
 class TenantRule:
-    """How a table's rows are assigned to a tenant: by its own tenant column, or through ``column`` to ``parent``."""
+    """How a table's rows are assigned to tenants: by its own tenant column, or by the parent row with the same ``column``."""
 
     column: str
     parent: str | None = None
@@ -78,8 +78,8 @@ class SchemaAccess:
 
     - ``owner``: the module that owns the schema.
     - ``grants``: module -> direct grants to its login. Modules without any are left out.
-    - ``granted``: role -> table -> what is granted to the role itself, for every role with USAGE on the schema. The
-      tables include ``schema_migrations``.
+    - ``granted``: role -> table -> what the role is granted directly, for every role with USAGE on the schema. The tables
+      include ``schema_migrations``.
     - ``functions``: function with argument types, like ``create_finding_tables(uuid)`` -> modules that may call it.
     - ``tenant_bypass``: the modules whose logins see the rows of every tenant.
     """
@@ -220,7 +220,7 @@ def _member_of(access: PostgresAccess) -> tuple[GroupRole, ...]:
 
 
 def _group_access(schema: str, definition: Schema) -> dict[str, Mapping[str, TableAccess]]:
-    """Name of the schema's writer or reader role -> table -> what the role is granted."""
+    """Name of the schema's writer and reader role -> table -> what the role is granted."""
     version = {VERSION_TABLE: TableAccess(READ)}
     writer = {name: TableAccess(write_privileges(table)) for name, table in definition.all_tables.items()}
     reader = {name: TableAccess(READ) for name in definition.all_tables}
@@ -252,7 +252,7 @@ def _limits(access: PostgresAccess, postgres: Postgres) -> LoginLimits:
         access.connection_limit or defaults.connection_limit,
         (access.statement_timeout or defaults.statement_timeout).milliseconds,
         (access.idle_in_transaction_timeout or defaults.idle_in_transaction_timeout).milliseconds,
-        # If search_path were not set, the login would search "$user" and public.
+        # Never empty: without a search_path of its own, the login would search "$user" and public.
         (*path, *extensions) or ("pg_catalog",),
     )
 

@@ -1,4 +1,4 @@
-"""Access to Valkey: a verb for each key pattern, and the consumer groups of streams."""
+"""Access to Valkey: each user's key patterns, with a verb for each, and the consumer groups of streams."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -34,7 +34,7 @@ class StreamGroup:
 def key_access(contents: Contents, user: str) -> tuple[KeyAccess, ...]:
     """Every pattern that a module or service may use, sorted by pattern and verb.
 
-    Ownership of a stream under ``valkey.streams`` grants nothing: only its producers and consumers have access.
+    Owning a stream that is listed under ``valkey.streams`` grants nothing: only its producers and consumers have access.
     """
     access = contents.users[user].valkey
     grants: set[KeyAccess] = set()
