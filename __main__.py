@@ -23,7 +23,6 @@ def main() -> None:
     """Declare all resources of the stack. Invalid config or an invalid mapping raises before any store is contacted."""
     settings = Settings.load()
     mapping = load_mapping(settings)
-
     stellaops, s3 = providers.stellaops(settings), providers.object_store(settings.object_store)
     store, cluster = settings.object_store, providers.cluster(settings.kubernetes)
     opts = pulumi.ResourceOptions(provider=stellaops)
