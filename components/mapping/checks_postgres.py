@@ -44,12 +44,13 @@ def _types(mapping: Mapping) -> Iterator[Finding]:
                     ((*schema_path, kind, name, "columns", column), type_) for column, type_ in table.columns.items()
                 ]
         for path, type_ in places:
-            if type_.schema not in (None, schema):
+            is_of_extension = type_.schema == EXTENSIONS_SCHEMA or (type_.schema is None and not type_.is_builtin)
+            if type_.schema not in (None, schema, EXTENSIONS_SCHEMA):
                 message = (
                     f"{str(type_)!r} is a type of schema {type_.schema}; only types of {schema} itself can be used"
                 )
                 yield Finding(path, message)
-            elif type_.schema is None and not type_.is_builtin and not provided_by(extensions, type_.name):
+            elif is_of_extension and not provided_by(extensions, type_.name):
                 yield Finding(path, f"unknown type {str(type_)!r}{_remedy(type_, schema)}")
 
 

@@ -178,6 +178,8 @@ def _type(type_name: ast.TypeName | None) -> str:
     if type_name.array_bounds:
         text += "[]"
     try:
-        return ColumnType.parse(text).canonical
+        found = ColumnType.parse(text)
     except ValueError:
         return text
+    # With the empty search_path of a migration, only PostgreSQL's own types are found without a schema.
+    return found.canonical if found.schema or found.is_builtin else text

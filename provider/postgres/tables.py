@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.mapping.access import VERSION_TABLE
+from components.mapping.column_types import ColumnType
 from components.mapping.loader import located
 from provider.postgres.problems import MigrationError, MigrationProblem
 
@@ -82,7 +83,7 @@ def _declared_problems(mapped: MappedTables, declared: "DeclaredSchema") -> Iter
                 yield MigrationProblem(mapped.place(table, "columns", column), None, message, remedy)
             elif actual.type != expected:
                 message = f"the mapping has {expected}, {actual.place} makes {actual.type}"
-                remedy = "change the mapping, or add a migration that changes the type"
+                remedy = _type_remedy(actual.type)
                 yield MigrationProblem(mapped.place(table, "columns", column), None, message, remedy)
         for column in found.columns.keys() - columns.keys():
             place = found.columns[column].place
@@ -93,6 +94,13 @@ def _declared_problems(mapped: MappedTables, declared: "DeclaredSchema") -> Iter
             yield MigrationProblem(
                 found.place.file, found.place.line, f"table {schema}.{table} is not in the mapping", _unmapped(mapped)
             )
+
+
+def _type_remedy(actual: str) -> str:
+    type_ = ColumnType(actual)
+    if type_.EXPRESSION.fullmatch(actual) and type_.schema is None and not type_.is_builtin:
+        return f"PostgreSQL has no type {actual}: correct it, or write {type_.canonical} if an extension provides it"
+    return "change the mapping, or change the type in a migration"
 
 
 def _unmapped(mapped: MappedTables) -> str:

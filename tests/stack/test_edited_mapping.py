@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import boto3
 import psycopg
+import pytest
 from botocore.exceptions import ClientError
 
 from tests.support.edit import Edit
@@ -153,3 +154,24 @@ def test_a_privilege_given_by_hand_is_found_by_refresh_and_taken_away_by_up(live
     with live_stack.admin() as connection:
         row = connection.execute("SELECT has_table_privilege('vuln_writer', 'vuln.advisory_raw', 'DELETE')").fetchone()
     assert row == (False,)
+
+
+def test_a_column_that_no_migration_makes_stops_up_before_anything_is_changed(
+    live_stack: LocalStack, edit: Edit
+) -> None:
+    edit("            created_at: timestamptz\n", "            created_at: timestamptz\n            colour: text\n")
+    result = live_stack.run("up")
+    shown = result.stdout + result.stderr
+    assert result.returncode == 1 and "the mapping and the migrations differ, nothing was changed" in shown, shown
+    assert "columns.colour: table" in shown and "sql/" in shown, "both places are named"
+    assert "provisioning" not in shown and "Traceback" not in shown
+
+
+@pytest.mark.parametrize("command", [("drift",), ("size",), ("migrations", "status"), ("review",)], ids=" ".join)
+def test_an_invalid_mapping_is_a_located_error_of_every_command(
+    live_stack: LocalStack, edit: Edit, command: tuple[str, ...]
+) -> None:
+    edit("            created_at: timestamptz\n", "            created_at: timestmptz\n")
+    result = live_stack.run(*command)
+    assert result.returncode == 1 and "Traceback" not in result.stdout + result.stderr
+    assert "unknown type 'timestmptz'; did you mean \"timestamptz\"?" in result.stdout + result.stderr

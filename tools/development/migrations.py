@@ -1,16 +1,16 @@
 """``check-migrations``: every schema's migrations against the rules of ``provider.postgres.lint``, and against the tables
 of the mapping."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from components.mapping import MappingError, load
-from provider.postgres.declared_tables import read_tables
+from provider.postgres.comparison import compare_with_mapping
 from provider.postgres.lint.accepted import Accepted
 from provider.postgres.lint.check import check_directory
 from provider.postgres.lint.place import Place
-from provider.postgres.migration_files import discover, render_all
 from provider.postgres.problems import MigrationError
-from provider.postgres.tables import MappedTables, declared_problems
+from provider.postgres.tables import MappedTables
 from provider.postgres.target import SchemaTarget
 from tools.local.errors import UserError
 
@@ -28,7 +28,7 @@ def check(mapping_file: Path, sql: Path) -> int:
         place = Place(SchemaTarget.of_schema(schema), bool(definition.runtime_tables), append_only)
         count, found = check_directory(sql / schema, place, accepted)
         mapped = MappedTables(schema, definition.column_types, mapping.file)
-        found += _differences(sql / schema, place.target, mapped) if count else []
+        found += _differences(sql / schema, mapped) if count else []
         total += count
         lines += found
     lines += accepted.unused()
@@ -36,10 +36,8 @@ def check(mapping_file: Path, sql: Path) -> int:
     return 1 if lines else 0
 
 
-def _differences(directory: Path, target: SchemaTarget, mapped: MappedTables) -> list[str]:
-    """Return a line for each table or column that the mapping and the migrations do not share."""
-    try:
-        scripts = render_all(discover(directory), target.variables)
-    except MigrationError:
-        return []  # ``check_directory`` reports it
-    return [str(problem) for problem in declared_problems(mapped, read_tables(scripts, target.schema))]
+def _differences(directory: Path, mapped: MappedTables) -> list[str]:
+    # ``check_directory`` reports files that cannot be read.
+    with suppress(MigrationError):
+        return [str(problem) for problem in compare_with_mapping(directory, mapped)]
+    return []

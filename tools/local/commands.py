@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tools import locks
 from tools.local import bootstrap, config, environment, first_run, summary
@@ -14,9 +15,12 @@ from tools.local.console import console
 from tools.local.engine import tools
 from tools.local.errors import UserError
 from tools.local.fleet import Fleet
-from tools.local.paths import STACK, VENV, State, short
+from tools.local.paths import ROOT, STACK, VENV, State, short
 from tools.local.servers import restored
 from tools.local.stack import Stack
+
+if TYPE_CHECKING:
+    from components.mapping import Mapping
 
 FULL_BYTES = 2**20  # less than the engine needs to write its state
 
@@ -40,17 +44,37 @@ def locked(state: State) -> Iterator[None]:
         raise UserError(problem, "wait until it has finished, or stop it with Ctrl-C") from None
 
 
-def _check_mapping(state: State) -> None:
-    """Raise ``UserError`` if the mapping is invalid, before anything is started."""
+def _check_mapping(state: State) -> "Mapping":
+    """Return the mapping. Raise ``UserError`` if it is invalid, before anything is started."""
     from components.mapping import MappingError, load
 
     file = config.mapping(state)
     try:
-        load(file)
+        return load(file)
     except MappingError as error:
         count = len(error.problems)
         problem = f"{short(file)} has {count} problem{'s' if count > 1 else ''}, nothing was changed"
         raise UserError(problem, "correct the mapping", str(error)) from None
+
+
+def _check_migrations(mapping: "Mapping") -> None:
+    """Raise ``UserError`` if the migrations do not make the mapping's tables, before anything is started."""
+    from components.postgres.schema_files import SQL_DIRECTORY
+    from provider.postgres.comparison import compare_with_mapping
+    from provider.postgres.problems import MigrationError, MigrationProblem
+    from provider.postgres.tables import MappedTables
+
+    problems: list[MigrationProblem] = []
+    for schema, definition in mapping.postgres.schemas.items():
+        try:
+            problems += compare_with_mapping(
+                ROOT / SQL_DIRECTORY / schema, MappedTables(schema, definition.column_types, mapping.file)
+            )
+        except MigrationError as error:
+            problems += error.problems
+    if problems:
+        details = "\n".join(str(problem).replace(f"{ROOT}/", "") for problem in problems)
+        raise UserError("the mapping and the migrations differ, nothing was changed", "correct one of them", details)
 
 
 def prepare(state: State) -> tuple[Stack, Fleet]:
@@ -126,6 +150,7 @@ def up(arguments: Sequence[str]) -> int:
     """Start missing servers, run the program on the stack, and print what to do next."""
     state = _local_state()
     with locked(state):
+        _check_migrations(_check_mapping(state))
         stack, fleet = prepare(state)
         again = ["--refresh", "--run-program"] if fleet.created and stack.has_resources() else []
         if again:
@@ -283,6 +308,7 @@ def use_environment_of(stack: str) -> None:
     if stack == STACK:
         state = _local_state()
         local = _existing(state)
+        _check_mapping(state)
         with locked(state):
             fleet = Fleet.ready(state, console)
             fleet.start(console)

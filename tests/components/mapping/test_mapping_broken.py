@@ -362,6 +362,11 @@ BROKEN: dict[str, tuple[Edit, str, str]] = {
         "postgres.schemas.",
         "unknown type 'citext'; add citext to postgres.extensions",
     ),
+    "a type of an extension by its schema, without the extension": (
+        swap("created_at: timestamptz", "created_at: extensions.citext"),
+        "postgres.schemas.",
+        "unknown type 'extensions.citext'; add citext to postgres.extensions",
+    ),
     "a serial": (
         swap("created_at: timestamptz", "created_at: bigserial"),
         "postgres.schemas.",

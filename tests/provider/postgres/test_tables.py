@@ -72,7 +72,7 @@ def test_migrations_that_make_the_mapping_have_no_difference(tmp_path: Path, tex
             ("CREATE TABLE {{ schema }}.notes (\n  id bigint,\n  title varchar(20)\n);",),
             (
                 "schema-mapping.yaml:7:13 postgres.schemas.notes.tables.notes.columns.id: the mapping has integer, "
-                "notes/0001_x.sql.j2:2 makes bigint; change the mapping, or add a migration that changes the type"
+                "notes/0001_x.sql.j2:2 makes bigint; change the mapping, or change the type in a migration"
             ),
         ),
         (
@@ -101,6 +101,19 @@ def test_migrations_that_make_the_mapping_have_no_difference(tmp_path: Path, tex
 )
 def test_each_difference_is_named_with_both_places(tmp_path: Path, texts: tuple[str, ...], expected: str) -> None:
     assert problems(tmp_path, *texts) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("type_", "remedy"),
+    [
+        ("timestmptz", "PostgreSQL has no type timestmptz: correct it"),
+        ("citext", "or write extensions.citext if an extension provides it"),
+        ("bigint", "change the mapping, or change the type in a migration"),
+    ],
+)
+def test_the_remedy_for_a_wrong_type_of_a_migration_names_a_typo(tmp_path: Path, type_: str, remedy: str) -> None:
+    (problem,) = problems(tmp_path, f"CREATE TABLE {{{{ schema }}}}.notes (id {type_}, title varchar(20));")
+    assert f"makes {type_}; " in problem and remedy in problem
 
 
 @pytest.mark.parametrize(

@@ -266,6 +266,12 @@ def test_many_passwords_are_told_in_one_line() -> None:
     assert sentences(found) == [(Risk.ADDITIVE, "passwords of `m0`, `m1`, `m2`, `m3`, `m4` and 4 more are created")]
 
 
+def test_a_migration_alone_revokes_no_privilege() -> None:
+    old = {"schema": "vuln", "access": {"vuln_reader": {"sources": ["SELECT"]}}, "migration": 2}
+    found = sentences(verdict(event("update", PRIVILEGES, "vuln", old, {**old, "migration": 3})))
+    assert found == [(Risk.NONE, "privileges on tables of `vuln` are checked against the mapping")]
+
+
 def test_privileges_after_their_grants_need_no_sentence_of_weight() -> None:
     step = event("update", PRIVILEGES, "vuln", {"schema": "vuln"}, {"schema": "vuln"})
     found = sentences(verdict(event("create", GRANT, "scanner-vuln.linksets", None, GRANTED), step))
