@@ -112,7 +112,7 @@ _MULTI_WORD = frozenset(
     }
 )
 # Shorthand that CREATE TABLE accepts in place of a type -> the column's type.
-_SERIALS = {
+SERIALS = {
     "serial": "integer",
     "serial2": "smallint",
     "serial4": "integer",
@@ -196,8 +196,8 @@ class ColumnType(Value, str):  # noqa: SLOT000 - cached properties need a __dict
     def canonical(self) -> str:
         """The type as ``format_type`` prints it with an empty search_path. Raises ValueError."""
         name, zone = self._parts["name"], self._parts["zone"] or ""
-        if name in _SERIALS:
-            raise ValueError(f"{name} is not a type but shorthand for a sequence and a default; write {_SERIALS[name]}")
+        if name in SERIALS:
+            raise ValueError(f"{name} is not a type but shorthand for a sequence and a default; write {SERIALS[name]}")
         if zone and name not in ("time", "timestamp"):
             raise ValueError(f"{name} has no time zone")
         modifiers = [int(number) for number in (self._parts["modifiers"] or "").split(",") if number]

@@ -45,8 +45,9 @@ class Property:
     """A property of a resource type.
 
     ``computed``: the provider or the store sets it if the program does not. ``output``: it is never an input.
-    ``force_new``: a change replaces the resource. ``ignore_changes``: a change updates nothing. ``item``: the type of the items of a list, set or map.
-    ``unsupported``: why this plugin refuses a property of the official plugin. ``description``: for the package schema.
+    ``force_new``: a change replaces the resource. ``ignore_changes``: a change updates nothing. ``item``: the type of the
+    items of a list, set or map. ``unsupported``: why this plugin refuses a property of the official plugin.
+    ``description``: for the package schema.
     """
 
     kind: Kind = "string"

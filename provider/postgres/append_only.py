@@ -4,13 +4,13 @@ The mapping lists the tables; ``reconcile`` creates and drops the triggers. Both
 ``session_replication_role = replica`` would bypass them otherwise.
 """
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
 from provider.postgres.problems import MigrationError, MigrationProblem
+from provider.postgres.run_time_tables import is_pattern, matches
 from provider.postgres.session import Connection
 from provider.postgres.target import SchemaTarget
 
@@ -39,17 +39,6 @@ class _Trigger:
     unchanged: bool
     enabled: bool
     cloned: bool
-
-
-def is_pattern(name: str) -> bool:
-    """Whether the entry is a pattern of run-time tables, like ``effective_finding_{policyId}_history``."""
-    return "{" in name
-
-
-def matches(pattern: str, table: str) -> bool:
-    """Whether the name of a run-time table matches the pattern."""
-    parts = re.split(r"\{[^}]*\}", pattern)
-    return re.fullmatch(".+".join(re.escape(part) for part in parts), table) is not None
 
 
 def resolve_entries(connection: Connection, schema: str, entries: Collection[str]) -> tuple[list[str], list[str]]:

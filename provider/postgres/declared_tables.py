@@ -11,13 +11,11 @@ from postgast import AstNode
 from postgast import nodes as ast
 from postgast import pg_query_pb2 as enums
 
-from components.mapping.column_types import ColumnType
+from components.mapping.column_types import SERIALS, ColumnType
 from provider.postgres.migration_files import Script
 from provider.postgres.statements import Statement
 from provider.postgres.syntax_tree import nodes, of_kind, strings
 
-_SERIALS = {"serial": "integer", "bigserial": "bigint", "smallserial": "smallint"}
-_SERIALS |= {"serial4": "integer", "serial8": "bigint", "serial2": "smallint"}
 _FULL_RANGE = 0x7FFF  # INTERVAL_FULL_RANGE: an interval with a precision and no fields
 
 
@@ -172,7 +170,7 @@ def _type(type_name: ast.TypeName | None) -> str:
         if modifiers[0] != _FULL_RANGE:
             return "interval with fields"
         modifiers = modifiers[1:]
-    text = _SERIALS.get(text, text)
+    text = SERIALS.get(text, text)
     if modifiers:
         text += f"({','.join(map(str, modifiers))})"
     if type_name.array_bounds:

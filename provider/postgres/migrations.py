@@ -120,8 +120,7 @@ def apply(
 
     ``append_only`` lists tables of the schema, or patterns of run-time tables (``effective_finding_{policyId}``);
     ``isolation`` defines tenant isolation. With ``mapped``, the last file is rolled back if the tables then differ from
-    the mapping. Raises ``MigrationError``; the schema then stays at the version before the
-    failing file.
+    the mapping. Raises ``MigrationError``; the schema then stays at the version before the failing file.
     """
     limits = limits or Limits()
     # Check the files first: that needs no server.

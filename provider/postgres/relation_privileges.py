@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from provider.postgres.append_only import matches
 from provider.postgres.problems import MigrationError, MigrationProblem
+from provider.postgres.run_time_tables import pattern_of
 from provider.postgres.session import Connection
 from provider.postgres.target import SchemaTarget
 
@@ -76,9 +76,9 @@ def current_privileges(connection: Connection, schema: str, owner: str | None = 
 def expected_privileges(connection: Connection, target: SchemaTarget, access: TableAccess) -> set[RelationPrivilege]:
     """Return what the mapping grants on the relations that exist. Only the owner has access to a table that is not in
     the mapping."""
-    relations = _relations(connection, target.schema)
+    relations = relations_of(connection, target.schema)
     named = {name for tables in access.values() for name in tables}
-    names = {table: table if table in named else _pattern(named, table) for table in relations.tables}
+    names = {table: table if table in named else pattern_of(named, table) for table in relations.tables}
     privileges = {
         RelationPrivilege(role, table, column, privilege)
         for role, tables in access.items()
@@ -89,7 +89,8 @@ def expected_privileges(connection: Connection, target: SchemaTarget, access: Ta
     return privileges.union(_on_views(relations, access), _on_sequences(relations, target, access, privileges))
 
 
-def _relations(connection: Connection, schema: str) -> Relations:
+def relations_of(connection: Connection, schema: str) -> Relations:
+    """Read the relations of a schema from the catalog."""
     rows = connection.execute(
         """SELECT c.relname, c.relkind::text, pg_catalog.array_remove(pg_catalog.array_agg(DISTINCT t.relname::text), NULL)
            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -136,11 +137,6 @@ def _on_sequences(
                 yield RelationPrivilege(role, sequence, "", follows[privilege])
 
 
-def _pattern(names: Iterable[str], table: str) -> str | None:
-    """Return the longest matching pattern of run-time tables: a history table also matches its current table's pattern."""
-    return max((name for name in names if "{" in name and matches(name, table)), key=len, default=None)
-
-
 def _parsed(word: str) -> tuple[str, list[str]]:
     match = _PRIVILEGE.fullmatch(word)
     if match is None:
@@ -166,7 +162,7 @@ def reconcile(connection: Connection, target: SchemaTarget, access: TableAccess)
     It takes no lock on a relation whose privileges are right. Raises ``MigrationError`` when something still differs.
     """
     expected = expected_privileges(connection, target, access)
-    sequences = set(_relations(connection, target.schema).sequences)
+    sequences = relations_of(connection, target.schema).sequences
     done = []
 
     def run(statement: str, privileges: list[RelationPrivilege]) -> None:
@@ -216,7 +212,7 @@ def _run(
 
 def table_access(connection: Connection, target: SchemaTarget) -> dict[str, dict[str, list[str]]]:
     """Return what roles have on the tables of the schema, as ``TableAccess``."""
-    tables = _relations(connection, target.schema).tables
+    tables = relations_of(connection, target.schema).tables
     columns: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for item in sorted(current_privileges(connection, target.schema, target.owner)):
         if item.relation in tables:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from psycopg import sql
 
 from components.mapping.access import TENANT_COLUMN, TENANT_TYPE, TenantRule
-from provider.postgres.append_only import is_pattern, resolve_entries
+from provider.postgres.append_only import resolve_entries
+from provider.postgres.run_time_tables import is_pattern
 from provider.postgres.session import Connection
 from provider.postgres.target import SchemaTarget
 

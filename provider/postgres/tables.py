@@ -5,6 +5,7 @@ Types are compared as ``format_type`` prints them, so that ``int`` equals ``inte
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from components.mapping.access import VERSION_TABLE
 from components.mapping.column_types import ColumnType
 from components.mapping.loader import located
 from provider.postgres.problems import MigrationError, MigrationProblem
+from provider.postgres.run_time_tables import is_pattern, pattern_of
 
 if TYPE_CHECKING:
     from provider.postgres.declared_tables import DeclaredSchema
@@ -33,29 +35,31 @@ class MappedTables:
         """Name a table or column in the mapping, with file, line and column where the file has it."""
         path = ("postgres", "schemas", self.schema, "tables", *parts)
         name = ".".join(path)
-        if not self.file:
+        if self._places is None:
             return name
-        try:
-            _, places = located(Path(self.file).read_bytes(), self.file)
-        except OSError:
-            return name
-        found = next((places[path[:end]] for end in range(len(path), 0, -1) if path[:end] in places), None)
+        found = next((self._places[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self._places), None)
         return f"{self.file}:{found[0]}:{found[1]} {name}" if found else f"{self.file} {name}"
 
-    def is_run_time_table(self, table: str) -> bool:
-        from provider.postgres.append_only import matches
+    @cached_property
+    def _places(self) -> Mapping[tuple[str | int, ...], tuple[int, int]] | None:
+        """Path in the mapping -> line and column; None where there is no file."""
+        try:
+            return located(Path(self.file).read_bytes(), self.file)[1] if self.file else None
+        except OSError:
+            return None
 
-        return any("{" in pattern and matches(pattern, table) for pattern in self.columns)
+    def is_run_time_table(self, table: str) -> bool:
+        return pattern_of(self.columns, table) is not None
 
     @property
     def run_time(self) -> dict[str, Mapping[str, str]]:
         """The tables that functions create at run time, by their pattern."""
-        return {table: columns for table, columns in self.columns.items() if "{" in table}
+        return {table: columns for table, columns in self.columns.items() if is_pattern(table)}
 
     @property
     def named(self) -> dict[str, Mapping[str, str]]:
         """The tables without those that functions create at run time."""
-        return {table: columns for table, columns in self.columns.items() if "{" not in table}
+        return {table: columns for table, columns in self.columns.items() if not is_pattern(table)}
 
 
 def declared_problems(mapped: MappedTables, declared: "DeclaredSchema") -> list[MigrationProblem]:
@@ -152,11 +156,14 @@ def _catalog_problems(
             yield MigrationProblem(place, None, "this table does not exist", remedy)
             continue
         for column, expected in columns.items():
-            actual, where = existing[table].get(column), mapped.place(table, "columns", column)
+            actual = existing[table].get(column)
+            if actual == expected:
+                continue
+            where = mapped.place(table, "columns", column)
             if actual is None:
                 remedy = f"add it in a migration, or remove it from the mapping ({where})"
                 yield MigrationProblem(f"{place}.{column}", None, "this column does not exist", remedy)
-            elif actual != expected:
+            else:
                 remedy = f"change its type in a migration, or change the mapping ({where})"
                 yield MigrationProblem(f"{place}.{column}", None, f"its type is {actual}, not {expected}", remedy)
         for column in existing[table].keys() - columns.keys():
@@ -178,5 +185,4 @@ def require(connection: "Connection", mapped: MappedTables) -> None:
 
 def drift(connection: "Connection", mapped: MappedTables) -> list[str]:
     """Return a sentence for each difference between the mapping and the catalog. Reads only the catalog."""
-    plain = MappedTables(mapped.schema, mapped.columns)
-    return [f"{problem.file}: {problem.message}" for problem in catalog_problems(connection, plain)]
+    return [f"{problem.file}: {problem.message}" for problem in catalog_problems(connection, mapped)]

@@ -19,7 +19,7 @@ from components.valkey.deployment import pod_resources as pods
 from components.valkey.keyspace_size import sizing
 from components.valkey.plan import maintenance_plan
 from components.valkey.render import acl_rules, maintenance_rules, render_acl, render_conf
-from provider.postgres.append_only import matches
+from provider.postgres.run_time_tables import matches
 from tools.reference.facts import ReferenceFacts
 from tools.reference.pages import flows, modules, object_store, retention, valkey
 

@@ -77,11 +77,14 @@ def _check_migrations(mapping: "Mapping") -> None:
         raise UserError("the mapping and the migrations differ, nothing was changed", "correct one of them", details)
 
 
-def prepare(state: State) -> tuple[Stack, Fleet]:
-    """Prepare everything that an engine run needs: engine, plugins, servers and stack config."""
+def prepare(state: State, *, migrations: bool = False) -> tuple[Stack, Fleet]:
+    """Prepare everything that an engine run needs: engine, plugins, servers and stack config. ``migrations``: check first
+    that they make the mapping's tables."""
     from tools.offline_plugins import install
 
-    _check_mapping(state)
+    mapping = _check_mapping(state)
+    if migrations:
+        _check_migrations(mapping)
     engine = tools.engine(console)
     stack = Stack(state, engine)
     fleet = Fleet.ready(state, console)
@@ -150,8 +153,7 @@ def up(arguments: Sequence[str]) -> int:
     """Start missing servers, run the program on the stack, and print what to do next."""
     state = _local_state()
     with locked(state):
-        _check_migrations(_check_mapping(state))
-        stack, fleet = prepare(state)
+        stack, fleet = prepare(state, migrations=True)
         again = ["--refresh", "--run-program"] if fleet.created and stack.has_resources() else []
         if again:
             console.line("stack", console.paint("yellow", "a server's data are new: its objects will be recreated"))

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from postgast import nodes as ast
 
-from provider.postgres.append_only import is_pattern, matches
 from provider.postgres.lint import Effect
+from provider.postgres.run_time_tables import is_pattern, matches
 from provider.postgres.syntax_tree import is_placeholder
 from provider.postgres.target import SchemaTarget
 

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -38,6 +38,15 @@ class Connections:
         self.settings = settings
         self._lock = threading.Lock()
         self._pools: dict[str, _Pool] = {}
+
+    def place_of(self, kind: str, id_: str, state: Mapping[str, Any]) -> tuple[str, str]:
+        """Return the database and the name of ``kind``, like "a schema"; for an import, from the id ``database.name``."""
+        if state.get("name"):
+            return state.get("database") or self.settings.database, state["name"]
+        database, dot, name = id_.partition(".")
+        if not (database and dot and name):
+            raise ProviderError(f"{id_!r} is not the id of {kind}; use 'database.{kind.rsplit(maxsplit=1)[-1]}'")
+        return database, name
 
     def run(self, failure: str, work: Callable[[Session], T], database: str | None = None) -> T:
         """Run ``work`` in one transaction; retry after a deadlock or a race for a catalog row.

@@ -5,7 +5,6 @@ from typing import Any
 from psycopg import sql
 
 from provider.base.plugin import FoundResource
-from provider.errors import ProviderError
 from tools.offline_plugins.postgresql.connections import Connections, UnknownDatabaseError
 from tools.offline_plugins.postgresql.session import Session
 
@@ -27,7 +26,7 @@ def create(server: Connections, inputs: dict[str, Any]) -> FoundResource:
 
 
 def read(server: Connections, id_: str, state: dict[str, Any]) -> FoundResource | None:
-    database, name = _place(server, id_, state)
+    database, name = server.place_of("an extension", id_, state)
 
     def work(session: Session) -> FoundResource | None:
         return _describe(session, database, name, state) if _current(session, name) else None
@@ -39,7 +38,7 @@ def read(server: Connections, id_: str, state: dict[str, Any]) -> FoundResource 
 
 
 def update(server: Connections, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
-    database, name = _place(server, id_, state)
+    database, name = server.place_of("an extension", id_, state)
 
     def work(session: Session) -> FoundResource:
         schema, version = _current(session, name) or ("", "")
@@ -53,7 +52,7 @@ def update(server: Connections, id_: str, state: dict[str, Any], inputs: dict[st
 
 
 def delete(server: Connections, id_: str, state: dict[str, Any]) -> None:
-    database, name = _place(server, id_, state)
+    database, name = server.place_of("an extension", id_, state)
 
     def work(session: Session) -> None:
         mode = "CASCADE" if state.get("dropCascade") else "RESTRICT"
@@ -63,16 +62,6 @@ def delete(server: Connections, id_: str, state: dict[str, Any]) -> None:
         server.run(f"could not delete extension {name!r} of database {database!r}", work, database)
     except UnknownDatabaseError:
         return
-
-
-def _place(server: Connections, id_: str, state: dict[str, Any]) -> tuple[str, str]:
-    """Database and name; of an import from the id, ``database.extension``."""
-    if state.get("name"):
-        return state.get("database") or server.settings.database, state["name"]
-    database, dot, name = id_.partition(".")
-    if not (database and dot and name):
-        raise ProviderError(f"{id_!r} is not the id of an extension; write 'database.extension'")
-    return database, name
 
 
 def _current(session: Session, name: str) -> tuple[str, str] | None:

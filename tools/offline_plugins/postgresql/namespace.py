@@ -36,7 +36,7 @@ def create(server: Connections, inputs: dict[str, Any]) -> FoundResource:
 
 
 def read(server: Connections, id_: str, state: dict[str, Any]) -> FoundResource | None:
-    database, name = _place(server, id_, state)
+    database, name = server.place_of("a schema", id_, state)
 
     def work(session: Session) -> FoundResource | None:
         return _describe(session, database, name, state) if session.schema_oid(name) is not None else None
@@ -48,7 +48,7 @@ def read(server: Connections, id_: str, state: dict[str, Any]) -> FoundResource 
 
 
 def update(server: Connections, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
-    database, old = _place(server, id_, state)
+    database, old = server.place_of("a schema", id_, state)
     name = inputs["name"]
 
     def work(session: Session) -> FoundResource:
@@ -63,7 +63,7 @@ def update(server: Connections, id_: str, state: dict[str, Any], inputs: dict[st
 
 
 def delete(server: Connections, id_: str, state: dict[str, Any]) -> None:
-    database, name = _place(server, id_, state)
+    database, name = server.place_of("a schema", id_, state)
 
     def work(session: Session) -> None:
         if session.schema_oid(name) is None:
@@ -76,16 +76,6 @@ def delete(server: Connections, id_: str, state: dict[str, Any]) -> None:
         server.run(f"could not delete schema {name!r} of database {database!r}", work, database)
     except UnknownDatabaseError:
         return
-
-
-def _place(server: Connections, id_: str, state: dict[str, Any]) -> tuple[str, str]:
-    """Return database and name, for an import from the id ``database.schema``."""
-    if state.get("name"):
-        return state.get("database") or server.settings.database, state["name"]
-    database, dot, name = id_.partition(".")
-    if not (database and dot and name):
-        raise ProviderError(f"{id_!r} is not the id of a schema; use 'database.schema'")
-    return database, name
 
 
 def _owner(session: Session, name: str) -> str:

@@ -17,8 +17,8 @@ from provider.postgres.applied import Applied
 from provider.postgres.history import applied_rows
 from provider.postgres.object_definitions import RecordedDefinitions
 from provider.postgres.problems import error_text
+from provider.postgres.run_time_tables import pattern_of
 from tools.operations.drift_postgres.catalog import EXTRA, Catalog
-from tools.operations.drift_postgres.privileges import pattern_of
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,6 @@ def _history(catalog: Catalog, schema: str, owner: str) -> tuple[Applied, ...]:
 
 def _without_run_time_tables(catalog: Catalog, schema: str, definitions: RecordedDefinitions) -> RecordedDefinitions:
     """Leave out objects of tables that functions create and drop at run time."""
-    objects = {
-        table: named
-        for table, named in definitions.objects.items()
-        if not table or not pattern_of(catalog, schema, table)
-    }
+    patterns = catalog.mapping.postgres.schemas[schema].runtime_tables
+    objects = {table: named for table, named in definitions.objects.items() if not pattern_of(patterns, table)}
     return RecordedDefinitions(objects, definitions.server)

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from components.mapping.access import EXTENSIONS_SCHEMA, VERSION_TABLE
 from components.mapping.model import Table
+from provider.postgres.run_time_tables import pattern_of
 from provider.postgres.tables import read_columns
 from tools.operations.drift_postgres.catalog import EXTRA, OBJECT_MISSING, Catalog
-from tools.operations.drift_postgres.privileges import pattern_of
 
 _KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table"}
 _VIEWS = ("v", "m")
@@ -94,7 +94,7 @@ def _definition(catalog: Catalog, schema: str, name: str) -> Table | None:
     if schema not in catalog.mapping.postgres.schemas:
         return None
     definition = catalog.mapping.postgres.schemas[schema]
-    pattern = pattern_of(catalog, schema, name)
+    pattern = pattern_of(definition.runtime_tables, name)
     return definition.tables.get(name) or (definition.runtime_tables[pattern] if pattern else None)
 
 

@@ -5,16 +5,16 @@ object's owner are not compared. Together with memberships (``roles``) these are
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from components.mapping import roles
 from components.mapping.roles import ConnectRole
-from provider.postgres.append_only import matches
 from provider.postgres.relation_privileges import (
     PUBLIC,
     RelationPrivilege,
     current_privileges,
     expected_privileges,
+    relations_of,
 )
 from provider.postgres.target import SchemaTarget
 from tools.operations.drift_postgres.catalog import EXTRA, Catalog, Entry, compare, who
@@ -62,26 +62,13 @@ def _schemas(catalog: Catalog) -> Iterator[str]:
     yield from compare(found, wanted)
 
 
-def pattern_of(catalog: Catalog, schema: str, table: str) -> str | None:
-    """Return the longest pattern of run-time tables that matches: a history table also matches its current table's pattern."""
-    patterns = [name for name in catalog.mapping.postgres.schemas[schema].runtime_tables if matches(name, table)]
-    return max(patterns, key=len, default=None)
-
-
 def _relations(catalog: Catalog) -> Iterator[str]:
     """Compare privileges on tables, views and sequences, and on columns."""
     for schema in sorted(catalog.schemas):
         target = SchemaTarget(schema, roles.owner(schema))
-        sequences = {
-            row[0]
-            for row in catalog.rows(
-                """SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                   WHERE n.nspname = %(schema)s AND c.relkind = 'S'""",
-                schema=schema,
-            )
-        }
+        sequences = relations_of(catalog.connection, schema).sequences
 
-        def where(item: RelationPrivilege, schema: str = schema, sequences: set[str] = sequences) -> str:
+        def where(item: RelationPrivilege, schema: str = schema, sequences: Collection[str] = sequences) -> str:
             name = f"{schema}.{item.relation}"
             if item.relation in sequences:
                 return f"on sequence {name}"

@@ -8,6 +8,7 @@ from provider.postgres.lint.effects import StatementEffect, classify
 from provider.postgres.lint.place import Created, Place
 from provider.postgres.migration_files import Script, checksum, normalise, parse_file, render
 from provider.postgres.problems import MigrationError
+from provider.postgres.run_time_tables import is_pattern
 from tools.review.change import RatedChange
 from tools.review.context import ReviewContext
 from tools.review.escape import block, code, codes, folded, plain, shortened
@@ -159,7 +160,7 @@ def _append_only_changes(context: ReviewContext, step: PreviewStep, schema: str)
         for table in sorted(after - before):
             name = f"{schema}.{table}"
             risk, sentence = Risk.ADDITIVE, f"new table {code(name)} is append-only"
-            if (schema, table) in context.granted or "{" in table:
+            if (schema, table) in context.granted or is_pattern(table):
                 risk = Risk.ACCESS_REVOKED
                 sentence = f"{code(name)} becomes append-only: rows can no longer be updated or deleted"
             result.append(RatedChange(risk, STORE, schema, sentence, name, _table(schema, table), (step.urn,)))
@@ -172,7 +173,7 @@ def _append_only_changes(context: ReviewContext, step: PreviewStep, schema: str)
 
 
 def _table(schema: str, table: str) -> tuple[str, ...]:
-    kind = "runtime_tables" if "{" in table else "tables"
+    kind = "runtime_tables" if is_pattern(table) else "tables"
     return ("postgres", "schemas", schema, kind, table)
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 
+from provider.postgres.run_time_tables import is_pattern
 from tools.review.change import RatedChange
 from tools.review.context import ReviewContext
 from tools.review.escape import code, codes
@@ -52,7 +53,7 @@ def _schema(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     schema = str(step.state.live("schema", step.name))
     before, after = _tables(step.old), _tables(step.new)
     gained = after.keys() - before.keys()
-    new_tables = {table for table in gained if (schema, table) not in context.granted and "{" not in table}
+    new_tables = {table for table in gained if (schema, table) not in context.granted and not is_pattern(table)}
     other = {table for table in before.keys() & after.keys() if before[table] != after[table]}
     result = []
     for risk, predicate, tables in (
