@@ -30,6 +30,11 @@ class Result:
     stdout: str
     stderr: str
 
+    @property
+    def diagnostics(self) -> str:
+        """The section of an update's output that has its errors; they do not go to standard error."""
+        return self.stdout.partition("\nDiagnostics:\n")[2].partition("\nResources:\n")[0]
+
 
 @dataclass(frozen=True)
 class Process:
@@ -108,7 +113,7 @@ class PulumiCli:
         """The standard output of a command. Raises ``PulumiError`` with what the engine printed when it fails."""
         result = self.run(*arguments, text=text, timeout=timeout)
         if result.exit_code:
-            printed = " ".join(result.stderr.split()).removeprefix("error: ")
+            printed = " ".join((result.stderr or result.diagnostics).split()).removeprefix("error: ")
             raise PulumiError(printed or f"pulumi {arguments[0]} ended with exit code {result.exit_code}")
         return result.stdout
 

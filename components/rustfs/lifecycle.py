@@ -85,3 +85,15 @@ def _plain(action: Any) -> Any:
     if isinstance(action, list):
         return [_plain(item) for item in action]
     return action if isinstance(action, bool | int | str | None) else str(action)
+
+
+def describe(value: Any) -> str:
+    """Format a rule or a retention in one line, like ``NoncurrentDays 90``."""
+    if not isinstance(value, dict):
+        return str(value)
+    parts = [
+        f"{key} {describe(item)}" if not isinstance(item, dict) else describe(item)
+        for key, item in value.items()
+        if item not in ("", None)
+    ]
+    return ", ".join(parts)

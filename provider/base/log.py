@@ -26,7 +26,7 @@ class _Engine:
         with self._lock:
             self._address, self._stub = address, None
 
-    def send(self, text: str) -> bool:
+    def send(self, text: str, severity: str = "INFO") -> bool:
         """Send a message and return True, or return False without an engine. Errors while sending are ignored."""
         import grpc
 
@@ -38,7 +38,9 @@ class _Engine:
             if self._stub is None:
                 self._stub = engine_services.EngineStub(grpc.insecure_channel(self._address))
             stub = self._stub
-        request = engine_messages.LogRequest(severity=engine_messages.INFO, message=text, urn=current_urn.get())
+        request = engine_messages.LogRequest(
+            severity=engine_messages.LogSeverity.Value(severity), message=text, urn=current_urn.get()
+        )
         with suppress(grpc.RpcError):
             stub.Log(request, timeout=TIMEOUT_SECONDS)
         return True
@@ -52,3 +54,9 @@ def info(text: str) -> None:
     """Show a message to the user."""
     if not engine.send(text):
         print(text, flush=True)
+
+
+def warning(text: str) -> None:
+    """Show a warning to the user, also in a preview and its review."""
+    if not engine.send(text, "WARNING"):
+        print(f"warning: {text}", flush=True)

@@ -7,14 +7,16 @@ only AWS supports. Versioning, policies and object-lock defaults are separate re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from components.rustfs.lifecycle import Rules, from_s3, left_to_server, to_s3
-from provider.base.plugin import FoundResource, UpdatePlan
+from components.rustfs.lifecycle import Rules, left_to_server, to_s3
+from provider.base import log
+from provider.base.plugin import FoundResource, UpdatePlan, plain
 from provider.base.schema import Failure, Properties, Property, step
-from provider.base.values import UNKNOWN
+from provider.base.values import UNKNOWN, has_unknown
 from provider.errors import ProviderError
-from provider.rustfs import emptying, guard
+from provider.rustfs import bucket_adoption, emptying, guard
 from provider.rustfs.kind import ObjectStoreKind
 from provider.rustfs.store import code, is_missing_bucket
+from provider.settings import ProviderSettings
 
 if TYPE_CHECKING:
     from provider.rustfs.store import Client
@@ -57,6 +59,11 @@ class Bucket(ObjectStoreKind):
     description = "A bucket with its lifecycle rules on an S3-compatible server. Import by the bucket's name."
     properties = PROPERTIES
 
+    def __init__(self, settings: ProviderSettings) -> None:
+        super().__init__(settings)
+        # Buckets of this run that are deleted before they are created, so that none of their settings is adopted.
+        self._deleted_first: set[str] = set()
+
     def validate(self, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Failure]:
         rules = inputs.get("rules", {})
         if len(rules) > MAX_RULES:
@@ -72,7 +79,10 @@ class Bucket(ObjectStoreKind):
                         yield Failure(step(step(path, key), count), f"rule {name} must count at least one day")
 
     def plan(self, state: Mapping[str, Any], inputs: Mapping[str, Any], ignore: Iterable[str]) -> UpdatePlan:
-        return super().plan(state, inputs, [*ignore, *IGNORED])
+        plan = super().plan(state, inputs, [*ignore, *IGNORED])
+        if plan.replaces and plan.delete_before_replace:
+            self._deleted_first.add(inputs["bucket"])
+        return plan
 
     def deletes_before_replace(self, replaces: Iterable[str]) -> bool:
         """If only the object lock changes, the new bucket has the same name, so the old one must be deleted first."""
@@ -83,15 +93,40 @@ class Bucket(ObjectStoreKind):
             return {}
         return {"leftToServer": UNKNOWN}
 
+    def preview(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Before a bucket is created, warn of what adopting an existing one replaces. Raises ``ProviderError`` for a bucket
+        that ``create`` would refuse. An unreachable server is a warning."""
+        known = plain(inputs)
+        if state is None and not has_unknown(known) and known["bucket"] not in self._deleted_first:
+            self._preview_adoption(known)
+        return super().preview(inputs, state)
+
+    def _preview_adoption(self, inputs: Mapping[str, Any]) -> None:
+        name, store = inputs["bucket"], self._store
+        try:
+            with store.client(attempts=1) as client:
+                if not bucket_adoption.exists(client, name):
+                    return
+                consequences = list(bucket_adoption.consequences(client, inputs))
+                refusal = bucket_adoption.refusal(client, store.endpoint, inputs)
+        except ProviderError as error:
+            log.warning(f"the preview does not show whether bucket {name} exists already: {error}")
+            return
+        if refusal:
+            raise ProviderError(refusal)
+        if consequences:
+            log.warning(f"bucket {name} exists at {store.endpoint} and is adopted: {'; '.join(consequences)}")
+
     def create(self, inputs: dict[str, Any]) -> FoundResource:
         store = self._store
         with store.client() as client:
-            if not _exists(client, inputs["bucket"]):
+            if not bucket_adoption.exists(client, inputs["bucket"]):
                 _create(client, inputs, store.region)
             else:
-                self._refuse_foreign_bucket(client, inputs)
+                if refusal := bucket_adoption.refusal(client, store.endpoint, inputs):
+                    raise ProviderError(refusal)
                 # The guard policy's own resource sets it again, after all settings of the bucket.
-                guard.remove(client, inputs["bucket"])
+                client.delete_bucket_policy(Bucket=inputs["bucket"])
             left = _put_rules(client, inputs)
         return FoundResource(inputs["bucket"], {**inputs, "leftToServer": left})
 
@@ -102,14 +137,14 @@ class Bucket(ObjectStoreKind):
 
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         with self._store.client() as client:
-            if not _exists(client, id_):
+            if not bucket_adoption.exists(client, id_):
                 return None
             last_rules: Rules = state.get("rules", {})
-            left = left_to_server(_server_header(client, id_), last_rules)
+            left = left_to_server(bucket_adoption.server_header(client, id_), last_rules)
             outputs = {
                 "bucket": id_,
-                "objectLock": _has_object_lock(client, id_),
-                "rules": _rules(client, id_) | {name: last_rules[name] for name in left},
+                "objectLock": bucket_adoption.object_lock(client, id_) is not None,
+                "rules": bucket_adoption.live_rules(client, id_) | {name: last_rules[name] for name in left},
                 "forceDestroy": state.get("forceDestroy", False),
                 "guard": state.get("guard"),
                 "adopt": state.get("adopt", False),
@@ -137,41 +172,6 @@ class Bucket(ObjectStoreKind):
                 if not is_missing_bucket(error):
                     raise
 
-    def _refuse_foreign_bucket(self, client: "Client", inputs: dict[str, Any]) -> None:
-        """Raise ``ProviderError`` for an existing bucket that must not be adopted.
-
-        A bucket is accepted if ``adopt`` is true, or if it is empty or has our rules: a killed run created it.
-        """
-        name, rules = inputs["bucket"], inputs["rules"]
-        endpoint = self._store.endpoint
-        if _has_object_lock(client, name) != inputs["objectLock"]:
-            actual, expected = ("without", "with") if inputs["objectLock"] else ("with", "without")
-            raise ProviderError(
-                f"bucket {name} exists at {endpoint} {actual} object lock, but the mapping requires it {expected}, which can"
-                " only be set when a bucket is created; move its objects elsewhere and delete it, or set bucketPrefix"
-            )
-        our_rules = rules.keys() - set(left_to_server(_server_header(client, name), rules))
-        if inputs["adopt"] or our_rules <= _rules(client, name).keys() or emptying.is_empty(client, name):
-            return
-        raise ProviderError(
-            f"bucket {name} exists at {endpoint} and holds objects, but this stack did not create it and would expire its"
-            f" noncurrent versions; if it is yours, run: pulumi config set stellaops-storage:adoptBuckets {name},"
-            " otherwise set stellaops-storage:bucketPrefix"
-        )
-
-
-def _exists(client: "Client", name: str) -> bool:
-    """Whether the bucket exists. Creating a bucket that one already owns may succeed, so it does not show this."""
-    from botocore.exceptions import ClientError
-
-    try:
-        client.head_bucket(Bucket=name)
-    except ClientError as error:
-        if is_missing_bucket(error):
-            return False
-        raise
-    return True
-
 
 def _create(client: "Client", inputs: dict[str, Any], region: str) -> None:
     from botocore.exceptions import ClientError
@@ -193,37 +193,10 @@ def _create(client: "Client", inputs: dict[str, Any], region: str) -> None:
 def _put_rules(client: "Client", inputs: dict[str, Any]) -> list[str]:
     """Set the rules. Return the names of those that are not sent, because the server does the same by itself."""
     name, rules = inputs["bucket"], inputs["rules"]
-    left = left_to_server(_server_header(client, name), rules)
+    left = left_to_server(bucket_adoption.server_header(client, name), rules)
     sent = {key: rule for key, rule in rules.items() if key not in left}
     if sent:
         client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration=to_s3(sent))
     else:
         client.delete_bucket_lifecycle(Bucket=name)
     return left
-
-
-def _server_header(client: "Client", name: str) -> str:
-    return str(client.head_bucket(Bucket=name)["ResponseMetadata"]["HTTPHeaders"].get("server", ""))
-
-
-def _rules(client: "Client", name: str) -> Rules:
-    from botocore.exceptions import ClientError
-
-    try:
-        return from_s3(client.get_bucket_lifecycle_configuration(Bucket=name))
-    except ClientError as error:
-        if code(error) == "NoSuchLifecycleConfiguration":
-            return {}
-        raise
-
-
-def _has_object_lock(client: "Client", name: str) -> bool:
-    from botocore.exceptions import ClientError
-
-    try:
-        response = client.get_object_lock_configuration(Bucket=name)
-    except ClientError as error:
-        if code(error) in ("ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration"):
-            return False
-        raise
-    return bool(response["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled")

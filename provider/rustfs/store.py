@@ -52,8 +52,11 @@ class Store:
         return True
 
     @contextmanager
-    def client(self) -> Iterator[Client]:
-        """Yield an S3 client with path-style addressing. Raises ``ProviderError`` for errors of server and network."""
+    def client(self, attempts: int = ATTEMPTS) -> Iterator[Client]:
+        """Yield an S3 client with path-style addressing, which sends a request at most ``attempts`` times.
+
+        Raises ``ProviderError`` for errors of server and network.
+        """
         # Imported here, because the import would slow down every preview.
         import boto3
         from botocore.config import Config
@@ -62,7 +65,7 @@ class Store:
         config = Config(
             s3={"addressing_style": "path"},
             signature_version="s3v4",
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            retries={"mode": "standard", "total_max_attempts": attempts},
             connect_timeout=TIMEOUT_SECONDS,
             read_timeout=TIMEOUT_SECONDS,
         )

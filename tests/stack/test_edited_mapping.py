@@ -156,6 +156,31 @@ def test_a_privilege_given_by_hand_is_found_by_refresh_and_taken_away_by_up(live
     assert row == (False,)
 
 
+def manifests(live_stack: LocalStack) -> dict[str, str]:
+    """Each rendered manifest, by its file name."""
+    directory = live_stack.project / live_stack.config.get("kubernetesRenderDirectory", "rendered")
+    return {file.name: file.read_text() for file in directory.rglob("*.yaml")}
+
+
+def test_an_edit_that_failed_and_is_reverted_leaves_the_manifests_as_they_were(
+    live_stack: LocalStack, edit: Edit
+) -> None:
+    before = manifests(live_stack)
+    with live_stack.valkey_admin() as valkey:
+        valkey.rename("notify:delivery", "kept:aside")
+        valkey.set("notify:delivery", "not a stream")
+        try:
+            edit("consumers: [audit, timeline_indexer]", "consumers: [audit, timeline_indexer, policy]")
+            assert live_stack.run("up").returncode != 0, "the group can't be created"
+            assert manifests(live_stack) != before, "the run must get as far as the manifests"
+        finally:
+            valkey.rename("kept:aside", "notify:delivery")
+    edit.undo()
+    live_stack.must("up")
+    assert set(manifests(live_stack)) == set(before), "the cluster would lose what a failed run touched"
+    assert manifests(live_stack) == before
+
+
 def test_a_column_that_no_migration_makes_stops_up_before_anything_is_changed(
     live_stack: LocalStack, edit: Edit
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from components.rustfs.lifecycle import from_s3, left_to_server, retention_rules
+from components.rustfs.lifecycle import describe, from_s3, left_to_server, retention_rules
 from components.rustfs.policies import guard_policy, identity_policy
 from components.rustfs.policy_documents import arn, by_name
 from components.rustfs.servers import KINDS
@@ -77,9 +77,9 @@ def _lifecycle(stack: Stack, client: Client, name: str, server: str) -> Iterator
         if rule not in live:
             yield f"lifecycle rule {rule} of bucket {physical} is missing"
         elif rule not in rules:
-            yield f"lifecycle rule {rule} of bucket {physical} ({_plain(live[rule])}): not in the mapping"
+            yield f"lifecycle rule {rule} of bucket {physical} ({describe(live[rule])}): not in the mapping"
         elif live[rule] != rules[rule]:
-            yield f"lifecycle rule {rule} of bucket {physical} is {_plain(live[rule])}, not {_plain(rules[rule])}"
+            yield f"lifecycle rule {rule} of bucket {physical} is {describe(live[rule])}, not {describe(rules[rule])}"
 
 
 def _lock(stack: Stack, client: Client, bucket: str, retention_days: int) -> Iterator[str]:
@@ -89,7 +89,7 @@ def _lock(stack: Stack, client: Client, bucket: str, retention_days: int) -> Ite
     if lock.get("ObjectLockEnabled") != "Enabled":
         yield f"bucket {bucket} has no object lock; only a new bucket can have one"
     elif live != wanted:
-        yield f"the object lock of bucket {bucket} is {_plain(live) or 'without retention'}, not {_plain(wanted)}"
+        yield f"the object lock of bucket {bucket} is {describe(live) or 'without retention'}, not {describe(wanted)}"
 
 
 def _users(stack: Stack) -> Iterator[str]:
@@ -164,15 +164,3 @@ def _setting(method: Any, bucket: str) -> dict[str, Any]:
             return {}
         raise
     return answer
-
-
-def _plain(value: Any) -> str:
-    """Format a rule in a line, like ``NoncurrentDays 90``."""
-    if not isinstance(value, dict):
-        return str(value)
-    parts = [
-        f"{key} {_plain(item)}" if not isinstance(item, dict) else _plain(item)
-        for key, item in value.items()
-        if item not in ("", None)
-    ]
-    return ", ".join(parts)

@@ -48,6 +48,9 @@ def apply_job(
     Its name has a digest of users, streams and its program, so it runs again when one of them changes.
     """
     name = pulumi.Output.concat("valkey-apply-", args.job_digest)
+    # Otherwise a failed run leaves the old job to be deleted later. If the mapping is reverted, the next run creates a job
+    # of that name and then deletes it.
+    old_first = pulumi.ResourceOptions(delete_before_replace=True)
     wait = ["--wait", str(WAIT_SECONDS)]
     batch.Job(
         "valkey-apply",
@@ -65,7 +68,7 @@ def apply_job(
                 ],
             ),
         ),
-        opts=opts,
+        opts=pulumi.ResourceOptions.merge(opts, old_first),
     )
 
 

@@ -301,12 +301,65 @@ def test_somebody_elses_bucket_is_not_taken_over_unless_the_stack_names_it(
     assert "expire-noncurrent-versions" in live_rules(s3, bucket)
 
 
+@pytest.mark.parametrize("preview", [True, False], ids=["preview", "up"])
 def test_an_existing_bucket_without_the_lock_that_evidence_needs_is_refused(
-    provider: PluginClient, s3: Any, bucket: str
+    provider: PluginClient, s3: Any, bucket: str, *, preview: bool
 ) -> None:
     s3.create_bucket(Bucket=bucket)
     with refused("without object lock"):
-        provider.create(TOKEN, props(bucket, objectLock=True, adopt=True))
+        provider.create(TOKEN, props(bucket, objectLock=True, adopt=True), preview=preview)
+
+
+def test_a_preview_refuses_the_bucket_that_up_would_refuse(provider: PluginClient, s3: Any, bucket: str) -> None:
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="theirs", Body=b"x")
+    with refused(f"adoptBuckets {bucket}"):
+        provider.create(TOKEN, props(bucket), preview=True)
+
+
+def test_a_preview_names_what_adopting_a_bucket_replaces_and_changes_nothing(
+    kind: Bucket, s3: Any, bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="theirs", Body=b"x")
+    old_rule = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 7}}
+    s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [old_rule]})
+    public = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{bucket}/*"]}],
+    }  # fmt: skip
+    put_guard(s3, bucket, json.dumps(public))
+    kind.preview(props(bucket, adopt=True))
+    printed = capsys.readouterr().out
+    assert "lifecycle rule theirs (Prefix tmp/, Days 7) is removed" in printed, printed
+    assert f"its bucket policy is removed (Allow {bucket}/*: s3:GetObject)" in printed, printed
+    assert "versioning (never enabled) is enabled" in printed
+    assert set(live_rules(s3, bucket)) == {"theirs"} and guard.current(s3, bucket) is not None, "a preview only reads"
+
+    kind.create(props(bucket, adopt=True))
+    assert "theirs" not in live_rules(s3, bucket)
+    assert guard.current(s3, bucket) is None, "anybody could still read the objects"
+
+
+def test_a_preview_of_a_bucket_that_is_deleted_first_adopts_nothing(
+    kind: Bucket, s3: Any, bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    created = kind.create(props(bucket, adopt=False))
+    locked = props(bucket, objectLock=True, adopt=False)
+    assert kind.plan(created.outputs, locked, ()).delete_before_replace
+    kind.preview(locked)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_preview_without_a_server_says_what_it_cannot_show(
+    offline: PluginClient, capsys: pytest.CaptureFixture[str], bucket: str
+) -> None:
+    offline.create(TOKEN, props(bucket), preview=True)
+    kind = Bucket(settings_of(NOWHERE))
+    kind.preview(props(bucket))
+    assert f"does not show whether bucket {bucket} exists already: object store at {NOWHERE.endpoint}" in (
+        capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("held", ["object", "old version", "delete marker"])
@@ -460,11 +513,15 @@ def binding(store: Store, s3: Any, monkeypatch: pytest.MonkeyPatch) -> Binding:
 @pytest.fixture
 def kind(store: Store) -> Bucket:
     """The kind in this process, where ``binding`` reaches it and no check stands before it."""
+    return Bucket(settings_of(store))
+
+
+def settings_of(store: Store) -> ProviderSettings:
     inputs = ProviderSettings()
     values, failures = parse(CONFIGURATION, settings(store=store))
     assert not failures
     inputs.configure(values)
-    return Bucket(inputs)
+    return inputs
 
 
 def guarded(s3: Any, store: Store, name: str) -> str:
