@@ -11,7 +11,7 @@ from psycopg import sql
 from components.mapping.access import VERSION_TABLE
 from provider.postgres.applied import Applied, short
 from provider.postgres.declared_tables import read_tables
-from provider.postgres.history import create_version_table, read_applied, record, version_table_owner
+from provider.postgres.history import read_applied, record, version_table_owner
 from provider.postgres.migration_files import Migration, Script, discover, render_all
 from provider.postgres.migrations import locked_schema, silent
 from provider.postgres.ownership import owner_statements, ownership_problems
@@ -59,7 +59,6 @@ def baseline(
             raise MigrationError(*problems)
 
         def write() -> None:
-            create_version_table(connection, target)
             for migration in recorded:
                 record(connection, target, migration)
 

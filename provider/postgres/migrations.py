@@ -16,11 +16,12 @@ import psycopg
 from provider.postgres import guards, tables
 from provider.postgres.applied import Applied, compare
 from provider.postgres.declared_tables import read_tables
-from provider.postgres.history import create_version_table, has_schema, read_applied
+from provider.postgres.history import has_schema, read_applied
 from provider.postgres.migration_files import Script, discover, render_all
 from provider.postgres.ownership import ownership_problems
 from provider.postgres.problems import MigrationError, MigrationProblem, error_text
 from provider.postgres.row_security import OFF, Isolation
+from provider.postgres.run_lock import lock_holders, run_lock
 from provider.postgres.running import in_transaction, invalid_indexes, run_script
 from provider.postgres.session import (
     Connection,
@@ -29,7 +30,6 @@ from provider.postgres.session import (
     ensure_may_act_as,
     may_act_as,
     prepare_connection,
-    run_lock,
 )
 from provider.postgres.tables import MappedTables
 from provider.postgres.target import SchemaTarget
@@ -134,14 +134,15 @@ def locked_schema(connection: Connection, target: SchemaTarget, limits: Limits, 
     """Hold the schema's lock and ensure that the session may act as its owner. Raises ``MigrationError`` for any error."""
     try:
         prepare_connection(connection)
-        with run_lock(connection, target.schema, limits, log):
-            ensure_may_act_as(connection, target.owner, log)
-            require_schema(connection, target)
+        ensure_may_act_as(connection, target.owner, log)
+        require_schema(connection, target)
+        with run_lock(connection, target, limits, log):
             yield
     except psycopg.Error as error:
-        raise MigrationError(
-            MigrationProblem(target.schema, None, error_text(error), "correct that and run again")
-        ) from None
+        remedy = "correct that and run again"
+        if isinstance(error, psycopg.errors.LockNotAvailable):
+            remedy = f"{lock_holders(connection, target.schema)}; then run again".removeprefix("; then ")
+        raise MigrationError(MigrationProblem(target.schema, None, error_text(error), remedy)) from None
 
 
 def _run(
@@ -156,7 +157,6 @@ def _run(
 ) -> tuple[Applied, ...]:
     """Do the work of ``apply``, with the lock held."""
     pending = plan(connection, target, directory).pending
-    in_transaction(connection, target, limits, log, lambda: create_version_table(connection, target))
 
     def protect(*, complete: bool) -> list[str]:
         changes = guards.reconcile(connection, target, append_only, isolation, complete=complete)

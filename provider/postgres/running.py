@@ -13,11 +13,13 @@ from typing import TypeVar
 import psycopg
 from psycopg import errors, sql
 
+from components.mapping.access import VERSION_TABLE
 from provider.postgres.confinement import ForbiddenChangeError, confined, position_of, session_unchanged, text_of
 from provider.postgres.evidence_check import snapshot
 from provider.postgres.history import record
 from provider.postgres.migration_files import Script
 from provider.postgres.problems import MigrationError, MigrationProblem, error_text
+from provider.postgres.run_lock import lock_holders
 from provider.postgres.session import Connection, Limits, Log, as_owner, with_retries
 from provider.postgres.statements import Statement
 from provider.postgres.target import SchemaTarget
@@ -158,10 +160,13 @@ def _failure(
         remedy = f"{state}: if its tables exist already, record them: make migrate-baseline SCHEMA={target.schema}"
     elif isinstance(error, ForbiddenChangeError):
         remedy = f"{state}: {error.remedy}"
-    elif migration.transactional:
-        remedy = f"{state}: correct the file and run again"
     else:
-        remedy = f"{state}; {_incomplete_effects(connection, target, script)}correct the cause and run again"
+        effects = "" if migration.transactional else _incomplete_effects(connection, target, script)
+        cause = "correct the file"
+        if isinstance(error, errors.LockNotAvailable):
+            # Without another holder, the file waited for this run's own lock on ``schema_migrations``.
+            cause = lock_holders(connection, target.schema) or f"remove what changes {VERSION_TABLE} from the file"
+        remedy = f"{state}: {effects}{cause}; then run again"
     return MigrationError(MigrationProblem(str(migration.path), line, message, remedy))
 
 

@@ -1,9 +1,8 @@
-"""A database session of the migration runner: its role, timeouts and locks.
+"""A database session of the migration runner: its role, timeouts and retries.
 
 Needs no SUPERUSER. The connection must be in autocommit mode; each transaction here is explicit.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +17,6 @@ from provider.postgres.problems import MigrationError, MigrationProblem
 from provider.postgres.target import SchemaTarget
 
 MINIMUM_SERVER = 16
-_POLL_SECONDS = 0.2
 
 Connection = psycopg.Connection[TupleRow]
 Log = Callable[[str], None]
@@ -104,61 +102,15 @@ def ensure_may_act_as(connection: Connection, owner: str, log: Log) -> None:
     grant = sql.SQL("GRANT {} TO CURRENT_USER WITH INHERIT FALSE, SET TRUE").format(sql.Identifier(owner))
     try:
         connection.execute(grant)
+    except (errors.InternalError_, errors.UniqueViolation):
+        # Another run granted it at the same moment.
+        if not may_act_as(connection, owner):
+            raise
     except errors.InsufficientPrivilege as error:
         message = f"{admin} may not act as this role: {error.diag.message_primary}"
         remedy = f"as a role with ADMIN OPTION on it, run: GRANT {owner} TO {admin} WITH INHERIT FALSE, SET TRUE"
         raise MigrationError(MigrationProblem(f"role {owner}", None, message, remedy)) from None
     log(f"granted {owner} to {admin} (SET TRUE, INHERIT FALSE), so that migrations run as the owner")
-
-
-def lock_key(database: str, schema: str) -> int:
-    """Return the key of the advisory lock of a schema's migrations, a signed 64-bit integer."""
-    digest = hashlib.sha256(f"stellaops-storage migrations {database}.{schema}".encode()).digest()
-    return int.from_bytes(digest[:8], "big", signed=True)
-
-
-@contextmanager
-def run_lock(connection: Connection, schema: str, limits: Limits, log: Log) -> Iterator[None]:
-    """Hold the schema's migration lock.
-
-    Polls for it: a session that waits for a lock has a snapshot, which would block CREATE INDEX CONCURRENTLY in the
-    session that holds the lock. Raises ``MigrationError``, which names the holder, on timeout.
-    """
-    key = lock_key(connection.info.dbname, schema)
-    deadline = time.monotonic() + limits.run_lock
-    logged = False
-    while not _scalar(connection, "SELECT pg_catalog.pg_try_advisory_lock(%s)", key):
-        if time.monotonic() >= deadline:
-            raise MigrationError(_lock_held(connection, schema, key, limits))
-        if not logged:
-            log(f"{schema}: another migration run is active; waiting up to {limits.run_lock:.0f} s for it")
-            logged = True
-        time.sleep(_POLL_SECONDS)
-    try:
-        yield
-    finally:
-        # A lost connection has released the lock, and the first error is the one to report.
-        with suppress(psycopg.Error):
-            connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", (key,))
-
-
-def _scalar(connection: Connection, query: str, *parameters: object) -> object:
-    row = connection.execute(query.encode(), parameters).fetchone()
-    return row[0] if row else None
-
-
-def _lock_held(connection: Connection, schema: str, key: int, limits: Limits) -> MigrationProblem:
-    unsigned = key % 2**64
-    row = connection.execute(
-        """SELECT l.pid, a.usename FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a USING (pid)
-           WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-             AND l.classid::pg_catalog.int8 = %s AND l.objid::pg_catalog.int8 = %s""",
-        (unsigned >> 32, unsigned & 0xFFFFFFFF),
-    ).fetchone()
-    holder = f"by server process {row[0]} of {row[1]}" if row else "by a run that just ended"
-    message = f"its migrations are still locked after {limits.run_lock:.0f} s {holder}"
-    remedy = f"wait for that run, or end it: SELECT pg_terminate_backend({row[0]})" if row else "run again"
-    return MigrationProblem(schema, None, message, remedy)
 
 
 def with_retries(place: str, action: Callable[[], Result], limits: Limits, log: Log) -> Result:

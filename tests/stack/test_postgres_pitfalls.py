@@ -20,7 +20,8 @@ from psycopg import errors, sql
 from components.mapping import load
 from provider.postgres import public_access
 from provider.postgres.migrations import silent
-from provider.postgres.session import Limits, run_lock, with_retries
+from provider.postgres.run_lock import run_lock
+from provider.postgres.session import Limits, with_retries
 from tests.program.test_stacks import run as run_program
 from tests.support.scratch_schema import QUICK, RAW, TABLES, Schema, make_schema
 from tests.support.stack import PROJECT, LocalStack
@@ -375,13 +376,13 @@ def test_an_index_is_built_concurrently_while_another_run_waits(schema: Schema) 
         try:
             with (
                 schema.connect() as connection,
-                run_lock(connection, name, Limits(run_lock=20), lambda _: waiting.set()),
+                run_lock(connection, schema.target, Limits(run_lock=20), lambda _: waiting.set()),
             ):
                 pass
         except Exception as error:
             failures.append(error)
 
-    with schema.connect() as connection, run_lock(connection, name, QUICK, silent):
+    with schema.connect() as connection, run_lock(connection, schema.target, QUICK, silent):
         thread = threading.Thread(target=second_run)
         thread.start()
         assert waiting.wait(10)

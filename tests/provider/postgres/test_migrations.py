@@ -1,18 +1,21 @@
 """The migration runner on a real server: what it applies, what it refuses, and what is left after a failure."""
 
+import re
 import signal
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from psycopg import errors
 
-from provider.postgres.migrations import apply, plan
+from provider.postgres.migrations import apply, plan, silent
 from provider.postgres.problems import MigrationError
-from provider.postgres.session import Limits, lock_key
+from provider.postgres.run_lock import run_lock
+from provider.postgres.session import Limits
 from provider.postgres.target import SchemaTarget
 from tests.support.scratch_schema import QUICK, RAW, TABLES, Schema, make_schema, runner
 from tools.local.servers.postgres import LocalPostgres
@@ -164,14 +167,42 @@ def test_names_must_be_qualified(schema: Schema) -> None:
 
 def test_a_run_waits_for_the_lock_only_so_long_and_names_the_holder(schema: Schema) -> None:
     schema.write(v0001_a=TABLES)
-    with schema.connect() as holder:
-        holder.execute("SELECT pg_advisory_lock(%s)", (lock_key("stellaops", schema.target.schema),))
+    with schema.connect() as connection, run_lock(connection, schema.target, QUICK, silent):
         text = schema.refusal()
-        pid = holder.info.backend_pid
-    assert f"by server process {pid} of postgres" in text, "nobody would know whom to ask"
-    assert f"pg_terminate_backend({pid})" in text
+    holder = re.search(r"by server process (\d+) of postgres", text)
+    assert holder, "nobody would know whom to ask"
+    assert f"pg_terminate_backend({holder[1]})" in text
     assert schema.tables() == set()
     assert len(schema.apply()) == 1, "the lock must be free again"
+
+
+@pytest.mark.parametrize("mode", ["SHARE UPDATE EXCLUSIVE", "SHARE", "EXCLUSIVE", "ACCESS EXCLUSIVE"])
+def test_a_writer_of_the_schema_cannot_take_the_lock(schema: Schema, mode: str) -> None:
+    schema.write(v0001_a=TABLES)
+    schema.apply()
+    name = schema.target.schema
+    schema.run(
+        f"GRANT USAGE ON SCHEMA {name} TO {name}_writer",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name}.sources TO {name}_writer",
+    )
+    table = f"{name}.schema_migrations"
+    with schema.connect(autocommit=False) as module:
+        module.execute(f"SET ROLE {name}_writer".encode())
+        with pytest.raises(errors.InsufficientPrivilege, match="permission denied for table"):
+            module.execute(f"LOCK TABLE {table} IN {mode} MODE".encode())
+
+
+def test_who_blocks_a_migration_is_named_with_the_command_that_ends_it(schema: Schema) -> None:
+    schema.write(v0001_a=TABLES)
+    schema.apply()
+    schema.write(v0002_b="ALTER TABLE {{ schema }}.sources ADD name text;")
+    with closing(schema.connect(autocommit=False)) as reader:
+        reader.execute(f"SELECT * FROM {schema.target.schema}.sources".encode())
+        pid = reader.info.backend_pid
+        text = schema.refusal()
+        assert f"server process {pid} of postgres" in text and f"SELECT pg_terminate_backend({pid})" in text, text
+        schema.rows(f"SELECT pg_terminate_backend({pid})")
+        assert len(schema.apply()) == 2, "the printed command must work"
 
 
 def test_two_runners_at_once_apply_each_file_once(schema: Schema) -> None:

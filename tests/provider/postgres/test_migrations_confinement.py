@@ -188,24 +188,29 @@ NEW_TRIGGER = (
             ),
             "child {}.child of {}.raw was added",
         ),
-        (
-            (
-                "CREATE FUNCTION {{ schema }}.f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;\n"
-                "CREATE TRIGGER t AFTER INSERT ON {{ schema }}.schema_migrations FOR EACH ROW"
-                " EXECUTE FUNCTION {{ schema }}.f();\n"
-            ),
-            "trigger t of {}.schema_migrations was added",
-        ),
-        (
-            "ALTER TABLE {{ schema }}.schema_migrations ADD x int DEFAULT 1;\n",
-            "column x of {}.schema_migrations was added",
-        ),
     ],
 )
 def test_evidence_and_its_protection_cannot_be_changed(schema: Schema, text: str, what: str) -> None:
     message = refusal(schema, text)
     assert what.replace("{}", schema.target.schema) in message, message
     assert "first remove append_only from the mapping" in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        (
+            "CREATE FUNCTION {{ schema }}.f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;\n"
+            "CREATE TRIGGER t AFTER INSERT ON {{ schema }}.schema_migrations FOR EACH ROW EXECUTE FUNCTION {{ schema }}.f();\n"
+        ),
+        "ALTER TABLE {{ schema }}.schema_migrations ADD x int DEFAULT 1;\n",
+        do("EXECUTE 'DROP TABLE {{ schema }}.schema_' || 'migrations';"),
+    ],
+    ids=["trigger", "column", "drop"],
+)
+def test_a_file_cannot_change_schema_migrations(schema: Schema, text: str) -> None:
+    assert "remove what changes schema_migrations from the file" in refusal(schema, text)
+    assert schema.versions() == [1]
 
 
 @pytest.mark.parametrize("text", [DELETE, do(DELETE), "TRUNCATE {{ schema }}.raw;\n", do("TRUNCATE {{ schema }}.raw;")])

@@ -7,7 +7,6 @@ import pytest
 from provider.postgres.applied import Applied, compare
 from provider.postgres.migration_files import Migration, discover, render, render_all
 from provider.postgres.problems import MigrationError
-from provider.postgres.session import lock_key
 from provider.postgres.statements import ScriptError, split
 from provider.postgres.target import SchemaTarget
 
@@ -300,9 +299,3 @@ def test_files_that_do_not_continue_what_was_applied_are_named(
 
 def test_new_files_after_the_applied_ones_are_fine(tmp_path: Path) -> None:
     assert compare(tmp_path, files(tmp_path, (1, "a", "x"), (2, "b", "y")), history((1, "a", "x"))) == []
-
-
-def test_each_schema_of_each_database_has_its_own_lock() -> None:
-    keys = {lock_key(database, schema) for database in ("one", "two") for schema in ("vuln", "vex", "policy")}
-    assert len(keys) == 6, "migrations of one schema would wait for another's"
-    assert all(-(2**63) <= key < 2**63 for key in keys), "PostgreSQL's lock keys are signed 64-bit numbers"
