@@ -21,6 +21,12 @@ def has_schema(connection: Connection, schema: str) -> bool:
     return connection.execute(query, (schema,)).fetchone() is not None
 
 
+def is_managed(connection: Connection, target: SchemaTarget) -> bool:
+    """Whether both the schema and its owner role exist."""
+    query = "SELECT FROM pg_catalog.pg_roles WHERE rolname = %s"
+    return has_schema(connection, target.schema) and connection.execute(query, (target.owner,)).fetchone() is not None
+
+
 def schema_owner(connection: Connection, schema: str) -> str:
     """Return the role that owns an existing schema."""
     query = "SELECT pg_catalog.pg_get_userbyid(nspowner) FROM pg_catalog.pg_namespace WHERE nspname = %s"

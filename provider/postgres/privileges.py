@@ -78,13 +78,11 @@ class Privileges(PostgresKind):
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         """Revoke all privileges except the owner's, if the schema is kept."""
-        from provider.postgres.history import has_schema
+        from provider.postgres.history import is_managed
 
-        target = _target(state)
         try:
             with self._server.connected() as connection:
-                owner = connection.execute("SELECT FROM pg_catalog.pg_roles WHERE rolname = %s", (target.owner,))
-                if not has_schema(connection, target.schema) or owner.fetchone() is None:
+                if not is_managed(connection, _target(state)):
                     return
         except MissingDatabaseError:
             return

@@ -102,6 +102,17 @@ def reconcile(connection: Connection, target: SchemaTarget, isolation: Isolation
     return changes
 
 
+def drop_bypass(connection: Connection, schema: str) -> list[str]:
+    """Drop the policies of roles that see all rows. Return a sentence for each table. Call it as in ``reconcile``."""
+    tables = [
+        table for table, current in _current_tables(connection, schema).items() if BYPASS_POLICY in current.policies
+    ]
+    for table in tables:
+        relation = sql.Identifier(schema, table)
+        connection.execute(sql.SQL("DROP POLICY {} ON {}").format(sql.Identifier(BYPASS_POLICY), relation))
+    return [f"policy {BYPASS_POLICY} on {schema}.{table} dropped" for table in tables]
+
+
 def _apply(connection: Connection, schema: str, expected: Mapping[str, Mapping[str, _Policy]]) -> list[str]:
     changes = []
     tables = _current_tables(connection, schema)

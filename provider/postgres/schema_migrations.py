@@ -6,6 +6,7 @@ Deleting the resource keeps the tables; only dropping the schema drops them.
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,7 +158,26 @@ class SchemaMigrations(PostgresKind):
         return FoundResource(id_, _outputs(inputs, applied, sentences, definitions))
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
-        """Keep everything: the schema resource drops its tables if the stack allows it."""
+        """Keep the tables: the schema resource drops them if the stack allows it.
+
+        Drops the policies that name logins. The engine drops several of these logins at the same time, and PostgreSQL then
+        fails to remove one of them from a policy that they share.
+        """
+        if not state.get("tenantBypass"):
+            return
+        from provider.postgres import row_security
+        from provider.postgres.history import is_managed
+        from provider.postgres.migrations import locked_schema
+        from provider.postgres.running import in_transaction
+        from provider.postgres.session import Limits
+
+        target, limits = _target(state), Limits()
+        with suppress(MissingDatabaseError), self._server.connected() as connection:
+            if is_managed(connection, target):
+                with locked_schema(connection, target, limits, log.info):
+                    drop = partial(row_security.drop_bypass, connection, target.schema)
+                    for line in in_transaction(connection, target, limits, log.info, drop):
+                        log.info(line)
 
     def _apply(self, inputs: dict[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
         from provider.postgres import migrations

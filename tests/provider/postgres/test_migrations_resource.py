@@ -215,6 +215,22 @@ def test_deleting_the_resource_leaves_every_table(schema: Schema, client: Plugin
     assert schema.tables() == {"raw", "sources", "schema_migrations"}, "only the schema resource may drop tables"
 
 
+def test_deleting_the_resource_leaves_no_policy_that_names_a_login(schema: Schema, client: PluginClient) -> None:
+    """Otherwise the engine, which drops logins in parallel, makes PostgreSQL fail: could not find tuple for policy."""
+    name = schema.target.schema
+    schema.write(v0001_tables="CREATE TABLE {{ schema }}.t (id int PRIMARY KEY, tenant_id uuid NOT NULL);")
+    bypass = [f"{name}_reader", f"{name}_writer"]
+    tenants = {"appendOnly": [], "tenantTables": {"t": {"column": "tenant_id"}}, "tenantBypass": bypass}
+    created = client.create(TOKEN, inputs(schema, **tenants))
+    policies = "SELECT polname FROM pg_policy WHERE polrelid = %s::regclass ORDER BY 1"
+    assert [row[0] for row in schema.rows(policies, f"{name}.t")] == ["tenant_bypass", "tenant_isolation"]
+    client.delete(created)
+    assert [row[0] for row in schema.rows(policies, f"{name}.t")] == ["tenant_isolation"]
+    client.delete(created)
+    client.create(TOKEN, inputs(schema, **tenants))
+    assert [row[0] for row in schema.rows(policies, f"{name}.t")] == ["tenant_bypass", "tenant_isolation"]
+
+
 def test_an_import_takes_over_what_is_there(schema: Schema, client: PluginClient) -> None:
     created = client.create(TOKEN, inputs(schema))
     found = client.imported(TOKEN, created.id)
