@@ -10,6 +10,7 @@ from provider.base.plugin import Plugin
 from provider.credential import Credential
 from provider.kind import Kind
 from provider.postgres.access_revisions import AccessRevisions
+from provider.postgres.closed_databases import ClosedDatabases
 from provider.postgres.inventory import Inventory
 from provider.postgres.privileges import Privileges
 from provider.postgres.schema_migrations import SchemaMigrations
@@ -25,6 +26,7 @@ KINDS: tuple[type[Kind], ...] = (
     AccessRevisions,
     Privileges,
     Inventory,
+    ClosedDatabases,
     ValkeyUsers,
     ValkeyStreams,
     Bucket,

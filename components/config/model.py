@@ -25,6 +25,10 @@ PYTHON_IMAGE = "python:3.13.14-slim"
 PINS = "pins the image even if its tag moves. Empty: not pinned"
 
 
+# Every server has them, and tools connect to them by default; nobody's data belong there.
+MAINTENANCE_DATABASES = ("postgres", "template1")
+
+
 class PostgresSettings(ConfigSection, Generic[SecretText]):
     """Where PostgreSQL is, and the role that provisions it."""
 
@@ -81,6 +85,21 @@ class PostgresSettings(ConfigSection, Generic[SecretText]):
             "in its setting `app.tenant_id`. `off`: no isolation.",
         ),
     ] = "off"
+
+    open_databases: Annotated[
+        values.DatabaseNames,
+        ConfigKey(
+            "postgres:openDatabases",
+            "Comma-separated databases of the server, besides the stack's own, that module logins may connect to. The stack "
+            "revokes PUBLIC's CONNECT on the databases `postgres` and `template1` unless they are listed here; `drift` "
+            "reports all others that are not.",
+        ),
+    ] = frozenset()
+
+    @property
+    def closed_databases(self) -> list[str]:
+        """The maintenance databases that module logins may not connect to."""
+        return [name for name in MAINTENANCE_DATABASES if name not in {*self.open_databases, self.database}]
 
     @property
     def isolates_tenants(self) -> bool:

@@ -161,6 +161,7 @@ BucketPrefix = Annotated[
 ]
 
 # Comma-separated in stack config.
+DatabaseNames = Annotated[frozenset[RoleName], BeforeValidator(_split)]
 SchemaNames = Annotated[frozenset[SchemaName], BeforeValidator(_split)]
 BucketNames = Annotated[frozenset[BucketName], BeforeValidator(_split)]
 NamespaceNames = Annotated[tuple[NamespaceName, ...], BeforeValidator(_split)]

@@ -19,7 +19,13 @@ from components.postgres.fates import DROPPED, KEPT
 from components.postgres.grants import GrantChain, grant_schema
 from components.postgres.schema_files import SQL_DIRECTORY
 from components.resources.credentials import Credential
-from components.resources.postgres import AccessRevisions, PostgresInventory, Privileges, SchemaMigrations
+from components.resources.postgres import (
+    AccessRevisions,
+    ClosedDatabases,
+    PostgresInventory,
+    Privileges,
+    SchemaMigrations,
+)
 from components.resources.provider import Provider
 
 # With only one connection, the plugin waits for itself; eight are few enough for a small server.
@@ -209,11 +215,18 @@ class PostgresComponent(pulumi.ComponentResource):
         )
 
     def _restrict_database(self) -> None:
-        """Revoke PUBLIC's privileges on the database and on schema public, and let only the connect role's members connect."""
+        """Revoke PUBLIC's privileges on the database and on schema public, and let only the connect role's members connect.
+
+        The maintenance databases are closed for the logins too."""
         chain = GrantChain(self._options, self._database.name)
         chain.grant("public-database", role="public", object_type="database", privileges=[])
         chain.grant("public-schema", role="public", object_type="schema", schema="public", privileges=[])
         chain.grant("connect", role=self._connect.name, object_type="database", privileges=["CONNECT"])
+        ClosedDatabases(
+            "postgres",
+            databases=self._args.settings.closed_databases,
+            opts=pulumi.ResourceOptions(parent=self, provider=self._args.provider, depends_on=[self._database]),
+        )
 
     def _create_extensions(self) -> list[pulumi.Resource]:
         """The extensions in a schema of their own, which logins and the owners of schemas may use.

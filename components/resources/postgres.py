@@ -14,6 +14,7 @@ MIGRATIONS = "stellaops:postgres:SchemaMigrations"
 ACCESS_REVISIONS = "stellaops:postgres:AccessRevisions"
 PRIVILEGES = "stellaops:postgres:Privileges"
 INVENTORY = "stellaops:postgres:Inventory"
+CLOSED_DATABASES = "stellaops:postgres:ClosedDatabases"
 
 # Role -> table or pattern of run-time tables -> privileges such as "SELECT" and "UPDATE (state, note)".
 SchemaPrivileges = Mapping[str, Mapping[str, Sequence[str]]]
@@ -190,3 +191,19 @@ class PostgresInventory(pulumi.CustomResource):
         super().__init__(
             INVENTORY, resource_name, {"logins": logins, "schemas": schemas, "dropSchemas": drop_schemas}, opts
         )
+
+
+@pulumi.type_token(CLOSED_DATABASES)
+class ClosedDatabases(pulumi.CustomResource):
+    """Databases that PUBLIC, and so every module's login, may not connect to.
+
+    ``databases``: their names. A database on which the admin may not revoke CONNECT stays open, and ``drift`` reports it.
+    The admin keeps its own access. Deleting the resource opens no database again.
+
+    Import id: ``DATABASE.closed-databases``.
+    """
+
+    def __init__(
+        self, resource_name: str, *, databases: Sequence[str], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(CLOSED_DATABASES, resource_name, {"databases": databases, "reopened": None}, opts)

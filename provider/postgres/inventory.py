@@ -7,6 +7,7 @@ again, the next update enables it. Schemas are only listed here: the schema reso
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from components.postgres.fates import KEPT
@@ -52,6 +53,12 @@ class Inventory(PostgresKind):
                     f"it, put it back into the mapping, run up, then remove it from the mapping; to keep it, remove it "
                     f"from dropSchemas",
                 )
+        leaving = _leaving_roles(old, inputs)
+        if leaving:
+            # Without a server the update reports them, before it changes anything.
+            with suppress(ProviderError):
+                for sentence in self._obstacles(leaving):
+                    yield Failure("logins", sentence)
 
     def create(self, inputs: dict[str, Any]) -> FoundResource:
         self._enable(sorted(inputs["logins"]))
@@ -71,12 +78,26 @@ class Inventory(PostgresKind):
             return None
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
+        self._require_droppable(_leaving_roles(state, inputs))
         self._retire(sorted(set(state["logins"]) - set(inputs["logins"])))
         self._enable(sorted(inputs["logins"]))
         return FoundResource(id_, inputs)
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
+        self._require_droppable(_leaving_roles(state, {}))
         self._retire(sorted(state["logins"]))
+
+    def _require_droppable(self, roles: list[str]) -> None:
+        if sentences := self._obstacles(roles):
+            raise ProviderError("; ".join(sentences))
+
+    def _obstacles(self, roles: list[str]) -> list[str]:
+        from provider.postgres.obstacles import obstacles
+
+        server = self._server
+        with suppress(MissingDatabaseError), server.connected() as connection:
+            return obstacles(server, connection, roles)
+        return []
 
     def _retire(self, logins: list[str]) -> None:
         if not logins:
@@ -91,6 +112,14 @@ class Inventory(PostgresKind):
     def _enable(self, logins: list[str]) -> None:
         with self._server.connected() as connection:
             enable(connection, logins)
+
+
+def _leaving_roles(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return the logins, and the group roles of schemas, that are in ``old`` and not in ``new``."""
+    from components.mapping.roles import groups_of
+
+    logins, schemas = (sorted(set(old.get(key) or ()) - set(new.get(key) or ())) for key in ("logins", "schemas"))
+    return [*logins, *(role.name for schema in schemas for role in groups_of(schema))]
 
 
 def _imported(connection: "Connection", database: str) -> dict[str, Any]:

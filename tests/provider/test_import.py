@@ -20,7 +20,7 @@ import json
 import pulumi
 from components.resources.credentials import Credential
 from components.resources.object_store import Bucket, ObjectStoreUser
-from components.resources.postgres import AccessRevisions, PostgresInventory, Privileges, SchemaMigrations
+from components.resources.postgres import AccessRevisions, ClosedDatabases, PostgresInventory, Privileges, SchemaMigrations
 from components.resources.provider import Provider
 from components.resources.valkey import ValkeyStreams, ValkeyUsers
 
@@ -35,6 +35,7 @@ revisions = AccessRevisions("revisions", access={name: access}, opts=opts)
 Privileges("privileges", schema=name, owner=f"{name}_owner", access=access, migration=tables.version,
            revision=revisions.of(name), opts=opts)
 PostgresInventory("inventory", logins={}, schemas={name: s["kept"]}, drop_schemas=[], opts=opts)
+ClosedDatabases("closed", databases=[], opts=opts)
 ValkeyUsers("users", users={name: ["resetchannels", "+ping"]}, password_hashes={name: credential.valkey_sha256}, opts=opts)
 ValkeyStreams("streams", streams={f"{name}:jobs": ["workers"]}, opts=opts)
 Bucket("bucket", bucket=s["bucket"], rules={}, opts=opts)
@@ -90,6 +91,7 @@ def test_every_kind_is_imported_and_the_next_up_has_nothing_to_replace(project: 
         ("stellaops:postgres:AccessRevisions", "revisions"): f"{name}.access",
         ("stellaops:postgres:Privileges", "privileges"): f"{name}.{name}.privileges",
         ("stellaops:postgres:Inventory", "inventory"): f"{name}.inventory",
+        ("stellaops:postgres:ClosedDatabases", "closed"): f"{name}.closed-databases",
         ("stellaops:valkey:Users", "users"): name,
         ("stellaops:valkey:Streams", "streams"): f"{name}:jobs",
         ("stellaops:objectstore:Bucket", "bucket"): bucket,

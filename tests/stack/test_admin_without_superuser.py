@@ -64,10 +64,10 @@ class Provisioned:
     def pulumi(self, *arguments: str) -> str:
         return replace(self.stack.cli, directory=self.project).output(*arguments, timeout=TIMEOUT_SECONDS)
 
-    def login(self, module: str) -> "psycopg.Connection[Any]":
+    def login(self, module: str, database: str = "stellaops") -> "psycopg.Connection[Any]":
         secret = json.loads(self.pulumi("stack", "output", "secrets", "--json", "--show-secrets"))
         password = secret[module]["postgres_password"]
-        return self.server.connect("stellaops", user=module, password=password)
+        return self.server.connect(database, user=module, password=password)
 
 
 def _server(major: int, directory: Path) -> LocalPostgres:
@@ -127,10 +127,31 @@ def provisioned(
         server.remove()
 
 
+def close_maintenance_databases(provisioned: Provisioned) -> None:
+    """Run what ``drift`` prints for the databases that this admin may not close."""
+    result = subprocess.run(
+        [sys.executable, "-c", DRIFT],
+        cwd=provisioned.project, env=provisioned.stack.environment, text=True, capture_output=True, check=False,
+        timeout=TIMEOUT_SECONDS,
+    )  # fmt: skip
+    sentences = result.stdout.splitlines()
+    assert [sentence.split(",")[0].split()[-1] for sentence in sentences] == ["postgres", "template1"], result.stdout
+    with provisioned.login("scanner", "postgres"):
+        pass
+    with provisioned.server.connect() as superuser:
+        for sentence in sentences:
+            for statement in sentence.partition("run: ")[2].partition("; or accept")[0].split("; "):
+                superuser.execute(statement.encode())
+    for database in ("postgres", "template1"):
+        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+            provisioned.login("scanner", database)
+
+
 def test_up_refresh_drift_and_destroy_need_no_superuser(provisioned: Provisioned) -> None:
     provisioned.pulumi("up", "--yes", "--skip-preview")
     provisioned.pulumi("preview", "--expect-no-changes")
     provisioned.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    close_maintenance_databases(provisioned)
     shown = provisioned.run(sys.executable, "-c", DRIFT)
     assert shown == "no drift in postgres: same as the mapping\n"
 

@@ -156,6 +156,31 @@ def test_a_privilege_given_by_hand_is_found_by_refresh_and_taken_away_by_up(live
     assert row == (False,)
 
 
+def test_a_database_that_is_opened_by_hand_is_reported_and_closed_again(live_stack: LocalStack) -> None:
+    password = live_stack.outputs["secrets"]["scanner"]["postgres_password"]
+    endpoint = live_stack.outputs["contract"]["endpoints"]["postgres"]
+
+    def connects(database: str) -> bool:
+        place = f"host={endpoint['host']} port={endpoint['port']} user=scanner dbname={database} sslmode={endpoint['sslmode']}"
+        try:
+            psycopg.connect(place, password=password).close()
+        except psycopg.OperationalError as error:
+            assert "permission denied for database" in str(error), error  # noqa: PT017
+            return False
+        return True
+
+    assert connects("stellaops") and not connects("postgres") and not connects("template1")
+    with live_stack.admin() as connection:
+        connection.execute("GRANT CONNECT ON DATABASE postgres TO PUBLIC")
+    assert connects("postgres")
+    found = live_stack.run("drift", "postgres")
+    assert "every login may connect to database postgres" in found.stdout, found.stdout
+    live_stack.must("refresh")
+    live_stack.must("up")
+    assert not connects("postgres")
+    assert "no drift" in live_stack.must("drift", "postgres")
+
+
 def manifests(live_stack: LocalStack) -> dict[str, str]:
     """Each rendered manifest, by its file name."""
     directory = live_stack.project / live_stack.config.get("kubernetesRenderDirectory", "rendered")

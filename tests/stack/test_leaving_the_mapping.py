@@ -206,3 +206,53 @@ def test_a_destroy_that_failed_at_a_role_leaves_a_stack_that_up_makes_whole(stac
         connection.execute(f"DROP DATABASE {other}".encode())
     stack.project.must("destroy", "--yes", "--skip-preview")
     assert stack.roles() == set()
+
+
+@pytest.mark.parametrize(
+    ("made", "database_privilege"),
+    [
+        ("CREATE TABLE reports (id int); GRANT SELECT ON reports TO {}", False),
+        ("CREATE SCHEMA reports AUTHORIZATION {}", False),
+        ("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {}", False),
+        ("SELECT lo_create(4711); GRANT SELECT ON LARGE OBJECT 4711 TO {}", False),
+        ("GRANT CREATE ON DATABASE {database} TO {}", True),
+    ],
+    ids=["table", "schema", "default privileges", "large object", "database"],
+)
+def test_a_preview_names_what_holds_a_role_in_another_database_and_the_printed_command_frees_it(
+    stack: Stack, made: str, *, database_privilege: bool
+) -> None:
+    name, other = stack.leaves, f"other_{stack.database}"
+    with stack.server.connect() as connection:
+        connection.execute(f"CREATE DATABASE {other}".encode())
+    try:
+        with stack.server.connect(other) as connection:
+            for statement in made.format(name, database=other).split("; "):
+                connection.execute(statement.encode())
+        stack.project.write(names=[stack.stays])
+        for command in (("preview",), ("up", "--yes", "--skip-preview")):
+            refused = stack.project.run(*command)
+            said = " ".join((refused.stdout + refused.stderr).split())
+            assert refused.exit_code != 0 and f"role {name} cannot be dropped" in said and other in said, said
+        with stack.login(name) as module:
+            assert module.execute(f"SELECT id FROM {name}.things".encode()).fetchall() == [(7,)], "nothing was changed"
+        remedy = re.search(rf'run: (RE.*?"{name}"(?:; DROP OWNED BY "{name}")?)', said)
+        assert remedy, said
+        with stack.server.connect(stack.database if database_privilege else other) as connection:
+            for statement in remedy[1].split("; "):
+                connection.execute(statement.encode())
+        stack.up()
+        assert stack.roles() == set()
+    finally:
+        with stack.server.connect() as connection:
+            connection.execute(f"DROP DATABASE {other} WITH (FORCE)".encode())
+
+
+def test_what_a_login_made_in_the_database_does_not_hold_it_and_nothing_is_lost(stack: Stack) -> None:
+    name = stack.leaves
+    with stack.login(name) as module:
+        module.execute(b"SELECT lo_from_bytea(4712, 'kept')")
+    stack.project.write(names=[stack.stays])
+    stack.up()
+    assert stack.roles() == set()
+    assert stack.rows("SELECT lo_get(4712)") == [(b"kept",)], "the large object must pass to the admin"

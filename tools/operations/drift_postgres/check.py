@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 
 from components.mapping import roles as role_names
-from provider.postgres import append_only, row_security
+from provider.postgres import append_only, other_databases, row_security
 from provider.postgres.ownership import foreign_objects
 from provider.postgres.server import MissingDatabaseError
 from provider.postgres.session import prepare_connection
@@ -36,6 +36,7 @@ def check(stack: Stack, state: Mapping[str, Any] | None) -> list[DriftFinding]:
                 connection.execute("SET LOCAL search_path = ''")
                 catalog = Catalog(connection, stack.mapping, server.database, server.user)
                 sentences = set(_sentences(catalog, stack))
+                sentences |= set(other_databases.drift(connection, stack.settings.postgres.open_databases))
                 if state is not None:
                     sentences |= set(migrated.differences(catalog, migrated.recorded_schemas(state)))
     except MissingDatabaseError:

@@ -7,14 +7,32 @@ from tools.review.escape import code, codes, plain
 from tools.review.kinds import generic
 from tools.review.preview import PreviewStep
 from tools.review.risk import Risk
-from tools.review.tokens import DATABASE, DEFAULT_PRIVILEGES, GRANT, INVENTORY, MIGRATIONS, PRIVILEGES, ROLE, SCHEMA
+from tools.review.tokens import (
+    CLOSED_DATABASES,
+    DATABASE,
+    DEFAULT_PRIVILEGES,
+    GRANT,
+    INVENTORY,
+    MIGRATIONS,
+    PRIVILEGES,
+    ROLE,
+    SCHEMA,
+)
 
-TYPES = (DATABASE, SCHEMA, DEFAULT_PRIVILEGES, INVENTORY)
+TYPES = (DATABASE, SCHEMA, DEFAULT_PRIVILEGES, INVENTORY, CLOSED_DATABASES)
 STORE = "PostgreSQL"
 
 
 def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
-    return [change for step in steps if step.op != "same" for change in _changes_of(context, step)]
+    return [change for step in steps if step.op != "same" for change in _describe(context, step)]
+
+
+def _describe(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
+    if step.type == INVENTORY:
+        return _inventory(context, step)
+    if step.type == CLOSED_DATABASES:
+        return _closed_databases(step)
+    return _changes_of(context, step)
 
 
 def _parts_of_schema(context: ReviewContext, schema: str, op: str) -> tuple[str, ...]:
@@ -45,8 +63,6 @@ def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
             op == "delete" and group in context.dropped_schemas
         )
         return [] if covered_by_schema else [_defaults(step)]
-    if step.type == INVENTORY:
-        return _inventory(context, step)
     removal_changes = _removal_changes(context)
     name = str(step.state.declared("name", step.name))
     noun = "schema" if step.type == SCHEMA else "database"
@@ -132,6 +148,18 @@ def _inventory(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
         sentence = "the list of logins and schemas is updated"
         result.append(RatedChange(Risk.NONE, STORE, "inventory", sentence, step.name, (), (step.urn,)))
     return result
+
+
+def _closed_databases(step: PreviewStep) -> list[RatedChange]:
+    before, after = (set(state.declared("databases") or ()) for state in (step.old, step.new))
+    closed = sorted({*(after - before), *(step.old.live("reopened") or ())})
+    result = []
+    if closed and step.op != "delete":
+        sentence = f"everyone (PUBLIC) may no longer connect to {codes(closed)}, unless the role has CONNECT itself"
+        result.append((Risk.ACCESS_REVOKED, sentence))
+    if released := sorted(before - after):
+        result.append((Risk.NONE, f"{codes(released)}: the stack no longer decides who may connect"))
+    return [RatedChange(risk, STORE, "databases", sentence, step.name, (), (step.urn,)) for risk, sentence in result]
 
 
 def _defaults(step: PreviewStep) -> RatedChange:
