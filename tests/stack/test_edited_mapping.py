@@ -173,12 +173,12 @@ def test_a_database_that_is_opened_by_hand_is_reported_and_closed_again(live_sta
     with live_stack.admin() as connection:
         connection.execute("GRANT CONNECT ON DATABASE postgres TO PUBLIC")
     assert connects("postgres")
-    found = live_stack.run("drift", "postgres")
+    found = live_stack.run("drift", "--store", "postgres")
     assert "every login may connect to database postgres" in found.stdout, found.stdout
     live_stack.must("refresh")
     live_stack.must("up")
     assert not connects("postgres")
-    assert "no drift" in live_stack.must("drift", "postgres")
+    assert "no drift" in live_stack.must("drift", "--store", "postgres")
 
 
 def manifests(live_stack: LocalStack) -> dict[str, str]:
