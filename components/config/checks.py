@@ -9,6 +9,7 @@ from components.config.values import is_namespace
 from components.mapping import Mapping, MappingError, load
 from components.mapping.backup_names import BUCKET, OBJECT_STORE_USER
 from components.mapping.backup_names import VALKEY_USER as BACKUP_USER
+from components.mapping.names import POSTGRES_NAME_BYTES
 from components.mapping.roles import RoleNames
 
 LONGEST_BUCKET = 63
@@ -19,7 +20,7 @@ ACCESS_KEY_LENGTHS = range(3, 65)  # accepted by object stores
 def load_mapping(settings: Settings) -> Mapping:
     """Return the stack's mapping. Raises ``SettingsError`` with every error in it and every conflict with the config."""
     try:
-        mapping = load(settings.mapping)
+        mapping = load(settings.mapping).with_role_prefix(settings.postgres.role_prefix)
     except MappingError as error:
         raise SettingsError(f"the mapping has {len(error.problems)} problem(s):\n{error}") from None
     if problems := conflicts(settings, mapping):
@@ -44,6 +45,12 @@ def _roles(settings: Settings, mapping: Mapping) -> Iterator[str]:
             f"config {NAMESPACE}:postgresDatabase is {postgres.database!r}, the same as postgresMaintenanceDatabase; "
             + _set_command("postgresDatabase")
         )
+    for role in sorted(mapping.access.roles(postgres.database).names):
+        if len(role) > POSTGRES_NAME_BYTES:
+            yield (
+                f"config postgres:rolePrefix makes role {role!r} {len(role)} characters long, at most"
+                f" {POSTGRES_NAME_BYTES} are allowed; shorten it, run: pulumi config set postgres:rolePrefix VALUE"
+            )
     database_roles = RoleNames(databases=[postgres.database])
     for module in mapping.modules:
         if module in database_roles:

@@ -86,6 +86,14 @@ class PostgresSettings(ConfigSection, Generic[SecretText]):
         ),
     ] = "off"
 
+    role_prefix: Annotated[
+        values.RolePrefix,
+        ConfigKey(
+            "postgres:rolePrefix",
+            "Beginning of the name of every PostgreSQL role. Roles belong to the whole server, so two stacks on one server "
+            "need different prefixes. Set it before the first `up`.",
+        ),
+    ] = ""
     open_databases: Annotated[
         values.DatabaseNames,
         ConfigKey(

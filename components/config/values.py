@@ -110,6 +110,13 @@ RoleName = Annotated[
     str,
     matching(r"[A-Za-z_][A-Za-z0-9_.@-]{0,62}", "at most 63 letters, digits and _ . @ -, starting with a letter or _"),
 ]
+RolePrefix = Annotated[
+    str,
+    matching(
+        r"(?!pg_)[a-z][a-z0-9_]{0,30}",
+        "at most 31 lower-case letters, digits and _, starting with a letter and not with pg_",
+    ),
+]
 DatabaseName = Annotated[
     str,
     matching(

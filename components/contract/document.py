@@ -226,7 +226,7 @@ def _postgres(mapping: Mapping, name: str) -> PostgresUse:
         use = TableUse(privileges=tuple(sorted(access.privileges)), columns=columns)
         schemas.setdefault(schema, {})[table] = use
     member_of = tuple(role.name for role in login.member_of)
-    return PostgresUse(role=name, member_of=member_of, schemas=schemas, functions=login.functions)
+    return PostgresUse(role=mapping.access.login(name), member_of=member_of, schemas=schemas, functions=login.functions)
 
 
 def _valkey(mapping: Mapping, name: str) -> ValkeyUse:

@@ -15,6 +15,17 @@ class Mapping(Contents):
     def file(self) -> str:
         return ""
 
+    @cached_property
+    def role_prefix(self) -> str:
+        """The beginning of every PostgreSQL role's name; not part of the document."""
+        return ""
+
+    def with_role_prefix(self, prefix: str) -> Self:
+        """Return this mapping for a stack whose PostgreSQL roles begin with ``prefix``."""
+        copied = self.model_copy()
+        copied.__dict__["role_prefix"] = prefix
+        return copied
+
     @classmethod
     def read_from(cls, file: str, data: object) -> Self:
         """Validate ``data``, which was read from ``file``. Raises pydantic's ``ValidationError``."""
@@ -25,7 +36,7 @@ class Mapping(Contents):
     @cached_property
     def access(self) -> Access:
         """The access of every module and service, derived on first use."""
-        return Access(self)
+        return Access(self, self.role_prefix)
 
     def model_copy(self, *, update: MappingType[str, Any] | None = None, deep: bool = False) -> Self:
         """Copy as pydantic does, without the cached access of the original."""

@@ -1,7 +1,8 @@
 """PostgreSQL roles: their kinds, their names, and the lookup of a role by name.
 
 A name alone is ambiguous: a module may be called ``log_reader``. ``RoleNames`` resolves it with the lists of schemas,
-modules and databases.
+modules and databases. Every name begins with the stack's prefix (``postgres:rolePrefix``), which keeps the roles of
+environments on one server apart.
 """
 
 from collections.abc import Iterable
@@ -24,10 +25,11 @@ class GroupRole:
 
     schema: str
     group: GroupKind
+    prefix: str = ""
 
     @property
     def name(self) -> str:
-        return f"{self.schema}_{self.group}"
+        return f"{self.prefix}{self.schema}_{self.group}"
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,11 @@ class Login:
     """The login of a module, named after it."""
 
     module: str
+    prefix: str = ""
 
     @property
     def name(self) -> str:
-        return self.module
+        return f"{self.prefix}{self.module}"
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,11 @@ class ConnectRole:
     """The group role whose members may connect to the database."""
 
     database: str
+    prefix: str = ""
 
     @property
     def name(self) -> str:
-        return f"{self.database}_connect"
+        return f"{self.prefix}{self.database}_connect"
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,11 @@ class BackupRole:
     """The login for backups, which may read everything."""
 
     database: str
+    prefix: str = ""
 
     @property
     def name(self) -> str:
-        return f"{self.database}_backup"
+        return f"{self.prefix}{self.database}_backup"
 
 
 Role = GroupRole | Login | ConnectRole | BackupRole
@@ -69,24 +74,24 @@ Role = GroupRole | Login | ConnectRole | BackupRole
 LONGEST_SUFFIX = max(len(GroupRole("", group).name) for group in GroupKind)
 
 
-def owner(schema: str) -> str:
+def owner(schema: str, prefix: str = "") -> str:
     """Name of the group role that owns the schema and everything in it."""
-    return GroupRole(schema, GroupKind.OWNER).name
+    return GroupRole(schema, GroupKind.OWNER, prefix).name
 
 
-def writer(schema: str) -> str:
+def writer(schema: str, prefix: str = "") -> str:
     """Name of the group role that may write every table of the schema."""
-    return GroupRole(schema, GroupKind.WRITER).name
+    return GroupRole(schema, GroupKind.WRITER, prefix).name
 
 
-def reader(schema: str) -> str:
+def reader(schema: str, prefix: str = "") -> str:
     """Name of the group role that may read every table of the schema."""
-    return GroupRole(schema, GroupKind.READER).name
+    return GroupRole(schema, GroupKind.READER, prefix).name
 
 
-def groups_of(schema: str) -> tuple[GroupRole, ...]:
+def groups_of(schema: str, prefix: str = "") -> tuple[GroupRole, ...]:
     """The group roles of one schema."""
-    return tuple(GroupRole(schema, group) for group in GroupKind)
+    return tuple(GroupRole(schema, group, prefix) for group in GroupKind)
 
 
 def is_owner(role: Role | None) -> bool:
@@ -97,10 +102,18 @@ def is_owner(role: Role | None) -> bool:
 class RoleNames:
     """Roles by name. If two roles have the same name, which the mapping's checks reject, the login wins."""
 
-    def __init__(self, schemas: Iterable[str] = (), modules: Iterable[str] = (), databases: Iterable[str] = ()) -> None:
-        groups = (role for schema in schemas for role in groups_of(schema))
-        database_roles = (role for database in databases for role in (ConnectRole(database), BackupRole(database)))
-        logins = (Login(module) for module in modules)
+    def __init__(
+        self,
+        schemas: Iterable[str] = (),
+        modules: Iterable[str] = (),
+        databases: Iterable[str] = (),
+        prefix: str = "",
+    ) -> None:
+        groups = (role for schema in schemas for role in groups_of(schema, prefix))
+        database_roles = (
+            role for database in databases for role in (ConnectRole(database, prefix), BackupRole(database, prefix))
+        )
+        logins = (Login(module, prefix) for module in modules)
         self._roles: dict[str, Role] = {role.name: role for role in (*groups, *database_roles, *logins)}
 
     def get(self, name: str) -> Role | None:

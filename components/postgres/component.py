@@ -5,7 +5,7 @@ do), no server, and no privileges for PUBLIC.
 """
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pulumi
@@ -149,7 +149,7 @@ class PostgresComponent(pulumi.ComponentResource):
 
     def _role(self, name: str, protect: bool = False) -> postgresql.Role:
         options = pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(protect=protect))
-        return postgresql.Role(name, name=name, login=False, opts=options)
+        return postgresql.Role(name, name=self._args.settings.role_prefix + name, login=False, opts=options)
 
     def _create_group_roles(self) -> dict[GroupRole, postgresql.Role]:
         """Group roles are deleted even if their schema is kept, because a kept role could not be created again.
@@ -158,7 +158,7 @@ class PostgresComponent(pulumi.ComponentResource):
         """
         args = self._args
         return {
-            role: self._role(
+            replace(role, prefix=args.settings.role_prefix): self._role(
                 role.name, protect=args.protect and role.group is GroupKind.OWNER and not args.drops(role.schema)
             )
             for schema in args.mapping.postgres.schemas
@@ -171,7 +171,7 @@ class PostgresComponent(pulumi.ComponentResource):
             limits = access.limits
             logins[name] = postgresql.Role(
                 name,
-                name=name,
+                name=self._args.mapping.access.login(name),
                 login=True,
                 password=self._args.credentials[name].postgres_verifier,
                 connection_limit=limits.connection_limit,
@@ -187,9 +187,10 @@ class PostgresComponent(pulumi.ComponentResource):
         args = self._args
         PostgresInventory(
             "postgres",
-            logins={name: module.name for name, module in args.mapping.modules.items()},
+            logins={args.mapping.access.login(name): module.name for name, module in args.mapping.modules.items()},
             schemas={name: DROPPED if args.drops(name) else KEPT for name in args.mapping.postgres.schemas},
             drop_schemas=sorted(args.settings.drop_schemas),
+            role_prefix=args.settings.role_prefix,
             opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=list(self._logins.values())),
         )
 
@@ -203,7 +204,7 @@ class PostgresComponent(pulumi.ComponentResource):
         readers = [role.name for key, role in self._groups.items() if key.group is GroupKind.READER]
         return postgresql.Role(
             name,
-            name=name,
+            name=self._args.settings.role_prefix + name,
             login=True,
             password=credential.postgres_verifier,
             connection_limit=BACKUP_CONNECTIONS,
@@ -258,7 +259,7 @@ class PostgresComponent(pulumi.ComponentResource):
     def _create_schema(self, name: str) -> pulumi.Resource:
         """Create a schema, and return the resource that exists once it has its tables and grants."""
         args, access = self._args, self._args.mapping.access.schemas[name]
-        owner, writer, reader = (self._groups[role] for role in groups_of(name))
+        owner, writer, reader = (self._groups[role] for role in groups_of(name, args.settings.role_prefix))
         schema = postgresql.Schema(
             name,
             name=name,

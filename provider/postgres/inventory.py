@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from components.postgres.fates import KEPT
 from provider.base import log
 from provider.base.plugin import FoundResource
-from provider.base.schema import Failure, Properties, step, strings
+from provider.base.schema import Failure, Properties, Property, step, strings
 from provider.errors import ProviderError
 from provider.postgres.kind import PostgresKind
 from provider.postgres.server import MissingDatabaseError
@@ -30,6 +30,7 @@ PROPERTIES: Properties = {
     "dropSchemas": strings(
         "list", description="Schemas that may be dropped with their tables, as in the stack's config"
     ),
+    "rolePrefix": Property(description="Beginning of the name of every role, as in the stack's config"),
 }
 
 
@@ -53,12 +54,26 @@ class Inventory(PostgresKind):
                     f"it, put it back into the mapping, run up, then remove it from the mapping; to keep it, remove it "
                     f"from dropSchemas",
                 )
+        if not old:
+            yield from self._conflicts(inputs)
         leaving = _leaving_roles(old, inputs)
         if leaving:
             # Without a server the update reports them, before it changes anything.
             with suppress(ProviderError):
                 for sentence in self._obstacles(leaving):
                     yield Failure("logins", sentence)
+
+    def _conflicts(self, inputs: Mapping[str, Any]) -> Iterator[Failure]:
+        """Refuse a new stack whose roles belong to another environment on the server, if the server is reachable."""
+        import psycopg
+
+        from provider.postgres.environments import conflicts
+
+        with suppress(ProviderError, psycopg.Error):
+            server = self._server
+            roles = [*_leaving_roles(inputs, {}), *database_roles(server.database, inputs.get("rolePrefix") or "")]
+            for sentence in conflicts(server, roles):
+                yield Failure("logins", sentence)
 
     def create(self, inputs: dict[str, Any]) -> FoundResource:
         self._enable(sorted(inputs["logins"]))
@@ -114,12 +129,20 @@ class Inventory(PostgresKind):
             enable(connection, logins)
 
 
+def database_roles(database: str, prefix: str) -> tuple[str, str]:
+    """Names of the connect role and of the backup login."""
+    from components.mapping.roles import BackupRole, ConnectRole
+
+    return ConnectRole(database, prefix).name, BackupRole(database, prefix).name
+
+
 def _leaving_roles(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return the logins, and the group roles of schemas, that are in ``old`` and not in ``new``."""
     from components.mapping.roles import groups_of
 
     logins, schemas = (sorted(set(old.get(key) or ()) - set(new.get(key) or ())) for key in ("logins", "schemas"))
-    return [*logins, *(role.name for schema in schemas for role in groups_of(schema))]
+    prefix = old.get("rolePrefix") or ""
+    return [*logins, *(role.name for schema in schemas for role in groups_of(schema, prefix))]
 
 
 def _imported(connection: "Connection", database: str) -> dict[str, Any]:
@@ -127,23 +150,39 @@ def _imported(connection: "Connection", database: str) -> dict[str, Any]:
 
     The database has no display names, so each login's name is used; every schema is listed as kept.
     """
-    from components.mapping.roles import BackupRole, ConnectRole, owner
+    from components.mapping.roles import owner
 
+    prefix = _prefix_in(connection, database)
+    connect, backup = database_roles(database, prefix)
     logins = connection.execute(
         """SELECT login.rolname FROM pg_catalog.pg_auth_members member
            JOIN pg_catalog.pg_roles login ON login.oid = member.member
            JOIN pg_catalog.pg_roles granted ON granted.oid = member.roleid
            WHERE granted.rolname = %s AND login.rolcanlogin AND login.rolname NOT IN (%s, CURRENT_USER) ORDER BY 1""",
-        (ConnectRole(database).name, BackupRole(database).name),
+        (connect, backup),
     ).fetchall()
     schemas = connection.execute(
         "SELECT nspname, pg_catalog.pg_get_userbyid(nspowner) FROM pg_catalog.pg_namespace ORDER BY 1"
     ).fetchall()
     return {
         "logins": {str(name): str(name) for (name,) in logins},
-        "schemas": {str(name): KEPT for name, role in schemas if role == owner(str(name))},
+        "schemas": {str(name): KEPT for name, role in schemas if role == owner(str(name), prefix)},
         "dropSchemas": [],
+        **({"rolePrefix": prefix} if prefix else {}),
     }
+
+
+def _prefix_in(connection: "Connection", database: str) -> str:
+    """Return the prefix of the database's roles: that of the connect role, which has CONNECT on the database."""
+    suffix, _ = database_roles(database, "")
+    row = connection.execute(
+        """SELECT r.rolname FROM pg_catalog.pg_database d, pg_catalog.aclexplode(d.datacl) a
+           JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+           WHERE d.datname = %s AND a.privilege_type = 'CONNECT'
+             AND pg_catalog.right(r.rolname, pg_catalog.length(%s)) = %s ORDER BY pg_catalog.length(r.rolname) LIMIT 1""",
+        (database, suffix, suffix),
+    ).fetchone()
+    return str(row[0]).removesuffix(suffix) if row else ""
 
 
 def retire_all(connection: "Connection", logins: list[str]) -> None:

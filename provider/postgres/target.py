@@ -13,12 +13,13 @@ class SchemaTarget:
     owner: str
 
     @staticmethod
-    def of_schema(schema: str) -> "SchemaTarget":
+    def of_schema(schema: str, role_prefix: str = "") -> "SchemaTarget":
         """The schema with the owner role that the stack creates for it."""
-        return SchemaTarget(schema, roles.owner(schema))
+        return SchemaTarget(schema, roles.owner(schema, role_prefix))
 
     @property
     def variables(self) -> dict[str, str]:
         """Variables of migration templates: the schema and its roles."""
-        schema = self.schema
-        return {"schema": schema, "owner": self.owner, "writer": roles.writer(schema), "reader": roles.reader(schema)}
+        schema, prefix = self.schema, self.owner.removesuffix(roles.owner(self.schema))
+        writer, reader = roles.writer(schema, prefix), roles.reader(schema, prefix)
+        return {"schema": schema, "owner": self.owner, "writer": writer, "reader": reader}

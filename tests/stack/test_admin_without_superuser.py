@@ -28,7 +28,7 @@ from tools.local.stack import Stack
 from tools.offline_plugins import install
 
 ADMIN = "provisioner"
-MINE = "rolname IN ('signer', 'scanner_owner', 'stellaops_connect')"
+MINE = ("signer", "scanner_owner", "stellaops_connect")
 TIMEOUT_SECONDS = 300
 # In the environment of this test's stack; the command line would prepare that of the local one.
 DRIFT = """
@@ -50,6 +50,7 @@ class Provisioned:
     stack: Stack
     password: str
     project: Path
+    role_prefix: str
 
     def run(self, *command: str) -> str:
         """Run a program in the stack's environment; it must succeed."""
@@ -67,7 +68,7 @@ class Provisioned:
     def login(self, module: str, database: str = "stellaops") -> "psycopg.Connection[Any]":
         secret = json.loads(self.pulumi("stack", "output", "secrets", "--json", "--show-secrets"))
         password = secret[module]["postgres_password"]
-        return self.server.connect(database, user=module, password=password)
+        return self.server.connect(database, user=self.role_prefix + module, password=password)
 
 
 def _server(major: int, directory: Path) -> LocalPostgres:
@@ -118,7 +119,9 @@ def provisioned(
         }
         config.write(stack, settings, passwords)
         project = ROOT if request.param == RELEASES[0].major else small.project(tmp_path / "project")
-        made = Provisioned(server, stack, password, project)
+        prefix = "env_" if request.param == 18 else ""  # with it and without it
+        made = Provisioned(server, stack, password, project, prefix)
+        made.pulumi("config", "set", "postgres:rolePrefix", prefix, "--config-file", str(state.config))
         made.pulumi(
             "config", "set", "postgres:tenantIsolation", "row-level-security", "--config-file", str(state.config)
         )
@@ -162,7 +165,8 @@ def test_up_refresh_drift_and_destroy_need_no_superuser(provisioned: Provisioned
     with provisioned.server.connect() as superuser:
         owner = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'stellaops'"
         assert superuser.execute(owner).fetchone() == (ADMIN,)
-        assert superuser.execute(f"SELECT count(*) FROM pg_roles WHERE {MINE}").fetchone() == (3,)
+        mine = [provisioned.role_prefix + role for role in MINE]
+        assert superuser.execute("SELECT count(*) FROM pg_roles WHERE rolname = ANY (%s)", (mine,)).fetchone() == (3,)
 
     provisioned.pulumi("destroy", "--yes", "--skip-preview")
     with provisioned.server.connect() as superuser:

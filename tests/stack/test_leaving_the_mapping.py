@@ -36,11 +36,11 @@ tables = {{"things": Table(purpose="Things", columns={{"id": "integer"}})}}
 schemas = {{name: Schema(purpose=name, tables=tables) for name in s["names"]}}
 modules = {{name: Module(name=name.title(), purpose=name, postgres={{"owns": [name]}}) for name in s["names"]}}
 postgres = Schemas(defaults=mapping.postgres.defaults, schemas=schemas)
-mapping = mapping.model_copy(update={{"modules": modules, "postgres": postgres}})
+mapping = mapping.model_copy(update={{"modules": modules, "postgres": postgres}}).with_role_prefix(s["prefix"])
 settings = PostgresSettings(
     host=s["host"], port=s["port"], admin_user=s["user"], admin_password=pulumi.Output.secret(s["password"]),
     database=s["database"], maintenance_database="postgres", ssl_mode="disable", superuser=False,
-    drop_schemas=frozenset(s["drop"]), adopt_database=s["adopt"],
+    drop_schemas=frozenset(s["drop"]), adopt_database=s["adopt"], role_prefix=s["prefix"],
 )
 none = dict.fromkeys(("valkey_host", "valkey_admin_user", "valkey_admin_password", "object_store_endpoint",
                       "object_store_region", "object_store_access_key", "object_store_secret_key"), "none")
@@ -60,9 +60,9 @@ for name, credential in credentials.items():
 class Stack:
     """A database with a schema and a module of each of two names; roles are the whole server's, so names are unique."""
 
-    def __init__(self, directory: Path, engine: Engine, server: LocalPostgres) -> None:
+    def __init__(self, directory: Path, engine: Engine, server: LocalPostgres, like: "Stack | None" = None) -> None:
         suffix = secrets.token_hex(3)
-        self.stays, self.leaves = f"stays_{suffix}", f"leaves_{suffix}"
+        self.stays, self.leaves = (like.stays, like.leaves) if like else (f"stays_{suffix}", f"leaves_{suffix}")
         self.database = f"d_{suffix}"
         self.server = server
         user, password = f"admin_{suffix}", "secret"
@@ -76,16 +76,17 @@ class Stack:
             files.joinpath("0001_things.sql.j2").write_text("CREATE TABLE {{ schema }}.things (id int PRIMARY KEY);\n")
         settings = {
             "host": server.host, "port": server.port, "user": user, "password": password, "database": self.database,
-            "names": [self.stays, self.leaves], "drop": [], "adopt": False,
+            "names": [self.stays, self.leaves], "drop": [], "adopt": False, "prefix": "",
         }  # fmt: skip
         self.project = Project(directory, engine, settings, PROGRAM)
 
     def up(self) -> str:
         return self.project.must("up", "--yes", "--skip-preview")
 
-    def login(self, module: str) -> "psycopg.Connection[Any]":
+    def login(self, module: str, database: str = "") -> "psycopg.Connection[Any]":
         password = self.project.must("stack", "output", "--show-secrets", module).strip()
-        return self.server.connect(self.database, user=module, password=password)
+        user = self.project.settings["prefix"] + module
+        return self.server.connect(database or self.database, user=user, password=password)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with self.server.connect(self.database) as connection:

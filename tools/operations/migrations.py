@@ -122,7 +122,7 @@ def _each(stack: Stack, schemas: Iterable[str], action: Action) -> int:
     for schema in schemas:
         try:
             with stack.postgres.connected() as connection:
-                action(stack, connection, SchemaTarget.of_schema(schema))
+                action(stack, connection, SchemaTarget.of_schema(schema, stack.settings.postgres.role_prefix))
         except ProviderError as error:
             failed += 1
             print("\n".join(f"error: {line}" for line in str(error).splitlines()), file=sys.stderr)

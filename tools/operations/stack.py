@@ -47,7 +47,7 @@ class Stack:
     def mapping(self) -> Mapping:
         """Raises ``ProviderError`` with every problem of the mapping."""
         try:
-            return load(self.settings.mapping)
+            return load(self.settings.mapping).with_role_prefix(self.settings.postgres.role_prefix)
         except MappingError as error:
             raise ProviderError(f"the mapping has {len(error.problems)} problem(s):\n{error}") from None
 
@@ -85,9 +85,11 @@ class Stack:
         """Return the tenant isolation of a schema. Raises ``ProviderError``."""
         if not self.settings.postgres.isolates_tenants:
             return OFF
-        backup = (BackupRole(self.postgres.database).name,) if self.settings.backups.mode != "none" else ()
+        postgres = self.settings.postgres
+        backup = BackupRole(postgres.database, postgres.role_prefix).name
         access = self.mapping.access.schemas[schema]
-        return Isolation(access.tenant_rules, (*access.tenant_bypass, *backup))
+        logins = [self.mapping.access.login(module) for module in access.tenant_bypass]
+        return Isolation(access.tenant_rules, (*logins, *([backup] if self.settings.backups.mode != "none" else ())))
 
     @property
     def valkey(self) -> ValkeyServer:

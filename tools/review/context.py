@@ -58,10 +58,17 @@ class ReviewContext:
             for step in self.steps(ROLE)
             if any(state.live("login") or state.declared("login") for state in (step.old, step.new))
         }
-        logins |= self._keys("logins") | self.origins.names("modules")
+        logins |= {login.removeprefix(self.role_prefix) for login in self._keys("logins")}
+        logins |= self.origins.names("modules")
         schemas = self._values("name", SCHEMA) | self._values("schema", GRANT, MIGRATIONS) | self._keys("schemas")
         schemas |= self.origins.names("postgres", "schemas")
-        return RoleNames(schemas, logins - {BackupRole(database).name for database in databases}, databases)
+        modules = logins - {BackupRole(database).name for database in databases}
+        return RoleNames(schemas, modules, databases, self.role_prefix)
+
+    @cached_property
+    def role_prefix(self) -> str:
+        """The beginning of every role's name. The names of Role resources do not have it."""
+        return next(iter(self._values("rolePrefix", INVENTORY)), "")
 
     def _values(self, key: str, *types: str) -> set[str]:
         """The values of a property in all resources of these types, before and after."""
@@ -96,6 +103,11 @@ class ReviewContext:
     def created_buckets(self) -> frozenset[str]:
         """Buckets that the run creates, by their names in the mapping."""
         return frozenset(step.name for step in self.steps(BUCKET, AWS_BUCKET) if step.op == "create")
+
+
+def role_name(step: PreviewStep) -> str:
+    """The name of a Role resource's role in PostgreSQL."""
+    return str(step.state.declared("name", step.name))
 
 
 def _document(value: Any) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from components.mapping.roles import is_owner
-from tools.review.context import ReviewContext
+from tools.review.context import ReviewContext, role_name
 from tools.review.kinds import bucket_rights
 from tools.review.preview import SECRET, PreviewStep, Violation
 from tools.review.tokens import (
@@ -101,7 +101,7 @@ def _owners_are_protected(context: ReviewContext) -> Iterator[str]:
     unprotected = sorted(
         step.name
         for step in _remaining(context, ROLE)
-        if is_owner(context.roles.get(step.name)) and not step.new.protect
+        if is_owner(context.roles.get(role_name(step))) and not step.new.protect
     )
     if unprotected:
         yield f"not protected against deletion: {', '.join(unprotected)}; set stellaops-storage:protect to true"

@@ -28,7 +28,7 @@ from components.mapping.access.postgres import (
 from components.mapping.access.valkey import KeyAccess, StreamGroup, key_access, stream_groups
 from components.mapping.column_types import EXTENSIONS_SCHEMA
 from components.mapping.model import Contents
-from components.mapping.roles import RoleNames
+from components.mapping.roles import Login, RoleNames, owner, reader
 
 __all__ = [
     "APPEND",
@@ -56,16 +56,23 @@ class Access:
     """What each module and service may do. Each part is derived on first use."""
 
     contents: Contents
+    role_prefix: str = ""
 
     @cached_property
     def logins(self) -> Mapping[str, LoginAccess]:
         """Module -> what its login may do in PostgreSQL."""
-        return {name: login_access(self.contents, name, self._grants[name]) for name in self.contents.modules}
+        return {
+            name: login_access(self.contents, name, self._grants[name], self.role_prefix)
+            for name in self.contents.modules
+        }
 
     @cached_property
     def schemas(self) -> Mapping[str, SchemaAccess]:
         """Schema -> what each role and module may do in it."""
-        return {name: schema_access(self.contents, name, self._grants) for name in self.contents.postgres.schemas}
+        return {
+            name: schema_access(self.contents, name, self._grants, self.role_prefix)
+            for name in self.contents.postgres.schemas
+        }
 
     @cached_property
     def keys(self) -> Mapping[str, tuple[KeyAccess, ...]]:
@@ -84,7 +91,19 @@ class Access:
 
     def roles(self, *databases: str) -> RoleNames:
         """The PostgreSQL roles that follow from the mapping, including those of ``databases``."""
-        return RoleNames(self.contents.postgres.schemas, self.contents.modules, databases)
+        return RoleNames(self.contents.postgres.schemas, self.contents.modules, databases, self.role_prefix)
+
+    def login(self, module: str) -> str:
+        """Name of the module's login."""
+        return Login(module, self.role_prefix).name
+
+    def owner(self, schema: str) -> str:
+        """Name of the schema's owner role."""
+        return owner(schema, self.role_prefix)
+
+    def reader(self, schema: str) -> str:
+        """Name of the schema's reader role."""
+        return reader(schema, self.role_prefix)
 
     @cached_property
     def _grants(self) -> Mapping[str, tuple[DirectGrant, ...]]:

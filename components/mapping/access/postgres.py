@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from components.mapping.column_types import EXTENSIONS_SCHEMA
 from components.mapping.model import Contents, Postgres, PostgresAccess, Schema, Table
-from components.mapping.roles import GroupKind, GroupRole
+from components.mapping.roles import GroupKind, GroupRole, Login
 from components.mapping.values import AccessTarget
 
 READ = frozenset({"SELECT"})
@@ -125,7 +125,9 @@ def write_privileges(table: Table) -> frozenset[str]:
     return APPEND if table.append_only else CHANGE
 
 
-def schema_access(contents: Contents, name: str, grants: Mapping[str, tuple[DirectGrant, ...]]) -> SchemaAccess:
+def schema_access(
+    contents: Contents, name: str, grants: Mapping[str, tuple[DirectGrant, ...]], role_prefix: str
+) -> SchemaAccess:
     """Derive the access to one schema. ``grants``: module -> all direct grants to its login."""
     definition = contents.postgres.schemas[name]
     in_schema = {module: tuple(grant for grant in own if grant.schema == name) for module, own in grants.items()}
@@ -140,7 +142,8 @@ def schema_access(contents: Contents, name: str, grants: Mapping[str, tuple[Dire
         name=name,
         owner=next(owners, None),
         grants=grants,
-        granted=_group_access(name, definition) | {module: _tables(own) for module, own in grants.items()},
+        granted=_group_access(name, definition, role_prefix)
+        | {Login(module, role_prefix).name: _tables(own) for module, own in grants.items()},
         append_only=tuple(sorted(table for table, item in definition.all_tables.items() if item.append_only)),
         functions={
             f"{function}({', '.join(argument.canonical for argument in item.arguments)})": item.execute
@@ -151,15 +154,17 @@ def schema_access(contents: Contents, name: str, grants: Mapping[str, tuple[Dire
     )
 
 
-def login_access(contents: Contents, module: str, grants: tuple[DirectGrant, ...]) -> LoginAccess:
+def login_access(contents: Contents, module: str, grants: tuple[DirectGrant, ...], role_prefix: str) -> LoginAccess:
     """Derive the access of one module's login. ``grants`` are its direct grants."""
     access = contents.modules[module].postgres
     definitions = contents.postgres.schemas
-    member_of = _member_of(access)
+    member_of = _member_of(access, role_prefix)
     tables: dict[tuple[str, str], TableAccess] = {}
     for schema in access.schemas:
         from_groups = [
-            _group_access(schema, definitions[schema])[role.name] for role in member_of if role.schema == schema
+            _group_access(schema, definitions[schema], role_prefix)[role.name]
+            for role in member_of
+            if role.schema == schema
         ]
         for source in (*from_groups, _tables(grant for grant in grants if grant.schema == schema)):
             for table, added in source.items():
@@ -212,21 +217,21 @@ def _target_write_privileges(target: AccessTarget, table: Table) -> frozenset[st
     return frozenset({"SELECT", "UPDATE"}) if target.columns else write_privileges(table)
 
 
-def _member_of(access: PostgresAccess) -> tuple[GroupRole, ...]:
-    roles = {GroupRole(schema, GroupKind.WRITER) for schema in access.owns}
-    roles |= {GroupRole(target.schema, GroupKind.WRITER) for target in access.writes if target.table is None}
-    roles |= {GroupRole(target.schema, GroupKind.READER) for target in access.reads if target.table is None}
+def _member_of(access: PostgresAccess, prefix: str) -> tuple[GroupRole, ...]:
+    roles = {GroupRole(schema, GroupKind.WRITER, prefix) for schema in access.owns}
+    roles |= {GroupRole(target.schema, GroupKind.WRITER, prefix) for target in access.writes if target.table is None}
+    roles |= {GroupRole(target.schema, GroupKind.READER, prefix) for target in access.reads if target.table is None}
     return tuple(sorted(roles, key=lambda role: role.name))
 
 
-def _group_access(schema: str, definition: Schema) -> dict[str, Mapping[str, TableAccess]]:
+def _group_access(schema: str, definition: Schema, prefix: str) -> dict[str, Mapping[str, TableAccess]]:
     """Name of the schema's writer and reader role -> table -> what the role is granted."""
     version = {VERSION_TABLE: TableAccess(READ)}
     writer = {name: TableAccess(write_privileges(table)) for name, table in definition.all_tables.items()}
     reader = {name: TableAccess(READ) for name in definition.all_tables}
     return {
-        GroupRole(schema, GroupKind.WRITER).name: writer | version,
-        GroupRole(schema, GroupKind.READER).name: reader | version,
+        GroupRole(schema, GroupKind.WRITER, prefix).name: writer | version,
+        GroupRole(schema, GroupKind.READER, prefix).name: reader | version,
     }
 
 

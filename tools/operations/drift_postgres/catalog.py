@@ -7,7 +7,7 @@ from typing import Any
 
 from components.mapping import Mapping as SchemaMapping
 from components.mapping.access import EXTENSIONS_SCHEMA, SchemaAccess
-from components.mapping.roles import BackupRole, RoleNames
+from components.mapping.roles import BackupRole, ConnectRole, RoleNames
 from provider.postgres.session import Connection
 
 EXTRA = "not in the mapping"
@@ -38,7 +38,17 @@ class Catalog:
     @cached_property
     def managed(self) -> frozenset[str]:
         """The roles that are compared: all but the backup login, which depends on the stack's config."""
-        return self.roles.names - {BackupRole(self.database).name}
+        return self.roles.names - {self.backup}
+
+    @property
+    def backup(self) -> str:
+        """Name of the backup login."""
+        return BackupRole(self.database, self.mapping.role_prefix).name
+
+    @property
+    def connect(self) -> str:
+        """Name of the role whose members may connect to the database."""
+        return ConnectRole(self.database, self.mapping.role_prefix).name
 
     @property
     def extensions_schema(self) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from typing import Any
 
 import psycopg
 
-from components.mapping import roles as role_names
 from provider.postgres import append_only, other_databases, row_security
 from provider.postgres.ownership import foreign_objects
 from provider.postgres.server import MissingDatabaseError
@@ -52,7 +51,7 @@ def _sentences(catalog: Catalog, stack: Stack) -> Iterator[str]:
         connection = catalog.connection
         yield from append_only.drift(connection, schema, catalog.wanted[schema].append_only)
         yield from row_security.drift(connection, schema, stack.isolation(schema))
-        owner = role_names.owner(schema)
+        owner = catalog.mapping.access.owner(schema)
         try:
             foreign = foreign_objects(connection, SchemaTarget(schema, owner))
         except psycopg.errors.UndefinedObject:

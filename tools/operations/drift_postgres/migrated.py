@@ -11,7 +11,6 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from components.mapping import roles
 from components.resources.postgres import MIGRATIONS
 from provider.postgres.applied import Applied
 from provider.postgres.history import applied_rows
@@ -43,7 +42,7 @@ def recorded_schemas(state: Mapping[str, Any]) -> dict[str, RecordedSchema]:
 def differences(catalog: Catalog, recorded: Mapping[str, RecordedSchema]) -> Iterator[str]:
     """Yield a sentence for each object that differs from the record, or the reason why a schema cannot be compared."""
     for schema in sorted(catalog.schemas):
-        record, owner = recorded.get(schema), roles.owner(schema)
+        record, owner = recorded.get(schema), catalog.mapping.access.owner(schema)
         if record is None or record.definitions is None:
             yield f"schema {schema}: the state has no record of what its migrations made; run pulumi up to make one"
             continue

@@ -7,8 +7,6 @@ object's owner are not compared. Together with memberships (``roles``) these are
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 
-from components.mapping import roles
-from components.mapping.roles import ConnectRole
 from provider.postgres.relation_privileges import (
     PUBLIC,
     RelationPrivilege,
@@ -42,7 +40,7 @@ def _database(catalog: Catalog) -> Iterator[str]:
             WHERE d.datname = pg_catalog.current_database() AND a.grantee <> d.datdba"""
     )
     where = f"on database {catalog.database}"
-    yield from compare([Entry(where, *row) for row in rows], {where: {ConnectRole(catalog.database).name: {"CONNECT"}}})
+    yield from compare([Entry(where, *row) for row in rows], {where: {catalog.connect: {"CONNECT"}}})
 
 
 def _schemas(catalog: Catalog) -> Iterator[str]:
@@ -56,16 +54,16 @@ def _schemas(catalog: Catalog) -> Iterator[str]:
     wanted = {
         f"on schema {schema}": dict.fromkeys(catalog.wanted[schema].granted, ("USAGE",)) for schema in catalog.schemas
     }
-    owners = (roles.owner(schema) for schema in catalog.schemas)
+    owners = (catalog.mapping.access.owner(schema) for schema in catalog.schemas)
     for schema in catalog.extensions_schema:
-        wanted[f"on schema {schema}"] = dict.fromkeys((ConnectRole(catalog.database).name, *owners), ("USAGE",))
+        wanted[f"on schema {schema}"] = dict.fromkeys((catalog.connect, *owners), ("USAGE",))
     yield from compare(found, wanted)
 
 
 def _relations(catalog: Catalog) -> Iterator[str]:
     """Compare privileges on tables, views and sequences, and on columns."""
     for schema in sorted(catalog.schemas):
-        target = SchemaTarget(schema, roles.owner(schema))
+        target = SchemaTarget(schema, catalog.mapping.access.owner(schema))
         sequences = relations_of(catalog.connection, schema).sequences
 
         def where(item: RelationPrivilege, schema: str = schema, sequences: Collection[str] = sequences) -> str:
@@ -94,7 +92,7 @@ def _functions(catalog: Catalog) -> Iterator[str]:
     )
     existing = {row[0] for row in rows}
     wanted = {
-        f"{schema}.{name}": dict.fromkeys(modules, ("EXECUTE",))
+        f"{schema}.{name}": dict.fromkeys(map(catalog.mapping.access.login, modules), ("EXECUTE",))
         for schema in catalog.schemas
         for name, modules in catalog.wanted[schema].functions.items()
         if f"{schema}.{name}" in existing
@@ -115,7 +113,7 @@ def _defaults(catalog: Catalog) -> Iterator[str]:
             SELECT r.rolname, '', 'f', NULL, 'EXECUTE', false FROM pg_catalog.pg_roles r
             WHERE r.rolname = ANY (%(owners)s) AND NOT EXISTS (SELECT FROM pg_catalog.pg_default_acl d
               WHERE d.defaclrole = r.oid AND d.defaclnamespace = 0 AND d.defaclobjtype = 'f')""",
-        owners=[roles.owner(schema) for schema in catalog.mapping.postgres.schemas],
+        owners=[catalog.mapping.access.owner(schema) for schema in catalog.mapping.postgres.schemas],
     )
     for owner, schema, kind, role, privilege, grantable in rows:
         where = f" in schema {schema}" if schema else ""

@@ -3,8 +3,6 @@
 import re
 from collections.abc import Iterator
 
-from components.mapping import roles
-from components.mapping.roles import BackupRole, ConnectRole
 from tools.operations.drift_postgres.catalog import EXTRA, MISSING, OBJECT_MISSING, Catalog
 
 NO_LIMIT = -1
@@ -34,6 +32,8 @@ def _attributes(catalog: Catalog) -> Iterator[str]:
                    {", ".join(_FORBIDDEN)}
             FROM pg_catalog.pg_roles WHERE rolname = ANY (%(roles)s)"""
     )
+    access = catalog.mapping.access
+    logins = {access.login(module): login for module, login in access.logins.items()}
     for role in sorted(catalog.managed - {row[0] for row in found}):
         yield f"role {role} does not exist: {OBJECT_MISSING}"
     for role, login, inherit, limit, until, *flags in found:
@@ -47,7 +47,7 @@ def _attributes(catalog: Catalog) -> Iterator[str]:
             yield f"role {role} may not log in: {MISSING}"
         if not inherit:
             yield f"role {role} does not inherit privileges (NOINHERIT): the mapping needs INHERIT"
-        wanted = NO_LIMIT if is_group else catalog.mapping.access.logins[role].limits.connection_limit
+        wanted = NO_LIMIT if is_group else logins[role].limits.connection_limit
         if limit != wanted:
             yield f"role {role} may have {_connections(limit)}: the mapping allows {_connections(wanted)}"
         if until is not None:
@@ -77,19 +77,21 @@ def _settings(catalog: Catalog) -> Iterator[str]:
     existing = {
         row[0] for row in catalog.rows("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY (%(roles)s)")
     }
-    for module in catalog.mapping.modules.keys() & existing:
-        limits = catalog.mapping.access.logins[module].limits
+    for module, login in catalog.mapping.access.logins.items():
+        role, limits = catalog.mapping.access.login(module), login.limits
+        if role not in existing:
+            continue
         wanted = {
             "search_path": ", ".join(limits.search_path),
             "statement_timeout": str(limits.statement_timeout),
             "idle_in_transaction_session_timeout": str(limits.idle_in_transaction_timeout),
         }
         for name, value in wanted.items():
-            has = found.pop((module, name), None)
+            has = found.pop((role, name), None)
             if has is None:
-                yield f"role {module} has no {name}: the mapping has {value}"
+                yield f"role {role} has no {name}: the mapping has {value}"
             elif _normal(name, has) != _normal(name, value):
-                yield f"role {module} has {name}={has}: the mapping has {value}"
+                yield f"role {role} has {name}={has}: the mapping has {value}"
     yield from (f"role {role} has {name}={value}: {EXTRA}" for (role, name), value in found.items())
 
 
@@ -112,16 +114,15 @@ def _memberships(catalog: Catalog) -> Iterator[str]:
         admin=catalog.admin,
     )
     found = {(group, member): options for group, member, *options in rows}
-    connect = ConnectRole(catalog.database).name
+    access, connect = catalog.mapping.access, catalog.connect
     wanted = {
-        (group, module)
-        for module, login in catalog.mapping.access.logins.items()
+        (group, access.login(module))
+        for module, login in access.logins.items()
         for group in (connect, *(role.name for role in login.member_of))
     }
     # The backup login is a member of every reader group.
-    readers = {connect, *(roles.reader(schema) for schema in catalog.mapping.postgres.schemas)}
-    backup = BackupRole(catalog.database).name
-    wanted |= {(group, member) for group, member in found if member == backup and group in readers}
+    readers = {connect, *(access.reader(schema) for schema in catalog.mapping.postgres.schemas)}
+    wanted |= {(group, member) for group, member in found if member == catalog.backup and group in readers}
     existing = {
         row[0] for row in catalog.rows("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY (%(roles)s)")
     }

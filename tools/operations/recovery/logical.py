@@ -57,7 +57,8 @@ def restore(
 def _fill(context: RecoveryContext, backup: StoredBackup, work: Path, server: PostgresServer, say: Say) -> None:
     environment = context.environment(server)
     program = context.programs.find("pg_restore")
-    owners = [sql.Identifier(roles.owner(schema)) for schema in backup.manifest["schemas"]]
+    prefix = context.stack.settings.postgres.role_prefix
+    owners = [sql.Identifier(roles.owner(schema, prefix)) for schema in backup.manifest["schemas"]]
     names = sql.Identifier(server.database), sql.SQL(", ").join(owners)
     # An admin that is not a superuser can only transfer a schema to a role with CREATE on the database.
     with server.open(server.database) as session:

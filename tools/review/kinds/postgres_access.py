@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from components.mapping.access import VERSION_TABLE
 from components.mapping.roles import ConnectRole, GroupKind, GroupRole, is_owner, reader
 from tools.review.change import MappingPath, RatedChange
-from tools.review.context import ReviewContext
+from tools.review.context import ReviewContext, role_name
 from tools.review.escape import code, codes, plain
 from tools.review.kinds import generic
 from tools.review.preview import UNKNOWN, PreviewStep, ResourceState
@@ -58,7 +58,7 @@ def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChang
 
 
 def _role(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
-    name = str(step.state.declared("name", step.name))
+    name = role_name(step)
     is_login = bool(step.state.declared("login"))
     noun = "login" if is_login else "role"
     role = context.roles.get(name)
@@ -67,7 +67,7 @@ def _role(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
         step.op, ()
     ):
         return []
-    origin: MappingPath = ("modules", name) if is_login else ("postgres", "schemas", group)
+    origin: MappingPath = ("modules", step.name) if is_login else ("postgres", "schemas", group)
 
     def change(risk: Risk, sentence: str, where: MappingPath = origin) -> RatedChange:
         return RatedChange(risk, STORE, group, sentence, name, where, (step.urn,))
@@ -180,10 +180,12 @@ def _grants(context: ReviewContext) -> list[RatedChange]:
         _privileges(step.new for step in context.steps(GRANT)),
     )
     steps = [step for step in context.steps(GRANT) if step.op != "same"]
-    role_steps = {str(step.name): step for step in context.steps(ROLE)}
+    role_steps = {role_name(step): step for step in context.steps(ROLE)}
     dropped_roles = {name for name, step in role_steps.items() if step.op == "delete"}
     dropped_schemas = context.dropped_schemas
-    readable = {target.schema for role, target in old if role == reader(target.schema) and target.object}
+    readable = {
+        target.schema for role, target in old if role == reader(target.schema, context.role_prefix) and target.object
+    }
     granted = {(target.schema, target.object) for _, target in old}
     gained: dict[tuple[str, str, bool], dict[PrivilegeTarget, frozenset[str]]] = defaultdict(dict)
     lost: dict[tuple[str, str], dict[PrivilegeTarget, frozenset[str]]] = defaultdict(dict)
@@ -310,7 +312,9 @@ def _origin(context: ReviewContext, role: str, schema: str, objects: list[str]) 
     if _member_group(context, role) is not None:
         table = objects[0] if len(objects) == 1 else ""
         return ("postgres", "schemas", schema, "tables", table) if table else ("postgres", "schemas", schema)
-    return context.origins.access(role, "postgres", *(f"{schema}.{item}" for item in objects), schema)
+    return context.origins.access(
+        role.removeprefix(context.role_prefix), "postgres", *(f"{schema}.{item}" for item in objects), schema
+    )
 
 
 def _member_group(context: ReviewContext, name: str) -> GroupRole | None:
