@@ -62,7 +62,8 @@ class Stack:
 
     def __init__(self, directory: Path, engine: Engine, server: LocalPostgres, like: "Stack | None" = None) -> None:
         suffix = secrets.token_hex(3)
-        self.stays, self.leaves = (like.stays, like.leaves) if like else (f"stays_{suffix}", f"leaves_{suffix}")
+        self.stays: str = like.stays if like else f"stays_{suffix}"
+        self.leaves: str = like.leaves if like else f"leaves_{suffix}"
         self.database = f"d_{suffix}"
         self.server = server
         user, password = f"admin_{suffix}", "secret"
