@@ -14,7 +14,7 @@ from provider.postgres.declared_tables import read_tables
 from provider.postgres.history import read_applied, record, version_table_owner
 from provider.postgres.migration_files import Migration, Script, discover, render_all
 from provider.postgres.migrations import locked_schema, silent
-from provider.postgres.ownership import owner_statements, ownership_problems
+from provider.postgres.ownership import foreign_objects, ownership_problems
 from provider.postgres.problems import MigrationError, MigrationProblem
 from provider.postgres.running import in_transaction
 from provider.postgres.session import Connection, Limits, Log, ensure_may_act_as
@@ -144,6 +144,7 @@ def readopt(connection: Connection, target: SchemaTarget, log: Log = silent) -> 
     ensure_may_act_as(connection, target.owner, log)
     connection.read_only = False
     with connection.transaction():
-        for statement in owner_statements(connection, target, admin):
-            connection.execute(statement)
+        for item in foreign_objects(connection, target):
+            if item.owner == admin and item.statement:
+                connection.execute(item.statement.encode())
     log(f"{target.schema}: found kept tables and returned them to {target.owner}")

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import psycopg
 
+from components.mapping.access import VERSION_TABLE
 from provider.postgres import guards, tables
 from provider.postgres.applied import Applied, compare
 from provider.postgres.declared_tables import read_tables
 from provider.postgres.history import has_schema, read_applied
 from provider.postgres.migration_files import Script, discover, render_all
-from provider.postgres.ownership import ownership_problems
+from provider.postgres.ownership import foreign_objects, ownership_problems
 from provider.postgres.problems import MigrationError, MigrationProblem, error_text
 from provider.postgres.row_security import OFF, Isolation
 from provider.postgres.run_lock import lock_holders, run_lock
@@ -136,6 +137,7 @@ def locked_schema(connection: Connection, target: SchemaTarget, limits: Limits, 
         prepare_connection(connection)
         ensure_may_act_as(connection, target.owner, log)
         require_schema(connection, target)
+        require_own_history(connection, target)
         with run_lock(connection, target, limits, log):
             yield
     except psycopg.Error as error:
@@ -182,6 +184,14 @@ def require_schema(connection: Connection, target: SchemaTarget) -> None:
         raise MigrationError(
             MigrationProblem(target.schema, None, "the schema does not exist", "create it before its tables")
         )
+
+
+def require_own_history(connection: Connection, target: SchemaTarget) -> None:
+    """Raise ``MigrationError`` with the remedy if the owner role cannot use ``schema_migrations``, because the table or
+    the schema belongs to another role."""
+    history = f"table {target.schema}.{VERSION_TABLE}"
+    if any(item.name in (history, f"schema {target.schema}") for item in foreign_objects(connection, target)):
+        raise MigrationError(*ownership_problems(connection, target))
 
 
 def require_owner(connection: Connection, target: SchemaTarget) -> None:

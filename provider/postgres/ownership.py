@@ -4,6 +4,8 @@ Default privileges apply to objects that their role creates. Readers cannot read
 and the owner role cannot change it.
 """
 
+from dataclasses import dataclass
+
 from psycopg import sql
 
 from provider.postgres.problems import MigrationProblem
@@ -35,60 +37,56 @@ _CATALOGS = (
 _ALTER_KINDS = {"statistics object": "STATISTICS"}
 
 
-def foreign_objects(connection: Connection, target: SchemaTarget) -> list[tuple[str, str]]:
-    """Return (object, its owner) for everything that does not belong to the owner role, sorted.
+@dataclass(frozen=True, order=True)
+class ForeignObject:
+    """An object of the schema, or the schema itself, that belongs to another role than its owner role. ``statement`` gives
+    it to the owner role; it is empty for a column's sequence, which follows its table."""
 
-    Includes the schema itself, but not members of extensions, which belong to the role that installed the extension.
+    name: str
+    owner: str
+    statement: str
+
+
+def foreign_objects(connection: Connection, target: SchemaTarget) -> list[ForeignObject]:
+    """Return everything that does not belong to the owner role, sorted.
+
+    Leaves out members of extensions, which belong to the role that installed the extension.
     """
     queries: list[sql.Composable] = [
         sql.SQL(
-            "SELECT pg_catalog.pg_describe_object({catalog}, o.oid, 0), pg_catalog.pg_get_userbyid(o.{owner})"
-            " FROM pg_catalog.{name} o JOIN pg_catalog.pg_namespace n ON n.oid = o.{namespace}"
+            "SELECT pg_catalog.pg_describe_object({catalog}, o.oid, 0), pg_catalog.pg_get_userbyid(o.{owner}),"
+            " k.type, k.identity, {sequence} AND EXISTS (SELECT FROM pg_catalog.pg_depend c WHERE c.classid = {catalog}"
+            " AND c.objid = o.oid AND c.deptype IN ('a', 'i'))"
+            " FROM pg_catalog.{name} o JOIN pg_catalog.pg_namespace n ON n.oid = o.{namespace},"
+            " LATERAL pg_catalog.pg_identify_object({catalog}, o.oid, 0) k"
             " WHERE n.nspname = %(schema)s AND o.{owner} <> %(owner)s::pg_catalog.text::pg_catalog.regrole"
             " AND {condition} AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"
             " WHERE d.classid = {catalog} AND d.objid = o.oid AND d.deptype = 'e')"
-        ).format(**_catalog_names(catalog, owner, namespace, condition))
-        for catalog, owner, namespace, condition in _CATALOGS
-    ]
-    queries.append(
-        sql.SQL(
-            "SELECT 'schema ' || n.nspname, pg_catalog.pg_get_userbyid(n.nspowner) FROM pg_catalog.pg_namespace n"
-            " WHERE n.nspname = %(schema)s AND n.nspowner <> %(owner)s::pg_catalog.text::pg_catalog.regrole"
-        )
-    )
-    query = sql.SQL(" UNION ALL ").join(queries)
-    parameters = {"schema": target.schema, "owner": sql.Identifier(target.owner).as_string(connection)}
-    return sorted((str(row[0]), str(row[1])) for row in connection.execute(query, parameters))
-
-
-def owner_statements(connection: Connection, target: SchemaTarget, owner: str) -> list[sql.Composed]:
-    """Return statements that give every object of ``owner`` in the schema to the target's owner.
-
-    Call it in the transaction that runs them. Sequences of columns are left out: they follow their table.
-    """
-    queries = [
-        sql.SQL(
-            "SELECT k.type, k.identity FROM pg_catalog.{name} o JOIN pg_catalog.pg_namespace n ON n.oid = o.{namespace},"
-            " LATERAL pg_catalog.pg_identify_object({catalog}, o.oid, 0) k"
-            " WHERE n.nspname = %(schema)s AND o.{owner} = %(owner)s::pg_catalog.regrole AND {condition}"
-            " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = {catalog} AND d.objid = o.oid"
-            " AND d.deptype IN ('e', 'a', 'i') AND (d.deptype = 'e' OR {sequence}))"
         ).format(
             sequence=sql.SQL("o.relkind = 'S'" if catalog == "pg_class" else "false"),
             **_catalog_names(catalog, owner_column, namespace, condition),
         )
         for catalog, owner_column, namespace, condition in _CATALOGS
     ]
-    query = sql.SQL(" UNION ALL ").join(queries)
-    parameters = {"schema": target.schema, "owner": sql.Identifier(owner).as_string(connection)}
-    rows = connection.execute(query, parameters).fetchall()
-    # The server returns the identity quoted.
-    return [
-        sql.SQL("ALTER {} {} OWNER TO {}").format(
-            sql.SQL(_ALTER_KINDS.get(kind, str(kind))), sql.SQL(identity), sql.Identifier(target.owner)
+    queries.append(
+        sql.SQL(
+            "SELECT 'schema ' || n.nspname, pg_catalog.pg_get_userbyid(n.nspowner), 'schema',"
+            " pg_catalog.quote_ident(n.nspname), false FROM pg_catalog.pg_namespace n"
+            " WHERE n.nspname = %(schema)s AND n.nspowner <> %(owner)s::pg_catalog.text::pg_catalog.regrole"
         )
-        for kind, identity in ((str(row[0]), str(row[1])) for row in rows)
-    ]
+    )
+    query = sql.SQL(" UNION ALL ").join(queries)
+    parameters = {"schema": target.schema, "owner": sql.Identifier(target.owner).as_string(connection)}
+    found = []
+    for name, role, kind, identity, follows_table in connection.execute(query, parameters):
+        # The server returns the identity quoted.
+        alter = sql.SQL("ALTER {} {} OWNER TO {}").format(
+            sql.SQL(_ALTER_KINDS.get(str(kind), str(kind).upper())),
+            sql.SQL(str(identity)),
+            sql.Identifier(target.owner),
+        )
+        found.append(ForeignObject(str(name), str(role), "" if follows_table else alter.as_string(connection)))
+    return sorted(found)
 
 
 def _catalog_names(catalog: str, owner: str, namespace: str, condition: str) -> dict[str, sql.Composable]:
@@ -102,9 +100,13 @@ def _catalog_names(catalog: str, owner: str, namespace: str, condition: str) -> 
 
 
 def ownership_problems(connection: Connection, target: SchemaTarget) -> list[MigrationProblem]:
-    """Return a problem for each object that does not belong to the owner role."""
-    remedy = f"give it to {target.owner} with ALTER ... OWNER TO {target.owner}, or drop it"
+    """Return a problem with the remedy for each object that does not belong to the owner role."""
     return [
-        MigrationProblem(target.schema, None, f"{name} belongs to {owner}, not to {target.owner}", remedy)
-        for name, owner in foreign_objects(connection, target)
+        MigrationProblem(
+            target.schema,
+            None,
+            f"{item.name} belongs to {item.owner}, not to {target.owner}",
+            f"as {item.owner} or a superuser, run: {item.statement}" if item.statement else "it follows its table",
+        )
+        for item in foreign_objects(connection, target)
     ]

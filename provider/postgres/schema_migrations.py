@@ -135,7 +135,7 @@ class SchemaMigrations(PostgresKind):
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         """Read the database. Return None if the schema is gone; otherwise ``drift`` has a sentence for each difference."""
         from provider.postgres import guards, tables
-        from provider.postgres.history import has_schema, read_applied
+        from provider.postgres.history import has_schema
         from provider.postgres.ownership import foreign_objects
 
         schema = state["schema"] if state else self._schema_of(id_)
@@ -145,17 +145,33 @@ class SchemaMigrations(PostgresKind):
                     return None
                 inputs = state or _imported(connection, schema)
                 target = _target(inputs)
-                applied = read_applied(connection, target)
+                applied = self._applied_at_read(connection, target, state)
                 sentences = tables.drift(connection, _mapped(inputs)) if inputs.get("tables") else []
                 sentences += guards.drift(connection, target, inputs.get("appendOnly") or [], _isolation(inputs))
                 sentences += [
-                    f"{name} belongs to {owner}, not to {target.owner}"
-                    for name, owner in foreign_objects(connection, target)
+                    f"{item.name} belongs to {item.owner}, not to {target.owner}"
+                    for item in foreign_objects(connection, target)
                 ]
                 definitions = RecordedDefinitions.of(state) or RecordedDefinitions.read(connection, schema)
         except MissingDatabaseError:
             return None
         return FoundResource(id_, _outputs(inputs, applied, sentences, definitions))
+
+    def _applied_at_read(
+        self, connection: "Connection", target: SchemaTarget, state: Mapping[str, Any]
+    ) -> tuple[Applied, ...]:
+        """Read the applied migrations; take them from the state if the owner role may not read them, because the schema or
+        ``schema_migrations`` was given to another role."""
+        import psycopg
+
+        from provider.postgres.history import read_applied
+
+        try:
+            return read_applied(connection, target)
+        except psycopg.errors.InsufficientPrivilege:
+            if not state:
+                raise
+            return tuple(_applied_from_labels(state.get("applied")))
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         """Keep the tables: the schema resource drops them if the stack allows it.
@@ -191,6 +207,8 @@ class SchemaMigrations(PostgresKind):
                 raise MigrationError(MigrationProblem(str(directory), None, message, "run preview again, then up"))
             recorded = RecordedDefinitions.of(state)
             before = None
+            if recorded:
+                migrations.require_own_history(connection, target)
             if recorded and recorded.is_current(connection, state["applied"], read_applied(connection, target)):
                 before = RecordedDefinitions.read(connection, target.schema)
             applied = migrations.apply(

@@ -77,9 +77,13 @@ class PostgresServer:
             raise
 
     def _error_message(self, error: "psycopg.Error") -> str:
+        from psycopg import errors
+
         place = f"PostgreSQL at {self.host}:{self.port}, database {self.database}, as {self.user}"
         text = error_text(error)
         remedy = "check that the server runs and that the postgres settings in the stack config are correct"
+        if isinstance(error, errors.InsufficientPrivilege):
+            remedy = "a role has lost a privilege or an object; run drift, which names it and the remedy"
         if LOGIN_FAILED in text:
             # Only the server's log shows whether the password is wrong or expired.
             remedy = (

@@ -192,6 +192,21 @@ def test_refresh_says_in_words_what_is_off_and_update_mends_it(schema: Schema, c
     assert client.update(found, inputs(schema)).outputs.get("drift") == []
 
 
+@pytest.mark.parametrize("thing", ["TABLE {}.raw", "TABLE {}.schema_migrations", "SCHEMA {}"])
+def test_another_owner_is_found_by_refresh_and_refused_with_the_statement_that_mends_it(
+    schema: Schema, client: PluginClient, thing: str
+) -> None:
+    name = schema.target.schema
+    created = client.create(TOKEN, inputs(schema))
+    schema.run(f"ALTER {thing.format(name)} OWNER TO postgres")
+    found = client.refresh(created)
+    assert found is not None
+    assert any(f"belongs to postgres, not to {name}_owner" in line for line in found.outputs["drift"])
+    text = failure(lambda: client.update(found, inputs(schema)))
+    schema.run(text.rpartition("a superuser, run: ")[2])
+    assert client.update(found, inputs(schema)).outputs.get("drift") == []
+
+
 def test_refresh_finds_versions_that_differ_from_the_state(schema: Schema, client: PluginClient) -> None:
     created = client.create(TOKEN, inputs(schema))
     schema.run(f"UPDATE {schema.target.schema}.schema_migrations SET checksum = 'other'")

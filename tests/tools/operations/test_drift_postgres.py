@@ -196,12 +196,21 @@ TAMPERINGS = {
     "a table owned by a login": Tampering(
         "ALTER TABLE vex.vex_raw OWNER TO excititor",
         "ALTER TABLE vex.vex_raw OWNER TO vex_owner",
-        ("table vex.vex_raw is owned by excititor, not by vex_owner",),
+        (
+            'table vex.vex_raw is owned by excititor, not by vex_owner; as excititor or a superuser, run: ALTER TABLE vex.vex_raw OWNER TO "vex_owner"',
+        ),
     ),
     "a schema owned by a login": Tampering(
         "ALTER SCHEMA vex OWNER TO excititor",
         "ALTER SCHEMA vex OWNER TO vex_owner",
-        ("schema vex is owned by excititor, not by vex_owner",),
+        (
+            'schema vex is owned by excititor, not by vex_owner; as excititor or a superuser, run: ALTER SCHEMA vex OWNER TO "vex_owner"',
+        ),
+    ),
+    "the database owned by a module": Tampering(
+        "ALTER DATABASE stellaops OWNER TO vex_owner",
+        "ALTER DATABASE stellaops OWNER TO postgres",
+        (f"role vex_owner owns database stellaops: {EXTRA}; run: ALTER DATABASE stellaops OWNER TO postgres",),
     ),
     "a schema of a login's own": Tampering(
         "CREATE SCHEMA backdoor AUTHORIZATION policy",
@@ -270,7 +279,7 @@ TAMPERINGS = {
         (
             f"function vex.wipe(): {UNMIGRATED}",
             f"PUBLIC may EXECUTE vex.wipe(): {EXTRA}",
-            "function vex.wipe() is owned by postgres, not by vex_owner",
+            'function vex.wipe() is owned by postgres, not by vex_owner; as postgres or a superuser, run: ALTER FUNCTION vex.wipe() OWNER TO "vex_owner"',
         ),
     ),
     "a function that everybody may call": Tampering(

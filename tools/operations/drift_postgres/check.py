@@ -56,4 +56,8 @@ def _sentences(catalog: Catalog, stack: Stack) -> Iterator[str]:
             foreign = foreign_objects(connection, SchemaTarget(schema, owner))
         except psycopg.errors.UndefinedObject:
             continue  # the owner role is missing, which is reported separately
-        yield from (f"{name} is owned by {other}, not by {owner}" for name, other in foreign)
+        yield from (
+            f"{item.name} is owned by {item.owner}, not by {owner}; as {item.owner} or a superuser, run: {item.statement}"
+            for item in foreign
+            if item.statement
+        )

@@ -169,6 +169,9 @@ def _holdings(catalog: Catalog) -> Iterator[str]:
         compared = kind == "o" or type_ in ("table", "view", "materialized view", "foreign table", "sequence", "function",
                                             "procedure", "aggregate", "table column")  # fmt: skip
         # The server quotes SQL keywords; no name in the mapping contains a quote.
+        if name == f"database {catalog.database}" and kind == "o":
+            yield f"role {role} owns {name}: {EXTRA}; run: ALTER DATABASE {catalog.database} OWNER TO {catalog.admin}"
+            continue
         if name in ours or ((schema or "").strip('"') in catalog.schemas and compared):
             continue
         yield f"role {role} {does} {name}: {EXTRA}"
