@@ -59,8 +59,8 @@ RULES = {
     "transaction": Rule("a statement that cannot run in a transaction, in a file that is one", Effect.BLOCKING),
     "waiver": Rule("a waiver without a reason, for an unknown rule, or that matches nothing", Effect.ADDITIVE),
 }
-# Findings of these rules cannot be waived.
-NOT_WAIVABLE = ("waiver", "syntax")
+# Findings of these rules cannot be waived. The migration runner refuses changes of evidence, whatever a comment says.
+NOT_WAIVABLE = ("waiver", "syntax", "evidence")
 
 
 @dataclass(frozen=True, order=True)

@@ -53,7 +53,9 @@ def _read(text: str, statements: list[Statement]) -> tuple[list[Waiver], list[Li
             wrong.append(LintFinding(number, "waiver", f"`{content.strip()}` is not a waiver", FORM))
         elif match["rule"] not in RULES or match["rule"] in NOT_WAIVABLE:
             rules = ", ".join(rule for rule in RULES if rule not in NOT_WAIVABLE)
-            wrong.append(LintFinding(number, "waiver", f"there is no rule {match['rule']} to waive", f"rules: {rules}"))
+            wrong.append(
+                LintFinding(number, "waiver", f"{match['rule']} is not a rule that can be waived", f"rules: {rules}")
+            )
         elif not match["reason"].strip():
             wrong.append(LintFinding(number, "waiver", f"no reason is given for {match['rule']}", FORM))
         elif (statement := _next(number, statements, lines)) is None:

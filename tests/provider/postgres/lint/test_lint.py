@@ -18,11 +18,13 @@ TARGET = SchemaTarget.of_schema("vuln")
 CONCURRENT = "-- transactional: false\n"
 
 
-def lint(directory: Path, text: str, *, runtime_tables: bool = False) -> list[str]:
+def lint(
+    directory: Path, text: str, *, runtime_tables: bool = False, append_only: frozenset[str] = frozenset()
+) -> list[str]:
     """``line: rule`` of every finding in a file that comes after the one that made table ``old``."""
     directory.joinpath("0001_old.sql.j2").write_text("CREATE TABLE {{ schema }}.old (id int PRIMARY KEY, a int);\n")
     directory.joinpath("0002_x.sql.j2").write_text(text)
-    _, lines = check_directory(directory, Place(TARGET, runtime_tables), Accepted(directory))
+    _, lines = check_directory(directory, Place(TARGET, runtime_tables, append_only), Accepted(directory))
     found = []
     for line in lines:
         assert line.startswith(f"{directory}/0002_x.sql.j2:"), line
@@ -249,6 +251,11 @@ def test_a_waiver_lets_no_other_rule_pass(tmp_path: Path) -> None:
 )
 def test_a_waiver_that_is_none_is_a_finding_itself(tmp_path: Path, text: str, found: list[str]) -> None:
     assert lint(tmp_path, text) == found
+
+
+def test_a_change_of_evidence_cannot_be_waived(tmp_path: Path) -> None:
+    text = "-- lint: allow evidence: it is old\nDELETE FROM {{ schema }}.old WHERE id = 1;\n"
+    assert lint(tmp_path, text, append_only=frozenset({"old"})) == ["1: waiver", "2: evidence"]
 
 
 def test_template_errors_are_findings_with_their_place(tmp_path: Path) -> None:
