@@ -255,7 +255,8 @@ def test_a_waiver_that_is_none_is_a_finding_itself(tmp_path: Path, text: str, fo
 
 def test_a_change_of_evidence_cannot_be_waived(tmp_path: Path) -> None:
     text = "-- lint: allow evidence: it is old\nDELETE FROM {{ schema }}.old WHERE id = 1;\n"
-    assert lint(tmp_path, text, append_only=frozenset({"old"})) == ["1: waiver", "2: evidence"]
+    found = lint(tmp_path, text, append_only=frozenset({"old"}))
+    assert found == ["1: waiver", "2: destructive", "2: evidence"]
 
 
 def test_template_errors_are_findings_with_their_place(tmp_path: Path) -> None:
