@@ -4,6 +4,7 @@ Only plain YAML is accepted: no aliases (a few lines can expand to gigabytes), n
 contain them are rejected before any data is built.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,14 @@ LONGEST_PATH = 200
 # libyaml, included in every PyYAML wheel, is about 15 times as fast; both loaders report lines and columns.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ILLEGAL_CHARACTERS = yaml.reader.Reader.NON_PRINTABLE
+
+# The one spelling of each kind of value that is not text.
+_PLAIN = {
+    "int": re.compile(r"0|-?[1-9][0-9]*"),
+    "float": re.compile(r"-?[0-9]+\.[0-9]+"),
+    "bool": re.compile(r"true|false"),
+    "null": re.compile(r"null|~|"),
+}
 
 Path_ = tuple[str | int, ...]
 
@@ -139,6 +148,9 @@ class Document:
         if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
             self.report(path, "number is too large")
             return None
+        if problem := _misleading(node, value):
+            self.report(path, problem)
+            return None
         return value
 
     def _plain_mapping(self, node: yaml.MappingNode, path: Path_, constructor: yaml.SafeLoader) -> dict[str, Any]:
@@ -157,6 +169,19 @@ class Document:
             self.places[key_path] = place
             result[key_node.value] = self._plain(value_node, key_path, constructor)
         return result
+
+
+def _misleading(node: yaml.Node, value: object) -> str:
+    """Return the remedy for a value that YAML 1.1 reads as something else than it looks like: 010 is 8, 1:30 is 90, and
+    ``yes`` is true. Otherwise an empty string."""
+    kind = node.tag.rpartition(":")[2]
+    if kind == "str" or (kind in _PLAIN and _PLAIN[kind].fullmatch(node.value)):
+        return ""
+    shown = visible(node.value, 80)
+    if kind in ("int", "bool", "null"):
+        plain = "null" if value is None else str(value).lower()
+        return f"{shown} is read as {plain}; write {plain} or, if it is text, put it in quotes"
+    return f"{shown} is read as {kind}; if it is text, put it in quotes"
 
 
 def _place(mark: Any) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -51,6 +52,15 @@ def _text(value: str) -> str:
 
 Text = Annotated[StrictStr, Field(min_length=1, max_length=500), AfterValidator(_text)]
 FieldName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+
+
+def _whole_number(value: object) -> object:
+    """Refuse ``true``, which Python counts as 1."""
+    if isinstance(value, bool):
+        raise ValueError(f"must be a whole number, not {str(value).lower()}")  # noqa: TRY004 - pydantic reports a ValueError
+    return value
+
+
 # Increase to rotate the passwords.
 Rotate = Annotated[StrictInt, Field(ge=0, le=2**31 - 1)]
 # Sizes and numbers of elements.
@@ -359,7 +369,7 @@ class Backups(Strict):
 class Contents(Strict):
     """The content of ``schema-mapping.yaml``. ``Mapping`` adds what is derived from it."""
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(_whole_number)]
     modules: Annotated[dict[ModuleName, Module], Field(min_length=1)]
     services: dict[ModuleName, Service] = {}
     postgres: Postgres

@@ -404,6 +404,42 @@ def test_a_broken_mapping_gives_located_errors(name: str) -> None:
     assert any(path in line and words in line for line in lines), f"no error names {path!r} and says {words!r}: {lines}"
 
 
+MISLEADING = {
+    "010": "8", "0x1F": "31", "0b11": "3", "1_0": "10", "+7": "7", "1:30": "90", "-0": "0", "00": "0", "yes": "true", "No": "false",
+    "on": "true", "OFF": "false", "True": "true", "Null": "null", "NULL": "null",
+    "1_0.5": "float", "1:30.5": "float", ".inf": "float", ".NaN": "float", "1.": "float", "2026-11-27": "timestamp",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("spelling", MISLEADING)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "connection_limit: 40",
+        "purpose: Content-addressed SBOMs, attestations and evidence packages",
+        "abort_multipart_after: 1d",
+    ],
+    ids=["number", "text", "duration"],
+)
+def test_a_value_that_yaml_reads_as_another_is_refused_with_the_plain_spelling(spelling: str, value: str) -> None:
+    edited = swap(value, f"{value.partition(':')[0]}: {spelling}")(SOURCE)
+    with pytest.raises(MappingError) as caught:
+        loads(edited.encode(), "schema-mapping.yaml")
+    text = str(caught.value)
+    assert LOCATED.match(text) and f"{spelling} is read as {MISLEADING[spelling]}" in text, text
+
+
+@pytest.mark.parametrize("spelling", ["on", "yes", "1", "1:30", "~", "2026-11-27", "0x1F"])
+def test_a_key_that_is_not_text_is_refused(spelling: str) -> None:
+    with pytest.raises(MappingError, match="is not text; put it in quotes"):
+        loads(SOURCE.replace("  vexlens:", f"  {spelling}:", 1).encode(), "schema-mapping.yaml")
+
+
+def test_a_version_that_is_true_is_refused() -> None:
+    with pytest.raises(MappingError, match="version: must be a whole number, not true"):
+        loads(SOURCE.replace("version: 1", "version: true", 1).encode(), "schema-mapping.yaml")
+
+
 def test_the_place_is_the_line_and_column_of_the_wrong_value() -> None:
     broken = SOURCE.replace("reads: [vex]", "reads: [vex, vexlen]", 1)
     line = next(number for number, text in enumerate(broken.splitlines(), 1) if "vexlen]" in text)
