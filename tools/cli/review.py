@@ -75,6 +75,8 @@ COMMANDS = (
         arguments=(
             Argument("comment", "the output file of `review --output`", metavar="FILE", parse=user_path, required=True),
             Argument("--number", "the pull request's number", metavar="N", parse=int, required=True),
+            Argument("--report", "the output file of `review --json`: labels that it needs are created", metavar="FILE",
+                     parse=user_path),
             Argument("--forge", "the forge that hosts the pull request", choices=("github", "gitlab"), default="github"),
         ),
         details="Reads these variables. GitHub: GITHUB_TOKEN, GITHUB_REPOSITORY, GITHUB_API_URL. GitLab: REVIEW_TOKEN, CI_PROJECT_ID, CI_API_V4_URL.",

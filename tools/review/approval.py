@@ -1,17 +1,21 @@
-"""Labels of a pull request that approve changes: ``approve-data-loss: vex.vex_raw``.
+"""Labels of a pull request that approve changes: ``approve-data-loss: postgres/vex.vex_raw``.
 
-``approve-<risk>: NAME`` approves the changes of one resource that have that risk; ``approve: NAME`` approves all its
-changes. A label never covers more than one resource.
+``approve-<risk>: STORE/NAME`` approves the changes of one resource that have that risk. A label never covers more than
+one resource.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tools.review.change import RatedChange
+from tools.review.change import STORES, RatedChange
 from tools.review.risk import Risk
 
 LONGEST_LABEL = 50  # GitHub's limit
+_DIGEST_LENGTH = 6
+# Store of a change -> its name in labels. A schema and a bucket may have the same name.
+_STORES = dict(zip(STORES, ("postgres", "valkey", "objects", "kubernetes", "stack"), strict=True))
 
 
 @dataclass(frozen=True)
@@ -33,18 +37,17 @@ class Approvals:
         return Approvals(frozenset(labels))
 
     def covers(self, change: RatedChange) -> bool:
-        """Whether a label names the change's resource."""
-        return bool(self.labels & {_normal(label(change)), _normal(_label_for_any_risk(change.resource))})
+        """Whether a label names the change's risk and resource."""
+        return _normal(label(change)) in self.labels
 
 
 def label(change: RatedChange) -> str:
-    """The label that approves ``change``; without the risk if it would exceed GitHub's limit."""
-    text = f"approve-{change.risk.slug}: {change.resource}"
-    return text if len(text) <= LONGEST_LABEL else _label_for_any_risk(change.resource)
-
-
-def _label_for_any_risk(resource: str) -> str:
-    return f"approve: {resource}"
+    """The label that approves ``change``. Where it would exceed GitHub's limit, a digest replaces the end of the name."""
+    text = f"approve-{change.risk.slug}: {_STORES[change.store]}/{change.resource}"
+    if len(text) <= LONGEST_LABEL:
+        return text
+    digest = hashlib.sha256(change.resource.encode()).hexdigest()[:_DIGEST_LENGTH]
+    return f"{text[: LONGEST_LABEL - _DIGEST_LENGTH - 1]}~{digest}"
 
 
 def _normal(text: str) -> str:

@@ -1,4 +1,4 @@
-"""``review publish``: post a comment on a pull request, or update the existing one.
+"""``review publish``: post a comment on a pull request, or update the existing one, and create the labels that it names.
 
 The existing comment is the oldest one that has one of the hidden markers and that the same account wrote. GitHub's
 settings come from ``GITHUB_TOKEN``, ``GITHUB_REPOSITORY`` and ``GITHUB_API_URL``; GitLab's from ``REVIEW_TOKEN``,
@@ -11,8 +11,9 @@ import os
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -22,7 +23,18 @@ PER_PAGE = 100
 TIMEOUT_SECONDS = 30
 # The author of comments posted with a workflow's GITHUB_TOKEN, which cannot query its own user.
 WORKFLOW_ACCOUNT = "github-actions[bot]"
+LABEL_COLOR = "b60205"  # red
+LABEL_DESCRIPTION = "Approves one change of the stores"
+EXISTS_ALREADY = 422  # GitHub's answer to a label of that name
 _MARKER = re.compile(r"^<!-- stellaops-storage review: \S+ -->$", re.MULTILINE)
+
+
+class _StatusError(ReviewError):
+    """The server answered with an error; ``status`` is HTTP's."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,8 @@ class Forge:
     """The comment API of one forge.
 
     ``comments`` is the URL that lists and creates comments, ``comment`` the URL of a single comment without its ID, and
-    ``update_method`` the HTTP method that updates it. ``author`` is the account that posts the comments.
+    ``update_method`` the HTTP method that updates it. ``author`` is the account that posts the comments. ``labels`` is the
+    URL that creates a label; it is empty where a label is created when it is first used.
     """
 
     headers: dict[str, str]
@@ -38,6 +51,7 @@ class Forge:
     comment: str
     update_method: str
     author: str
+    labels: str = ""
 
     @staticmethod
     def github(number: int) -> "Forge":
@@ -45,7 +59,9 @@ class Forge:
         repository = f"{api}/repos/{quote(_variable('GITHUB_REPOSITORY'))}"
         headers = {"Authorization": f"Bearer {_variable('GITHUB_TOKEN')}", "Accept": "application/vnd.github+json"}
         comments = f"{repository}/issues/{number}/comments"
-        return Forge(headers, comments, f"{repository}/issues/comments", "PATCH", WORKFLOW_ACCOUNT)
+        return Forge(
+            headers, comments, f"{repository}/issues/comments", "PATCH", WORKFLOW_ACCOUNT, f"{repository}/labels"
+        )
 
     @staticmethod
     def gitlab(number: int) -> "Forge":
@@ -93,6 +109,34 @@ class Forge:
         _call(self.update_method, f"{self.comment}/{existing['id']}", self.headers, {"body": body})
         return "updated"
 
+    def create_labels(self, names: Iterable[str]) -> int:
+        """Create the labels that do not exist. Return their number."""
+        created = 0
+        for name in names if self.labels else ():
+            label = {"name": name, "color": LABEL_COLOR, "description": LABEL_DESCRIPTION}
+            try:
+                _call("POST", self.labels, self.headers, label)
+            except _StatusError as error:
+                if error.status != EXISTS_ALREADY:
+                    raise
+            else:
+                created += 1
+        return created
+
+
+def needed_labels(report: Path) -> list[str]:
+    """The labels that the changes in a report of ``review --json`` need. Raises ``ReviewError``."""
+    try:
+        document = json.loads(report.read_text(encoding="utf-8"))
+        changes = [change for stack in document["stacks"] for change in stack["changes"]]
+        return sorted({str(change["label"]) for change in changes if change["label"]})
+    except OSError as error:
+        raise ReviewError(f"{report} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise ReviewError(
+            f"{report} is not a report; pass the file that `python3 -m tools review --json` wrote"
+        ) from None
+
 
 def _variable(name: str) -> str:
     value = os.environ.get(name, "")
@@ -118,7 +162,8 @@ def _call(method: str, url: str, headers: dict[str, str], body: dict[str, str] |
             return json.loads(response.read() or b"null")
     except urllib.error.HTTPError as error:
         remedy = "; give the job the permission pull-requests: write" if error.code in (401, 403) else ""
-        raise ReviewError(f"{method} {address} returned {error.code}: {_message(error)}{remedy}") from None
+        text = f"{method} {address} returned {error.code}: {_message(error)}{remedy}"
+        raise _StatusError(text, error.code) from None
     except (OSError, ValueError) as error:
         raise ReviewError(f"{method} {address} failed: {getattr(error, 'reason', error)}") from None
 
@@ -138,5 +183,7 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         raise ReviewError(f"{options.comment} cannot be read: {error.strerror}") from None
     forge = (Forge.github if options.forge == "github" else Forge.gitlab)(options.number)
+    if options.report is not None and (created := forge.create_labels(needed_labels(options.report))):
+        print(f"{created} label{'' if created == 1 else 's'} created")
     print(f"comment {forge.publish(body)}")
     return 0

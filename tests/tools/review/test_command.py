@@ -42,7 +42,7 @@ def test_nothing_at_the_threshold_is_exit_code_0(tmp_path: Path, capsys: pytest.
 
 def test_data_loss_is_exit_code_2_until_a_label_names_it(drop: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([drop]) == 2
-    assert main([drop, "--approve", "approve-data-loss: vex"]) == 0
+    assert main([drop, "--approve", "approve-data-loss: postgres/vex"]) == 0
     assert "to approve" in capsys.readouterr().out
 
 
@@ -70,7 +70,7 @@ def test_comment_and_report_go_to_files_and_the_report_is_whole(
     document = json.loads(report.read_text())
     assert (
         document["stacks"][0]["risk"] == "data-loss"
-        and document["stacks"][0]["changes"][0]["label"] == "approve-data-loss: vex"
+        and document["stacks"][0]["changes"][0]["label"] == "approve-data-loss: postgres/vex"
     )
 
 

@@ -51,7 +51,7 @@ def test_the_first_line_is_the_verdict_with_replacements_apart() -> None:
 def test_the_destructive_block_comes_before_everything_else_and_names_the_label() -> None:
     text = write([verdict(granted(1), dropped())], CommentOptions())
     assert text.index("delete data or remove") < text.index("#### PostgreSQL")
-    assert "to approve, add the label `approve-data-loss: vex`" in text
+    assert "to approve, add the label `approve-data-loss: postgres/vex`" in text
 
 
 def test_unchanged_stacks_take_one_line() -> None:
@@ -76,7 +76,7 @@ def test_markers_are_exact_and_end_no_comment_early() -> None:
 
 
 def test_an_approval_is_shown_where_it_applies() -> None:
-    found = verdict(dropped(), labels=["approve-data-loss: vex"])
+    found = verdict(dropped(), labels=["approve-data-loss: postgres/vex"])
     text = write([found], CommentOptions())
     assert "data loss**, approved" in text.splitlines()[0] and "**approved**" in text and not found.blocked
 

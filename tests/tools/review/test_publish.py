@@ -30,6 +30,7 @@ class Forge(ThreadingHTTPServer):
         self.asked: list[tuple[str, str]] = []
         self.status = 0
         self.tokens: set[str] = set()
+        self.labels: set[str] = set()
 
     def add(self, body: str, login: str = WORKFLOW_ACCOUNT) -> int:
         number = len(self.comments) + 1
@@ -64,6 +65,10 @@ class Handler(BaseHTTPRequestHandler):
         elif self.command == "GET":
             page = int((re.search(r"[?&]page=(\d+)", self.path) or ["", "1"])[1])
             self.answer(200, list(self.server.comments.values())[(page - 1) * 100 : page * 100])
+        elif path.endswith("/labels"):
+            name = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["name"]
+            self.answer(422 if name in self.server.labels else 201, {"message": "Validation Failed"})
+            self.server.labels.add(name)
         else:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["body"]
             if self.command == "POST":
@@ -113,6 +118,26 @@ def test_the_first_run_makes_a_comment_and_the_next_renews_it(forge: Forge, comm
     assert publish(comment) == 0
     assert [item["body"] for item in forge.comments.values()] == [BODY.replace("verdict", "another")]
     assert ("PATCH", "/repos/owner/name/issues/comments/1") in forge.asked and forge.tokens == {"Bearer t"}
+
+
+def test_labels_that_the_review_needs_are_created_once(
+    forge: Forge, comment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forge.labels.add("approve-data-loss: postgres/vex")
+    changes = [
+        {"label": "approve-data-loss: postgres/vex"},
+        {"label": "approve-data-loss: objects/vex"},
+        {"label": None},
+    ]
+    report = comment.with_name("review.json")
+    report.write_text(json.dumps({"stacks": [{"changes": changes}]}))
+    for printed in ("1 label created\ncomment created\n", "comment unchanged\n"):
+        assert publish(comment, "--report", str(report)) == 0
+        assert capsys.readouterr().out == printed
+    assert forge.labels == {"approve-data-loss: postgres/vex", "approve-data-loss: objects/vex"}
+    report.write_text("{}")
+    assert publish(comment, "--report", str(report)) == 1
+    assert "is not a report" in capsys.readouterr().err
 
 
 def test_the_same_comment_is_not_written_again(forge: Forge, comment: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.tools.review import recording, replay
 from tests.tools.review.cases import CASES
 from tools.review import comment, size_limit
+from tools.review.approval import label
 from tools.review.kinds import generic
 from tools.review.risk import Risk
 from tools.review.tokens import COMPONENTS
@@ -527,9 +528,8 @@ def test_every_changed_resource_is_told_and_shown(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, wanted in EXPECTED.items() if wanted.risk == Risk.DATA_LOSS])
 def test_a_label_for_each_resource_approves_what_destroys_data(name: str) -> None:
-    names = {change.resource for change in replay.verdict(name).unapproved}
-    labels = tuple(f"approve-data-loss: {resource}" for resource in names)
-    assert names and not replay.verdict(name, labels).unapproved
+    labels = tuple({label(change) for change in replay.verdict(name).unapproved})
+    assert labels and not replay.verdict(name, labels).unapproved
     assert replay.verdict(name, labels[1:]).unapproved, "one label less is not enough"
 
 

@@ -10,7 +10,7 @@ from components.contract import document as contract
 from components.mapping import load
 from tests.tools.review.synthetic import ROOT, event, preview, verdict
 from tools.review.approval import Approvals, label
-from tools.review.change import RatedChange
+from tools.review.change import STORES, RatedChange
 from tools.review.contract_diff import compare
 from tools.review.mask import mask
 from tools.review.policy import plain_secrets
@@ -121,15 +121,17 @@ DROP = event("delete", SCHEMA, "vex", {"name": "vex"})
     ("labels", "blocked"),
     [
         ([], True),
-        (["approve-data-loss: vex"], False),
-        (["Approve-Data-Loss:vex"], False),
-        (["approve: vex"], False),
-        ([json.dumps(["bug", "approve-data-loss: vex"])], False),
-        (["approve-data-loss: vuln"], True),
+        (["approve-data-loss: postgres/vex"], False),
+        (["Approve-Data-Loss:postgres/vex"], False),
+        (["approve: postgres/vex"], True),
+        (["approve-data-loss: vex"], True),
+        (["approve-data-loss: objects/vex"], True),
+        ([json.dumps(["bug", "approve-data-loss: postgres/vex"])], False),
+        (["approve-data-loss: postgres/vuln"], True),
         (["approve-data-loss"], True),
         (["approve-data-loss: *"], True),
-        (["approve-data-loss: vex.vex_raw"], True),
-        (["approve-access-widened: vex"], True),
+        (["approve-data-loss: postgres/vex.vex_raw"], True),
+        (["approve-access-widened: postgres/vex"], True),
         (["[not JSON"], True),
         (["[1, null]"], True),
     ],
@@ -138,10 +140,13 @@ def test_only_a_label_that_names_the_resource_approves(labels: list[str], blocke
     assert verdict(DROP, labels=labels).blocked is blocked
 
 
-def test_a_label_fits_into_what_github_takes() -> None:
-    change = RatedChange(Risk.RETENTION_SHORTENED, "Object store", "x", "y", "a" * 30)
-    assert label(change) == f"approve: {'a' * 30}"
-    assert Approvals.read([label(change)]).covers(change)
+def test_each_resource_of_each_store_and_risk_has_a_label_of_its_own_that_github_takes() -> None:
+    names = ["vex", "a" * 30, "a" * 63, "a" * 62 + "b", "effective_finding_{policyId}_history.some_long_column_name"]
+    changes = [RatedChange(risk, store, "x", "y", name) for risk in Risk for store in STORES for name in names]
+    labels = [label(change) for change in changes]
+    assert len(set(labels)) == len(changes) and max(map(len, labels)) <= 50
+    for change, text in zip(changes, labels, strict=True):
+        assert Approvals.read([text]).covers(change)
 
 
 GRANTED = event(
@@ -156,7 +161,7 @@ GRANTED = event(
 def test_a_stricter_threshold_asks_for_more_labels() -> None:
     assert not verdict(GRANTED).blocked
     assert verdict(GRANTED, threshold=Risk.ACCESS_WIDENED).blocked
-    assert not verdict(GRANTED, threshold=Risk.ACCESS_WIDENED, labels=["approve-access-widened: m"]).blocked
+    assert not verdict(GRANTED, threshold=Risk.ACCESS_WIDENED, labels=["approve-access-widened: postgres/m"]).blocked
 
 
 def test_the_threshold_stands_in_the_stacks_config() -> None:
