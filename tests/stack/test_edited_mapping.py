@@ -1,6 +1,7 @@
 """What a user does: edit the mapping, look at a preview, run up. And what a mistake in it does: nothing."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,7 +10,7 @@ import psycopg
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.support.edit import Edit
+from tests.support.edit import MAPPING, Edit
 from tests.support.stack import LocalStack
 
 
@@ -179,6 +180,33 @@ def test_a_database_that_is_opened_by_hand_is_reported_and_closed_again(live_sta
     live_stack.must("up")
     assert not connects("postgres")
     assert "no drift" in live_stack.must("drift", "--store", "postgres")
+
+
+def test_only_up_changes_a_server(live_stack: LocalStack, edit: Edit) -> None:
+    """Neither a preview nor a review nor drift restarts Valkey with the limit of the edited mapping."""
+
+    def servers() -> dict[str, str]:
+        directory = live_stack.state / "servers"
+        files = [*directory.glob("*/server.json"), *directory.glob("*/*.conf")]
+        return {str(file): file.read_text() for file in files} | {"uptime": uptime()}
+
+    def uptime() -> str:
+        with live_stack.valkey_admin() as valkey:
+            return str(valkey.info("server")["run_id"])
+
+    def limit() -> str:
+        with live_stack.valkey_admin() as valkey:
+            return str(valkey.config_get("maxmemory")["maxmemory"])
+
+    before, old_limit = servers(), limit()
+    maxmemory = re.search(r"\n    maxmemory: \S+", MAPPING)
+    assert maxmemory
+    edit(maxmemory[0], "\n    maxmemory: 3gb")
+    for command in (("preview",), ("review",), ("drift", "--store", "valkey")):
+        live_stack.run(*command)
+        assert servers() == before and limit() == old_limit, f"{command[0]} changed a server"
+    live_stack.must("up")
+    assert limit() == str(3 * 2**30) and servers()["uptime"] != before["uptime"]
 
 
 def manifests(live_stack: LocalStack) -> dict[str, str]:

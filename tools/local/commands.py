@@ -77,13 +77,16 @@ def _check_migrations(mapping: "Mapping") -> None:
         raise UserError("the mapping and the migrations differ, nothing was changed", "correct one of them", details)
 
 
-def prepare(state: State, *, migrations: bool = False) -> tuple[Stack, Fleet]:
-    """Prepare everything that an engine run needs: engine, plugins, servers and stack config. ``migrations``: check first
-    that they make the mapping's tables."""
+def prepare(state: State, *, up: bool = False) -> tuple[Stack, Fleet]:
+    """Prepare everything that an engine run needs: engine, plugins, servers and stack config.
+
+    For ``up``, check first that the migrations make the mapping's tables, and restart servers whose configuration the
+    mapping changed. All other commands leave running servers as they are.
+    """
     from tools.offline_plugins import install
 
     mapping = _check_mapping(state)
-    if migrations:
+    if up:
         _check_migrations(mapping)
     engine = tools.engine(console)
     stack = Stack(state, engine)
@@ -96,12 +99,12 @@ def prepare(state: State, *, migrations: bool = False) -> tuple[Stack, Fleet]:
             raise UserError(str(error)) from None
         if not _printed_before(state, "plugins", lines):
             step.done("; ".join(line.removeprefix("plugins: ") for line in lines))
-    _start(state, stack, fleet)
+    _start(state, stack, fleet, reconfigure=up)
     stack.recover(console)
     _check_release(stack)
     if first_run.start_over(state, stack, fleet, console):
         fleet = Fleet.ready(state, console)
-        _start(state, stack, fleet)
+        _start(state, stack, fleet, reconfigure=up)
     return stack, fleet
 
 
@@ -112,9 +115,9 @@ def _check_release(stack: Stack) -> None:
         raise UserError(problem, "run `python3 -m tools upgrade-state`, which contacts no store, then try again")
 
 
-def _start(state: State, stack: Stack, fleet: Fleet) -> None:
+def _start(state: State, stack: Stack, fleet: Fleet, *, reconfigure: bool) -> None:
     """Start the servers, create the stack if it is missing, and write the servers' config."""
-    fleet.start(console)
+    fleet.start(console, reconfigure=reconfigure)
     with console.step("config") as step:
         stack.ensure()
         written = config.write(stack, fleet.settings(), fleet.secrets())
@@ -144,7 +147,7 @@ def start_servers() -> int:
     _check_mapping(state)
     with locked(state):
         fleet = Fleet.ready(state, console)
-        fleet.start(console)
+        fleet.start(console, reconfigure=True)
         console.say(summary.servers(fleet))
     return 0
 
@@ -153,7 +156,7 @@ def up(arguments: Sequence[str]) -> int:
     """Start missing servers, run the program on the stack, and print what to do next."""
     state = _local_state()
     with locked(state):
-        stack, fleet = prepare(state, migrations=True)
+        stack, fleet = prepare(state, up=True)
         again = ["--refresh", "--run-program"] if fleet.created and stack.has_resources() else []
         if again:
             console.line("stack", console.paint("yellow", "a server's data are new: its objects will be recreated"))

@@ -46,8 +46,11 @@ class Fleet:
         """Whether ``start`` created the data of a server; resources in the engine's state may then be missing there."""
         return any(server.created for server in self.servers)
 
-    def start(self, console: Console) -> None:
-        """Start the servers that aren't running and wait until all accept logins. Raises ``UserError``."""
+    def start(self, console: Console, *, reconfigure: bool = False) -> None:
+        """Start the servers that aren't running and wait until all accept logins. Raises ``UserError``.
+
+        With ``reconfigure``, servers whose configuration the mapping changed are restarted.
+        """
         for orphan in homes.orphans():
             remove_home(orphan.home)
             console.line("postgres", f"removed {orphan.home}: its state directory {orphan.directory} was deleted")
@@ -55,7 +58,7 @@ class Fleet:
             with console.step(server.name) as step:
                 notes: list[str] = []
                 step.update(f"starting {server.title}")
-                if server.start(notes.append):
+                if server.start(notes.append, reconfigure=reconfigure):
                     step.done(f"{server.title} started at {server.endpoint}")
                 for note in notes:
                     console.line(server.name, console.paint("yellow", note))

@@ -29,7 +29,7 @@ class NotReady(Exception):  # noqa: N818 - a state, not a failure
     """The server does not accept logins yet."""
 
 
-def _ignore(_line: str) -> None:
+def ignore(_line: str) -> None:
     pass
 
 
@@ -111,9 +111,10 @@ class LocalServer(ABC):
         """A description of the process that ended, if ``status`` is ``died``."""
         return f"{self.title} (pid {read_json(self._record).get('pid')} is gone, see {short(self.log)})"
 
-    def start(self, report: Report = _ignore) -> bool:
+    def start(self, report: Report = ignore, *, reconfigure: bool = True) -> bool:
         """Start the server if it isn't running and wait until it accepts logins; True if it was started.
 
+        A running server whose configuration changed is restarted, unless ``reconfigure`` is false.
         ``report`` receives unexpected events as text. Raises ``UserError`` with the end of the log if the start fails.
         """
         self.directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
@@ -122,7 +123,7 @@ class LocalServer(ABC):
             report("stopped a server whose state directory had been deleted")
         if self._running() is not None:
             self._wait_until_ready(None)
-            if not self._outdated():
+            if not (reconfigure and self._outdated()):
                 return False
             report("its configuration changed; restarting it")
             self.stop()

@@ -132,7 +132,7 @@ class ExternalObjectStore:
         endpoint, access_key, secret_key = values
         return ExternalObjectStore(endpoint, access_key, secret_key, os.environ.get("RUSTFS_BUCKET_PREFIX", ""))
 
-    def start(self, report: object = None) -> bool:
+    def start(self, report: object = None, *, reconfigure: bool = True) -> bool:
         """Log in once. Raises ``UserError`` if the server does not answer or refuses the keys."""
         del report
         import boto3

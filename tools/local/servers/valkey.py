@@ -7,9 +7,9 @@ from pathlib import Path
 from pods.valkey_upkeep.resp import Connection, Endpoint, MaintenanceError, ServerError
 from tools import processes
 from tools.local.errors import UserError
-from tools.local.paths import ROOT, short, write_private
+from tools.local.paths import PRIVATE_DIRECTORY, ROOT, short, write_private
 from tools.local.servers import ports
-from tools.local.servers.base import LocalServer, NotReady
+from tools.local.servers.base import LocalServer, NotReady, Report, ignore
 
 DEFAULT_MAPPING = ROOT / "schema-mapping.yaml"
 
@@ -26,7 +26,10 @@ def render_conf(mapping: Path, directory: Path, port: int) -> str:
 
 
 class LocalValkey(LocalServer):
-    """Its configuration is rendered from ``mapping``. The stack creates all users except the admin; ``users.acl`` stores them."""
+    """Its configuration is rendered from ``mapping``, as it was at the last start with ``reconfigure``.
+
+    The stack creates all users except the admin; ``users.acl`` stores them.
+    """
 
     name = "valkey"
     title = "Valkey"
@@ -45,8 +48,29 @@ class LocalValkey(LocalServer):
     def data(self) -> Path:
         return self.directory / "valkey.conf"
 
+    def start(self, report: Report = ignore, *, reconfigure: bool = True) -> bool:
+        """As the base class; with ``reconfigure`` false the configuration stays that of the last start with it."""
+        self.directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        mapping = self.mapping.read_text(encoding="utf-8")
+        if reconfigure or not self._used_mapping.exists():
+            write_private(self._used_mapping, mapping)
+        return super().start(report, reconfigure=reconfigure)
+
+    @property
+    def _used_mapping(self) -> Path:
+        return self.directory / "schema-mapping.yaml"
+
     def _outdated(self) -> bool:
-        return self.data.read_text(encoding="utf-8") != render_conf(self.mapping, self.directory, self.port)
+        return self.data.read_text(encoding="utf-8") != self._conf()
+
+    def _conf(self) -> str:
+        from components.mapping import MappingError
+
+        try:
+            return render_conf(self._used_mapping, self.directory, self.port)
+        except MappingError:
+            # It dates from another release of this project.
+            return render_conf(self.mapping, self.directory, self.port)
 
     def _prepare(self) -> None:
         acl = self.directory / "users.acl"
@@ -58,7 +82,7 @@ class LocalValkey(LocalServer):
         self.created = not (self.directory / "appendonlydir").exists()
 
     def _spawn(self) -> int:
-        write_private(self.data, render_conf(self.mapping, self.directory, self.port))
+        write_private(self.data, self._conf())
         return processes.spawn([program(), self.data], self.directory, {"LC_ALL": "C"}, self.log)
 
     def _log_in(self) -> None:
