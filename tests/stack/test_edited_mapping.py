@@ -107,7 +107,7 @@ def test_rotate_renews_the_passwords_of_one_module_and_of_no_other(live_stack: L
         "postgresql:index/role:Role::scanner",
     }, "the rotation of one module would touch another"
     shown = live_stack.must("preview")
-    assert "stellaops:index:Credential" in shown and "stellaops:objectstore:User" in shown
+    assert "+- Credential scanner" in shown and "~ User scanner" in shown
     with live_stack.login("policy") as bystander, everything_logged(live_stack):
         shown += live_stack.must("up")
         assert bystander.execute("SELECT 1").fetchone() == (1,), "a session of another module was ended"

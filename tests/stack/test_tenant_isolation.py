@@ -34,7 +34,7 @@ def on(live_stack: LocalStack) -> Iterator[str]:
     with made_finding_tables(live_stack) as before:
         live_stack.must("pulumi", "config", "set", KEY, "row-level-security")
         try:
-            preview = live_stack.must("preview")
+            preview = live_stack.must("preview", "--diff")
             live_stack.must("up")
             assert before, "these must become isolated as well"
             yield preview

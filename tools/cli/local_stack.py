@@ -65,7 +65,8 @@ COMMANDS = (
     Command(
         "preview", "show what `up` would change; change nothing", CommandGroup.LOCAL_STACK, _preview, Scope.LOCAL,
         passes_on_to=ENGINE, make=Make("preview", "ARGS=--expect-no-changes"),
-        details="With --expect-no-changes the exit code is not 0 if there are changes.",
+        details="Prints each changed resource with its changed properties, and the differences of the contract. With arguments "
+                "the engine prints its own view: ARGS=--diff, or ARGS=--expect-no-changes, whose exit code is not 0 if there are changes.",
     ),
     Command(
         "refresh", "detect manual changes in the stores; the next `up` reverts them",

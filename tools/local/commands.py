@@ -196,11 +196,13 @@ def _check_exit(code: int, command: str, state: State, fleet: Fleet) -> None:
 
 
 def preview(arguments: Sequence[str]) -> int:
-    """Show what ``up`` would change."""
+    """Show in short what ``up`` would change; with ``arguments``, the engine's own view."""
+    from tools.local import preview as short_preview
+
     state = _local_state()
     with locked(state):
-        stack, _ = prepare(state)
-        return stack.cli.show("preview", *(arguments or ["--diff"]))
+        stack, fleet = prepare(state)
+        return stack.cli.show("preview", *arguments) if arguments else short_preview.show(stack, fleet, console)
 
 
 def refresh(arguments: Sequence[str]) -> int:

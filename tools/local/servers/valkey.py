@@ -56,6 +56,16 @@ class LocalValkey(LocalServer):
             write_private(self._used_mapping, mapping)
         return super().start(report, reconfigure=reconfigure)
 
+    def pending_changes(self) -> list[str]:
+        """The lines of ``valkey.conf`` that the next start with ``reconfigure`` removes (``-``) and adds (``+``)."""
+        before = self.data.read_text(encoding="utf-8").splitlines() if self.data.exists() else []
+        after = render_conf(self.mapping, self.directory, self.port).splitlines()
+        if not before:
+            return []
+        return [f"- {line}" for line in before if line not in after] + [
+            f"+ {line}" for line in after if line not in before
+        ]
+
     @property
     def _used_mapping(self) -> Path:
         return self.directory / "schema-mapping.yaml"
