@@ -171,7 +171,7 @@ class PostgresInventory(pulumi.CustomResource):
     Make the inventory depend on the logins' roles, so that a destroy ends their sessions first.
 
     Inputs: ``logins``, login -> its display name; ``schemas``, schema -> ``KEPT`` or ``DROPPED`` of
-    ``components.postgres.fates``; ``drop_schemas`` and ``role_prefix``, as in stack config.
+    ``components.postgres.fates``; ``drop_schemas``, ``role_prefix`` and ``adopts_database``, as in stack config.
 
     Errors: the preview fails if a schema leaves the mapping in the same run in which ``drop_schemas`` first names it.
     The update fails if a session does not end; the message names its server process.
@@ -187,9 +187,16 @@ class PostgresInventory(pulumi.CustomResource):
         schemas: Mapping[str, str],
         drop_schemas: Sequence[str],
         role_prefix: str = "",
+        adopts_database: bool = False,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        inputs = {"logins": logins, "schemas": schemas, "dropSchemas": drop_schemas, "rolePrefix": role_prefix or None}
+        inputs: dict[str, Any] = {
+            "logins": logins,
+            "schemas": schemas,
+            "dropSchemas": drop_schemas,
+            "rolePrefix": role_prefix or None,
+        }
+        inputs["adoptsDatabase"] = adopts_database or None
         super().__init__(INVENTORY, resource_name, inputs, opts)
 
 

@@ -38,6 +38,18 @@ def conflicts(server: "PostgresServer", roles: Collection[str]) -> list[str]:
     ]
 
 
+def is_foreign_database(server: "PostgresServer", roles: Collection[str]) -> bool:
+    """Whether the stack's database exists, but none of its roles: an interrupted run would have left roles.
+
+    Raises ``psycopg.Error`` if the server cannot be read.
+    """
+    with server.open(server.maintenance_database) as connection:
+        query = """SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = %s)
+                   AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = ANY (%s))"""
+        row = connection.execute(query, (server.database, list(roles))).fetchone()
+    return bool(row and row[0])
+
+
 def _listed(names: list[str]) -> str:
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -30,6 +30,11 @@ PROPERTIES: Properties = {
     "dropSchemas": strings(
         "list", description="Schemas that may be dropped with their tables, as in the stack's config"
     ),
+    "adoptsDatabase": Property(
+        "boolean",
+        ignore_changes=True,
+        description="Whether the stack adopts an existing database, as in the stack's config",
+    ),
     "rolePrefix": Property(description="Beginning of the name of every role, as in the stack's config"),
 }
 
@@ -67,13 +72,18 @@ class Inventory(PostgresKind):
         """Refuse a new stack whose roles belong to another environment on the server, if the server is reachable."""
         import psycopg
 
-        from provider.postgres.environments import conflicts
+        from provider.postgres.environments import conflicts, is_foreign_database
 
         with suppress(ProviderError, psycopg.Error):
             server = self._server
             roles = [*_leaving_roles(inputs, {}), *database_roles(server.database, inputs.get("rolePrefix") or "")]
             for sentence in conflicts(server, roles):
                 yield Failure("logins", sentence)
+            if not inputs.get("adoptsDatabase") and is_foreign_database(server, roles):
+                log.warning(
+                    f"database {server.database} exists already, and none of this stack's roles does; up cannot create it. To"
+                    " adopt it, run: pulumi config set stellaops-storage:adoptDatabase true"
+                )
 
     def create(self, inputs: dict[str, Any]) -> FoundResource:
         self._enable(sorted(inputs["logins"]))
