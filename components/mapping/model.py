@@ -55,9 +55,10 @@ FieldName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")
 
 
 def _whole_number(value: object) -> object:
-    """Refuse ``true``, which Python counts as 1."""
-    if isinstance(value, bool):
-        raise ValueError(f"must be a whole number, not {str(value).lower()}")  # noqa: TRY004 - pydantic reports a ValueError
+    """Refuse ``true``, ``1.0`` and text: Python counts the first two as 1."""
+    if type(value) is not int:
+        shown = str(value).lower() if isinstance(value, bool) else repr(value)
+        raise ValueError(f"must be a whole number, not {shown}")
     return value
 
 

@@ -1,13 +1,18 @@
-"""Roles belong to the whole server: the roles of a second stack on it must not be those of the first."""
+"""Roles belong to the whole server: the roles of a stack must not be those of another environment on it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
+
+from components.mapping.names import POSTGRES_NAME_BYTES
 
 if TYPE_CHECKING:
     from provider.postgres.server import PostgresServer
+    from provider.postgres.session import Connection
 
 _SHOWN = 3
-_PREFIX_LENGTH = 20  # of the prefix in the remedy; a role name has at most 63 characters
+_LONGEST_PREFIX = 21  # of the prefix in the remedy
+_SHORTEST_PREFIX = 2  # a letter and an underscore
+_CANDIDATES = 100
 
 # Each role that exists, and the other database in which it owns objects or has privileges.
 _USED_ELSEWHERE = """
@@ -19,21 +24,25 @@ ORDER BY 1, 2
 """
 
 
-def conflicts(server: "PostgresServer", roles: Collection[str]) -> list[str]:
-    """Return a sentence with the remedy for each other database that uses roles of a new stack.
+def conflicts(server: "PostgresServer", roles: Collection[str], prefix: str, is_new: bool) -> list[str]:
+    """Return a sentence with the remedy for each other database that uses ``roles``, which the stack is to create.
 
+    ``prefix`` is the beginning of each of them. ``is_new``: the stack has no roles yet, so it may get another prefix.
     Raises ``psycopg.Error`` if the server cannot be read.
     """
     with server.open(server.maintenance_database) as connection:
         rows = connection.execute(_USED_ELSEWHERE.encode(), (list(roles), server.database)).fetchall()
-    used: dict[str, list[str]] = {}
-    for database, role in rows:
-        used.setdefault(str(database), []).append(str(role))
-    prefix = f"{server.database[:_PREFIX_LENGTH]}_"
+        used: dict[str, list[str]] = {}
+        for database, role in rows:
+            used.setdefault(str(database), []).append(str(role))
+        if not used:
+            return []
+        remedy = "give the module or schema another name in the mapping"
+        if is_new:
+            remedy = _prefix_remedy(connection, server.database, [role.removeprefix(prefix) for role in roles])
     return [
         f"database {database} on this server uses the roles {_listed(names)} already, as another environment does. Roles"
-        " belong to the whole server, so give this stack's roles a prefix; run: pulumi config set postgres:rolePrefix"
-        f" {prefix}"
+        f" belong to the whole server, so {remedy}"
         for database, names in used.items()
     ]
 
@@ -48,6 +57,30 @@ def is_foreign_database(server: "PostgresServer", roles: Collection[str]) -> boo
                    AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = ANY (%s))"""
         row = connection.execute(query, (server.database, list(roles))).fetchone()
     return bool(row and row[0])
+
+
+def _prefix_remedy(connection: "Connection", database: str, names: Collection[str]) -> str:
+    """Return the command that sets a prefix with which no role of ``names`` exists and none is too long."""
+    longest = max(names, key=len)
+    for prefix in _prefixes(database, POSTGRES_NAME_BYTES - len(longest)):
+        roles = [prefix + name for name in names]
+        query = "SELECT FROM pg_catalog.pg_roles WHERE rolname = ANY (%s) LIMIT 1"
+        if connection.execute(query, (roles,)).fetchone() is None:
+            return f"give this stack's roles a prefix; run: pulumi config set postgres:rolePrefix {prefix}"
+    return (
+        f"this stack's roles need a prefix (postgres:rolePrefix), and a role name has at most {POSTGRES_NAME_BYTES}"
+        f" characters; first shorten the name from which the role {longest} of {len(longest)} characters follows"
+    )
+
+
+def _prefixes(database: str, room: int) -> Iterator[str]:
+    """Yield prefixes of at most ``room`` characters that begin as the database does, without and with a number."""
+    room = min(room, _LONGEST_PREFIX)
+    for number in range(1, _CANDIDATES):
+        ending = f"{number}_" if number > 1 else "_"
+        prefix = database[: max(room - len(ending), 0)] + ending
+        if _SHORTEST_PREFIX <= len(prefix) <= room and prefix[0].isalpha() and not prefix.startswith("pg_"):
+            yield prefix
 
 
 def _listed(names: list[str]) -> str:

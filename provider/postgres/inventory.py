@@ -59,27 +59,29 @@ class Inventory(PostgresKind):
                     f"it, put it back into the mapping, run up, then remove it from the mapping; to keep it, remove it "
                     f"from dropSchemas",
                 )
-        if not old:
-            yield from self._conflicts(inputs)
-        leaving = _leaving_roles(old, inputs)
+        yield from self._conflicts(old, inputs)
+        leaving = _roles_only_in(old, inputs)
         if leaving:
             # Without a server the update reports them, before it changes anything.
             with suppress(ProviderError):
                 for sentence in self._obstacles(leaving):
                     yield Failure("logins", sentence)
 
-    def _conflicts(self, inputs: Mapping[str, Any]) -> Iterator[Failure]:
-        """Refuse a new stack whose roles belong to another environment on the server, if the server is reachable."""
+    def _conflicts(self, old: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[Failure]:
+        """Refuse new roles that belong to another environment on the server, if the server is reachable."""
+        added, prefix = _roles_only_in(inputs, old), inputs.get("rolePrefix") or ""
+        if not added:
+            return
         import psycopg
 
         from provider.postgres.environments import conflicts, is_foreign_database
 
         with suppress(ProviderError, psycopg.Error):
             server = self._server
-            roles = [*_leaving_roles(inputs, {}), *database_roles(server.database, inputs.get("rolePrefix") or "")]
-            for sentence in conflicts(server, roles):
+            roles = added if old else [*added, *database_roles(server.database, prefix)]
+            for sentence in conflicts(server, roles, prefix, is_new=not old):
                 yield Failure("logins", sentence)
-            if not inputs.get("adoptsDatabase") and is_foreign_database(server, roles):
+            if not old and not inputs.get("adoptsDatabase") and is_foreign_database(server, roles):
                 log.warning(
                     f"database {server.database} exists already, and none of this stack's roles does; up cannot create it. To"
                     " adopt it, run: pulumi config set stellaops-storage:adoptDatabase true"
@@ -103,13 +105,13 @@ class Inventory(PostgresKind):
             return None
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
-        self._require_droppable(_leaving_roles(state, inputs))
+        self._require_droppable(_roles_only_in(state, inputs))
         self._retire(sorted(set(state["logins"]) - set(inputs["logins"])))
         self._enable(sorted(inputs["logins"]))
         return FoundResource(id_, inputs)
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
-        self._require_droppable(_leaving_roles(state, {}))
+        self._require_droppable(_roles_only_in(state, {}))
         self._retire(sorted(state["logins"]))
 
     def _require_droppable(self, roles: list[str]) -> None:
@@ -146,12 +148,12 @@ def database_roles(database: str, prefix: str) -> tuple[str, str]:
     return ConnectRole(database, prefix).name, BackupRole(database, prefix).name
 
 
-def _leaving_roles(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return the logins, and the group roles of schemas, that are in ``old`` and not in ``new``."""
+def _roles_only_in(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return the logins, and the group roles of schemas, that are in ``one`` and not in ``other``."""
     from components.mapping.roles import groups_of
 
-    logins, schemas = (sorted(set(old.get(key) or ()) - set(new.get(key) or ())) for key in ("logins", "schemas"))
-    prefix = old.get("rolePrefix") or ""
+    logins, schemas = (sorted(set(one.get(key) or ()) - set(other.get(key) or ())) for key in ("logins", "schemas"))
+    prefix = one.get("rolePrefix") or ""
     return [*logins, *(role.name for schema in schemas for role in groups_of(schema, prefix))]
 
 

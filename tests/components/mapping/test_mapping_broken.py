@@ -435,9 +435,10 @@ def test_a_key_that_is_not_text_is_refused(spelling: str) -> None:
         loads(SOURCE.replace("  vexlens:", f"  {spelling}:", 1).encode(), "schema-mapping.yaml")
 
 
-def test_a_version_that_is_true_is_refused() -> None:
-    with pytest.raises(MappingError, match="version: must be a whole number, not true"):
-        loads(SOURCE.replace("version: 1", "version: true", 1).encode(), "schema-mapping.yaml")
+@pytest.mark.parametrize("value", ["true", "1.0", "'1'"])
+def test_a_version_that_is_no_whole_number_is_refused(value: str) -> None:
+    with pytest.raises(MappingError, match=f"version: must be a whole number, not {value}"):
+        loads(SOURCE.replace("version: 1", f"version: {value}", 1).encode(), "schema-mapping.yaml")
 
 
 def test_the_place_is_the_line_and_column_of_the_wrong_value() -> None:

@@ -1,5 +1,6 @@
 """Logins that leave: disabled, and their sessions ended, by an admin with and without SUPERUSER."""
 
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +10,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from components.config.model import Settings
 from components.mapping.roles import ConnectRole
 from components.postgres.fates import DROPPED, KEPT
 from provider.errors import ProviderError
 from provider.postgres import inventory
+from tests.components.config.test_config_values import REQUIRED
 from tests.provider.base.harness import PluginClient, Props, Resource, failure, stellaops
 from tests.provider.postgres.test_migrations_resource import settings
 from tools.local.servers.postgres import LocalPostgres
@@ -175,6 +178,70 @@ def test_a_schema_is_not_dropped_by_naming_it_when_it_has_left(
     assert [text.startswith("schemas.vex: ") and "put it back into the mapping" in text for text in failures] == [
         True
     ] * refused
+
+
+REMEDY = re.compile(r"run: pulumi config set postgres:rolePrefix (\w+)$")
+
+
+@pytest.fixture
+def other_environment(postgres_server: LocalPostgres) -> Iterator[tuple[str, str]]:
+    """A database with a schema that a login of another environment owns: the database and the login."""
+    database, name = f"first_{uuid.uuid4().hex[:8]}", login(postgres_server)
+    with postgres_server.connect() as connection:
+        connection.execute(f"CREATE DATABASE {database}".encode())
+    with postgres_server.connect(database) as connection:
+        connection.execute(f"CREATE SCHEMA things AUTHORIZATION {name}".encode())
+    yield database, name
+    with postgres_server.connect() as connection:
+        connection.execute(f"DROP DATABASE {database} WITH (FORCE)".encode())
+
+
+def prefixed(prefix: str, *logins: str) -> Props:
+    return {**inputs(*(prefix + name for name in logins)), "rolePrefix": prefix}
+
+
+@pytest.mark.parametrize("database", ["second", "p", "pg", "d" * 45, "d" * 55], ids=["short", "p", "pg", "45", "55"])
+def test_the_prefix_in_the_remedy_is_one_with_which_the_preview_passes(
+    postgres_server: LocalPostgres, other_environment: tuple[str, str], database: str
+) -> None:
+    first, name = other_environment
+    with provider(postgres_server, postgresDatabase=database) as client:
+        (refused,) = client.check(TOKEN, inputs(name))[1]
+        assert f"database {first} on this server uses the roles {name} already" in refused and "DROP" not in refused
+        remedy = REMEDY.search(refused)
+        if len(database) == 55:
+            assert remedy is None and f"the role {database}_connect of 63 characters" in refused, "no prefix fits"
+            return
+        assert remedy, refused
+        prefix = Settings.of({**REQUIRED, "postgres:rolePrefix": remedy[1]}).postgres.role_prefix
+        assert len(f"{prefix}{database}_connect") <= 63
+        assert client.check(TOKEN, prefixed(prefix, name))[1] == []
+
+
+def test_a_third_environment_gets_a_prefix_that_the_second_has_not(
+    postgres_server: LocalPostgres, other_environment: tuple[str, str]
+) -> None:
+    first, name = other_environment
+    with postgres_server.connect() as connection:
+        connection.execute(f"CREATE ROLE third_{name}".encode())
+    with postgres_server.connect(first) as connection:
+        connection.execute(f"CREATE SCHEMA more AUTHORIZATION third_{name}".encode())
+    with provider(postgres_server, postgresDatabase="third") as client:
+        for refused in (client.check(TOKEN, inputs(name))[1], client.check(TOKEN, prefixed("third_", name))[1]):
+            remedy = REMEDY.search(refused[0])
+            assert remedy and remedy[1] == "third2_", refused
+        assert client.check(TOKEN, prefixed("third2_", name))[1] == []
+
+
+def test_a_module_that_is_added_later_may_not_be_that_of_another_environment(
+    postgres_server: LocalPostgres, other_environment: tuple[str, str]
+) -> None:
+    first, name = other_environment
+    with provider(postgres_server, postgresDatabase="second") as client:
+        (refused,) = client.check(TOKEN, inputs("mine", name), inputs("mine"))[1]
+        assert f"database {first} on this server uses the roles {name} already" in refused
+        assert refused.endswith("give the module or schema another name in the mapping"), "its roles have their names"
+        assert client.check(TOKEN, inputs("mine", name), inputs("mine", name))[1] == []
 
 
 def test_an_import_finds_the_logins_and_schemas_of_the_database(postgres_server: LocalPostgres) -> None:
