@@ -32,7 +32,7 @@ class ContractDifference:
 def compare(old: dict[str, Any], new: dict[str, Any]) -> ContractDifference:
     """Compare two contracts. ``problem`` is set if the version was not raised as the differences require."""
     differences: dict[str, list[str]] = {"added": [], "removed": [], "retyped": [], "changed": []}
-    _walk(_keyed(old), _keyed(new), "", differences)
+    _walk(old, new, "", differences)
     versions = str(old.get("version", "")), str(new.get("version", ""))
     problem = version_problem(versions, _shape(old), _shape(new)) if old and new else ""
     added, removed, retyped, changed = (
@@ -51,6 +51,8 @@ def _walk(old: Any, new: Any, path: str, differences: dict[str, list[str]]) -> N
                 differences["removed"].append(key_path)
             else:
                 _walk(old[key], new[key], key_path, differences)
+    elif isinstance(old, list) and isinstance(new, list):
+        _walk_lists(old, new, path, differences)
     elif old is None and new is not None:
         differences["added"].append(path)
     elif new is None and old is not None:
@@ -61,21 +63,29 @@ def _walk(old: Any, new: Any, path: str, differences: dict[str, list[str]]) -> N
         differences["changed"].append(f"{path}: {_shown(old)} becomes {_shown(new)}")
 
 
+def _walk_lists(old: list[Any], new: list[Any], path: str, differences: dict[str, list[str]]) -> None:
+    """Compare members with the same title. Several with one title are equal, or paired in the order of their content."""
+    for title in dict.fromkeys(map(_title, [*old, *new])):
+        before, after = ([item for item in items if _title(item) == title] for items in (old, new))
+        for item in list(before):
+            if item in after:
+                before.remove(item)
+                after.remove(item)
+        before, after = (sorted(items, key=lambda item: json.dumps(item, sort_keys=True)) for items in (before, after))
+        member = f"{path}.[{title}]"
+        for old_item, new_item in zip(before, after, strict=False):
+            _walk(old_item, new_item, member, differences)
+        differences["removed"] += [member] * (len(before) - len(after))
+        differences["added"] += [member] * (len(after) - len(before))
+
+
 def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _keyed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _keyed(item) for key, item in value.items()}
-    if isinstance(value, list):
-        if all(isinstance(item, dict) for item in value):
-            return {f"[{_title(item)}]": _keyed(item) for item in value}
-        return {f"[{item}]": True for item in value}
-    return value
-
-
-def _title(item: dict[str, Any]) -> str:
+def _title(item: Any) -> str:
+    if not isinstance(item, dict):
+        return str(item)
     return " ".join(str(item[name]) for name in _NAMES if item.get(name) not in (None, ""))
 
 

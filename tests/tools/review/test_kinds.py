@@ -9,8 +9,11 @@ from components.postgres.fates import DROPPED, KEPT
 from provider.postgres.migration_files import checksum
 from tests.tools.review.synthetic import event, only, sentences, verdict
 from tools.review.escape import plain
+from tools.review.kinds import generic
+from tools.review.kinds.valkey_conf import directive_risks
 from tools.review.risk import Risk
 from tools.review.tokens import (
+    CONFIG_MAP,
     CREDENTIAL,
     DATABASE,
     DEFAULT_PRIVILEGES,
@@ -296,3 +299,43 @@ def test_privileges_that_a_refresh_found_changed_are_told_one_by_one() -> None:
             risk,
             f"manual changes to privileges on tables of `vuln` are corrected: {plain(sentence)}",
         )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("+@all", "+@all -flushall", {"`admin` loses `FLUSHALL`"}),
+        ("+@all -flushall", "+@all", {"`admin` gains `FLUSHALL`"}),
+        ("+get +set", "+get +set -set", {"`admin` loses `SET`"}),
+        ("+@all -flushall", "-flushall +@all", {"`admin` gains `FLUSHALL`"}),
+        ("+get", "+get -set", {"the users are reapplied"}),
+        ("+get", "+get -@all +set", {"`admin` gains `SET`", "`admin` loses `GET`"}),
+    ],
+)
+def test_denied_commands_of_a_valkey_user_count_in_their_order(before: str, after: str, expected: set[str]) -> None:
+    old, new = ({"users": {"admin": ["resetchannels", *rules.split()]}} for rules in (before, after))
+    told = sentences(verdict(event("update", VALKEY_USERS, "valkey-users", old, new)))
+    assert {sentence for _, sentence in told} == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("2gb", "1gb", "`maxmemory` decreases from `2gb` to `1gb`"),
+        ("0", "1gb", "`maxmemory` decreases from `unlimited` to `1gb`"),
+        ("", "1gb", "`maxmemory` decreases from `unlimited` to `1gb`"),
+        ("1gb", "0", ""),
+        ("1gb", "", ""),
+        ("1gb", "2gb", ""),
+    ],
+)
+def test_a_maxmemory_of_zero_is_unlimited(old: str, new: str, expected: str) -> None:
+    step = verdict(event("update", CONFIG_MAP, "valkey", {}, {})).preview.steps[0]
+    told = [change.sentence for change in directive_risks(step, "maxmemory", old, new)]
+    assert [sentence.partition(":")[0] for sentence in told] == ([expected] if expected else [])
+
+
+def test_a_value_that_is_masked_is_shown_once() -> None:
+    old, new = ({"annotations": {"checksum/config": letter * 64}} for letter in "ab")
+    step = verdict(event("update", CONFIG_MAP, "valkey", old, new)).preview.steps[0]
+    assert generic.properties(step).split("\n")[1:] == ["~ annotations.checksum/config: [masked] (new value)"]

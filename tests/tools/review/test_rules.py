@@ -288,3 +288,13 @@ def test_a_module_that_goes_is_no_change_of_the_contracts_form() -> None:
 def test_the_review_imports_nothing_of_the_local_stack() -> None:
     for path in Path(ROOT / "tools" / "review").rglob("*.py"):
         assert "from local" not in path.read_text() and "import local" not in path.read_text(), path
+
+
+def test_members_of_a_list_with_the_same_title_are_all_compared() -> None:
+    def uses(*verbs: str) -> dict[str, object]:
+        return {"uses": [{"bucket": "blobs", "prefix": "a/", "condition": verb} for verb in verbs]}
+
+    assert not compare(uses("x", "y"), uses("y", "x"))
+    assert compare(uses("x", "y"), uses("y")).removed == ("uses.[blobs a/]",)
+    assert compare(uses("x"), uses("x", "y")).added == ("uses.[blobs a/]",)
+    assert compare(uses("x", "y"), uses("z", "y")).changed == ("uses.[blobs a/].condition: x becomes z",)

@@ -11,6 +11,7 @@ from typing import Any
 from tools.review.change import RatedChange
 from tools.review.context import ReviewContext
 from tools.review.escape import code, codes, plain, shortened
+from tools.review.mask import mask
 from tools.review.preview import SECRET, UNKNOWN, PreviewStep
 from tools.review.risk import Risk
 from tools.review.tokens import BUCKET, COMPONENTS
@@ -177,12 +178,14 @@ def properties(step: PreviewStep) -> str:
         if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
             lines += _diff_lines(key, before, after)
             continue
-        note = " (new value)" if before == after == SECRET else ""
+        if before is not None and after is not None and mask(f"{key}: {before}") == mask(f"{key}: {after}"):
+            lines.append(f"~ {mask(f'{key}: {after}')} (new value)")
+            continue
         for sign, value in (("-", before), ("+", after)):
             if value is not None:
                 text = value if _json_object(value) is None else shortened(value)
                 first, *more = f"{key}: {text}".split("\n")
-                lines += [f"{sign} {first}{note if sign == '+' else ''}", *(f"{sign}   {line}" for line in more)]
+                lines += [f"{sign} {first}", *(f"{sign}   {line}" for line in more)]
     return "\n".join(lines)
 
 

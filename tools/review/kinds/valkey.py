@@ -1,6 +1,7 @@
 """Valkey users with the permissions of their ACL rules, streams, and consumer groups."""
 
 from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import Any
 
 from components.mapping.values import KeyPattern
@@ -31,13 +32,51 @@ def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChang
     return result
 
 
+@dataclass
+class Commands:
+    """``allowed`` commands and categories, without the ``denied`` ones, which an allowed category would include."""
+
+    allowed: set[str] = field(default_factory=set)
+    denied: set[str] = field(default_factory=set)
+
+    def add(self, rule: str) -> None:
+        """Apply one rule of an ACL. Rules apply in their order, so that a later one overrides an earlier one."""
+        if rule in ("allcommands", "+@all"):
+            self.allowed, self.denied = {"@all"}, set()
+        elif rule in ("nocommands", "-@all"):
+            self.allowed, self.denied = set(), set()
+        elif rule.startswith("+"):
+            self.allowed.add(rule[1:].lower())
+            self.denied.discard(rule[1:].lower())
+        elif rule.startswith("-"):
+            self.allowed.discard(rule[1:].lower())
+            if self.categories:
+                self.denied.add(rule[1:].lower())
+
+    def beyond(self, other: "Commands") -> frozenset[str]:
+        """The commands that ``other`` lacks."""
+        readmitted = other.denied - self.denied - other.allowed if self.categories & other.categories else set()
+        return frozenset(self.allowed - other.allowed | readmitted)
+
+    def merge(self, other: "Commands") -> None:
+        """Add the commands of another set of permissions for the same keys: what either allows is allowed."""
+        both = self.categories and other.categories
+        denied = self.denied & other.denied if both else self.denied | other.denied
+        self.denied = denied - self.allowed - other.allowed
+        self.allowed |= other.allowed
+
+    @property
+    def categories(self) -> set[str]:
+        return {name for name in self.allowed if name.startswith("@")}
+
+
 # (key pattern or channel, kind of access) -> commands
-AclRules = dict[tuple[str, str], frozenset[str]]
+AclRules = dict[tuple[str, str], Commands]
 
 
 def parsed(rules: list[Any]) -> AclRules:
     """Parse the arguments of ``ACL SETUSER``. The root permissions and each selector in parentheses apply separately."""
-    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    found: AclRules = defaultdict(Commands)
     root: list[str] = []
     for rule in map(str, rules):
         if rule.startswith("("):
@@ -45,12 +84,13 @@ def parsed(rules: list[Any]) -> AclRules:
         else:
             root.append(rule)
     _add(found, root)
-    return {place: frozenset(commands) for place, commands in found.items()}
+    return {place: commands for place, commands in found.items() if commands.allowed}
 
 
-def _add(found: dict[tuple[str, str], set[str]], words: list[str]) -> None:
-    commands = {word.removeprefix("+") for word in words if word.startswith("+")}
-    commands |= {"@all"} if "allcommands" in words else set()
+def _add(found: AclRules, words: list[str]) -> None:
+    commands = Commands()
+    for word in words:
+        commands.add(word)
     targets = [("*", _PERMISSIONS["~"])] if "allkeys" in words else []
     for word in words:
         for sign, meaning in _PERMISSIONS.items():
@@ -60,7 +100,7 @@ def _add(found: dict[tuple[str, str], set[str]], words: list[str]) -> None:
         if word.startswith("&") or word == "allchannels":
             targets.append((word if word.startswith("&") else "&*", "access"))
     for place in targets or [_ANYWHERE]:
-        found[place] |= commands
+        found[place].merge(commands)
 
 
 def _users(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
@@ -106,11 +146,11 @@ def _differences(
         ("loses", Risk.ACCESS_REVOKED, before, after),
     ):
         grouped: dict[tuple[str, frozenset[str], bool], list[str]] = defaultdict(list)
-        for (pattern, access), commands in rules.items():
+        for (pattern, access), permitted in rules.items():
             # Whether the user has no such access to the pattern in the other version.
             all_access = (pattern, access) not in other_rules
-            extra = commands - other_rules.get((pattern, access), frozenset())
-            if extra or all_access:
+            extra = permitted.beyond(other_rules.get((pattern, access), Commands()))
+            if extra:
                 grouped[access, extra, all_access].append(pattern)
         for (access, commands, all_access), patterns in sorted(grouped.items(), key=lambda item: sorted(item[1])):
             if {"xreadgroup", "xadd"} & commands:

@@ -1,5 +1,7 @@
 """Changed directives of ``valkey.conf``, and the risks of changing them."""
 
+import math
+
 from components.mapping.values import MemorySize
 from tools.review.change import MappingPath, RatedChange
 from tools.review.escape import code
@@ -33,10 +35,9 @@ def directive_risks(step: PreviewStep, name: str, old: str, new: str) -> list[Ra
     """Describe a directive that makes Valkey keep less data than before."""
     effect: tuple[Risk, str] | None = None
     if name == "maxmemory" and _bytes(new) < _bytes(old):
-        effect = (
-            Risk.RETENTION_SHORTENED,
-            f"{code(name)} decreases from {code(old)} to {code(new)}: keys with a TTL are evicted earlier",
-        )
+        limit = old if _bytes(old) < math.inf else "unlimited"
+        sentence = f"{code(name)} decreases from {code(limit)} to {code(new)}: keys with a TTL are evicted earlier"
+        effect = (Risk.RETENTION_SHORTENED, sentence)
     elif name == "maxmemory-policy" and new.startswith("allkeys"):
         effect = (Risk.DATA_LOSS, f"with {code(new)}, keys **without a TTL are evicted as well** when memory is full")
     elif name == "appendonly" and new != "yes":
@@ -59,8 +60,9 @@ def directives(text: str) -> Directives:
     return found
 
 
-def _bytes(text: str) -> int:
+def _bytes(text: str) -> float:
+    """The bytes of a ``maxmemory``; Valkey's default and 0 mean that memory is unlimited."""
     try:
         return MemorySize.parse(text).bytes
     except ValueError:
-        return int(text) if text.isdigit() else 0
+        return (int(text) if text.isdigit() else 0) or math.inf
