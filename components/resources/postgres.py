@@ -205,7 +205,7 @@ class ClosedDatabases(pulumi.CustomResource):
     """Databases that PUBLIC, and so every module's login, may not connect to.
 
     ``databases``: their names. A database on which the admin may not revoke CONNECT stays open, and ``drift`` reports it.
-    The admin keeps its own access. Deleting the resource opens no database again.
+    The admin and other logins that run the server keep their access. Deleting the resource opens no database again.
 
     Import id: ``DATABASE.closed-databases``.
     """

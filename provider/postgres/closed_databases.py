@@ -47,8 +47,9 @@ class ClosedDatabases(PostgresKind):
         from provider.postgres import other_databases
 
         with self._server.connected() as connection:
-            for name in other_databases.close(connection, inputs["databases"]):
-                log.info(f"revoked CONNECT on database {name} from PUBLIC")
+            for name, keepers in other_databases.close(connection, inputs["databases"]).items():
+                kept = f"; granted it to {', '.join(keepers)}" if keepers else ""
+                log.info(f"revoked CONNECT on database {name} from PUBLIC{kept}")
         return FoundResource(id_, {"databases": inputs["databases"], "reopened": []})
 
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from psycopg import sql
+from psycopg import errors, sql
 
 from provider.postgres.session import Connection
 
@@ -19,6 +19,19 @@ WHERE d.datallowconn AND d.datname <> pg_catalog.current_database() AND EXISTS (
   WHERE a.grantee = 0 AND a.privilege_type = 'CONNECT')
 ORDER BY 1
 """
+# Logins with CREATEROLE, CREATEDB or a predefined role such as pg_monitor that connect through PUBLIC only.
+_KEEPERS = """
+SELECT r.rolname FROM pg_catalog.pg_roles r, pg_catalog.pg_database d
+WHERE d.datname = %(database)s AND r.rolcanlogin AND NOT r.rolsuper
+  AND (r.rolcreaterole OR r.rolcreatedb OR EXISTS (
+    SELECT FROM pg_catalog.pg_roles p
+    WHERE p.oid < 16384 AND p.rolname LIKE 'pg\\_%%' AND pg_catalog.pg_has_role(r.oid, p.oid, 'MEMBER')))
+  AND NOT EXISTS (
+    SELECT FROM pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) a
+    WHERE a.privilege_type = 'CONNECT' AND a.grantee <> 0 AND pg_catalog.pg_has_role(r.oid, a.grantee, 'USAGE'))
+ORDER BY 1
+"""
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -45,15 +58,35 @@ def open_databases(connection: Connection, accepted: Collection[str] = ()) -> li
     return [database for database in found if database.name not in accepted]
 
 
-def close(connection: Connection, names: Collection[str]) -> list[str]:
-    """Revoke PUBLIC's CONNECT on those of ``names`` on which the session's role may. Return their names."""
-    closed = []
-    for database in open_databases(connection):
-        if database.name in names and database.closable:
-            for statement in database.commands(connection):
-                connection.execute(statement.encode())
-            closed.append(database.name)
-    return closed
+def close(connection: Connection, names: Collection[str]) -> dict[str, list[str]]:
+    """Revoke PUBLIC's CONNECT on those of ``names`` on which the session's role may.
+
+    Returns the name of each closed database and the logins that got CONNECT instead, because they run the server: the
+    admins of other environments, whose connections begin in ``postgres``, and monitoring.
+    """
+    return {
+        database.name: _close(connection, database)
+        for database in open_databases(connection)
+        if database.name in names and database.closable
+    }
+
+
+def _close(connection: Connection, database: OpenDatabase) -> list[str]:
+    for attempt in range(_ATTEMPTS):
+        try:
+            with connection.transaction():
+                keepers = [str(row[0]) for row in connection.execute(_KEEPERS.encode(), {"database": database.name})]
+                for role in keepers:
+                    grant = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
+                    connection.execute(grant.format(sql.Identifier(database.name), sql.Identifier(role)))
+                for statement in database.commands(connection):
+                    connection.execute(statement.encode())
+                return keepers
+        except errors.InternalError_:
+            # "tuple concurrently updated": another environment closes the same database at this moment.
+            if attempt == _ATTEMPTS - 1:
+                raise
+    return []
 
 
 def drift(connection: Connection, accepted: Collection[str]) -> list[str]:

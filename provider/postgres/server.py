@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, for the resources of our own provider and the operations commands."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_SECONDS = 10
 LOGIN_FAILED = "password authentication failed"
+_CONNECT_REFUSED = re.compile(r'permission denied for database "([^"]+)"')
 
 
 class MissingDatabaseError(ProviderError):
@@ -90,6 +92,8 @@ class PostgresServer:
                 "correct stellaops-storage:postgresAdminPassword or, if the server's log reports it as expired, have an"
                 f" administrator run: ALTER ROLE {self.user} VALID UNTIL 'infinity'"
             )
+        elif refused := _CONNECT_REFUSED.search(text):
+            remedy = f'as its owner or a superuser, run: GRANT CONNECT ON DATABASE "{refused[1]}" TO "{self.user}"'
         return f"{place}: {text}; {remedy}"
 
     def database_exists(self) -> bool:
