@@ -108,6 +108,7 @@ def test_the_comparison_finds_a_changed_row_a_lost_grant_and_a_missing_trigger(
 def test_an_admin_without_superuser_restores_a_dump(context: RecoveryContext, live_stack: Any) -> None:
     with live_stack.admin() as admin:
         admin.execute("CREATE ROLE limited_admin LOGIN CREATEROLE CREATEDB PASSWORD 'of a test'")
+        admin.execute("GRANT CONNECT ON DATABASE postgres TO limited_admin")  # up closed it for PUBLIC
         for schema in context.stack.mapping.postgres.schemas:
             admin.execute(f"GRANT {schema}_owner TO limited_admin WITH SET TRUE, INHERIT TRUE")
     key = "stellaops-storage:postgresAdmin"
