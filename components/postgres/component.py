@@ -82,7 +82,7 @@ class PostgresComponent(pulumi.ComponentResource):
         self._provider = self._create_provider("inside", self._database.name)
         self._options = pulumi.ResourceOptions(parent=self, provider=self._provider)
         self._groups = self._create_group_roles()
-        self._connect = self._role(ConnectRole(args.settings.database).name)
+        self._connect = self._role(ConnectRole(args.settings.database, args.settings.role_prefix))
         self._logins = self._create_logins()
         self.backup = self._create_backup_login(args.backup).name if args.backup else None
         self._restrict_database()
@@ -147,9 +147,9 @@ class PostgresComponent(pulumi.ComponentResource):
             ),
         )
 
-    def _role(self, name: str, protect: bool = False) -> postgresql.Role:
+    def _role(self, role: GroupRole | ConnectRole, protect: bool = False) -> postgresql.Role:
         options = pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(protect=protect))
-        return postgresql.Role(name, name=self._args.settings.role_prefix + name, login=False, opts=options)
+        return postgresql.Role(_resource_name(role), name=role.name, login=False, opts=options)
 
     def _create_group_roles(self) -> dict[GroupRole, postgresql.Role]:
         """Group roles are deleted even if their schema is kept, because a kept role could not be created again.
@@ -158,11 +158,11 @@ class PostgresComponent(pulumi.ComponentResource):
         """
         args = self._args
         return {
-            replace(role, prefix=args.settings.role_prefix): self._role(
-                role.name, protect=args.protect and role.group is GroupKind.OWNER and not args.drops(role.schema)
+            role: self._role(
+                role, protect=args.protect and role.group is GroupKind.OWNER and not args.drops(role.schema)
             )
             for schema in args.mapping.postgres.schemas
-            for role in groups_of(schema)
+            for role in groups_of(schema, args.settings.role_prefix)
         }
 
     def _create_logins(self) -> dict[str, postgresql.Role]:
@@ -201,11 +201,11 @@ class PostgresComponent(pulumi.ComponentResource):
         A policy of its own lets it read the rows of all tenants, which needs no privilege of the admin. Replication needs
         REPLICATION; such a role can read everything anyway, so it also gets BYPASSRLS.
         """
-        name = BackupRole(self._args.settings.database).name
+        role = BackupRole(self._args.settings.database, self._args.settings.role_prefix)
         readers = [role.name for key, role in self._groups.items() if key.group is GroupKind.READER]
         return postgresql.Role(
-            name,
-            name=self._args.settings.role_prefix + name,
+            _resource_name(role),
+            name=role.name,
             login=True,
             password=credential.postgres_verifier,
             connection_limit=BACKUP_CONNECTIONS,
@@ -328,3 +328,8 @@ class PostgresComponent(pulumi.ComponentResource):
         access = self._args.mapping.access.schemas[schema]
         bypass = [self._logins[module].name for module in access.tenant_bypass]
         return [*bypass, *([self.backup] if self.backup and access.tenant_rules else [])]
+
+
+def _resource_name(role: GroupRole | ConnectRole | BackupRole) -> str:
+    """The name of the role's resource: without the prefix, so that a new prefix renames the role."""
+    return replace(role, prefix="").name

@@ -195,8 +195,8 @@ class PostgresInventory(pulumi.CustomResource):
             "schemas": schemas,
             "dropSchemas": drop_schemas,
             "rolePrefix": role_prefix or None,
+            "adoptsDatabase": adopts_database or None,
         }
-        inputs["adoptsDatabase"] = adopts_database or None
         super().__init__(INVENTORY, resource_name, inputs, opts)
 
 

@@ -4,12 +4,11 @@ PostgreSQL has no privilege that denies one role the connection, so PUBLIC loses
 revoke it stays open; ``drift`` reports it.
 """
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from provider.base import log
 from provider.base.plugin import FoundResource
-from provider.base.schema import Properties, PropertyChange, strings
+from provider.base.schema import Properties, strings
 from provider.errors import ProviderError
 from provider.postgres.kind import PostgresKind
 from provider.postgres.server import MissingDatabaseError
@@ -31,14 +30,7 @@ class ClosedDatabases(PostgresKind):
     token = "stellaops:postgres:ClosedDatabases"  # noqa: S105 - a type
     description = "Databases that PUBLIC must not connect to. Import id: DATABASE.closed-databases"
     properties = PROPERTIES
-
-    def drift(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[PropertyChange]:
-        """Update if a refresh found a database open again."""
-        if state.get("reopened"):
-            yield PropertyChange("reopened", "update", replace=False)
-
-    def planned(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, Any]:
-        return {"reopened": []}
+    drift_output = "reopened"
 
     def create(self, inputs: dict[str, Any]) -> FoundResource:
         return self.update(self._id, {}, inputs)

@@ -1,7 +1,9 @@
 """The base class of the resource kinds that manage PostgreSQL."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
+from provider.base.schema import PropertyChange
 from provider.kind import Kind
 
 if TYPE_CHECKING:
@@ -10,6 +12,16 @@ if TYPE_CHECKING:
 
 class PostgresKind(Kind):
     """A kind that can connect to the provider's PostgreSQL server."""
+
+    # The output in which a refresh lists manual changes; the next update corrects them. Empty: there is none.
+    drift_output = ""
+
+    def drift(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[PropertyChange]:
+        if state.get(self.drift_output):
+            yield PropertyChange(self.drift_output, "update", replace=False)
+
+    def planned(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {self.drift_output: []} if self.drift_output else {}
 
     @property
     def _server(self) -> "PostgresServer":

@@ -143,7 +143,8 @@ def locked_schema(connection: Connection, target: SchemaTarget, limits: Limits, 
     except psycopg.Error as error:
         remedy = "correct that and run again"
         if isinstance(error, psycopg.errors.LockNotAvailable):
-            remedy = f"{lock_holders(connection, target.schema)}; then run again".removeprefix("; then ")
+            holders = lock_holders(connection, target.schema)
+            remedy = f"{holders}; then run again" if holders else "run again"
         raise MigrationError(MigrationProblem(target.schema, None, error_text(error), remedy)) from None
 
 

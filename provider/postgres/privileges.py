@@ -4,12 +4,12 @@ Each Grant of the postgresql plugin manages only its own privileges; replacing o
 granted. This resource runs after them and corrects the whole schema.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from provider.base import log
 from provider.base.plugin import FoundResource
-from provider.base.schema import Properties, Property, PropertyChange, strings
+from provider.base.schema import Properties, Property, strings
 from provider.errors import ProviderError
 from provider.postgres.kind import PostgresKind
 from provider.postgres.server import MissingDatabaseError
@@ -42,14 +42,7 @@ class Privileges(PostgresKind):
     description = "The privileges of every role on the tables of one schema. Import id: DATABASE.SCHEMA.privileges"
     properties = PROPERTIES
     delete_before_replace = True
-
-    def drift(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[PropertyChange]:
-        """Update if a refresh found privileges that differ from the mapping."""
-        if state.get("drift"):
-            yield PropertyChange("drift", "update", replace=False)
-
-    def planned(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, Any]:
-        return {"drift": []}
+    drift_output = "drift"
 
     def create(self, inputs: dict[str, Any]) -> FoundResource:
         return FoundResource(f"{self._server.database}.{inputs['schema']}.privileges", self._reconcile(inputs))

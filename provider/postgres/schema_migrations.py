@@ -73,6 +73,7 @@ class SchemaMigrations(PostgresKind):
     properties = PROPERTIES
     # A replacement of the same schema must not find the old tables.
     delete_before_replace = True
+    drift_output = "drift"
 
     def complete(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         with suppress(MigrationError):  # ``validate`` reports it
@@ -112,8 +113,7 @@ class SchemaMigrations(PostgresKind):
         """Update if a refresh found other applied migrations than the files, or other differences."""
         if state.get("migrations") == inputs.get("migrations") != state.get("applied"):
             yield PropertyChange("applied", "update", replace=False)
-        if state.get("drift"):
-            yield PropertyChange("drift", "update", replace=False)
+        yield from super().drift(state, inputs)
 
     def planned(self, inputs: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, Any]:
         migrations = inputs.get("migrations")

@@ -107,8 +107,8 @@ class Bucket(ObjectStoreKind):
             with store.client(attempts=1) as client:
                 if not bucket_adoption.exists(client, name):
                     return
-                consequences = list(bucket_adoption.consequences(client, inputs))
                 refusal = bucket_adoption.refusal(client, store.endpoint, inputs)
+                consequences = [] if refusal else list(bucket_adoption.consequences(client, inputs))
         except ProviderError as error:
             log.warning(f"the preview does not show whether bucket {name} exists already: {error}")
             return

@@ -18,7 +18,6 @@ LINES_OF_RESOURCE = 6
 LINES_OF_CONTRACT = 12
 WIDTH = 160  # characters of a line
 _SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "replace": ("+-", "yellow"), "delete": ("-", "red")}
-_WORDS = {"create": "to create", "update": "to update", "replace": "to replace", "delete": "to delete"}
 
 
 def show(stack: Stack, fleet: Fleet, console: Console) -> int:
@@ -46,7 +45,7 @@ def _lines(found: Preview, console: Console) -> Iterator[str]:
     for error in found.errors:
         yield console.paint("red", f"error: {error.strip()}")
     if not found.errors:
-        counts = [f"{count} {_WORDS[op]}" for op, count in found.counts.items()]
+        counts = [f"{count} to {op}" for op, count in found.counts.items()]
         yield ", ".join([*counts, f"{found.same_count} unchanged"]) if counts else "no changes"
 
 
@@ -70,11 +69,11 @@ def _resource(step: PreviewStep, console: Console) -> Iterator[str]:
 
 
 def _contract(found: Preview, console: Console) -> Iterator[str]:
-    old, new = found.outputs()
-    if new is None or not isinstance(old.get("contract", {}), dict) or not isinstance(new.get("contract"), dict):
+    before, after = (outputs.get("contract") if outputs else None for outputs in found.outputs())
+    if not before or not isinstance(before, dict) or not isinstance(after, dict):
         return
-    difference = contract_diff.compare(old.get("contract") or {}, new["contract"])
-    if not difference or not old.get("contract"):
+    difference = contract_diff.compare(before, after)
+    if not difference:
         return
     yield console.paint("yellow", "~ contract")
     yield from _limited(

@@ -51,9 +51,8 @@ class LocalValkey(LocalServer):
     def start(self, report: Report = ignore, *, reconfigure: bool = True) -> bool:
         """As the base class; with ``reconfigure`` false the configuration stays that of the last start with it."""
         self.directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-        mapping = self.mapping.read_text(encoding="utf-8")
         if reconfigure or not self._used_mapping.exists():
-            write_private(self._used_mapping, mapping)
+            write_private(self._used_mapping, self.mapping.read_text(encoding="utf-8"))
         return super().start(report, reconfigure=reconfigure)
 
     def pending_changes(self) -> list[str]:
