@@ -4,12 +4,12 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 
 from provider.errors import ProviderError
 from tools.operations import drift_postgres, drift_rustfs, drift_valkey
 from tools.operations.drift_finding import DriftFinding
 from tools.operations.stack import Stack
+from tools.printable import printable
 
 DRIFTED = 2
 
@@ -33,13 +33,17 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
             # Continue with the others: an unavailable store must not hide changes in another.
             failures.append(f"{store}: {error}")
     if options.json:
-        document = {"stack": stack.name, "differences": [asdict(item) for item in differences], "errors": failures}
+        found = [
+            {"store": item.store, "sentence": item.sentence, "remedy": item.remedy(stack.refreshing_up)}
+            for item in differences
+        ]
+        document = {"stack": stack.name, "differences": found, "errors": failures}
         print(json.dumps(document, indent=2))
     else:
         for item in differences:
-            print(f"{item.store}: {item.sentence}")
+            print(printable(f"{item.store}: {item.sentence}; run: {item.remedy(stack.refreshing_up)}"))
         if not differences and not failures:
             print(f"no drift in {', '.join(options.store or CHECKS)}: same as the mapping")
     for failure in failures:
-        print(f"error: {failure}", file=sys.stderr)
+        print(printable(f"error: {failure}"), file=sys.stderr)
     return 1 if failures else DRIFTED if differences else 0

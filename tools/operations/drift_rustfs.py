@@ -12,6 +12,7 @@ from components.rustfs.lifecycle import describe, from_s3, left_to_server, reten
 from components.rustfs.policies import guard_policy, identity_policy
 from components.rustfs.policy_documents import arn, by_name
 from components.rustfs.servers import KINDS
+from provider.difference import Difference
 from provider.rustfs import admin
 from provider.rustfs.guard import current
 from provider.rustfs.store import Client, code, is_missing_bucket
@@ -36,7 +37,7 @@ def compare(stack: Stack) -> list[DriftFinding]:
             found += _bucket(stack, client, bucket)
     if stack.object_store_target != "aws":
         found += _users(stack)
-    return [DriftFinding(STORE, sentence) for sentence in found]
+    return [DriftFinding(STORE, Difference(sentence)) for sentence in found]
 
 
 def _bucket(stack: Stack, client: Client, name: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ from components.valkey.render import MAINTENANCE_USER, MARK_PREFIX, acl_rules, m
 from pods.valkey_upkeep.groups import groups, streams
 from pods.valkey_upkeep.keyspace import Keyspace
 from pods.valkey_upkeep.resp import Connection, pairs
+from provider.difference import Difference
 from provider.errors import ProviderError
 from tools.operations.drift_finding import DriftFinding
 from tools.operations.stack import Stack
@@ -38,7 +39,7 @@ def check(stack: Stack) -> list[DriftFinding]:
             *_streams(connection, mapping),
             *_settings(connection, mapping),
         ]
-    return [DriftFinding(STORE, sentence) for sentence in found]
+    return [DriftFinding(STORE, Difference(sentence)) for sentence in found]
 
 
 def _passwords(stack: Stack, mapping: Mapping) -> dict[str, str]:

@@ -15,6 +15,7 @@ from provider.postgres.row_security import OFF, Isolation
 from provider.postgres.server import PostgresServer
 from provider.rustfs.store import Store
 from provider.valkey.server import ValkeyServer
+from tools.local.paths import STACK as LOCAL_STACK
 from tools.pulumi_cli import PulumiCli, PulumiError
 
 ENGINE_TIMEOUT_SECONDS = 60
@@ -67,6 +68,13 @@ class Stack:
     def replace_state(self, state: dict[str, Any]) -> None:
         """Import a state in the form of ``export``. Raises ``ProviderError``."""
         _pulumi(self.name, "the state", "stack", "import", text=json.dumps(state))
+
+    @property
+    def refreshing_up(self) -> str:
+        """The command that reads the stores and then applies the mapping again."""
+        if self.name == LOCAL_STACK:
+            return "make up ARGS=--refresh"
+        return f"pulumi up --refresh --stack {self.name}"
 
     @property
     def postgres(self) -> PostgresServer:

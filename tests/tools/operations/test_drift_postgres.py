@@ -540,11 +540,11 @@ def test_the_command_exits_0_and_2_and_prints_sentences_or_json(
         document = live_stack.run("drift", "--store", "postgres", "--json")
     finally:
         run(admin, TAMPERINGS["a privilege on evidence"].undo)
-    assert (lines.returncode, lines.stdout) == (2, f"postgres: {sentence}\n")
+    assert (lines.returncode, lines.stdout) == (2, f"postgres: {sentence}; run: make up ARGS=--refresh\n")
     assert document.returncode == 2
     assert json.loads(document.stdout) == {
         "stack": "local",
-        "differences": [{"store": "postgres", "sentence": sentence}],
+        "differences": [{"store": "postgres", "sentence": sentence, "remedy": "make up ARGS=--refresh"}],
         "errors": [],
     }
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 
+from provider.difference import Difference
 from provider.postgres import append_only, other_databases, row_security
 from provider.postgres.ownership import foreign_objects
 from provider.postgres.server import MissingDatabaseError
@@ -39,8 +40,8 @@ def check(stack: Stack, state: Mapping[str, Any] | None) -> list[DriftFinding]:
                 if state is not None:
                     sentences |= set(migrated.differences(catalog, migrated.recorded_schemas(state)))
     except MissingDatabaseError:
-        return [DriftFinding(STORE, f"database {server.database} does not exist; run pulumi up")]
-    return [DriftFinding(STORE, sentence) for sentence in sorted(sentences)]
+        return [DriftFinding(STORE, Difference(f"database {server.database} does not exist; run pulumi up"))]
+    return [DriftFinding(STORE, Difference(sentence)) for sentence in sorted(sentences)]
 
 
 def _sentences(catalog: Catalog, stack: Stack) -> Iterator[str]:
