@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pods.valkey_upkeep.keys import RATE
-from tools.cli.command import Argument, Command, CommandGroup, Invocation, Make, Scope, json_option, positive
+from tools.cli.command import LOCAL, Argument, Command, CommandGroup, Invocation, Make, Scope, json_option, positive
 
 if TYPE_CHECKING:
     from tools.operations.stack import Stack
@@ -19,13 +19,15 @@ def on_stack(invocation: Invocation, operation: Operation) -> int:
     from provider.errors import ProviderError
     from tools.local import commands
     from tools.local.errors import UserError
+    from tools.local.remedies import for_local_stack
     from tools.operations.stack import Stack
 
     commands.use_environment_of(invocation.options.stack)
     try:
         return operation(Stack.load(invocation.options.stack), invocation.options)
     except ProviderError as error:
-        raise UserError(str(error)) from None
+        is_local = invocation.options.stack == LOCAL
+        raise UserError(for_local_stack(str(error)) if is_local else str(error)) from None
 
 
 def _drift(invocation: Invocation) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from tools.local.console import Console
 from tools.local.fleet import Fleet
+from tools.local.remedies import for_local_stack
 from tools.local.stack import Stack
 from tools.pulumi_cli import PulumiError
 from tools.review import contract_diff
@@ -41,9 +42,9 @@ def _lines(found: Preview, console: Console) -> Iterator[str]:
             yield from _resource(step, console)
     yield from _contract(found, console)
     for warning in found.warnings:
-        yield console.paint("yellow", f"warning: {warning.strip()}")
+        yield console.paint("yellow", for_local_stack(f"warning: {warning.strip()}"))
     for error in found.errors:
-        yield console.paint("red", f"error: {error.strip()}")
+        yield console.paint("red", for_local_stack(f"error: {error.strip()}"))
     if not found.errors:
         counts = [f"{count} to {op}" for op, count in found.counts.items()]
         yield ", ".join([*counts, f"{found.same_count} unchanged"]) if counts else "no changes"

@@ -3,6 +3,7 @@
 import re
 
 from tools.local.console import Console
+from tools.local.remedies import for_local_stack
 
 # A finished resource: ` +  postgresql:index:Role vuln_owner created (0.12s)`.
 _RESOURCE = r"[\s~+\-=@*<>]*(?P<type>[\w-]+:\S+) (?P<name>\S+)"
@@ -40,7 +41,7 @@ class Progress:
 
     def feed(self, line: str) -> None:
         """Print a line of the engine's output in short form, or drop it."""
-        line = line.rstrip("\n")
+        line = for_local_stack(line.rstrip("\n"))
         plain = _COLOURS.sub("", line)
         finished, message = _FINISHED.match(plain), _MESSAGE.match(plain)
         if _FAILED.match(plain):

@@ -189,9 +189,7 @@ def status(connection: Connection, target: SchemaTarget) -> Status:
     directory = SQL_DIRECTORY / target.schema
     files = discover(directory)
     if not has_schema(connection, target.schema):
-        return Status(
-            target.schema, (), tuple(files), ("the schema does not exist yet; run pulumi up, which creates it",)
-        )
+        return Status(target.schema, (), tuple(files), ("the schema does not exist yet; `up` creates it",))
     migrations.require_owner(connection, target)
     applied = read_applied(connection, target)
     return Status(target.schema, applied, tuple(files), tuple(map(str, compare(directory, files, applied))))

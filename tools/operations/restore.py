@@ -77,7 +77,7 @@ def _point_in_time(context: RecoveryContext, target: datetime | None, options: a
     return _report(
         checks,
         f"a PostgreSQL {state} runs at {url(server)}, beside the running one; logins are the same",
-        f"switch over   stop the services, set postgresHost and postgresPort, run pulumi up; or copy the lost rows back:"
+        f"switch over   stop the services, set postgresHost and postgresPort, run {context.stack.up}; or copy the lost rows back:"
         f" pg_dump -h {server.host} -p {server.port} ... | psql",
         f"discard it    {_discard_command(context.stack.name, running.directory.name)}",
     )

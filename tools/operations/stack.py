@@ -70,6 +70,11 @@ class Stack:
         _pulumi(self.name, "the state", "stack", "import", text=json.dumps(state))
 
     @property
+    def up(self) -> str:
+        """The command that applies the mapping."""
+        return "make up" if self.name == LOCAL_STACK else f"pulumi up --stack {self.name}"
+
+    @property
     def refreshing_up(self) -> str:
         """The command that reads the stores and then applies the mapping again."""
         if self.name == LOCAL_STACK:
