@@ -98,7 +98,8 @@ def step(path: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class Failure:
-    """The reason why a property is refused. ``property`` is its path."""
+    """The reason why a property is refused. ``property`` is its path; empty if the reason names the place by itself, since
+    the engine prints a property with its whole value."""
 
     property: str
     reason: str

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from components.postgres.fates import KEPT
 from provider.base import log
 from provider.base.plugin import FoundResource
-from provider.base.schema import Failure, Properties, Property, step, strings
+from provider.base.schema import Failure, Properties, Property, strings
 from provider.errors import ProviderError
 from provider.postgres.kind import PostgresKind
 from provider.postgres.server import MissingDatabaseError
@@ -54,7 +54,7 @@ class Inventory(PostgresKind):
         for schema, fate in (old.get("schemas") or {}).items():
             if schema not in schemas and fate == KEPT and ("*" in droppable or schema in droppable):
                 yield Failure(
-                    step("schemas", schema),
+                    "",
                     f"schema {schema} leaves the mapping in the same run in which dropSchemas first names it; to drop "
                     f"it, put it back into the mapping, run up, then remove it from the mapping; to keep it, remove it "
                     f"from dropSchemas",
@@ -65,7 +65,7 @@ class Inventory(PostgresKind):
             # Without a server the update reports them, before it changes anything.
             with suppress(ProviderError):
                 for sentence in self._obstacles(leaving):
-                    yield Failure("logins", sentence)
+                    yield Failure("", sentence)
 
     def _conflicts(self, old: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[Failure]:
         """Refuse new roles that belong to another environment on the server, if the server is reachable."""
@@ -80,7 +80,7 @@ class Inventory(PostgresKind):
             server = self._server
             roles = added if old else [*added, *database_roles(server.database, prefix)]
             for sentence in conflicts(server, roles, prefix, is_new=not old):
-                yield Failure("logins", sentence)
+                yield Failure("", sentence)
             if not old and not inputs.get("adoptsDatabase") and is_foreign_database(server, roles):
                 log.warning(
                     f"database {server.database} exists already, and none of this stack's roles does; up cannot create it. To"

@@ -88,7 +88,7 @@ class SchemaMigrations(PostgresKind):
         """
         if "directory" in inputs:
             for problem in self._problems(Path(inputs["directory"]), inputs, old):
-                yield Failure("directory", str(problem))
+                yield Failure("", str(problem))  # the problem names its file and line
 
     def _problems(self, directory: Path, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> list[MigrationProblem]:
         target = SchemaTarget(inputs["schema"], inputs["owner"]) if "schema" in inputs and "owner" in inputs else None

@@ -7,6 +7,9 @@ from tools.review.risk import Risk
 # The order of the comment's sections.
 STORES = ("PostgreSQL", "Valkey", "Object store", "Kubernetes", "Stack")
 
+# The place of the names in ``RatedChange.alike``.
+SUBJECTS = "\0"
+
 MappingPath = tuple[str | int, ...]
 
 
@@ -17,7 +20,8 @@ class RatedChange:
     ``sentence`` is Markdown with escaped values. ``resource`` is the name in the label that approves the change.
     ``group`` is the module, schema or bucket under which the comment lists it. ``origin`` is the mapping path or the
     file that causes it. ``urns`` are the resources whose property changes are folded below it, followed by ``extra``,
-    also Markdown.
+    also Markdown. ``alike`` is the sentence for several resources, with ``SUBJECTS`` in place of their names: changes
+    with the same one are listed as one change.
     """
 
     risk: Risk
@@ -28,3 +32,4 @@ class RatedChange:
     origin: MappingPath | str = ()
     urns: tuple[str, ...] = ()
     extra: str = ""
+    alike: str = ""

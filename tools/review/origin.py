@@ -1,10 +1,12 @@
 """Find the line of ``schema-mapping.yaml`` that causes a change, and link to it."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from components.mapping.loader import located
+from components.mapping import Mapping, MappingError
+from components.mapping.loader import loads, located
 from tools.review.change import MappingPath
 from tools.review.escape import code
 
@@ -20,6 +22,15 @@ class MappingOrigins:
     lines: dict[MappingPath, int] = field(default_factory=dict)
     file: str = MAPPING
     source_url: str = ""
+    raw: bytes = field(default=b"", repr=False)
+
+    @cached_property
+    def mapping(self) -> Mapping | None:
+        """The mapping; None if it is invalid, which the preview reports."""
+        try:
+            return loads(self.raw, self.file)
+        except MappingError:
+            return None
 
     @staticmethod
     def read(path: Path, source_url: str = "") -> "MappingOrigins":
@@ -33,7 +44,7 @@ class MappingOrigins:
             return MappingOrigins(file=path.name, source_url=source_url)
         data, found = located(raw, path.name)
         known = {where: line for where, (line, _) in found.items()}
-        return MappingOrigins(data if isinstance(data, dict) else {}, known, path.name, source_url)
+        return MappingOrigins(data if isinstance(data, dict) else {}, known, path.name, source_url, raw)
 
     def access(self, module: str, store: str, *targets: str) -> MappingPath:
         """The path of the entry that grants ``module`` access to one of ``targets``, else of its section for the store.

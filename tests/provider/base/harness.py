@@ -43,6 +43,10 @@ class Resource:
     secret: set[str] = field(default_factory=set)
 
 
+def _shown(failure: Any) -> str:
+    return f"{failure.property}: {failure.reason}" if failure.property else str(failure.reason)
+
+
 class PluginClient:
     """A running plugin. Methods give what the engine would keep, and take it back the way the engine does."""
 
@@ -55,12 +59,12 @@ class PluginClient:
     def check_config(self, **settings: Any) -> tuple[Props, list[str]]:
         request = provider_pb2.CheckRequest(urn="urn:pulumi:s::p::pulumi:providers:x::x", news=encode(settings))
         answer = self.stub.CheckConfig(request)
-        return decode(answer.inputs), [f"{failure.property}: {failure.reason}" for failure in answer.failures]
+        return decode(answer.inputs), [_shown(failure) for failure in answer.failures]
 
     def check(self, token: str, inputs: Props, old: Props | None = None, name: str = "name") -> tuple[Props, list[str]]:
         request = provider_pb2.CheckRequest(urn=urn(token, name), news=encode(inputs), olds=encode(old or {}))
         answer = self.stub.Check(request)
-        return decode(answer.inputs), [f"{failure.property}: {failure.reason}" for failure in answer.failures]
+        return decode(answer.inputs), [_shown(failure) for failure in answer.failures]
 
     def checked(self, token: str, inputs: Props, old: Props | None = None) -> Props:
         checked, failures = self.check(token, inputs, old)

@@ -1,5 +1,6 @@
 """What a change of a resource means, where no recording shows it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -339,3 +340,85 @@ def test_a_value_that_is_masked_is_shown_once() -> None:
     old, new = ({"annotations": {"checksum/config": letter * 64}} for letter in "ab")
     step = verdict(event("update", CONFIG_MAP, "valkey", old, new)).preview.steps[0]
     assert generic.properties(step).split("\n")[1:] == ["~ annotations.checksum/config: [masked] (new value)"]
+
+
+def _logins(key: str, values: Mapping[str, tuple[object, object]]) -> list[str]:
+    steps = [
+        event("update", ROLE, name, {"login": True, "name": name, key: old}, {"login": True, "name": name, key: new})
+        for name, (old, new) in values.items()
+    ]
+    modules: dict[str, Any] = {"modules": {name: {} for name in ("scanner", "vexlens", "signer", "reporter")}}
+    return [sentence for _, sentence in sentences(verdict(*steps, outputs=(modules, modules)))]
+
+
+def test_a_change_of_all_logins_is_told_once() -> None:
+    paths = {name: ([name], [name, "extensions"]) for name in ("scanner", "vexlens", "signer", "reporter")}
+    assert _logins("searchPaths", paths) == ["search_path of all 4 logins gains `extensions` for new connections"]
+    limits = dict.fromkeys(("scanner", "vexlens", "signer"), (40, 41))
+    told = (
+        "connection limit of 3 logins (`scanner`, `signer` and `vexlens`) changes from `40` to `41` for new connections"
+    )
+    assert _logins("connectionLimit", limits) == [told]
+
+
+def test_changes_of_few_logins_and_different_changes_are_told_one_by_one() -> None:
+    assert len(_logins("connectionLimit", {"scanner": (40, 41), "vexlens": (40, 41)})) == 2
+    assert len(_logins("connectionLimit", {"scanner": (40, 41), "vexlens": (40, 42), "signer": (40, 43)})) == 3
+    reordered = {name: (["a", "b"], ["b", "a", name]) for name in ("scanner", "vexlens", "signer")}
+    assert len(_logins("searchPaths", reordered)) == 3
+
+
+def test_a_command_that_all_valkey_users_gain_is_told_once() -> None:
+    users = ("scanner", "vexlens", "signer")
+    old, new = ({"users": {user: rules.split() for user in users}} for rules in ("+ping", "+ping +info"))
+    told = sentences(verdict(event("update", VALKEY_USERS, "valkey-users", old, new)))
+    assert told == [(Risk.ACCESS_WIDENED, "3 users (`scanner`, `signer` and `vexlens`) gain `INFO`")]
+
+
+def _login(name: str, before: list[str], after: list[str]) -> dict[str, Any]:
+    return event("update", ROLE, name, {"login": True, "roles": before}, {"login": True, "roles": after})
+
+
+READERS = {**GRANTED, "role": "vuln_reader"}
+OF_READERS = event("same", GRANT, "vuln_reader-vuln.linksets", READERS, READERS)
+SCHEMA_VULN = event("same", SCHEMA, "vuln", {"name": "vuln"}, {"name": "vuln"})
+
+
+def test_a_privilege_that_a_group_still_grants_is_not_lost() -> None:
+    revoked = event("delete", GRANT, "scanner-vuln.linksets", GRANTED)
+    told = {
+        text for _, text in sentences(verdict(SCHEMA_VULN, OF_READERS, _login("scanner", [], ["vuln_reader"]), revoked))
+    }
+    assert "`scanner` gains SELECT on all tables of `vuln` (as a member of `vuln_reader`)" in told
+    assert not [text for text in told if "loses" in text], told
+    told = {text for _, text in sentences(verdict(SCHEMA_VULN, OF_READERS, revoked))}
+    assert "`scanner` loses SELECT on `vuln.linksets`" in told, "no group grants it"
+
+
+def test_a_login_that_leaves_its_group_keeps_what_is_granted_to_itself() -> None:
+    granted = event("create", GRANT, "scanner-vuln.linksets", None, GRANTED)
+    told = {
+        text for _, text in sentences(verdict(SCHEMA_VULN, OF_READERS, _login("scanner", ["vuln_reader"], []), granted))
+    }
+    left = "`scanner` loses SELECT on all tables of `vuln` (no longer a member of `vuln_reader`)"
+    assert f"{left}; it keeps SELECT on `vuln.linksets`" in told and not [text for text in told if "gains" in text], (
+        told
+    )
+
+
+def test_a_login_that_changes_between_writer_and_reader_can_read_all_the_time() -> None:
+    told = sentences(verdict(SCHEMA_VULN, _login("scanner", ["vuln_writer"], ["vuln_reader"])))
+    left = "`scanner` loses write access to schema `vuln` (no longer a member of `vuln_writer`)"
+    assert [text for _, text in told] == [f"{left}; it keeps SELECT on all tables of `vuln`"]
+    told = sentences(verdict(SCHEMA_VULN, _login("scanner", ["vuln_reader"], ["vuln_writer"])))
+    assert [text for _, text in told] == [
+        "`scanner` gains write access to schema `vuln` (as a member of `vuln_writer`)"
+    ]
+
+
+def test_columns_of_a_table_that_is_still_granted_are_not_lost() -> None:
+    columns = {**GRANTED, "objectType": "column", "columns": ["id"]}
+    narrowed = verdict(event("delete", GRANT, "columns", columns), event("create", GRANT, "table", None, GRANTED))
+    assert {text for _, text in sentences(narrowed) if "scanner" in text and "grant" not in text} == {
+        "`scanner` gains SELECT on `vuln.linksets`"
+    }

@@ -6,6 +6,7 @@ a module's ``TYPES``, or add a module. ``generic`` describes all other types, wi
 
 from types import ModuleType
 
+from tools.review import alike
 from tools.review.change import STORES, RatedChange
 from tools.review.context import ReviewContext
 from tools.review.kinds import (
@@ -38,4 +39,7 @@ def changes(context: ReviewContext) -> list[RatedChange]:
     result += contract_access.changes(context)
     result += contract_ages.changes(context)
     result += generic.unprotected(context)
+    before, after = context.modules
+    modules = before.keys() & after.keys() or context.origins.names("modules")
+    result = alike.joined(result, modules, context.role_prefix)
     return sorted(result, key=lambda change: (STORES.index(change.store), -change.risk, change.group, change.sentence))

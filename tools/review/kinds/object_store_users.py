@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from tools.review.change import MappingPath, RatedChange
+from tools.review.change import SUBJECTS, MappingPath, RatedChange
 from tools.review.context import ReviewContext
 from tools.review.escape import code, codes
 from tools.review.preview import PreviewStep
@@ -18,6 +18,7 @@ _WORDS = {
     "s3:DeleteObject": "delete",
     "s3:ListBucket": "list",
 }
+_PLURAL = {"gains": "gain", "loses": "lose", "is": "are"}
 _ORDER = [*_WORDS.values()]
 # Actions that accompany the ones above. Sentences omit them.
 _MINOR = frozenset({"s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:GetBucketLocation"})
@@ -33,7 +34,7 @@ def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     old, new = _policy_access(step.old.live("policy")), _policy_access(step.new.declared("policy"))
 
     def change(risk: Risk, sentence: str, origin: MappingPath = ("modules", user, "rustfs")) -> RatedChange:
-        return RatedChange(risk, STORE, user, sentence, user, origin, (step.urn,))
+        return RatedChange(risk, STORE, user, sentence, user, origin, (step.urn,), alike=_alike(user, sentence))
 
     result = []
     if step.op == "delete":
@@ -55,6 +56,13 @@ def _changes_of(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
         differences = _differences(context, user, _less(access, other), verb)
         result += [change(risk, sentence, origin) for risk, sentence, origin in differences]
     return result or [change(Risk.RESTART, f"access key of {code(user)} is corrected")]
+
+
+def _alike(user: str, sentence: str) -> str:
+    """The sentence about several users, if ``sentence`` begins with the user and a verb."""
+    subject = f"{code(user)} "
+    verb, _, rest = sentence.removeprefix(subject).partition(" ")
+    return f"{SUBJECTS} {_PLURAL[verb]} {rest}" if sentence.startswith(subject) and verb in _PLURAL else ""
 
 
 def _differences(

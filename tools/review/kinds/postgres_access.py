@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from components.mapping.access import VERSION_TABLE
 from components.mapping.roles import ConnectRole, GroupKind, GroupRole, is_owner, reader
-from tools.review.change import MappingPath, RatedChange
+from tools.review.change import SUBJECTS, MappingPath, RatedChange
 from tools.review.context import ReviewContext, role_name
 from tools.review.escape import code, codes, plain
 from tools.review.kinds import generic
@@ -46,6 +46,7 @@ class PrivilegeTarget:
 
 
 Privileges = dict[tuple[str, PrivilegeTarget], set[str]]
+Groups = dict[str, frozenset[str]]  # login -> group roles
 
 
 def changes(context: ReviewContext, steps: list[PreviewStep]) -> list[RatedChange]:
@@ -69,8 +70,8 @@ def _role(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
         return []
     origin: MappingPath = ("modules", step.name) if is_login else ("postgres", "schemas", group)
 
-    def change(risk: Risk, sentence: str, where: MappingPath = origin) -> RatedChange:
-        return RatedChange(risk, STORE, group, sentence, name, where, (step.urn,))
+    def change(risk: Risk, sentence: str, where: MappingPath = origin, alike: str = "") -> RatedChange:
+        return RatedChange(risk, STORE, group, sentence, name, where, (step.urn,), alike=alike if is_login else "")
 
     if step.op == "create":
         sentence = f"{noun} {code(name)} is created"
@@ -98,7 +99,8 @@ def _role(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     found = _memberships(context, step, name, group)
     found += [change(risk, sentence) for risk, sentence in _attributes(step, name)]
     if generic.differs(step, "password") and name not in _rotated(context):
-        found.append(change(Risk.RESTART, f"the password of {code(name)} is reset"))
+        sentence = f"the password of {SUBJECTS} is reset"
+        found.append(change(Risk.RESTART, sentence.replace(SUBJECTS, code(name)), alike=sentence))
     for key, label in (
         ("searchPaths", "search_path"),
         ("connectionLimit", "connection limit"),
@@ -107,18 +109,28 @@ def _role(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
         ("validUntil", "password expiry (VALID UNTIL)"),
     ):
         if generic.differs(step, key):
-            old, new = (generic.as_text(inputs.get(key)) for inputs in (step.old.inputs, step.new.inputs))
-            found.append(
-                change(
-                    Risk.RESTART,
-                    f"{label} of {code(name)} changes from {code(old)} to {code(new)} for new connections",
-                    (*origin, "postgres") if is_login else origin,
-                )
-            )
+            before, after = (inputs.get(key) for inputs in (step.old.inputs, step.new.inputs))
+            changes_value = f"changes from {code(generic.as_text(before))} to {code(generic.as_text(after))}"
+            sentence = f"{label} of {code(name)} {changes_value} for new connections"
+            alike = f"{label} of {SUBJECTS} {_list_change(before, after) or changes_value} for new connections"
+            found.append(change(Risk.RESTART, sentence, (*origin, "postgres") if is_login else origin, alike))
     other_keys = generic.changed_keys(step) - _DESCRIBED - _LIMITS
     if other_keys:
-        found.append(change(Risk.RESTART, f"{noun} {code(name)} changes: {codes(sorted(other_keys))}"))
+        listed = codes(sorted(other_keys))
+        alike = f"settings of {SUBJECTS} change: {listed}"
+        found.append(change(Risk.RESTART, f"{noun} {code(name)} changes: {listed}", alike=alike))
     return found
+
+
+def _list_change(old: object, new: object) -> str:
+    """The members that a list gains or loses; empty for other values, and if the remaining members are reordered."""
+    if not isinstance(old, list) or not isinstance(new, list):
+        return ""
+    added, removed = [item for item in new if item not in old], [item for item in old if item not in new]
+    if [item for item in old if item in new] != [item for item in new if item in old]:
+        return ""
+    parts = [f"{verb} {codes(items)}" for verb, items in (("gains", added), ("loses", removed)) if items]
+    return " and ".join(parts)
 
 
 def _attributes(step: PreviewStep, name: str) -> Iterator[tuple[Risk, str]]:
@@ -151,7 +163,9 @@ def _memberships(context: ReviewContext, step: PreviewStep, name: str, group: st
     result = []
     for role in sorted((after - before) | (before - after)):
         schema, gains = _group(context, role), role in after
-        if role == UNKNOWN:
+        other_group = _same_schema(context, role, before if gains else after)
+        if role == UNKNOWN or (other_group is not None and other_group.group is GroupKind.WRITER):
+            # A writer can read as well, so neither leaving nor joining the readers changes what it can read.
             continue
         access_group = _member_group(context, role)
         access, verb = f"membership in {code(role)}", ""
@@ -166,11 +180,35 @@ def _memberships(context: ReviewContext, step: PreviewStep, name: str, group: st
         sentence = f"{code(name)} {'gains' if gains else 'loses'} {access}"
         if access_group is not None:
             sentence += f" ({'as a member of' if gains else 'no longer a member of'} {code(role)})"
+            if not gains and (kept := _kept(context, name, schema, reads=other_group is not None)):
+                sentence += f"; it keeps {kept}"
         widened = Risk.ADDITIVE if schema in context.created_schemas else Risk.ACCESS_WIDENED
         origin = context.origins.access(name, "postgres", schema) if gains else ("modules", name, "postgres", verb)
         risk = widened if gains else Risk.ACCESS_REVOKED
         result.append(RatedChange(risk, STORE, group, sentence, name, origin, (step.urn,)))
     return result
+
+
+def _same_schema(context: ReviewContext, role: str, others: set[str]) -> GroupRole | None:
+    """The other one of a schema's writer and reader role, if it is among ``others``."""
+    group = _member_group(context, role)
+    for other in others - {role}:
+        found = _member_group(context, other)
+        if group is not None and found is not None and found.schema == group.schema:
+            return found
+    return None
+
+
+def _kept(context: ReviewContext, login: str, schema: str, *, reads: bool) -> str:
+    """What a login that leaves a group of ``schema`` can still do there; empty if nothing."""
+    if reads:
+        return f"SELECT on all tables of {code(schema)}"
+    direct = _privileges(step.new for step in context.steps(GRANT) if step.new.live("role") == login)
+    by_privileges: dict[str, list[PrivilegeTarget]] = defaultdict(list)
+    for (_, target), privileges in direct.items():
+        if target.schema == schema and target.object and privileges:
+            by_privileges[plain(", ".join(sorted(privileges)))].append(target)
+    return " and ".join(f"{names} on {codes(_joined(targets))}" for names, targets in sorted(by_privileges.items()))
 
 
 def _grants(context: ReviewContext) -> list[RatedChange]:
@@ -179,6 +217,7 @@ def _grants(context: ReviewContext) -> list[RatedChange]:
         _privileges(step.old for step in context.steps(GRANT)),
         _privileges(step.new for step in context.steps(GRANT)),
     )
+    groups_before, groups_after = _groups_of(context)
     steps = [step for step in context.steps(GRANT) if step.op != "same"]
     role_steps = {role_name(step): step for step in context.steps(ROLE)}
     dropped_roles = {name for name, step in role_steps.items() if step.op == "delete"}
@@ -190,12 +229,13 @@ def _grants(context: ReviewContext) -> list[RatedChange]:
     gained: dict[tuple[str, str, bool], dict[PrivilegeTarget, frozenset[str]]] = defaultdict(dict)
     lost: dict[tuple[str, str], dict[PrivilegeTarget, frozenset[str]]] = defaultdict(dict)
     for role, target in sorted(old.keys() | new.keys(), key=str):
-        before, after = old.get((role, target), set()), new.get((role, target), set())
-        if after - before:
+        gains = {name for name in new.get((role, target), ()) if not _holds(old, groups_before, role, target, name)}
+        losses = {name for name in old.get((role, target), ()) if not _holds(new, groups_after, role, target, name)}
+        if gains:
             is_new = role != PUBLIC and _is_new(context, readable, granted, target)
-            gained[role, target.schema, is_new][target] = frozenset(after - before)
-        if before - after and role not in dropped_roles and target.schema not in dropped_schemas:
-            lost[role, target.schema][target] = frozenset(before - after)
+            gained[role, target.schema, is_new][target] = frozenset(gains)
+        if losses and role not in dropped_roles and target.schema not in dropped_schemas:
+            lost[role, target.schema][target] = frozenset(losses)
     urns_of: dict[tuple[str, str], list[str]] = defaultdict(list)
     for step in steps:
         for role in {str(step.old.live("role")), str(step.new.declared("role"))}:
@@ -206,6 +246,27 @@ def _grants(context: ReviewContext) -> list[RatedChange]:
     for (role, schema), targets in lost.items():
         result += _changes_of(context, urns_of, role, schema, targets, "loses")
     return result + _grants_without_effect(context, steps, result, dropped_roles)
+
+
+def _groups_of(context: ReviewContext) -> tuple[Groups, Groups]:
+    """The group roles of each login, before and after: from the contracts, else from the Role resources."""
+    before, after = (
+        {f"{context.role_prefix}{name}": frozenset(use.member_of) for name, use in modules.items()}
+        for modules in context.modules
+    )
+    for step in context.steps(ROLE):
+        for groups, roles in ((before, step.old.live("roles")), (after, step.new.declared("roles"))):
+            if roles is not None:
+                groups[role_name(step)] = frozenset(map(str, roles))
+    return before, after
+
+
+def _holds(grants: Privileges, groups: Groups, role: str, target: PrivilegeTarget, privilege: str) -> bool:
+    """Whether ``role`` has the privilege: granted to itself, to one of its groups or to everyone, on a column also by its
+    table."""
+    holders = {role, PUBLIC, *groups.get(role, ())}
+    targets = {target, replace(target, column="")}
+    return any(privilege in grants.get((holder, item), ()) for holder in holders for item in targets)
 
 
 def _privileges(states: Iterable[ResourceState]) -> Privileges:

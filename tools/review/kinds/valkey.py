@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.mapping.values import KeyPattern
-from tools.review.change import MappingPath, RatedChange
+from tools.review.change import SUBJECTS, MappingPath, RatedChange
 from tools.review.context import ReviewContext
 from tools.review.escape import code, codes
 from tools.review.preview import PreviewStep
@@ -158,14 +158,15 @@ def _differences(
                 access = access if both else "consumer access" if "xreadgroup" in commands else "producer access"  # noqa: PLW2901
             named = codes(sorted(command.upper() for command in commands), most=4)
             if patterns == [""]:
-                sentence = f"{code(user)} {verb} {named}"
+                what = named
             elif all_access:
                 count = f"{len(commands)} command{'' if len(commands) == 1 else 's'}"
-                sentence = f"{code(user)} {verb} {access} to {codes(sorted(patterns))} ({count})"
+                what = f"{access} to {codes(sorted(patterns))} ({count})"
             else:
-                sentence = f"{code(user)} {verb} {named} on {codes(sorted(patterns))}"
-            origin = key_origin(context, user, patterns[0])
-            result.append(RatedChange(risk, STORE, user, sentence, user, origin, (step.urn,)))
+                what = f"{named} on {codes(sorted(patterns))}"
+            origin, alike = key_origin(context, user, patterns[0]), f"{SUBJECTS} {verb.removesuffix('s')} {what}"
+            sentence = f"{code(user)} {verb} {what}"
+            result.append(RatedChange(risk, STORE, user, sentence, user, origin, (step.urn,), alike=alike))
     return result
 
 

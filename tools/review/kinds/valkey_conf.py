@@ -3,7 +3,9 @@
 import math
 
 from components.mapping.values import MemorySize
+from components.valkey.keyspace_size import KEPT_SHARE, sizing
 from tools.review.change import MappingPath, RatedChange
+from tools.review.context import ReviewContext
 from tools.review.escape import code
 from tools.review.preview import PreviewStep
 from tools.review.risk import Risk
@@ -48,6 +50,27 @@ def directive_risks(step: PreviewStep, name: str, old: str, new: str) -> list[Ra
         return []
     risk, sentence = effect
     return [RatedChange(risk, "Valkey", "deployment", sentence, f"valkey {name}", ORIGINS.get(name, ()), (step.urn,))]
+
+
+def no_longer_fits(context: ReviewContext, step: PreviewStep, name: str, old: str, new: str) -> list[RatedChange]:
+    """Describe a ``maxmemory`` below the memory that the mapping's estimates add up to, if the old one was not."""
+    if name != "maxmemory" or context.origins.mapping is None:
+        return []
+    size = sizing(context.origins.mapping)
+    shares = (
+        ("keys that are never evicted", size.kept, KEPT_SHARE, "; when they fill it, writers get OOM errors"),
+        ("all keys", size.total, 1.0, "; caches are evicted before their TTL"),
+    )
+    return [
+        RatedChange(
+            Risk.RETENTION_SHORTENED, "Valkey", "deployment",
+            f"the estimates no longer fit in memory: {what} take {expected / _bytes(new):.0%} of {code(new)}"
+            f"{'' if share == 1 else f', over {share:.0%}'}{effect}",
+            "valkey estimates", ("valkey", "estimates"), (step.urn,),
+        )
+        for what, expected, share, effect in shares
+        if share * _bytes(new) < expected <= share * _bytes(old)
+    ]  # fmt: skip
 
 
 def directives(text: str) -> Directives:

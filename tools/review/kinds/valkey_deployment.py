@@ -10,7 +10,7 @@ from tools.review.change import MappingPath, RatedChange
 from tools.review.context import ReviewContext
 from tools.review.escape import code, codes
 from tools.review.kinds import valkey_pod
-from tools.review.kinds.valkey_conf import CONF, ORIGINS, differences, directive_risks
+from tools.review.kinds.valkey_conf import CONF, ORIGINS, differences, directive_risks, no_longer_fits
 from tools.review.preview import PreviewStep, ResourceState
 from tools.review.risk import Risk
 from tools.review.tokens import CONFIG_MAP, CREDENTIAL, CRON_JOB, JOB, SECRET, SERVICE, STATEFUL_SET, VALKEY
@@ -37,7 +37,7 @@ def changes(context: ReviewContext, steps: list[PreviewStep]) -> tuple[list[Rate
     if workload is not None and _restarts(workload):
         parts += [step for step in steps if step.type == CRON_JOB and step.op == "update" and not _reschedules(step)]
     rotated = any(step.op == "replace" and step.component == VALKEY for step in context.steps(CREDENTIAL))
-    return (_changes_of(workload, parts, rotated=rotated), parts) if parts else ([], [])
+    return (_changes_of(context, workload, parts, rotated=rotated), parts) if parts else ([], [])
 
 
 def _change(
@@ -56,7 +56,9 @@ def _created_or_deleted(workload: PreviewStep, steps: list[PreviewStep]) -> Rate
     return _change(Risk.ACCESS_REVOKED, "Valkey is deleted from Kubernetes; its volumes are kept", steps)
 
 
-def _changes_of(workload: PreviewStep | None, parts: list[PreviewStep], *, rotated: bool) -> list[RatedChange]:
+def _changes_of(
+    context: ReviewContext, workload: PreviewStep | None, parts: list[PreviewStep], *, rotated: bool
+) -> list[RatedChange]:
     reasons: list[str] = []
     result: list[RatedChange] = []
     # Changes that come from the stack's config have no line in the mapping.
@@ -73,6 +75,7 @@ def _changes_of(workload: PreviewStep | None, parts: list[PreviewStep], *, rotat
                     reasons.append(f"{code(name)} from {code(before or 'unset')} to {code(after or 'unset')}")
                 origin = ORIGINS.get(name, origin)
                 result += directive_risks(step, name, before, after)
+                result += no_longer_fits(context, step, name, before, after)
         elif step.type == SECRET and step.name == names.PASSWORDS and rotated:
             reasons.append("the passwords of its internal users are rotated")
     listed_reasons = _joined([*reasons, *pod.limits, *pod.other_settings])
