@@ -228,10 +228,14 @@ EXPECTED = {
         Risk.RETENTION_SHORTENED,
         (
             "retention-shortened: `maxmemory` decreases from `2gb` to `1gb`: keys with a TTL are evicted earlier",
-            "retention-shortened: the estimates no longer fit in memory: keys that are never evicted take 87% of `1gb`, over 60%"
-            "; when they fill it, writers get OOM errors",
-            "retention-shortened: the estimates no longer fit in memory: all keys take 104% of `1gb`; caches are evicted "
-            "before their TTL",
+            (
+                "retention-shortened: the estimates no longer fit in memory: keys that are never evicted take 87% of `1gb`, over 60%"
+                "; when they fill it, writers get OOM errors"
+            ),
+            (
+                "retention-shortened: the estimates no longer fit in memory: all keys take 104% of `1gb`; caches are evicted "
+                "before their TTL"
+            ),
             "restart: Valkey restarts once: `maxmemory` from `2gb` to `1gb`; memory limit from `4480Mi` to `2304Mi`",
         ),
     ),
