@@ -44,7 +44,7 @@ def _migration(schema: str, name: str, body: str) -> Files:
 
 def _edited_migration(project: Path) -> None:
     path = project / "sql" / "vex" / "0001_tables.sql.j2"
-    path.write_text(path.read_text() + "\nCREATE TABLE late (id uuid);\n")
+    path.write_text(path.read_text() + "\nCREATE TABLE {{ schema }}.late (id uuid);\n")
 
 
 def _both(*edits: Edit) -> Edit:
@@ -79,7 +79,7 @@ def _reports(project: Path) -> None:
     _migration(
         "reports",
         "tables",
-        "CREATE TABLE reports (\n  report_id uuid PRIMARY KEY,\n  tenant_id uuid,\n  created_at timestamptz\n);\n",
+        "CREATE TABLE {{ schema }}.reports (\n  report_id uuid PRIMARY KEY,\n  tenant_id uuid,\n  created_at timestamptz\n);\n",
     )(project)
 
 
@@ -169,9 +169,9 @@ CASES: dict[str, Case] = {
     "tenants-no-longer-kept-apart": Case(config={"postgres:tenantIsolation": "off"}, base="guarded"),
     "bypass-added": Case(_set("modules", "notifier", "postgres", "bypass_tenant_isolation", value="sends for all tenants"), base="guarded"),
     "bypass-removed": Case(_no_bypass, base="guarded"),
-    "table-added": Case(_new_table, files=_migration("scheduler", "locks", "CREATE TABLE locks (\n  lock_id uuid PRIMARY KEY,\n  tenant_id uuid,\n  created_at timestamptz\n);\n")),
-    "migration-added": Case(files=_migration("scheduler", "run_state", "CREATE INDEX runs_state ON runs (state);\n")),
-    "migration-drops-column": Case(files=_migration("scheduler", "no_error", "-- nobody reads it\nALTER TABLE runs\n  DROP COLUMN error;\n")),
+    "table-added": Case(_new_table, files=_migration("scheduler", "locks", "CREATE TABLE {{ schema }}.locks (\n  lock_id uuid PRIMARY KEY,\n  tenant_id uuid,\n  created_at timestamptz\n);\n")),
+    "migration-added": Case(files=_migration("scheduler", "run_state", "CREATE INDEX runs_state ON {{ schema }}.runs (state);\n")),
+    "migration-drops-column": Case(_remove("postgres", "schemas", "scheduler", "tables", "runs", "columns", "error"), files=_migration("scheduler", "no_error", "-- nobody reads it\nALTER TABLE {{ schema }}.runs\n  DROP COLUMN error;\n")),
     "append-only-removed": Case(_remove(*_VEX_RAW)),
     "append-only-added": Case(_set("postgres", "schemas", "vuln", "tables", "linksets", "append_only", value="evidence")),
     "limits-lowered": Case(_set("modules", "scanner", "postgres", "connection_limit", value=5)),

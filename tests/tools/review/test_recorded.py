@@ -164,13 +164,13 @@ EXPECTED = {
     "migration-added": Expected(
         Risk.ADDITIVE,
         (
-            "additive: migration `scheduler 0003` will run and **blocks other sessions**: `CREATE INDEX runs_state ON runs (state)` (writers of runs wait until the index is created) (1 line, shown below)",
+            "additive: migration `scheduler 0003` will run and **blocks other sessions**: `CREATE INDEX runs_state ON scheduler.runs (state)` (writers of scheduler\\.runs wait until the index is created) (1 line, shown below)",
         ),
     ),
     "migration-drops-column": Expected(
         Risk.DATA_LOSS,
         (
-            "data-loss: migration `scheduler 0003` **destroys data**: `ALTER TABLE runs DROP COLUMN error` (3 lines, shown below)",
+            "data-loss: migration `scheduler 0003` **destroys data**: `ALTER TABLE scheduler.runs DROP COLUMN error` (3 lines, shown below)",
         ),
     ),
     "append-only-removed": Expected(
@@ -555,6 +555,12 @@ def test_the_line_of_the_mapping_is_the_one_that_was_edited() -> None:
     assert (
         line and (found.context.root / replay.MAPPING).read_text().splitlines()[line - 1].strip() == "- vuln.linksets"
     )
+
+
+def test_protection_that_begins_is_described_without_a_risk() -> None:
+    sentences = {change.sentence: change.risk for change in replay.verdict("protected").changes}
+    assert sentences["Database `stellaops` is protected against deletion from now on"] == Risk.NONE
+    assert not any("no longer" in sentence for sentence in sentences)
 
 
 def test_what_was_changed_by_hand_is_drift() -> None:

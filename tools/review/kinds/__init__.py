@@ -38,7 +38,7 @@ def changes(context: ReviewContext) -> list[RatedChange]:
     result += generic.changes(context, [step for step in context.preview.changes if step.type not in known])
     result += contract_access.changes(context)
     result += contract_ages.changes(context)
-    result += generic.unprotected(context)
+    result += generic.protection(context)
     before, after = context.modules
     modules = before.keys() & after.keys() or context.origins.names("modules")
     result = alike.joined(result, modules, context.role_prefix)

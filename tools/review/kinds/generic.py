@@ -107,22 +107,25 @@ def kind(step: PreviewStep) -> str:
     return plain(step.type.rpartition(":")[2])
 
 
-def unprotected(context: ReviewContext) -> list[RatedChange]:
-    """Describe resources that lose deletion protection, in one sentence per type. The engine reports them as unchanged."""
-    unprotected_steps = [
-        step
-        for step in context.preview.steps
-        if step.op in ("same", "update") and step.old.protect and not step.new.protect
+def protection(context: ReviewContext) -> list[RatedChange]:
+    """Describe resources that lose or gain protection against deletion, in one sentence per type. The engine reports them as
+    unchanged."""
+    kept = [step for step in context.preview.steps if step.op in ("same", "update")]
+    lost = [step for step in kept if step.old.protect and not step.new.protect]
+    gained = [step for step in kept if step.new.protect and not step.old.protect]
+    return [
+        *_protection(lost, Risk.ACCESS_WIDENED, "no longer protected against deletion"),
+        *_protection(gained, Risk.NONE, "protected against deletion from now on"),
     ]
-    result = []
-    for type_ in dict.fromkeys(step.type for step in unprotected_steps):
-        found = [step for step in unprotected_steps if step.type == type_]
+
+
+def _protection(steps: list[PreviewStep], risk: Risk, effect: str) -> Iterator[RatedChange]:
+    for type_ in dict.fromkeys(step.type for step in steps):
+        found = [step for step in steps if step.type == type_]
         noun, names, many = kind(found[0]), codes(step.name for step in found), len(found) > 1
-        sentence = f"{noun}{'s' if many else ''} {names} {'are' if many else 'is'} no longer protected against deletion"
+        sentence = f"{noun}{'s' if many else ''} {names} {'are' if many else 'is'} {effect}"
         group = "protection" if many else found[0].name
-        urns = tuple(step.urn for step in found)
-        result.append(RatedChange(Risk.ACCESS_WIDENED, _store(type_), group, sentence, group, (), urns))
-    return result
+        yield RatedChange(risk, _store(type_), group, sentence, group, (), tuple(step.urn for step in found))
 
 
 def changed_keys(step: PreviewStep) -> set[str]:
