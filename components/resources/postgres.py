@@ -174,7 +174,8 @@ class PostgresInventory(pulumi.CustomResource):
     ``components.postgres.fates``; ``drop_schemas``, ``role_prefix`` and ``adopts_database``, as in stack config.
 
     Errors: the preview fails if a schema leaves the mapping in the same run in which ``drop_schemas`` first names it.
-    The update fails if a session does not end; the message names its server process.
+    The preview and the update fail if something prevents a role from being dropped; the message names it and the commands
+    that remove it. The update fails if a session does not end; the message names its server process.
 
     Import id: ``DATABASE.inventory``.
     """

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from components.mapping.names import POSTGRES_NAME_BYTES
+from provider.postgres.other_databases import used_elsewhere
 
 if TYPE_CHECKING:
     from provider.postgres.server import PostgresServer
@@ -14,15 +15,6 @@ _LONGEST_PREFIX = 21  # of the prefix in the remedy
 _SHORTEST_PREFIX = 2  # a letter and an underscore
 _CANDIDATES = 100
 
-# Each role that exists, and the other database in which it owns objects or has privileges.
-_USED_ELSEWHERE = """
-SELECT DISTINCT b.datname, r.rolname FROM pg_catalog.pg_shdepend d
-JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid
-JOIN pg_catalog.pg_database b ON b.oid = d.dbid
-WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND r.rolname = ANY (%s) AND b.datname <> %s
-ORDER BY 1, 2
-"""
-
 
 def conflicts(server: "PostgresServer", roles: Collection[str], prefix: str, is_new: bool) -> list[str]:
     """Return a sentence with the remedy for each other database that uses ``roles``, which the stack is to create.
@@ -31,17 +23,14 @@ def conflicts(server: "PostgresServer", roles: Collection[str], prefix: str, is_
     Raises ``psycopg.Error`` if the server cannot be read.
     """
     with server.open(server.maintenance_database) as connection:
-        rows = connection.execute(_USED_ELSEWHERE.encode(), (list(roles), server.database)).fetchall()
-        used: dict[str, list[str]] = {}
-        for database, role in rows:
-            used.setdefault(str(database), []).append(str(role))
+        used = used_elsewhere(connection, roles, server.database)
         if not used:
             return []
         remedy = "give the module or schema another name in the mapping"
         if is_new:
             remedy = _prefix_remedy(connection, server.database, [role.removeprefix(prefix) for role in roles])
     return [
-        f"database {database} on this server uses the roles {_listed(names)} already, as another environment does. Roles"
+        f"database {database} on this server uses the roles {_listed(list(names))} already, as another environment does. Roles"
         f" belong to the whole server, so {remedy}"
         for database, names in used.items()
     ]

@@ -1,13 +1,14 @@
 """``Inventory``: the logins and schemas that the stack manages; a preview shows which ones leave and what is kept.
 
-An update of this resource disables each login that left the mapping and ends its sessions. The engine drops roles after
-all updates, so a role that is dropped has no sessions. If the run fails in between and the login is in the mapping
-again, the next update enables it. Schemas are only listed here: the schema resource itself keeps or drops its tables.
+An update of this resource disables each login that left the mapping and ends its sessions, unless something prevents a
+role from being dropped, which the preview names. The engine drops roles after all updates, so a role that is dropped has
+no sessions. If the run fails in between and the login is in the mapping again, the next update enables it. Schemas are
+only listed here: the schema resource itself keeps or drops its tables.
 """
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from components.postgres.fates import KEPT
@@ -63,8 +64,10 @@ class Inventory(PostgresKind):
         leaving = _roles_only_in(old, inputs)
         if leaving:
             # Without a server the update reports them, before it changes anything.
-            with suppress(ProviderError):
-                for sentence in self._obstacles(leaving):
+            with suppress(ProviderError), self._server.connected() as connection:
+                from provider.postgres.obstacles import obstacles
+
+                for sentence in obstacles(self._server, connection, leaving):
                     yield Failure("", sentence)
 
     def _conflicts(self, old: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[Failure]:
@@ -105,36 +108,37 @@ class Inventory(PostgresKind):
             return None
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
-        self._require_droppable(_roles_only_in(state, inputs))
-        self._retire(sorted(set(state["logins"]) - set(inputs["logins"])))
+        self._retire(sorted(set(state["logins"]) - set(inputs["logins"])), _roles_only_in(state, inputs))
         self._enable(sorted(inputs["logins"]))
         return FoundResource(id_, inputs)
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
-        self._require_droppable(_roles_only_in(state, {}))
-        self._retire(sorted(state["logins"]))
+        self._retire(
+            sorted(state["logins"]),
+            [*_roles_only_in(state, {}), *database_roles(self._server.database, state.get("rolePrefix") or "")],
+        )
 
-    def _require_droppable(self, roles: list[str]) -> None:
-        if sentences := self._obstacles(roles):
-            raise ProviderError("; ".join(sentences))
+    def _retire(self, logins: list[str], roles: list[str]) -> None:
+        """Retire ``logins``, if nothing prevents ``roles``, which include them, from being dropped.
 
-    def _obstacles(self, roles: list[str]) -> list[str]:
+        If the database was dropped by hand, nobody can log in to it.
+        """
+        if not roles:
+            return
+        with suppress(MissingDatabaseError), self._server.connected() as connection:
+            from provider.postgres.obstacles import inherit_privileges
+
+            self._require_droppable(connection, roles)
+            inherit_privileges(connection, roles)
+            with retired(connection, logins):
+                # Again, because what may have been temporary while there were sessions is not.
+                self._require_droppable(connection, roles)
+
+    def _require_droppable(self, connection: "Connection", roles: list[str]) -> None:
         from provider.postgres.obstacles import obstacles
 
-        server = self._server
-        with suppress(MissingDatabaseError), server.connected() as connection:
-            return obstacles(server, connection, roles)
-        return []
-
-    def _retire(self, logins: list[str]) -> None:
-        if not logins:
-            return
-        try:
-            with self._server.connected() as connection:
-                retire_all(connection, logins)
-        except MissingDatabaseError:
-            # The database was dropped by hand, so nobody can log in to it.
-            return
+        if sentences := obstacles(self._server, connection, roles):
+            raise ProviderError("; ".join(sentences))
 
     def _enable(self, logins: list[str]) -> None:
         with self._server.connected() as connection:
@@ -197,12 +201,14 @@ def _prefix_in(connection: "Connection", database: str) -> str:
     return str(row[0]).removesuffix(suffix) if row else ""
 
 
-def retire_all(connection: "Connection", logins: list[str]) -> None:
-    """Retire all logins or none: if one fails, the state still lists them all, so no later update would enable them."""
+@contextmanager
+def retired(connection: "Connection", logins: list[str]) -> Iterator[None]:
+    """Retire all logins. After a failure enable them: the state still lists them all, so no later update would."""
     try:
         for login in logins:
             retire(connection, login)
-    except ProviderError:
+        yield
+    except Exception:
         enable(connection, logins)
         raise
 
@@ -218,11 +224,10 @@ def retire(connection: "Connection", login: str) -> None:
 
     connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(login)))
     deadline = time.monotonic() + SESSIONS_END_SECONDS
-    may_end_sessions = False
+    is_logged = False
     while sessions := _sessions(connection, login):
-        if not may_end_sessions:
-            _ensure_may_end_sessions(connection, login)
-            may_end_sessions = True
+        if not is_logged:
+            is_logged = True
             log.info(f"{login}: disabled; ending {len(sessions)} session(s)")
         if time.monotonic() > deadline:
             raise ProviderError(
@@ -247,16 +252,3 @@ def enable(connection: "Connection", logins: list[str]) -> None:
 def _sessions(connection: "Connection", login: str) -> list[int]:
     rows = connection.execute("SELECT pid FROM pg_catalog.pg_stat_activity WHERE usename = %s", (login,)).fetchall()
     return [int(row[0]) for row in rows]
-
-
-def _ensure_may_end_sessions(connection: "Connection", login: str) -> None:
-    """Grant ``login`` to the admin: without SUPERUSER it may only end the sessions of roles whose privileges it has.
-
-    The membership ends when the role is dropped.
-    """
-    row = connection.execute("SELECT pg_catalog.pg_has_role(%s, 'USAGE')", (login,)).fetchone()
-    if not (row and row[0]):
-        from psycopg import sql
-
-        grant = sql.SQL("GRANT {} TO CURRENT_USER WITH INHERIT TRUE, SET FALSE")
-        connection.execute(grant.format(sql.Identifier(login)))

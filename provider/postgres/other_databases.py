@@ -1,4 +1,4 @@
-"""The other databases of the server: which of them any login may connect to, because PUBLIC has CONNECT by default."""
+"""The other databases of the server: which of them logins may connect to, and which of them use the stack's roles."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -30,6 +30,14 @@ WHERE d.datname = %(database)s AND r.rolcanlogin AND NOT r.rolsuper
     SELECT FROM pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) a
     WHERE a.privilege_type = 'CONNECT' AND a.grantee <> 0 AND pg_catalog.pg_has_role(r.oid, a.grantee, 'USAGE'))
 ORDER BY 1
+"""
+# What each role that exists owns or has privileges on in other databases.
+_USED = """
+SELECT b.datname, r.rolname, pg_catalog.count(*)
+FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid
+JOIN pg_catalog.pg_database b ON b.oid = d.dbid
+WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND r.rolname = ANY (%s) AND b.datname <> %s
+GROUP BY 1, 2 ORDER BY 1, 2
 """
 _ATTEMPTS = 5
 
@@ -87,6 +95,14 @@ def _close(connection: Connection, database: OpenDatabase) -> list[str]:
             if attempt == _ATTEMPTS - 1:
                 raise
     return []
+
+
+def used_elsewhere(connection: Connection, roles: Collection[str], database: str) -> dict[str, dict[str, int]]:
+    """Return each database besides ``database`` in which ``roles`` have objects or privileges: role -> how many."""
+    used: dict[str, dict[str, int]] = {}
+    for name, role, count in connection.execute(_USED.encode(), (list(roles), database)):
+        used.setdefault(str(name), {})[str(role)] = int(count)
+    return used
 
 
 def drift(connection: Connection, accepted: Collection[str]) -> list[str]:
