@@ -31,6 +31,19 @@ WHERE d.datname = %(database)s AND r.rolcanlogin AND NOT r.rolsuper
     WHERE a.privilege_type = 'CONNECT' AND a.grantee <> 0 AND pg_catalog.pg_has_role(r.oid, a.grantee, 'USAGE'))
 ORDER BY 1
 """
+# Memberships of a role in a role of somebody else, through which it may connect to a database that PUBLIC may not.
+_THROUGH_MEMBERSHIP = """
+SELECT d.datname, m.rolname, pg_catalog.string_agg(DISTINCT g.rolname, ', '),
+       pg_catalog.string_agg(pg_catalog.format('REVOKE %%I FROM %%I GRANTED BY %%I CASCADE', g.rolname, m.rolname,
+                                               pg_catalog.pg_get_userbyid(a.grantor)), '; ')
+FROM pg_catalog.pg_auth_members a JOIN pg_catalog.pg_roles m ON m.oid = a.member
+JOIN pg_catalog.pg_roles g ON g.oid = a.roleid CROSS JOIN pg_catalog.pg_database d
+WHERE m.rolname = ANY (%(roles)s) AND g.rolname <> ALL (%(roles)s) AND a.inherit_option AND d.datallowconn
+  AND d.datname <> pg_catalog.current_database() AND d.datname <> ALL (%(except)s)
+  AND pg_catalog.has_database_privilege(g.oid, d.oid, 'CONNECT')
+  AND pg_catalog.has_database_privilege(m.oid, d.oid, 'CONNECT')
+GROUP BY 1, 2 ORDER BY 1, 2
+"""
 # What each role that exists owns or has privileges on in other databases.
 _USED = """
 SELECT b.datname, r.rolname, pg_catalog.count(*)
@@ -105,10 +118,27 @@ def used_elsewhere(connection: Connection, roles: Collection[str], database: str
     return used
 
 
-def drift(connection: Connection, accepted: Collection[str]) -> list[str]:
-    """Return a sentence with the remedy for each database that any login may connect to."""
+def drift(connection: Connection, accepted: Collection[str], roles: Collection[str]) -> list[str]:
+    """Return a sentence with the remedy for each database that any login, or a member of ``roles``, may connect to.
+
+    What PostgreSQL grants to one of ``roles`` itself is compared with the rest of its privileges.
+    """
+    public = open_databases(connection, accepted)
+    excepted = [*accepted, *(database.name for database in public)]
+    members = connection.execute(_THROUGH_MEMBERSHIP.encode(), {"roles": list(roles), "except": excepted}).fetchall()
     return [
-        f"every login may connect to database {database.name}, because PUBLIC may; as {database.owner} or a superuser, run:"
-        f" {'; '.join(database.commands(connection))}; or accept it: add {database.name} to postgres:openDatabases"
-        for database in open_databases(connection, accepted)
+        *(
+            f"every login may connect to database {database.name}, because PUBLIC may; as {database.owner} or a superuser,"
+            f" run: {'; '.join(database.commands(connection))}; {_accept(database.name)}"
+            for database in public
+        ),
+        *(
+            f"role {member} may connect to database {name}, because it is a member of {groups}; as a superuser, run:"
+            f" {commands}; {_accept(name)}"
+            for name, member, groups, commands in members
+        ),
     ]
+
+
+def _accept(database: object) -> str:
+    return f"or accept it: add {database} to postgres:openDatabases"

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from provider.errors import ProviderError
-from provider.postgres.other_databases import open_databases
+from provider.postgres.other_databases import drift, open_databases
 from provider.postgres.server import PostgresServer
 from tests.provider.base.harness import Resource, stellaops
 from tests.provider.postgres.test_migrations_resource import settings
@@ -129,3 +129,43 @@ def test_an_admin_that_came_later_gets_the_statement_that_lets_it_in(own_server:
         superuser.execute(str(refused.value).split("run: ")[1].encode())
     with server.connected() as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_drift_names_the_memberships_through_which_a_module_enters_a_closed_database(own_server: LocalPostgres) -> None:
+    one = Environment(own_server, "CREATEROLE CREATEDB")
+    database, analysts, readers, owner = (
+        f"{word}_{one.database}" for word in ("Reports", "Analysts", "readers", "owner")
+    )
+    with own_server.connect() as superuser:
+        for statement in (
+            f'CREATE ROLE "{analysts}" ROLE {one.admin}',
+            f'CREATE ROLE {readers} IN ROLE "{analysts}"',
+            f"CREATE ROLE {owner}",
+            f'CREATE DATABASE "{database}" OWNER {owner}',
+            f'REVOKE CONNECT ON DATABASE "{database}" FROM PUBLIC',
+            f'GRANT CONNECT ON DATABASE "{database}" TO "{analysts}"',
+            f"GRANT {readers} TO {one.admin} WITH ADMIN TRUE",
+            f"SET ROLE {one.admin}",  # another grantor than the one that runs the command
+            f"GRANT {readers} TO {one.module} WITH ADMIN TRUE",
+            f"SET ROLE {one.module}",
+            f"GRANT {readers} TO {owner}",
+            "RESET ROLE",
+            f"GRANT {owner} TO {one.module}",
+        ):
+            superuser.execute(statement.encode())
+
+    def found(*accepted: str) -> list[str]:
+        with own_server.connect(one.database, user=one.admin, password="secret") as admin:
+            closed = {item.name for item in open_databases(admin)}
+            return drift(admin, [*closed, *accepted], [one.module])
+
+    assert one.enters(database)
+    (sentence,) = found()
+    assert sentence.startswith(
+        f"role {one.module} may connect to database {database}, because it is a member of {owner}, {readers}; as a superuser"
+    )
+    assert found(database) == [], "openDatabases accepts it"
+    with own_server.connect() as superuser:
+        superuser.execute(sentence.partition("run: ")[2].partition("; or accept")[0].encode())
+    assert not one.enters(database) and found() == []
+    assert one.enters(database, one.admin), "another member of the group was shut out"

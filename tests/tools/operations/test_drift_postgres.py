@@ -31,6 +31,10 @@ class Tampering:
     said: tuple[str, ...]
 
 
+OPENED = (
+    "role scanner may connect to database postgres, because it is a member of analysts; as a superuser, run:"
+    " REVOKE analysts FROM scanner GRANTED BY postgres CASCADE; or accept it: add postgres to postgres:openDatabases"
+)
 FUNCTION = "policy.create_finding_tables(uuid)"
 TAMPERINGS = {
     "a privilege on evidence": Tampering(
@@ -103,6 +107,14 @@ TAMPERINGS = {
         "GRANT pg_read_all_data TO risk_engine",
         "REVOKE pg_read_all_data FROM risk_engine",
         (f"role risk_engine is a member of pg_read_all_data: {EXTRA}",),
+    ),
+    "a membership that opens another database": Tampering(
+        "CREATE ROLE analysts; GRANT CONNECT ON DATABASE postgres TO analysts; GRANT analysts TO scanner",
+        "REVOKE ALL ON DATABASE postgres FROM analysts; DROP ROLE analysts",
+        (
+            f"role scanner is a member of analysts: {EXTRA}",
+            OPENED,
+        ),
     ),
     "a stranger in a group": Tampering(
         "CREATE ROLE stranger; GRANT scanner_writer TO stranger",

@@ -36,7 +36,8 @@ def check(stack: Stack, state: Mapping[str, Any] | None) -> list[DriftFinding]:
                 connection.execute("SET LOCAL search_path = ''")
                 catalog = Catalog(connection, stack.mapping, server.database, server.user)
                 sentences = set(_sentences(catalog, stack))
-                sentences |= set(other_databases.drift(connection, stack.settings.postgres.open_databases))
+                accepted = stack.settings.postgres.open_databases
+                sentences |= set(other_databases.drift(connection, accepted, catalog.roles.names))
                 if state is not None:
                     sentences |= set(migrated.differences(catalog, migrated.recorded_schemas(state)))
     except MissingDatabaseError:
