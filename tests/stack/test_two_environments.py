@@ -33,6 +33,8 @@ def works(stack: Stack) -> bool:
 
 def test_the_preview_of_a_second_stack_names_the_prefix_that_lets_both_live(stacks: tuple[Stack, Stack]) -> None:
     first, second = stacks
+    refused = second.project.run("up", "--yes", "--skip-preview")
+    assert refused.exit_code != 0 and works(first), "without a preview the plugin refuses the first role that exists"
     refused = second.project.run("preview")
     said = " ".join((refused.stdout + refused.stderr).split())
     assert refused.exit_code != 0 and f"database {first.database} on this server uses the roles" in said, said
