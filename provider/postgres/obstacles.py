@@ -7,7 +7,7 @@ does not have.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -104,7 +104,7 @@ class _Holding:
     def __str__(self) -> str:
         if self.owns:
             return f"owns {self.description}"
-        through = f" through the GRANT OPTION of {self.grantors}, which the command revokes" if self.grantors else ""
+        through = f" (through the GRANT OPTION of {self.grantors}, which the command revokes)" if self.grantors else ""
         return f"has privileges on {self.description}{through}"
 
 
@@ -169,9 +169,10 @@ def _drop_owned(role: str) -> list[str]:
     return [f"REASSIGN OWNED BY {name} TO CURRENT_USER", f"DROP OWNED BY {name}"]
 
 
-def _sentence(role: str, database: str, held: Sequence[object], statements: Iterable[str]) -> str:
-    more = len(held) - _SHOWN
-    shown = ", ".join(map(str, held[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
+def _sentence(role: str, database: str, held: Iterable[object], statements: Iterable[str]) -> str:
+    texts = list(dict.fromkeys(map(str, held)))
+    more = len(texts) - _SHOWN
+    shown = ", ".join(texts[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
     return (
         f"role {role} cannot be dropped: in database {database} it {shown}; as a superuser in database {database}, run:"
         f" {'; '.join(dict.fromkeys(statements))}"

@@ -151,7 +151,7 @@ def test_the_printed_commands_let_a_login_go_whatever_it_has(environment: Enviro
         refusals = it.refusals(client)
         named = {REMEDY.sub(r"\2", refused.removeprefix("logins: ")): refused for refused in refusals}
         assert named.keys() == {it.database, it.other, it.closed}
-        assert "table shared.things through the GRANT OPTION of" in named[it.database]
+        assert "table shared.things (through the GRANT OPTION of" in named[it.database]
         assert "owns schema own, owns table own.mine" in named[it.other]
         assert "public.theirs" not in named[it.database], "the stack can revoke it without anybody's help"
         it.run_printed(refusals)
