@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from components.mapping.access import VERSION_TABLE
 from provider.postgres.append_only import FUNCTION, resolve_entries
 from provider.postgres.confinement import ForbiddenChangeError
+from provider.postgres.lint.evidence import row_changes
 from provider.postgres.session import Connection
+from provider.postgres.statements import Statement
 from provider.postgres.target import SchemaTarget
 
 _REMEDY = (
@@ -92,6 +94,13 @@ class Snapshot:
     oids: dict[str, int]
 
     target: SchemaTarget
+
+    def require_no_row_changes(self, statement: Statement) -> None:
+        """Raise ``ForbiddenChangeError`` if the statement changes rows of evidence; an empty table's triggers do not fire."""
+        guard, versions = _guard(self.target), f"{self.target.schema}.{VERSION_TABLE}"
+        tables = [table.partition(".")[2] for table in self.oids if table not in (guard, versions)]
+        if sentences := row_changes(statement, self.target, tables):
+            raise ForbiddenChangeError("; ".join(sentences), _REMEDY)
 
     def require_unchanged(self, connection: Connection) -> None:
         """Raise ``ForbiddenChangeError`` with what differs now. New columns and new tables are no difference."""

@@ -68,6 +68,7 @@ def run_script(
             if migration.transactional:
                 with confined(connection, target) as confinement:
                     for current in script.statements:
+                        before.require_no_row_changes(current)
                         confinement.execute(current.text)
                     current = None
             before.require_unchanged(connection)

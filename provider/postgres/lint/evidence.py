@@ -1,6 +1,6 @@
 """What a statement does to append-only tables: their rows, their columns, and the triggers that protect them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from postgast import AstNode
 from postgast import nodes as ast
@@ -8,8 +8,11 @@ from postgast import pg_query_pb2 as enums
 
 from provider.postgres.append_only import FUNCTION, ROW_TRIGGER, TRUNCATE_TRIGGER
 from provider.postgres.lint import Effect, LintFinding
+from provider.postgres.lint.bodies import inner_statements
 from provider.postgres.lint.place import Place
-from provider.postgres.syntax_tree import nodes, of_kind, strings, table_name
+from provider.postgres.statements import Statement
+from provider.postgres.syntax_tree import is_placeholder, nodes, of_kind, strings, table_name
+from provider.postgres.target import SchemaTarget
 
 GUARDS = {ROW_TRIGGER, TRUNCATE_TRIGGER}
 _REMEDY = "evidence never changes: if this is not evidence, remove append_only from the mapping first"
@@ -39,6 +42,27 @@ def evidence(statement: AstNode, line: int, created: set[str], place: Place) -> 
             if relation is None or not _is_new(relation, created, place):
                 name = table_name(relation) if relation is not None else f"{place.target.schema}.{FUNCTION}()"
                 yield LintFinding(line, "evidence", f"{name}: {message}", _REMEDY, effect)
+
+
+def row_changes(statement: Statement, target: SchemaTarget, tables: Collection[str]) -> list[str]:
+    """Describe which rows of ``tables`` a statement would change as it runs, whether or not there are any rows.
+
+    Leaves out tables whose name is composed at run time; if they have rows, their triggers refuse the change.
+    """
+    place = Place(target, append_only=frozenset(tables))
+    trees = [statement.tree]
+    if isinstance(statement.tree, ast.CreateFunctionStmt):
+        return []
+    if isinstance(statement.tree, ast.DoStmt):
+        inner = inner_statements(statement.tree, statement.text, statement.line)
+        trees = [found.tree for found in inner if not isinstance(found, LintFinding)]
+    return [
+        f"{table_name(relation)}: {message}"
+        for tree in trees
+        for node in nodes(tree)
+        for relation, message, _ in _row_changes(node, place)
+        if relation is not None and not is_placeholder(relation.relname)
+    ]
 
 
 def _is_new(relation: ast.RangeVar, created: set[str], place: Place) -> bool:

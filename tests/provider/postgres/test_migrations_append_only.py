@@ -113,7 +113,9 @@ def test_partitions_are_protected_one_by_one(schema: Schema) -> None:
 def test_a_table_has_its_triggers_from_the_transaction_that_makes_it(schema: Schema) -> None:
     schema.write(
         v0002_late="CREATE TABLE {{ schema }}.late (id int);\n",
-        v0003_uses_it="INSERT INTO {{ schema }}.late VALUES (1);\nUPDATE {{ schema }}.late SET id = 2;\n",
+        # Only a trigger can refuse it: the name of the table is not in the statement.
+        v0003_uses_it="INSERT INTO {{ schema }}.late VALUES (1);\n"
+        "DO $$ BEGIN EXECUTE format('UPDATE {{ schema }}.%I SET id = 2', 'late'); END $$;\n",
     )
     text = schema.refusal((*ENTRIES, "late"))
     assert "0003_uses_it.sql.j2:2: append-only: UPDATE on" in text, "there was a moment without protection"
@@ -224,3 +226,26 @@ def test_no_run_locks_a_table_whose_triggers_are_right(schema: Schema) -> None:
         schema.lines.clear()
         schema.apply(ENTRIES)
     assert schema.lines == [], "a deployment would wait for every reader"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM {}.raw",
+        "UPDATE {}.raw SET source = NULL",
+        "WITH gone AS (DELETE FROM {}.raw RETURNING 1) SELECT count(*) FROM gone",
+        "INSERT INTO {}.raw (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET id = 1",
+        "DO $$ BEGIN DELETE FROM {}.raw; END $$",
+        "DO $$ BEGIN EXECUTE 'DELETE FROM {}.raw'; END $$",
+    ],
+)
+def test_a_migration_may_not_change_evidence_that_has_no_rows_yet(
+    server: LocalPostgres, tmp_path: Path, statement: str
+) -> None:
+    made = make_schema(server, tmp_path)
+    made.write(v0001_tables=TABLES + RAW)
+    made.apply(ENTRIES)
+    made.write(v0002_change=statement.format(made.target.schema) + ";")
+    refusal = made.refusal(ENTRIES)
+    assert "rows of evidence are" in refusal, refusal
+    assert made.versions() == [1], "the file was recorded"
