@@ -191,6 +191,8 @@ class PostgresComponent(pulumi.ComponentResource):
             schemas={name: DROPPED if args.drops(name) else KEPT for name in args.mapping.postgres.schemas},
             drop_schemas=sorted(args.settings.drop_schemas),
             role_prefix=args.settings.role_prefix,
+            extensions=args.mapping.postgres.extensions,
+            mapping_file=args.mapping.file,
             adopts_database=args.settings.adopt_database,
             opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=list(self._logins.values())),
         )

@@ -171,11 +171,13 @@ class PostgresInventory(pulumi.CustomResource):
     Make the inventory depend on the logins' roles, so that a destroy ends their sessions first.
 
     Inputs: ``logins``, login -> its display name; ``schemas``, schema -> ``KEPT`` or ``DROPPED`` of
-    ``components.postgres.fates``; ``drop_schemas``, ``role_prefix`` and ``adopts_database``, as in stack config.
+    ``components.postgres.fates``; ``drop_schemas``, ``role_prefix`` and ``adopts_database``, as in stack config;
+    ``extensions``, those of the mapping, and ``mapping_file``, which is named in the messages about them.
 
-    Errors: the preview fails if a schema leaves the mapping in the same run in which ``drop_schemas`` first names it.
-    The preview and the update fail if something prevents a role from being dropped; the message names it and the commands
-    that remove it. The update fails if a session does not end; the message names its server process.
+    Errors: the preview fails if a schema leaves the mapping in the same run in which ``drop_schemas`` first names it, and
+    if the server does not have a new extension. The preview and the update fail if something prevents a role from being
+    dropped; the message names it and the commands that remove it. The update fails if a session does not end; the message
+    names its server process.
 
     Import id: ``DATABASE.inventory``.
     """
@@ -188,6 +190,8 @@ class PostgresInventory(pulumi.CustomResource):
         schemas: Mapping[str, str],
         drop_schemas: Sequence[str],
         role_prefix: str = "",
+        extensions: Sequence[str] = (),
+        mapping_file: str = "",
         adopts_database: bool = False,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -195,6 +199,8 @@ class PostgresInventory(pulumi.CustomResource):
             "logins": logins,
             "schemas": schemas,
             "dropSchemas": drop_schemas,
+            "extensions": list(extensions) or None,
+            "mappingFile": mapping_file if extensions else None,
             "rolePrefix": role_prefix or None,
             "adoptsDatabase": adopts_database or None,
         }

@@ -1,5 +1,7 @@
 """``Inventory``: the logins and schemas that the stack manages; a preview shows which ones leave and what is kept.
 
+A preview also refuses new logins and extensions that the server cannot have.
+
 An update of this resource disables each login that left the mapping and ends its sessions, unless something prevents a
 role from being dropped, which the preview names. The engine drops roles after all updates, so a role that is dropped has
 no sessions. If the run fails in between and the login is in the mapping again, the next update enables it. Schemas are
@@ -36,6 +38,8 @@ PROPERTIES: Properties = {
         ignore_changes=True,
         description="Whether the stack adopts an existing database, as in the stack's config",
     ),
+    "extensions": strings("list", description="Extensions that the stack installs"),
+    "mappingFile": Property(ignore_changes=True, description="The mapping, for the places that messages name"),
     "rolePrefix": Property(description="Beginning of the name of every role, as in the stack's config"),
 }
 
@@ -61,6 +65,7 @@ class Inventory(PostgresKind):
                     f"from dropSchemas",
                 )
         yield from self._conflicts(old, inputs)
+        yield from self._unavailable_extensions(old, inputs)
         leaving = _roles_only_in(old, inputs)
         if leaving:
             # Without a server the update reports them, before it changes anything.
@@ -89,6 +94,23 @@ class Inventory(PostgresKind):
                     f"database {server.database} exists already, and none of this stack's roles does; up cannot create it. To"
                     " adopt it, run: pulumi config set stellaops-storage:adoptDatabase true"
                 )
+
+    def _unavailable_extensions(self, old: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[Failure]:
+        """Refuse new extensions that the server does not have, if it is reachable."""
+        extensions = inputs.get("extensions") or []
+        added = [name for name in extensions if name not in (old.get("extensions") or ())]
+        if not added:
+            return
+        import psycopg
+
+        from provider.postgres.extensions import unavailable
+        from provider.postgres.mapping_places import MappingPlaces
+
+        places = MappingPlaces(inputs.get("mappingFile") or "")
+        with suppress(ProviderError, psycopg.Error):
+            for name, remedy in unavailable(self._server, added).items():
+                place = places.describe("postgres", "extensions", extensions.index(name))
+                yield Failure("extensions", f'{place}: the PostgreSQL server has no extension "{name}"; {remedy}')
 
     def create(self, inputs: dict[str, Any]) -> FoundResource:
         self._enable(sorted(inputs["logins"]))

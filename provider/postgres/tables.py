@@ -6,12 +6,11 @@ Types are compared as ``format_type`` prints them, so that ``int`` equals ``inte
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.mapping.access import VERSION_TABLE
 from components.mapping.column_types import ColumnType
-from components.mapping.loader import located
+from provider.postgres.mapping_places import MappingPlaces
 from provider.postgres.problems import MigrationError, MigrationProblem
 from provider.postgres.run_time_tables import is_pattern, pattern_of
 
@@ -33,20 +32,11 @@ class MappedTables:
 
     def place(self, *parts: str) -> str:
         """Name a table or column in the mapping, with file, line and column where the file has it."""
-        path = ("postgres", "schemas", self.schema, "tables", *parts)
-        name = ".".join(path)
-        if self._places is None:
-            return name
-        found = next((self._places[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self._places), None)
-        return f"{self.file}:{found[0]}:{found[1]} {name}" if found else f"{self.file} {name}"
+        return self._places.describe("postgres", "schemas", self.schema, "tables", *parts)
 
     @cached_property
-    def _places(self) -> Mapping[tuple[str | int, ...], tuple[int, int]] | None:
-        """Path in the mapping -> line and column; None where there is no file."""
-        try:
-            return located(Path(self.file).read_bytes(), self.file)[1] if self.file else None
-        except OSError:
-            return None
+    def _places(self) -> MappingPlaces:
+        return MappingPlaces(self.file)
 
     def is_run_time_table(self, table: str) -> bool:
         return pattern_of(self.columns, table) is not None

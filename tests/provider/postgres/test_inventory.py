@@ -4,6 +4,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -246,6 +247,24 @@ def test_a_module_that_is_added_later_may_not_be_that_of_another_environment(
         assert f"database {first} on this server uses the roles {name} already" in refused
         assert refused.endswith("give the module or schema another name in the mapping"), "its roles have their names"
         assert client.check(TOKEN, inputs("mine", name), inputs("mine", name))[1] == []
+
+
+def test_an_extension_that_the_server_does_not_have_is_refused_with_its_place(
+    postgres_server: LocalPostgres, offline: PluginClient, tmp_path: Path
+) -> None:
+    mapping = tmp_path / "schema-mapping.yaml"
+    mapping.write_text("postgres:\n  extensions: [citext, citxt, no_such_thing]\n")
+    given = {**inputs("a"), "extensions": ["citext", "citxt", "no_such_thing"], "mappingFile": str(mapping)}
+    before = {**inputs("a"), "extensions": ["citext"]}
+    with provider(postgres_server, postgresDatabase="not_created_yet") as client:
+        near, unknown = client.check(TOKEN, given, before)[1]
+        told = "the PostgreSQL server has no extension"
+        assert near == f'extensions: {mapping}:2:24 postgres.extensions[1]: {told} "citxt"; did you mean "citext"?'
+        assert unknown.startswith(
+            f'extensions: {mapping}:2:31 postgres.extensions[2]: {told} "no_such_thing"; install its'
+        )
+        assert client.check(TOKEN, before, inputs("a"))[1] == []
+    assert offline.check(TOKEN, before, before)[1] == [], "a preview without a new extension contacts no server"
 
 
 def test_an_import_finds_the_logins_and_schemas_of_the_database(postgres_server: LocalPostgres) -> None:
