@@ -17,6 +17,7 @@ from tests.stack.test_catalog import columns, short
 MAPPING = load(Path(__file__).parents[2] / "schema-mapping.yaml")
 CALLERS = 8
 POSTGRES_NAME_BYTES = 63
+READER = "risk_engine"  # reads the schema
 
 pytestmark = pytest.mark.xdist_group("live_stack")
 
@@ -115,6 +116,20 @@ def test_a_caller_waits_for_one_that_has_not_committed(findings: Findings) -> No
             with pytest.raises(TimeoutError):
                 second.result(timeout=0.5)
         assert second.result(timeout=10) == (f'policy."{findings.current}"', f'policy."{findings.history}"')
+
+
+def test_a_login_that_may_not_change_policies_delays_no_caller(findings: Findings) -> None:
+    with findings.live_stack.login(READER) as other, other.transaction():
+        for key in ("policy", "policy.create_finding_tables"):
+            other.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{key} {findings.policy_id}",))
+        other.execute("SELECT FROM policy.policies")
+        for statement in ("SELECT FROM policy.policies FOR KEY SHARE", "LOCK policy.policies IN SHARE MODE"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), other.transaction():
+                other.execute(statement.encode())
+        with findings.live_stack.login("policy") as caller:
+            caller.execute("SET lock_timeout = '5s'")
+            caller.execute("SELECT policy.create_finding_tables(%s)", (findings.policy_id,))
+    assert findings.current in findings.relations()
 
 
 def test_what_is_rolled_back_can_be_made_again(findings: Findings) -> None:
