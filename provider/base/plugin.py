@@ -7,6 +7,7 @@ and a diff names each property that differs. ``server`` serves a plugin to the e
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,6 +32,37 @@ class FoundResource:
 
     id: str
     outputs: dict[str, Any]
+
+
+class UnfinishedError(Exception):
+    """An operation that failed after it began to change the store. Its cause is the failure."""
+
+    def __init__(self, resource: FoundResource) -> None:
+        super().__init__(resource.id)
+        self.resource = resource
+
+
+@dataclass
+class Recording:
+    """``unfinished`` is the resource to record if the operation fails; None until the store is about to change."""
+
+    unfinished: FoundResource | None = None
+
+
+@contextmanager
+def recording() -> Iterator[Recording]:
+    """If the block fails after it set ``unfinished``, record that resource in the state.
+
+    The next run then calls ``update``, even if nothing differs, or deletes the resource if the program no longer declares
+    it. A creation that fails before is not recorded; an update that fails before is recorded with the old state.
+    """
+    record = Recording()
+    try:
+        yield record
+    except Exception as error:
+        if record.unfinished is None:
+            raise
+        raise UnfinishedError(record.unfinished) from error
 
 
 @dataclass(frozen=True)
@@ -97,7 +129,10 @@ class ResourceType(ABC):
         """Return the resource's current state, or None if it does not exist. ``state`` is empty for an import."""
 
     @abstractmethod
-    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource: ...
+    def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
+        """Make the store match ``inputs``, also where they equal ``state``: after a failed update the next run calls this
+        again, even if the program is what it was before. If an update may add what the next one could not find, it must
+        set ``Recording.unfinished`` before."""
 
     @abstractmethod
     def delete(self, id_: str, state: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 _PACKAGES = ("pulumi", "pulumi.runtime", "pulumi.runtime.proto")
-_MODULES = ("provider_pb2", "provider_pb2_grpc", "plugin_pb2", "engine_pb2", "engine_pb2_grpc")
+_MODULES = ("provider_pb2", "provider_pb2_grpc", "plugin_pb2", "engine_pb2", "engine_pb2_grpc", "status_pb2")
 
 
 def _load() -> list[Any]:
@@ -36,4 +36,4 @@ def _load() -> list[Any]:
             del sys.modules[name]
 
 
-messages, services, plugin_messages, engine_messages, engine_services = _load()
+messages, services, plugin_messages, engine_messages, engine_services, status_messages = _load()

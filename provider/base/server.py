@@ -16,15 +16,15 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 from google.protobuf import empty_pb2
 
 from provider.base import configuration, log
 from provider.base.document import describe
-from provider.base.plugin import FoundResource, Plugin, ResourceType, UpdatePlan, plain
-from provider.base.protocol import messages, plugin_messages, services
+from provider.base.plugin import FoundResource, Plugin, ResourceType, UnfinishedError, UpdatePlan, plain
+from provider.base.protocol import messages, plugin_messages, services, status_messages
 from provider.base.schema import Failure
 from provider.base.values import decode, encode, has_unknown
 from provider.errors import ProviderError
@@ -44,17 +44,35 @@ _KINDS = {
 }
 
 
+class _Status(NamedTuple):
+    """The end of a call, with the attributes of ``grpc.Status``."""
+
+    code: grpc.StatusCode
+    details: str
+    trailing_metadata: tuple[tuple[str, bytes], ...]
+
+
+class _PartialError(Exception):
+    """``cause`` ended an operation after it may have changed the store; the engine records ``properties``."""
+
+    def __init__(self, id_: str, properties: Any, cause: BaseException) -> None:
+        super().__init__(id_)
+        self.id = id_
+        self.properties = properties
+        self.cause = cause
+
+
 def _report_errors(method: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
     @functools.wraps(method)
     def wrapper(self: "Servicer", request: Any, context: Any) -> Any:
         log.current_urn.set(getattr(request, "urn", ""))
         try:
             return method(self, request, context)
-        except ProviderError as error:
-            text = str(error).strip()
+        except _PartialError as error:
+            status = _partial_failure(error, self.describe_error(error.cause))
         except Exception as error:
-            text = self.log_internal_error(error)
-        return context.abort(grpc.StatusCode.UNKNOWN, text)
+            status = _Status(grpc.StatusCode.UNKNOWN, self.describe_error(error), ())
+        return context.abort_with_status(status)
 
     return wrapper
 
@@ -75,7 +93,11 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
         self._version = version
         self._cancelled = threading.Event()
 
-    def log_internal_error(self, error: Exception) -> str:
+    def describe_error(self, error: BaseException) -> str:
+        """Return the text for the user."""
+        return str(error).strip() if isinstance(error, ProviderError) else self.log_internal_error(error)
+
+    def log_internal_error(self, error: BaseException) -> str:
         """Append the traceback of a bug in the plugin to its log. Return one line that names the log."""
         home = os.environ.get("PULUMI_HOME") or Path("~/.pulumi").expanduser()
         path = Path(home) / "logs" / f"{self._plugin.title.replace(' ', '-')}.log"
@@ -171,7 +193,10 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
         inputs = decode(request.properties)
         if request.preview:
             return messages.CreateResponse(properties=encode(type_.preview(inputs)))
-        created = type_.create(_known(inputs))
+        try:
+            created = type_.create(_known(inputs))
+        except UnfinishedError as error:
+            raise self._partial(type_, error, error.resource, inputs) from error
         return messages.CreateResponse(id=created.id, properties=self._outputs(type_, created, inputs))
 
     @_report_errors
@@ -180,7 +205,12 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
         state, inputs = decode(request.olds), decode(request.news)
         if request.preview:
             return messages.UpdateResponse(properties=encode(type_.preview(inputs, state)))
-        updated = type_.update(request.id, plain(state), _known(inputs))
+        known, before = _known(inputs), FoundResource(request.id, plain(state))
+        try:
+            updated = type_.update(request.id, plain(state), known)
+        except Exception as error:
+            # The engine would keep the old inputs and see no difference once the program is as it was before the update.
+            raise self._partial(type_, error, before, {**inputs, **state}) from error
         return messages.UpdateResponse(properties=self._outputs(type_, updated, inputs))
 
     @_report_errors
@@ -217,6 +247,24 @@ class Servicer(services.ResourceProviderServicer):  # type: ignore[misc]
 
     def _outputs(self, type_: ResourceType, resource: FoundResource, examples: Mapping[str, Any]) -> Any:
         return encode(type_.conceal({"id": resource.id, **resource.outputs}, examples))
+
+    def _partial(
+        self, type_: ResourceType, error: Exception, known: FoundResource, examples: Mapping[str, Any]
+    ) -> _PartialError:
+        """``known`` is recorded unless the operation has named what it left."""
+        if isinstance(error, UnfinishedError):
+            properties = self._outputs(type_, error.resource, examples)
+            return _PartialError(error.resource.id, properties, error.__cause__ or error)
+        return _PartialError(known.id, self._outputs(type_, known, examples), error)
+
+
+def _partial_failure(error: _PartialError, text: str) -> _Status:
+    """Return the status on which the engine records the resource and updates it in the next run, changed or not."""
+    detail = messages.ErrorResourceInitFailed(id=error.id, properties=error.properties, reasons=[text])
+    code = grpc.StatusCode.UNKNOWN
+    status = status_messages.Status(code=code.value[0], message=text)
+    status.details.add().Pack(detail)
+    return _Status(code, text, (("grpc-status-details-bin", status.SerializeToString()),))
 
 
 def _known(inputs: dict[str, Any]) -> dict[str, Any]:

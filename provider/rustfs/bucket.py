@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.rustfs.lifecycle import Rules, left_to_server, to_s3
 from provider.base import log
-from provider.base.plugin import FoundResource, UpdatePlan, plain
+from provider.base.plugin import FoundResource, UpdatePlan, plain, recording
 from provider.base.schema import Failure, Properties, Property, step
 from provider.base.values import UNKNOWN, has_unknown
 from provider.errors import ProviderError
@@ -119,10 +119,12 @@ class Bucket(ObjectStoreKind):
 
     def create(self, inputs: dict[str, Any]) -> FoundResource:
         store = self._store
-        with store.client() as client:
+        with recording() as record, store.client() as client:
             if not bucket_adoption.exists(client, inputs["bucket"]):
+                record.unfinished = FoundResource(inputs["bucket"], inputs)
                 _create(client, inputs, store.region)
             else:
+                # Not recorded if it fails: the next run must not delete a bucket that somebody else created.
                 if refusal := bucket_adoption.refusal(client, store.endpoint, inputs):
                     raise ProviderError(refusal)
                 # The guard policy's own resource sets it again, after all settings of the bucket.
@@ -131,8 +133,13 @@ class Bucket(ObjectStoreKind):
         return FoundResource(inputs["bucket"], {**inputs, "leftToServer": left})
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
-        with self._store.client() as client, guard.temporarily_lifted(client, id_, inputs.get("guard", "")):
-            left = _put_rules(client, inputs)
+        store = self._store
+        with store.client() as client:
+            # A creation that failed may not have created the bucket. One that was lost later must not return empty.
+            if state.get("leftToServer") is None and not bucket_adoption.exists(client, id_):
+                _create(client, inputs, store.region)
+            with guard.temporarily_lifted(client, id_, inputs.get("guard", "")):
+                left = _put_rules(client, inputs)
         return FoundResource(id_, {**inputs, "leftToServer": left})
 
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:

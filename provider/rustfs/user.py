@@ -6,12 +6,14 @@ Stacks on AWS use the official provider's users, policies and keys instead.
 
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from components.rustfs.policy_documents import Document, by_name, document_of
-from provider.base.plugin import FoundResource
+from provider.base.plugin import FoundResource, recording
 from provider.base.schema import Failure, Properties, Property, step
 from provider.base.values import UNKNOWN
+from provider.errors import ProviderError
 from provider.rustfs import admin
 from provider.rustfs.kind import ObjectStoreKind
 
@@ -62,11 +64,18 @@ class ObjectStoreUser(ObjectStoreKind):
 
     def create(self, inputs: dict[str, Any]) -> FoundResource:
         # If a killed run left the user behind, its secret key was lost with that run. This replaces it.
-        return self._apply(inputs, secrets.token_urlsafe(SECRET_KEY_BYTES))
+        created = FoundResource(inputs["user"], {**inputs, "secretKey": secrets.token_urlsafe(SECRET_KEY_BYTES)})
+        with recording() as record:
+            server = admin.connect(self._store)
+            record.unfinished = created
+            _apply(server, created.outputs)
+        return created
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
         unchanged = state["secretKey"] if _keeps_key(inputs, state) else None
-        return self._apply(inputs, unchanged or secrets.token_urlsafe(SECRET_KEY_BYTES))
+        updated = FoundResource(id_, {**inputs, "secretKey": unchanged or secrets.token_urlsafe(SECRET_KEY_BYTES)})
+        _apply(admin.connect(self._store), updated.outputs)
+        return updated
 
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         store = self._store
@@ -85,17 +94,23 @@ class ObjectStoreUser(ObjectStoreKind):
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         server = admin.connect(self._store)
-        server.remove_user(id_)
-        server.remove_policy(id_)
+        try:
+            server.remove_user(id_)
+            server.remove_policy(id_)
+        except ProviderError:
+            # The state keeps the user, so a program that declares it again finds no difference.
+            if state.get("secretKey"):
+                with suppress(ProviderError):
+                    _apply(server, state)
+            raise
 
-    def _apply(self, inputs: dict[str, Any], secret_key: str) -> FoundResource:
-        user = inputs["user"]
-        server = admin.connect(self._store)
-        # Set the policy first, so that an old policy of that name is never attached to the user.
-        server.put_policy(user, document_of(inputs["policy"]))
-        server.put_user(user, secret_key)
-        server.attach(user, user)
-        return FoundResource(user, {**inputs, "secretKey": secret_key})
+
+def _apply(server: admin.Admin, outputs: Mapping[str, Any]) -> None:
+    user = outputs["user"]
+    # Set the policy first, so that an old policy of that name is never attached to the user.
+    server.put_policy(user, document_of(outputs["policy"]))
+    server.put_user(user, outputs["secretKey"])
+    server.attach(user, user)
 
 
 def _keeps_key(inputs: Mapping[str, Any], state: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ is empty, or if the stack allows data loss.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from provider.base.plugin import FoundResource
+from provider.base.plugin import FoundResource, recording
 from provider.base.schema import Failure, Properties, Property, step, strings
 from provider.errors import ProviderError
 from provider.valkey.kind import ValkeyKind
@@ -49,19 +49,23 @@ class ValkeyStreams(ValkeyKind):
                     yield Failure(f"{step('streams', name)}[{index}]", reason)
 
     def create(self, inputs: dict[str, Any]) -> FoundResource:
-        with self._server.connection() as client:
+        created = FoundResource(ID, inputs)
+        with recording() as record, self._server.connection() as client:
+            _refuse_other_types(client, inputs["streams"])
+            record.unfinished = created
             _create(client, inputs["streams"])
-        return FoundResource(ID, inputs)
+        return created
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
         old, new, allow = state["streams"], inputs["streams"], inputs["allowDataLoss"]
         removed = {name: sorted(set(old[name]) - set(new[name])) for name in sorted(old.keys() & new.keys())}
-        with self._server.connection() as client:
-            # Refuse before the first change: after a partial one, a mapping that is put back would look up to date.
+        with recording() as record, self._server.connection() as client:
+            # Refuse before the first change.
             _refuse_other_types(client, new)
             if not allow:
                 for name, groups in removed.items():
                     _refuse_pending(client, name, groups)
+            record.unfinished = FoundResource(id_, {**state, "streams": _with_missing(client, old, new)})
             _drop(client, [name for name in old if name not in new], allow_data_loss=allow)
             _create(client, new)
             for name, groups in removed.items():
@@ -96,7 +100,6 @@ def _create(client: "Client", streams: dict[str, list[str]]) -> None:
     """Create missing streams and groups. Existing ones are not changed."""
     from valkey.exceptions import ResponseError
 
-    _refuse_other_types(client, streams)
     for name, groups in streams.items():
         for group in groups:
             try:
@@ -109,6 +112,18 @@ def _create(client: "Client", streams: dict[str, list[str]]) -> None:
                 transaction.xgroup_create(name, TEMPORARY_GROUP, OLDEST, mkstream=True)
                 transaction.xgroup_destroy(name, TEMPORARY_GROUP)
                 transaction.execute()
+
+
+def _with_missing(client: "Client", old: dict[str, list[str]], new: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return ``old`` with the streams and groups of ``new`` that do not exist, which only this stack can then create."""
+    streams = dict(old)
+    for name, groups in new.items():
+        if name in old:
+            live = {group["name"] for group in client.xinfo_groups(name)} if client.type(name) == "stream" else set()
+            streams[name] = sorted({*old[name], *(group for group in groups if group not in live)})
+        elif client.type(name) == "none":
+            streams[name] = groups
+    return streams
 
 
 def _drop(client: "Client", names: list[str], *, allow_data_loss: bool) -> None:

@@ -6,10 +6,11 @@ health probe and users that somebody else added.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from components.valkey.acl import PROBE_USER, is_sha256, set_user
-from provider.base.plugin import FoundResource
+from provider.base.plugin import FoundResource, recording
 from provider.base.schema import Failure, Properties, Property, step, strings
 from provider.base.values import UNKNOWN
 from provider.errors import ProviderError
@@ -71,10 +72,19 @@ class ValkeyUsers(ValkeyKind):
         return {"canonicalRules": UNKNOWN}
 
     def create(self, inputs: dict[str, Any]) -> FoundResource:
-        return FoundResource(ID, self._apply(inputs, removed=set()))
+        with recording() as record, self._server.connection() as client:
+            client.ping()
+            record.unfinished = FoundResource(ID, {**inputs, "canonicalRules": {}})
+            return FoundResource(ID, self._apply(client, inputs, removed=set()))
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
-        return FoundResource(id_, self._apply(inputs, removed=state["users"].keys() - inputs["users"].keys()))
+        removed = state["users"].keys() - inputs["users"].keys()
+        # The update may have created its users when it fails.
+        both = {name: {**inputs[name], **state[name]} for name in ("users", "passwordHashes")}
+        with recording() as record, self._server.connection() as client:
+            client.ping()
+            record.unfinished = FoundResource(id_, {**state, **both})
+            return FoundResource(id_, self._apply(client, inputs, removed=removed))
 
     def read(self, id_: str, state: dict[str, Any]) -> FoundResource | None:
         """Return the users that still exist. A user that was changed has its rules as the server formats them."""
@@ -95,8 +105,14 @@ class ValkeyUsers(ValkeyKind):
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         with self._server.connection() as client:
-            self._drop(client, state["users"].keys())
-            _save(client)
+            try:
+                self._drop(client, state["users"].keys())
+                _save(client)
+            except Exception:
+                # The state keeps the users, so a program that declares them again finds no difference.
+                with suppress(Exception):
+                    self._apply(client, state, removed=set())
+                raise
 
     def _imported(self, id_: str) -> dict[str, list[str]]:
         names = [name.strip() for name in id_.split(",")]
@@ -105,14 +121,13 @@ class ValkeyUsers(ValkeyKind):
                 raise ProviderError(f"user {name!r} does not belong to a module; leave it out of the import")
         return {name: [] for name in names}
 
-    def _apply(self, inputs: dict[str, Any], removed: set[str]) -> dict[str, Any]:
+    def _apply(self, client: "Client", inputs: dict[str, Any], removed: set[str]) -> dict[str, Any]:
         users, hashes = inputs["users"], inputs["passwordHashes"]
-        with self._server.connection() as client:
-            for name, rules in users.items():
-                client.execute_command("ACL SETUSER", name, *set_user(hashes[name], rules))
-            self._drop(client, removed)
-            _save(client)
-            canonical = {name: rules for name, (rules, _) in _fetch(client).items() if name in users}
+        for name, rules in users.items():
+            client.execute_command("ACL SETUSER", name, *set_user(hashes[name], rules))
+        self._drop(client, removed)
+        _save(client)
+        canonical = {name: rules for name, (rules, _) in _fetch(client).items() if name in users}
         return {"users": users, "passwordHashes": hashes, "canonicalRules": canonical}
 
     def _drop(self, client: "Client", names: Iterable[str]) -> None:

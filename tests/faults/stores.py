@@ -96,16 +96,16 @@ def _objects(stack: LocalStack) -> dict[str, Any]:
     return {
         "buckets": {name: {what: _answer(call, name) for what, call in ask.items()} for name in sorted(names)},
         "users": users,
-        "policies": {name: _sorted(document) for name, document in server.policies().items()},
+        "policies": {name: sorted_document(document) for name, document in server.policies().items()},
     }
 
 
-def _sorted(value: Any) -> Any:
+def sorted_document(value: Any) -> Any:
     """Sort lists, because servers return rules, statements and actions in any order."""
     if isinstance(value, dict):
-        return {key: _sorted(part) for key, part in value.items()}
+        return {key: sorted_document(part) for key, part in value.items()}
     if isinstance(value, list):
-        return sorted(map(_sorted, value), key=repr)
+        return sorted(map(sorted_document, value), key=repr)
     return value
 
 
@@ -115,8 +115,8 @@ def _answer(call: Any, bucket: str) -> Any:
     except ClientError as error:
         return error.response["Error"]["Code"]
     if "Policy" in answer:
-        return _sorted(json.loads(answer["Policy"]))
-    return _sorted({key: value for key, value in answer.items() if key != "ResponseMetadata"})
+        return sorted_document(json.loads(answer["Policy"]))
+    return sorted_document({key: value for key, value in answer.items() if key != "ResponseMetadata"})
 
 
 def store(stack: LocalStack) -> Store:

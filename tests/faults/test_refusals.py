@@ -54,7 +54,7 @@ def refused(stack: SmallStack) -> str:
         result = stack.run(*UP, f"--target={resource}", timeout=120)
         said = result.stdout + result.stderr
         assert result.returncode != 0 and "Traceback" not in said and "panic:" not in said, said
-        lines |= {line for line in said.splitlines() if "error" in line}
+        lines |= {line for line in said.splitlines() if "error" in line or line.lstrip().startswith("* ")}
     return "\n".join(sorted(lines))
 
 

@@ -4,15 +4,17 @@ import json
 import secrets
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from components.mapping import load
-from components.rustfs.lifecycle import left_to_server, retention_rules, to_s3
+from components.rustfs.lifecycle import from_s3, left_to_server, retention_rules, to_s3
 from components.rustfs.policy_documents import by_name, document_of
 from components.valkey.acl import set_user
 from provider.rustfs import admin, emptying
 from provider.rustfs.store import Store
+from tests.support.faulty_proxy import Fault, faulty_proxy
 from tests.support.own_valkey import OwnValkey, own_valkey, password, sha256
 from tests.support.stack import PROJECT
 from tests.tools.offline_plugins.test_engine import Project
@@ -201,6 +203,61 @@ def test_a_mistake_is_shown_at_its_property_before_anything_is_done(project: Pro
         project.write(rules=wrong)
     assert result.exit_code != 0 and "rules.odd" in result.stdout and "does nothing" in result.stdout
     assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_what_a_failed_run_changed_is_undone_by_the_next_one_if_the_program_is_put_back(
+    project: Project, valkey_server: OwnValkey, store: Store, s3: Any
+) -> None:
+    """In the failed run the server executes the last call of each resource, and an error comes back."""
+    address = urlsplit(store.endpoint)
+    if address.scheme != "http":
+        pytest.skip("the proxy does not decrypt")
+    name, server = project.settings["name"], admin.connect(store)
+
+    def live() -> Any:
+        with valkey_server.client() as client:
+            users, streams = sorted(client.execute_command("ACL LIST")), sorted(client.scan_iter())
+        rules = from_s3(s3.get_bucket_lifecycle_configuration(Bucket=name))
+        return users, streams, rules, server.policies()[name]
+
+    project.write(declared=True)
+    project.up()
+    kept, before = dict(project.settings), live()
+    hidden = sha256("another")
+    edit: dict[str, Any] = {
+        # The recorded state is larger than what a response header usually holds.
+        "users": {"scanner": ["allkeys", "+@all"], "vexhub": ["+ping", *(f"~{'k' * 50}:{n}" for n in range(1000))]},
+        "hashes": {"scanner": hidden, "vexhub": hidden},
+        "streams": {**STREAMS, "added": ["group"]},
+        "rules": {rule: {**part, "Prefix": "only/"} for rule, part in kept["rules"].items()},
+        "policy": {key: {**part, "Action": ["s3:*"]} for key, part in kept["policy"].items()},
+        "rotate": kept["rotate"] + 1,
+    }
+    with faulty_proxy(valkey_server.port) as cache, faulty_proxy(address.port or 80) as objects:
+        through = {"valkey_port": cache.port, "endpoint": f"http://{address.hostname}:{objects.port}"}
+        try:
+            project.write(**through)
+            project.up()
+            cache.arm(Fault(text=b"SAVE", ran=True), Fault(text=b"XGROUP", nth=2, ran=True))
+            objects.arm(Fault(text=b"lifecycle", ran=True), Fault(text=b"set-user-or-group-policy", ran=True))
+            project.write(**edit)
+            failed = project.run("up", "--yes", "--skip-preview", "--continue-on-error")
+            said = failed.stdout + failed.stderr
+            assert failed.exit_code != 0 and cache.struck and objects.struck, said
+            assert "Traceback" not in said and hidden not in said, said
+            unfinished = {key for key, item in resources(project).items() if item.get("initErrors")}
+            assert unfinished == set(TOKENS), said
+            assert all(now != then for now, then in zip(live(), before, strict=True)), "the failed run changed nothing"
+            project.write(**kept | through)
+            assert {key: step["op"] for key, step in project.preview().items()} == dict.fromkeys(TOKENS, "update")
+            project.up()
+            assert live() == before, "the servers still have what the failed edit gave"
+            assert project.nothing_to_do()
+            key = json.loads(project.must("stack", "output", "--json", "--show-secrets"))["key"]
+            assert store.accepts(name, key), "the module could not log in"
+        finally:
+            project.write(**kept)
+            project.up()
 
 
 def test_a_bucket_that_holds_objects_outlives_a_destroy(project: Project, s3: Any) -> None:

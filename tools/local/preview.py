@@ -10,7 +10,7 @@ from tools.pulumi_cli import PulumiError
 from tools.review import contract_diff
 from tools.review.engine import STREAMING
 from tools.review.errors import ReviewError
-from tools.review.kinds.generic import properties
+from tools.review.kinds.generic import is_repeated, properties
 from tools.review.mask import mask
 from tools.review.preview import STACK_TYPE, Preview, PreviewStep, parse
 
@@ -65,6 +65,8 @@ def _resource(step: PreviewStep, console: Console) -> Iterator[str]:
     sign, color = _SIGNS[step.op]
     kept = " (what it stands for is kept)" if step.op == "delete" and step.old.retained else ""
     yield console.paint(color, f"{sign} {step.type.rpartition(':')[2]} {step.name}{kept}")
+    if is_repeated(step):
+        yield "    its last update failed and is repeated"
     if step.op in ("update", "replace"):
         yield from _limited(properties(step).split("\n")[1:], LINES_OF_RESOURCE)
 

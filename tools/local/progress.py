@@ -24,6 +24,9 @@ _KEPT = re.compile(rf"{_RESOURCE} deleting \([\d.ms]+\)\[retain\]")
 # A heading of the diagnostics, which repeat messages that were already printed.
 _HEADING = re.compile(r"Diagnostics:$|  [\w-]+:\S+ \([^)]*\):$")
 _SECTION = re.compile(r"(Outputs|Resources):$")
+# How the engine begins the error of an update that failed half-way; the next line has the error.
+_ONE_ERROR = "1 error occurred:"
+_BULLET = re.compile(r"\s*\* (?P<text>.*)")
 # The engine's instructions for removing the stack; the local stack has `make clean`.
 _REMOVAL_HINT = re.compile(r"The resources in the stack have been deleted|If you want to remove the stack")
 _COLOURS = re.compile(r"\033\[[0-9;]*m")
@@ -37,17 +40,23 @@ class Progress:
         self._finished = 0
         self._printed: set[str] = set()
         self._kept: set[tuple[str, str]] = set()
+        self._error = ""  # a line that ended before its error
         self._pending: list[str] = []  # headings and empty lines, printed only before another line
 
     def feed(self, line: str) -> None:
         """Print a line of the engine's output in short form, or drop it."""
         line = for_local_stack(line.rstrip("\n"))
+        if self._error and (bullet := _BULLET.match(_COLOURS.sub("", line))):
+            line = self._error + bullet["text"]
+        self._error = ""
         plain = _COLOURS.sub("", line)
         finished, message = _FINISHED.match(plain), _MESSAGE.match(plain)
         if _FAILED.match(plain):
             return
         if kept := _KEPT.match(plain):
             self._kept.add((kept["type"], kept["name"]))
+        elif plain.endswith(_ONE_ERROR):
+            self._error = line.replace(_ONE_ERROR, "")
         elif finished:
             self._finished += 1
             is_kept = (finished["type"], finished["name"]) in self._kept

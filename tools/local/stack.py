@@ -113,7 +113,7 @@ class Stack:
         """Add objects to the state that a killed engine was creating and whose creation fails if they exist.
 
         Each is added as if its creation had succeeded; a refresh of these resources then keeps those that exist and drops
-        the others. All other pending creations are simply repeated.
+        the others. All other pending creations are simply repeated. So are updates, even if the mapping has been put back.
         """
         pending = self.latest.get("pending_operations") or []
         if not pending:
@@ -132,6 +132,7 @@ class Stack:
             and operation["resource"]["type"] in READOPTED_TYPES
             and operation["resource"]["urn"] not in existing
         ]
+        repeat_interrupted_updates(deployment)
         deployment["pending_operations"] = []
         deployment["resources"] = [*deployment.get("resources", []), *readopted]
         file = self.state.directory / "import.json"
@@ -179,6 +180,15 @@ class Stack:
             problem = f"the disk is full at {short(self.state.directory)}"
             raise UserError(problem, "make room, then run make up again: it continues where it stopped")
         return code
+
+
+def repeat_interrupted_updates(deployment: dict[str, Any]) -> None:
+    """Mark each resource whose update was interrupted as one whose update failed: the engine updates it in any case."""
+    operations = deployment.get("pending_operations") or []
+    interrupted = {item["resource"]["urn"] for item in operations if item["type"] == "updating"}
+    for resource in deployment.get("resources", []):
+        if resource["urn"] in interrupted and not resource.get("delete"):
+            resource["initErrors"] = ["the run was interrupted during its update"]
 
 
 def _wait_for(pid: int, console: Console) -> None:

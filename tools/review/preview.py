@@ -44,13 +44,15 @@ _OPERATIONS = {
 class ResourceState:
     """A resource before or after the change, with the program's ``inputs`` and the provider's ``outputs``.
 
-    ``retained``: the store keeps the object when the stack deletes the resource (``retainOnDelete``).
+    ``retained``: the store keeps the object when the stack deletes the resource (``retainOnDelete``). ``unfinished``: its
+    last creation or update failed, so the engine updates it even without a change.
     """
 
     inputs: dict[str, Any]
     outputs: dict[str, Any]
     protect: bool = False
     retained: bool = False
+    unfinished: bool = False
 
     def live(self, key: str, default: Any = None) -> Any:
         """The output ``key``, else the input."""
@@ -254,7 +256,8 @@ def _state(value: Any) -> ResourceState:
     if not isinstance(value, dict) or not value:
         return NO_STATE
     inputs, outputs = (_plain(value.get(side) or {}) for side in ("inputs", "outputs"))
-    return ResourceState(inputs, outputs, bool(value.get("protect")), bool(value.get("retainOnDelete")))
+    protect, retained, unfinished = (bool(value.get(key)) for key in ("protect", "retainOnDelete", "initErrors"))
+    return ResourceState(inputs, outputs, protect, retained, unfinished)
 
 
 def _collect(preview: Preview, steps: dict[str, list[PreviewStep]]) -> None:

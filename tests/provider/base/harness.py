@@ -13,7 +13,7 @@ from typing import Any
 
 import grpc
 import pytest
-from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
 from provider.base.schema import DEFAULTS
 from provider.base.values import Secret, decode, encode, reveal
@@ -108,6 +108,25 @@ class PluginClient:
         answer = self.stub.Update(request)
         return _resource(resource.token, resource.id, checked, decode(answer.properties))
 
+    def try_create(self, token: str, inputs: Props) -> tuple[Resource | None, str]:
+        """What the engine records of a creation, None if it records nothing; and the message if it fails."""
+        checked = self.checked(token, inputs)
+        try:
+            return self.create_checked(token, checked), ""
+        except grpc.RpcError as error:
+            recorded, message = _recorded(error), said(error)
+        return recorded and _resource(token, recorded.id, checked, decode(recorded.properties)), message
+
+    def try_update(self, resource: Resource, inputs: Props) -> tuple[Resource, str]:
+        """What the engine records of an update, which has the old inputs if it fails; and the message if it fails."""
+        try:
+            return self.update(resource, inputs), ""
+        except grpc.RpcError as error:
+            recorded, message = _recorded(error), said(error)
+        assert recorded is not None, f"the next up would see no difference: {message}"
+        assert list(recorded.reasons) == [message]
+        return _resource(resource.token, resource.id, resource.inputs, decode(recorded.properties)), message
+
     def refresh(self, resource: Resource) -> Resource | None:
         """The resource as it is now, None when it is gone."""
         return self._read(resource.token, resource.id, resource.outputs, resource.inputs)
@@ -126,10 +145,29 @@ class PluginClient:
         )
         self.stub.Delete(request)
 
+    def try_delete(self, resource: Resource) -> str:
+        """The message if the deletion fails; the engine then keeps the resource as it is."""
+        try:
+            self.delete(resource)
+        except grpc.RpcError as error:
+            return said(error)
+        return ""
+
 
 def _resource(token: str, id_: str, inputs: Props, outputs: Props) -> Resource:
     secret = {name for name, value in outputs.items() if isinstance(value, Secret)}
     return Resource(token, id_, inputs, reveal(outputs), secret)
+
+
+def _recorded(error: grpc.RpcError) -> Any:
+    """The properties and reasons that come with a failed call, for which the engine repeats the update; None if none do."""
+    for name, value in error.trailing_metadata():
+        if name == "grpc-status-details-bin":
+            (packed,) = status_pb2.Status.FromString(value).details
+            detail = provider_pb2.ErrorResourceInitFailed()
+            assert packed.Unpack(detail)
+            return detail
+    return None
 
 
 def said_by(inputs: Mapping[str, Any]) -> Props:
@@ -180,7 +218,9 @@ def _running(command: list[str], environment: Mapping[str, str], cwd: Path = PRO
     try:
         assert process.stdout is not None
         port = int(process.stdout.readline())
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        # The engine's client, too, accepts more metadata than this library does by default.
+        options = [("grpc.max_metadata_size", 16 * 1024 * 1024)]
+        with grpc.insecure_channel(f"127.0.0.1:{port}", options) as channel:
             yield PluginClient(provider_pb2_grpc.ResourceProviderStub(channel))
     finally:
         process.kill()

@@ -172,6 +172,17 @@ def test_an_unreachable_server_is_one_line_without_the_password(client: PluginCl
     assert "PostgreSQL at 127.0.0.1:1" in text and "check that the server runs" in text and "topsecret" not in text
 
 
+def test_an_update_that_fails_is_recorded_as_unfinished_with_what_is_known_and_secrets_stay_secret(
+    client: PluginClient,
+) -> None:
+    inputs = client.checked(ROLE, {"name": "x", "password": Secret("topsecret"), "assumeRole": Secret("y")})
+    role = Resource(ROLE, "x", inputs, inputs)
+    recorded, message = client.try_update(role, {"name": "x", "password": Secret("other"), "login": True})
+    assert "PostgreSQL at 127.0.0.1:1" in message
+    assert recorded.outputs["name"] == "x" and recorded.secret == {"assumeRole"}
+    assert "password" not in recorded.outputs, "the server may have either password, so the next update must set it"
+
+
 def test_a_fault_of_the_plugin_is_one_line_and_its_traceback_is_in_a_private_log(tmp_path: object) -> None:
     with plugin("postgresql", **{**os.environ, "PULUMI_HOME": str(tmp_path)}) as client:
         with pytest.raises(grpc.RpcError) as caught:

@@ -191,6 +191,23 @@ def test_an_update_that_is_refused_changes_nothing(
     assert live(own) == {"a:empty": ["reader"], "b:jobs": ["left"]}, "a mapping that is put back would look up to date"
 
 
+def test_what_others_have_stays_if_an_update_was_refused_and_the_program_is_put_back(
+    own: OwnValkey, provider: PluginClient
+) -> None:
+    before = provider.create(TOKEN, props({"a": ["g"], "b": []}))
+    with own.client() as admin:
+        admin.xadd("b", {"n": "1"})
+        admin.xadd("theirs", {"n": "1"})
+        admin.set("word", "theirs")
+    for refused_edit in ({"a": ["g"], "theirs": ["g"], "new": []}, {"a": ["g"], "b": [], "word": []}):
+        recorded, message = provider.try_update(before, props(refused_edit))
+        assert "still hold entries: b" in message or "word is a string" in message, message
+        put_back = provider.update(recorded, props({"a": ["g"], "b": []}, allow_data_loss=True))
+        assert put_back.outputs["streams"] == {"a": ["g"], "b": []}
+    with own.client() as admin:
+        assert admin.xlen("theirs") == 1 and admin.get("word") == "theirs" and not admin.exists("new")
+
+
 def test_a_key_of_another_type_in_a_streams_place_is_named(own: OwnValkey, provider: PluginClient) -> None:
     with own.client() as admin:
         admin.set("scheduler:jobs", "not a stream")

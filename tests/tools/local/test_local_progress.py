@@ -71,6 +71,24 @@ def test_what_a_provider_says_while_the_stack_runs_is_shown_once(capsys: pytest.
     assert [" ".join(line.split()) for line in lines] == ["stack symbols: disabled; ending 1 session(s)"]
 
 
+def test_the_error_of_an_update_that_failed_half_way_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(
+        capsys,
+        " ~  stellaops:valkey:Users users updating (1s) [diff: ~users]; error: 1 error occurred:",
+        " ~  stellaops:valkey:Users users **updating failed** [diff: ~users]; error: 1 error occurred:",
+        "Diagnostics:",
+        "  stellaops:valkey:Users (users):",
+        "    error: 1 error occurred:",
+        "    \t* Valkey at 127.0.0.1:6379, as admin: no; check that it runs",
+        "    ",
+    )
+    assert lines == [
+        "Diagnostics:",
+        "  stellaops:valkey:Users (users):",
+        "    error: Valkey at 127.0.0.1:6379, as admin: no; check that it runs",
+    ]
+
+
 def test_what_a_resource_says_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(
         capsys,

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
@@ -18,6 +19,7 @@ from tests.faults import small
 from tests.support.stack import LocalStack, temporary_stack
 from tests.support.watchdog import Watchdog
 from tools import processes
+from tools.local.stack import repeat_interrupted_updates
 
 pytestmark = pytest.mark.xdist_group("local_stack")
 
@@ -45,6 +47,14 @@ def test_tests_that_share_a_stack_run_on_one_worker(request: pytest.FixtureReque
     if "PYTEST_XDIST_WORKER" not in os.environ:
         pytest.skip("only with several workers")
     assert request.node.nodeid.endswith("@local_stack"), "pytest-xdist ignores groups: each worker brings up a stack"
+
+
+def test_a_resource_whose_update_was_interrupted_is_updated_again() -> None:
+    resources: list[dict[str, Any]] = [{"urn": "changed"}, {"urn": "changed", "delete": True}, {"urn": "created"}]
+    operations = [{"type": kind, "resource": {"urn": kind.replace("ing", "ed")}} for kind in ("creating", "deleting")]
+    operations.append({"type": "updating", "resource": {"urn": "changed"}})
+    repeat_interrupted_updates({"resources": resources, "pending_operations": operations})
+    assert [bool(resource.get("initErrors")) for resource in resources] == [True, False, False]
 
 
 def test_a_second_up_changes_nothing_and_rewrites_nothing(stack: LocalStack) -> None:

@@ -28,6 +28,7 @@ def event(
             return None
         state = {"urn": urn, "type": type_, "inputs": inputs, "outputs": more.get("outputs", {}), **common}
         state |= {"retainOnDelete": True} if more.get("retained") else {}
+        state |= {"initErrors": ["the server is gone"]} if more.get("unfinished") else {}
         return state if protect is None else {**state, "protect": protect}
 
     detailed = {path: {"diffKind": "update"} for path in more.get("changed", ())}

@@ -151,6 +151,29 @@ def test_valkey_users_are_told_by_pattern_and_command() -> None:
     assert (Risk.ACCESS_WIDENED, "`scanner` gains `FLUSHALL`") in told
 
 
+def test_an_update_that_repeats_a_failed_one_is_told_even_where_nothing_differs() -> None:
+    same = {"users": {"scanner": ["resetchannels", "+ping"]}}
+    repeated = (Risk.NONE, "Users `valkey-users` is updated again, because its last update failed")
+    assert sentences(verdict(event("update", VALKEY_USERS, "valkey-users", same, same, unfinished=True))) == [repeated]
+    # A user that the failed update may have created, in a mapping that was put back.
+    left = {"users": {**same["users"], "guest": ["+@all"]}}
+    told = sentences(
+        verdict(
+            event(
+                "update",
+                VALKEY_USERS,
+                "valkey-users",
+                same,
+                same,
+                outputs=left,
+                unfinished=True,
+                changed=["users.guest"],
+            )
+        )
+    )
+    assert told == [(Risk.ACCESS_REVOKED, "user `guest` is deleted with all its permissions"), repeated]
+
+
 def test_a_stream_without_leave_to_lose_data_is_told_as_refused() -> None:
     old, new = (
         {"streams": {"a": ["g"], "b": []}, "allowDataLoss": False},

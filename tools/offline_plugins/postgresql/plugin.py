@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from provider.base.plugin import FoundResource, ResourceType
+from provider.base.plugin import FoundResource, ResourceType, recording
 from provider.base.schema import Failure, Properties
 from provider.errors import ProviderError
 from tools.offline_plugins.plugin import OfflinePlugin
@@ -106,7 +106,11 @@ class _Type(ResourceType):
         return self._operations().read(self._plugin.server(), id_, state)
 
     def update(self, id_: str, state: dict[str, Any], inputs: dict[str, Any]) -> FoundResource:
-        return self._operations().update(self._plugin.server(), id_, state, inputs)
+        with recording() as record:
+            # A password cannot be compared with the server's. The update after a failed one must set it.
+            known = {name: value for name, value in state.items() if name != "password"}
+            record.unfinished = FoundResource(id_, known)
+            return self._operations().update(self._plugin.server(), id_, state, inputs)
 
     def delete(self, id_: str, state: dict[str, Any]) -> None:
         self._operations().delete(self._plugin.server(), id_, state)

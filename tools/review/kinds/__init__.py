@@ -32,10 +32,14 @@ KINDS: tuple[ModuleType, ...] = (
 def changes(context: ReviewContext) -> list[RatedChange]:
     """All changes of a preview, sorted by store, then by descending risk."""
     known = {type_ for kind in KINDS for type_ in kind.TYPES}
+    # Without a difference, the sentences of its kind would describe a change.
+    repeated = {step.urn for step in context.preview.changes if generic.is_repeated(step) and not step.changed}
     result: list[RatedChange] = []
     for kind in KINDS:
-        result += kind.changes(context, list(context.steps(*kind.TYPES)))
-    result += generic.changes(context, [step for step in context.preview.changes if step.type not in known])
+        result += kind.changes(context, [step for step in context.steps(*kind.TYPES) if step.urn not in repeated])
+    others = [step for step in context.preview.changes if step.type not in known and step.urn not in repeated]
+    result += generic.changes(context, others)
+    result += generic.repeated(context)
     result += contract_access.changes(context)
     result += contract_ages.changes(context)
     result += generic.protection(context)

@@ -14,7 +14,7 @@ from tools.review.escape import code, codes, plain, shortened
 from tools.review.mask import mask
 from tools.review.preview import SECRET, UNKNOWN, PreviewStep
 from tools.review.risk import Risk
-from tools.review.tokens import BUCKET, COMPONENTS
+from tools.review.tokens import COMPONENTS
 
 # Types that store no data: ends of their tokens, which match any API version.
 HARMLESS = (
@@ -95,11 +95,18 @@ def _retargeted(steps: list[PreviewStep]) -> list[RatedChange]:
     return result
 
 
+_STORES = {
+    "postgresql:": "PostgreSQL",
+    "stellaops:postgres:": "PostgreSQL",
+    "stellaops:valkey:": "Valkey",
+    "stellaops:objectstore:": "Object store",
+    "aws:s3": "Object store",
+    "kubernetes:": "Kubernetes",
+}
+
+
 def _store(type_: str) -> str:
-    for prefix, store in (("postgresql:", "PostgreSQL"), ("aws:s3", "Object store"), ("kubernetes:", "Kubernetes")):
-        if type_.startswith(prefix) or (type_ == BUCKET and store == "Object store"):
-            return store
-    return "Stack"
+    return next((store for prefix, store in _STORES.items() if type_.startswith(prefix)), "Stack")
 
 
 def kind(step: PreviewStep) -> str:
@@ -126,6 +133,28 @@ def _protection(steps: list[PreviewStep], risk: Risk, effect: str) -> Iterator[R
         sentence = f"{noun}{'s' if many else ''} {names} {'are' if many else 'is'} {effect}"
         group = "protection" if many else found[0].name
         yield RatedChange(risk, _store(type_), group, sentence, group, (), tuple(step.urn for step in found))
+
+
+def is_repeated(step: PreviewStep) -> bool:
+    """Whether the step updates a resource whose last creation or update failed."""
+    return step.op == "update" and step.old.unfinished
+
+
+def repeated(context: ReviewContext) -> list[RatedChange]:
+    """Describe updates that run because the last one failed, also if the mapping is what it was before."""
+    return [
+        RatedChange(
+            Risk.NONE,
+            _store(step.type),
+            step.name,
+            f"{kind(step)} {code(step.name)} is updated again, because its last update failed",
+            step.name,
+            (),
+            (step.urn,),
+        )
+        for step in context.preview.changes
+        if is_repeated(step)
+    ]
 
 
 def changed_keys(step: PreviewStep) -> set[str]:
