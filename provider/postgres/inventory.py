@@ -110,7 +110,7 @@ class Inventory(PostgresKind):
         with suppress(ProviderError, psycopg.Error):
             for name, remedy in unavailable(self._server, added).items():
                 place = places.describe("postgres", "extensions", extensions.index(name))
-                yield Failure("extensions", f'{place}: the PostgreSQL server has no extension "{name}"; {remedy}')
+                yield Failure("", f'{place}: the PostgreSQL server has no extension "{name}"; {remedy}')
 
     def create(self, inputs: dict[str, Any]) -> FoundResource:
         self._enable(sorted(inputs["logins"]))
