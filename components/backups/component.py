@@ -15,19 +15,15 @@ import pulumi
 import pulumi_aws as aws
 from pulumi_kubernetes import Provider as ClusterProvider
 
+from components.backups import inventory
 from components.backups.kubernetes import PodsArgs, deploy
 from components.config.model import Settings
 from components.mapping import Mapping
 from components.mapping import backup_names as names
 from components.resources.credentials import Credential
-from components.resources.object_store import Bucket, ObjectStoreUser
 from components.resources.provider import Provider
-from components.rustfs import on_aws
-from components.rustfs.lifecycle import retention_rules
-from components.rustfs.policy_documents import by_name
+from components.rustfs.declare import ObjectStoreResources
 from pods.backup_agent import kinds
-
-NONCURRENT_DAYS = 7  # how long a deleted or overwritten backup can be recovered
 
 
 @dataclass(frozen=True)
@@ -66,9 +62,12 @@ class BackupsComponent(pulumi.ComponentResource):
     def __init__(self, name: str, args: BackupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellaops:backups:Backups", name, None, opts)
         self._args = args
-        self._s3 = pulumi.ResourceOptions(parent=self, provider=args.object_store_provider)
-        self._bucket = self._create_bucket()
-        self._key = self._create_key()
+        settings, mapping, store = args.settings, args.mapping, args.settings.object_store
+        resources = ObjectStoreResources(
+            self, store, args.provider, args.object_store_provider, settings.protect, settings.allow_data_loss
+        )
+        self._bucket = resources.bucket(inventory.bucket(mapping, store))
+        self._key = resources.user(inventory.user(mapping, store))
         self.outputs = {
             "mode": args.settings.backups.mode,
             "bucket": self._bucket,
@@ -83,49 +82,6 @@ class BackupsComponent(pulumi.ComponentResource):
             provider, after = args.kubernetes_provider, list(args.after)
             deploy(self._pods(), pulumi.ResourceOptions(parent=self, provider=provider, depends_on=after))
         self.register_outputs({"bucket": self._bucket, "role": self._args.role})
-
-    def _create_bucket(self) -> pulumi.Output[str]:
-        settings, mapping = self._args.settings, self._args.mapping
-        physical = settings.object_store.bucket_prefix + names.BUCKET
-        rules = retention_rules(NONCURRENT_DAYS, mapping.rustfs.abort_multipart_after.days)
-        protect, force = settings.protect, settings.allow_data_loss
-        if settings.object_store.target == "aws":
-            bucket, _ = on_aws.bucket(
-                names.BUCKET, physical, rules, object_lock=False, force_destroy=force, protect=protect, opts=self._s3
-            )
-        else:
-            bucket = Bucket(
-                names.BUCKET,
-                bucket=physical,
-                object_lock=False,
-                rules=rules,
-                force_destroy=force,
-                adopt=physical in settings.object_store.adopt_buckets,
-                opts=pulumi.ResourceOptions(parent=self, provider=self._args.provider, protect=protect),
-            ).bucket
-        versioning = aws.s3.BucketVersioning(
-            names.BUCKET,
-            bucket=bucket,
-            versioning_configuration=aws.s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
-            opts=self._s3,
-        )
-        return versioning.bucket
-
-    def _create_key(self) -> dict[str, pulumi.Output[str]]:
-        """Create an access key that is limited to this bucket."""
-        store, rotate = self._args.settings.object_store, self._args.mapping.backups.rotate
-        access_key = store.bucket_prefix + names.OBJECT_STORE_USER
-        policy = names.bucket_policy(store.bucket_prefix + names.BUCKET)
-        if store.target == "aws":
-            return on_aws.user(names.OBJECT_STORE_USER, access_key, rotate, policy, self._s3)
-        user = ObjectStoreUser(
-            names.OBJECT_STORE_USER,
-            user=access_key,
-            rotate=rotate,
-            policy=by_name(policy),
-            opts=pulumi.ResourceOptions(parent=self, provider=self._args.provider),
-        )
-        return {"object_store_access_key": user.user, "object_store_secret_key": user.secret_key}
 
     def _pods(self) -> PodsArgs:
         args, settings, store = self._args, self._args.settings, self._args.settings.object_store
