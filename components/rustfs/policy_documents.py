@@ -37,18 +37,20 @@ def by_name(document: Document) -> dict[str, Document]:
     statement that differs.
     """
     statements: dict[str, Document] = {}
-    for statement in document.get("Statement") or []:
+    for statement in _as_statements(document.get("Statement")):
         condition = _condition(statement.get("Condition") or {})
         where = "".join(
             f" where {key} {operator} {', '.join(values)}"
             for operator, keys in condition.items()
             for key, values in keys.items()
         )
-        principal = _as_list(statement.get("Principal"))
+        principal = _principals(statement)
         actions = [*_as_list(statement.get("Action")), *(f"not {one}" for one in _as_list(statement.get("NotAction")))]
         # Some servers omit the beginning of the ARN.
         resources = [one.removeprefix(arn("")) for one in _as_list(statement.get("Resource"))]
         resources += [f"not {one.removeprefix(arn(''))}" for one in _as_list(statement.get("NotResource"))]
+        # Statements of administrative actions may have no resource.
+        resources = resources or ["*"]
         for resource in resources:
             name = f"{statement['Effect']} {resource}{where}"
             merged = statements.setdefault(
@@ -67,10 +69,26 @@ def document_of(statements: dict[str, Document]) -> Document:
     return {"Version": VERSION, "Statement": list(statements.values())}
 
 
+def _as_statements(value: Any) -> list[Document]:
+    return [value] if isinstance(value, dict) else list(value or [])
+
+
 def _as_list(value: Any) -> list[str]:
-    if isinstance(value, dict):  # {"AWS": "*"}, a principal
-        return _as_list(value.get("AWS"))
-    return [value] if isinstance(value, str) else list(value or [])
+    """The texts of a value that may be one text or several. Conditions may also have numbers and truth values."""
+    if value is None:
+        return []
+    return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
+
+
+def _principals(statement: Document) -> list[str]:
+    """Names such as ``*`` and access keys; those that are not in AWS's form with their kind, like ``Service x``."""
+    found = []
+    for key, start in (("Principal", ""), ("NotPrincipal", "not ")):
+        value = statement.get(key)
+        kinds = value if isinstance(value, dict) else {"AWS": value}
+        for kind, names in kinds.items():
+            found += [f"{start}{'' if kind == 'AWS' else f'{kind} '}{name}" for name in _as_list(names)]
+    return found
 
 
 def _condition(condition: dict[str, Any]) -> dict[str, dict[str, list[str]]]:

@@ -9,6 +9,8 @@ import os
 import re
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -18,6 +20,8 @@ from provider.rustfs.store import ATTEMPTS, TIMEOUT_SECONDS, Store, clock_remedy
 
 FIRST_WAIT_SECONDS = 0.05  # doubles after each attempt, as in ``store``
 UNKNOWN_PATH = ("NoSuchBucket", "NoSuchKey", "NotImplemented", "MethodNotAllowed")
+BULK = "list-access-keys-bulk"
+BULK_OF_ALL = {"all": "true", "listType": "svcacc-only"}
 NO_SUCH = ("NoSuchUser", "NoSuchPolicy", "XMinioAdminNoSuchUser", "XMinioAdminNoSuchPolicy", "NoSuchEntity")
 
 
@@ -31,14 +35,46 @@ class RefusedError(Exception):
         self.date = date
 
 
+@dataclass(frozen=True)
+class Group:
+    """A group of users. ``policies`` are names; they apply to the members if the group is enabled."""
+
+    name: str
+    enabled: bool
+    policies: tuple[str, ...]
+
+    @staticmethod
+    def of(answer: dict[str, Any]) -> "Group":
+        policies = str(answer.get("policy") or "").split(",")
+        return Group(str(answer["name"]), answer.get("status") != "disabled", tuple(filter(None, policies)))
+
+
+@dataclass(frozen=True)
+class ServiceAccount:
+    """A further access key of the user ``parent``. ``policy`` limits the parent's; None: it may do what the parent may."""
+
+    access_key: str
+    parent: str
+    enabled: bool
+    policy: Document | None
+
+
 class Admin(Protocol):
-    """The commands that the provider uses. Raises ``ProviderError``, but not for removing what does not exist."""
+    """The commands that the provider and ``drift`` use. Raises ``ProviderError``, but not for removing what does not exist."""
 
     def users(self) -> dict[str, dict[str, Any]]:
         """Return access key -> ``status`` (enabled or disabled), ``policyName`` (comma-separated), ``memberOf``."""
 
     def policies(self) -> dict[str, Document]:
         """Return name -> document of every policy on the server."""
+
+    def groups(self) -> dict[str, Group]:
+        """Return every group by its name."""
+
+    def service_accounts(self) -> list[ServiceAccount]:
+        """Return the service accounts of all users, root included."""
+
+    def leave_group(self, access_key: str, group: str) -> None: ...
 
     def put_user(self, access_key: str, secret_key: str) -> None:
         """Create an enabled user, or enable an existing one and change its secret key."""
@@ -79,6 +115,21 @@ class _Commands:
             raise _error(self._store, name, refused) from None
 
 
+def _service_accounts(listed: dict[str, Any], describe: Callable[[str], Any]) -> list[ServiceAccount]:
+    """``listed`` is the response of ``BULK``; ``describe`` returns the details of a service account."""
+    keys = {
+        str(item["accessKey"]): parent
+        for parent, item_list in sorted(listed.items())
+        for item in item_list.get("serviceAccounts") or []
+    }
+    return [_service_account(key, parent, describe(key) or {}) for key, parent in keys.items()]
+
+
+def _service_account(key: str, parent: str, details: dict[str, Any]) -> ServiceAccount:
+    policy = None if details.get("impliedPolicy") or not details.get("policy") else json.loads(details["policy"])
+    return ServiceAccount(key, parent, details.get("accountStatus") not in ("off", "disabled"), policy)
+
+
 class RustfsAdmin(_Commands):
     """RustFS's admin API: plain JSON, signed like an S3 request."""
 
@@ -90,6 +141,20 @@ class RustfsAdmin(_Commands):
 
     def policies(self) -> dict[str, Document]:
         return dict(self._command("GET", "list-canned-policies") or {})
+
+    def groups(self) -> dict[str, Group]:
+        names = self._command("GET", "groups") or []
+        return {name: Group.of(self._command("GET", "group", group=name)) for name in names}
+
+    def service_accounts(self) -> list[ServiceAccount]:
+        def describe(key: str) -> Any:
+            return self._command("GET", "info-service-account", accessKey=key)
+
+        return _service_accounts(self._command("GET", BULK, **BULK_OF_ALL) or {}, describe)
+
+    def leave_group(self, access_key: str, group: str) -> None:
+        change = {"group": group, "members": [access_key], "groupStatus": "enabled", "isRemove": True}
+        self._command("PUT", "update-group-members", change)
 
     def put_user(self, access_key: str, secret_key: str) -> None:
         self._command("PUT", "add-user", {"secretKey": secret_key, "status": "enabled"}, accessKey=access_key)
@@ -168,6 +233,32 @@ class MinioAdmin(_Commands):
 
     def policies(self) -> dict[str, Document]:
         return dict(self._command(self._library.policy_list) or {})
+
+    def groups(self) -> dict[str, Group]:
+        names = self._command(self._library.group_list) or []
+        return {name: Group.of(self._command(self._library.group_info, group_name=name)) for name in names}
+
+    def service_accounts(self) -> list[ServiceAccount]:
+        def describe(key: str) -> Any:
+            return self._command(self._library.get_service_account, access_key=key)
+
+        return _service_accounts(self._command(self.list_access_keys) or {}, describe)
+
+    def list_access_keys(self) -> str:
+        """Return the response of ``BULK``. The library has no method for this command, and its own would need a request per user."""
+        from minio.crypto import decrypt
+
+        response = self._library._url_open(  # noqa: SLF001
+            method="GET",
+            command=SimpleNamespace(value=BULK),  # type: ignore[arg-type]
+            query_params=dict(BULK_OF_ALL),
+            preload_content=False,
+        )
+        return decrypt(response, self._store.secret_key).decode()
+
+    def leave_group(self, access_key: str, group: str) -> None:
+        # The server expects a list, unlike the library's type.
+        self._command(self._library.group_remove, group_name=group, members=[access_key])
 
     def put_user(self, access_key: str, secret_key: str) -> None:
         self._command(self._library.user_add, access_key=access_key, secret_key=secret_key)

@@ -44,7 +44,7 @@ PROPERTIES: Properties = {
 
 
 class ObjectStoreUser(ObjectStoreKind):
-    """An access key with its policy. The access key is also the resource's id and the policy's name."""
+    """An access key with its policy, which is a member of no group. The access key is also the resource's id and the policy's name."""
 
     token = "stellaops:objectstore:User"  # noqa: S105 - a type
     description = "An access key of an S3-compatible server with its only policy. Import by the access key."
@@ -111,6 +111,8 @@ def _apply(server: admin.Admin, outputs: Mapping[str, Any]) -> None:
     server.put_policy(user, document_of(outputs["policy"]))
     server.put_user(user, outputs["secretKey"])
     server.attach(user, user)
+    for group in memberships(server.users().get(user, {})):
+        server.leave_group(user, group)
 
 
 def _keeps_key(inputs: Mapping[str, Any], state: Mapping[str, Any]) -> bool:
@@ -125,9 +127,14 @@ def live_policy(policies: dict[str, Document], name: str, user: dict[str, Any]) 
         statements = by_name(policies.get(name, {}))
     policies_and_groups = [
         *(f"policy {other}" for other in attached if other != name),
-        *(f"group {group}" for group in user.get("memberOf") or []),
+        *(f"group {group}" for group in memberships(user)),
     ]
     return statements | dict.fromkeys(policies_and_groups, "attached")
+
+
+def memberships(user: dict[str, Any]) -> list[str]:
+    """The groups of a user in the form of ``Admin.users``."""
+    return list(user.get("memberOf") or [])
 
 
 def state_of(store: "Store", access_key: str, user: dict[str, Any], secret_key: str | None) -> str:

@@ -15,7 +15,7 @@ from provider.base.values import UNKNOWN
 from provider.rustfs import admin
 from provider.rustfs.store import Store
 from tests.provider.base.harness import PluginClient, Props, Resource, said, stellaops
-from tests.support.disabling import disable
+from tests.support.accounts import add_to_group, disable, remove_group
 from tests.support.provider import NOWHERE, refreshed, refused, settings
 
 TOKEN = "stellaops:objectstore:User"
@@ -51,6 +51,7 @@ def user(server: admin.Admin) -> Iterator[str]:
     yield name
     server.remove_user(name)
     server.remove_policy(name)
+    remove_group(server, f"group-of-{name}")
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +167,22 @@ def disabled(server: admin.Admin, user: str, _: Store) -> None:
     disable(server, user)
 
 
-@pytest.mark.parametrize("tamper", [other_policy, further_policy, no_policy_of_its_own, other_key, disabled])
+def member_of_a_group(server: admin.Admin, user: str, _: Store) -> None:
+    add_to_group(server, f"group-of-{user}", user, "readwrite")
+
+
+def administrator(server: admin.Admin, user: str, _: Store) -> None:
+    policy = server.policies()[user]
+    extra = {"Effect": "Allow", "Action": ["admin:*"]}
+    server.put_policy(user, {**policy, "Statement": [*policy["Statement"], extra]})
+
+
+TAMPERINGS = [
+    other_policy, further_policy, no_policy_of_its_own, other_key, disabled, member_of_a_group, administrator
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("tamper", TAMPERINGS)
 def test_a_refresh_finds_each_tampering_and_an_update_mends_it(
     provider: PluginClient,
     store: Store,

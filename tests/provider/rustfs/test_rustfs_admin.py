@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -31,6 +31,7 @@ class Recorder(BaseHTTPRequestHandler):
     failures = 0
     status = 200
     body = b""
+    answers: ClassVar[dict[str, Any]] = {}
 
     def _answer(self) -> None:
         url = urlsplit(self.path)
@@ -52,6 +53,8 @@ class Recorder(BaseHTTPRequestHandler):
             self._send(200, json.dumps(USERS).encode())
         elif url.path.endswith("/list-canned-policies"):
             self._send(200, json.dumps(POLICIES).encode())
+        elif (command := url.path.rpartition("/")[2]) in self.answers:
+            self._send(200, json.dumps(self.answers[command]).encode())
         else:
             self._send(self.status, self.body)
 
@@ -118,6 +121,34 @@ def test_each_command_has_rustfs_path_query_and_plain_json(recorder: tuple[type[
     ]
     assert json.loads(kept.requests[0]["body"]) == {"secretKey": "module-secret", "status": "enabled"}
     assert json.loads(kept.requests[1]["body"]) == document
+
+
+GROUP = {"name": "staff", "status": "enabled", "members": ["scanner"], "policy": "readonly,custom"}
+KEYS = {"scanner": {"serviceAccounts": [{"accessKey": "further"}], "stsKeys": []}, "root": {}}
+DETAILS = {
+    "parentUser": "scanner", "accountStatus": "on", "impliedPolicy": False, "policy": json.dumps(POLICIES["scanner"]),
+}  # fmt: skip
+
+
+def test_groups_and_service_accounts_are_read_with_rustfs_commands(recorder: tuple[type[Recorder], Store]) -> None:
+    kept, store = recorder
+    kept.answers = {
+        "groups": ["staff"], "group": GROUP, "list-access-keys-bulk": KEYS, "info-service-account": DETAILS,
+    }  # fmt: skip
+    server = admin.RustfsAdmin(store)
+    assert server.groups() == {"staff": admin.Group("staff", True, ("readonly", "custom"))}
+    assert server.service_accounts() == [admin.ServiceAccount("further", "scanner", True, POLICIES["scanner"])]
+    server.leave_group("scanner", "staff")
+    shapes = [(item["method"], item["path"].removeprefix("/rustfs/admin/v3/"), item["query"]) for item in kept.requests]
+    assert shapes == [
+        ("GET", "groups", {}),
+        ("GET", "group", {"group": "staff"}),
+        ("GET", "list-access-keys-bulk", {"all": "true", "listType": "svcacc-only"}),
+        ("GET", "info-service-account", {"accessKey": "further"}),
+        ("PUT", "update-group-members", {}),
+    ]
+    change = {"group": "staff", "members": ["scanner"], "groupStatus": "enabled", "isRemove": True}
+    assert json.loads(kept.requests[-1]["body"]) == change
 
 
 def test_every_request_is_signed_for_s3_and_shows_no_key(recorder: tuple[type[Recorder], Store]) -> None:
