@@ -1,5 +1,7 @@
 """The bucket of backups and its user, in the form of ``components/rustfs/inventory.py``."""
 
+from typing import Any
+
 from components.config.model import ObjectStoreSettings
 from components.mapping import Mapping
 from components.mapping import backup_names as names
@@ -10,7 +12,7 @@ from components.rustfs.servers import KINDS
 NONCURRENT_DAYS = 7  # how long a deleted or overwritten backup can be recovered
 
 
-def bucket(mapping: Mapping, settings: ObjectStoreSettings) -> DeclaredBucket:
+def bucket(mapping: Mapping, settings: ObjectStoreSettings[Any]) -> DeclaredBucket:
     """The bucket of backups. It has no guard policy, because the jobs delete old backups."""
     return DeclaredBucket(
         name=names.BUCKET,
@@ -23,7 +25,7 @@ def bucket(mapping: Mapping, settings: ObjectStoreSettings) -> DeclaredBucket:
     )
 
 
-def user(mapping: Mapping, settings: ObjectStoreSettings) -> DeclaredUser:
+def user(mapping: Mapping, settings: ObjectStoreSettings[Any]) -> DeclaredUser:
     """The user of the backup jobs, which is limited to their bucket."""
     prefix = settings.bucket_prefix
     policy = names.bucket_policy(prefix + names.BUCKET)

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from components.config.model import ObjectStoreSettings
 from components.mapping import Mapping
@@ -47,12 +48,12 @@ class DeclaredUser:
     policy: Document
 
 
-def buckets(mapping: Mapping, settings: ObjectStoreSettings) -> tuple[DeclaredBucket, ...]:
+def buckets(mapping: Mapping, settings: ObjectStoreSettings[Any]) -> tuple[DeclaredBucket, ...]:
     """The buckets of the mapping."""
     return tuple(_bucket(mapping, settings, name) for name in mapping.rustfs.buckets)
 
 
-def users(mapping: Mapping, settings: ObjectStoreSettings) -> tuple[DeclaredUser, ...]:
+def users(mapping: Mapping, settings: ObjectStoreSettings[Any]) -> tuple[DeclaredUser, ...]:
     """A user for each module with objects.
 
     The prefix separates the users of environments that share a server, as it separates their buckets.
@@ -66,7 +67,7 @@ def users(mapping: Mapping, settings: ObjectStoreSettings) -> tuple[DeclaredUser
     )
 
 
-def _bucket(mapping: Mapping, settings: ObjectStoreSettings, name: str) -> DeclaredBucket:
+def _bucket(mapping: Mapping, settings: ObjectStoreSettings[Any], name: str) -> DeclaredBucket:
     definition, physical = mapping.rustfs.buckets[name], settings.bucket_prefix + name
     lock = definition.object_lock
     return DeclaredBucket(

@@ -1,5 +1,6 @@
 """Empty a bucket: delete every version, delete marker and unfinished upload. Only for stacks that allow data loss."""
 
+import re
 from typing import Any
 
 from provider.base import log
@@ -7,6 +8,7 @@ from provider.errors import ProviderError
 from provider.rustfs.store import Client
 
 REPORT_EVERY = 10_000  # versions
+_NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # characters that XML 1.0 does not allow
 PAGE_SIZE = 1000  # versions; the maximum of one delete request
 
 
@@ -30,8 +32,7 @@ def empty(client: Client, bucket: str, *, bypass_governance: bool, page_size: in
         if not versions:
             continue
         objects = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in versions]
-        answer = client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True}, **options)
-        _raise_errors(bucket, answer.get("Errors", []))
+        _delete(client, bucket, objects, options)
         if deleted // REPORT_EVERY != (deleted + len(objects)) // REPORT_EVERY:
             log.info(f"bucket {bucket}: {deleted + len(objects)} versions deleted so far")
         deleted += len(objects)
@@ -39,6 +40,17 @@ def empty(client: Client, bucket: str, *, bypass_governance: bool, page_size: in
         for upload in page.get("Uploads", []):
             client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     return deleted
+
+
+def _delete(client: Client, bucket: str, objects: list[dict[str, str]], options: dict[str, Any]) -> None:
+    """Delete versions in one request; those that its XML cannot name, one by one."""
+    together = [item for item in objects if not _NOT_XML.search(item["Key"])]
+    if together:
+        answer = client.delete_objects(Bucket=bucket, Delete={"Objects": together, "Quiet": True}, **options)
+        _raise_errors(bucket, answer.get("Errors", []))
+    for item in objects:
+        if _NOT_XML.search(item["Key"]):
+            client.delete_object(Bucket=bucket, **item, **options)
 
 
 def _raise_errors(bucket: str, errors: list[dict[str, Any]]) -> None:

@@ -7,7 +7,6 @@ sample, unless the option is ``all``. Memory use does not depend on the number o
 import argparse
 import hashlib
 import random
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,12 +14,13 @@ from dataclasses import dataclass, field
 from components.rustfs.layout import Layout
 from provider.rustfs.store import Client, code
 from tools.operations import buckets
+from tools.operations.progress import ProgressLine
 from tools.operations.stack import Stack
+from tools.printable import printable
 
 FINDINGS = 2
 WORKERS = 8
 CHUNK_BYTES = 1 << 20
-REPORT_EVERY = 100_000  # keys
 VANISHED = ("404", "NoSuchKey")  # deleted since it was listed
 
 
@@ -139,11 +139,11 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
             audit = BucketAudit(
                 client, stack.bucket_prefix + name, layout, Sample(options.content_types), Sample(options.digests)
             )
-            progress = ProgressLine(audit.bucket)
+            progress = ProgressLine(audit.bucket, "keys")
             for finding in audit.run(progress):
                 if options.limit is None or audit.findings <= options.limit:
                     progress.clear()
-                    print(finding, flush=True)
+                    print(printable(finding), flush=True)
             progress.clear()
         print(_summary(audit, options.limit))
         wrong += audit.findings
@@ -155,27 +155,3 @@ def _summary(audit: BucketAudit, limit: int | None) -> str:
     hidden = f" ({more:,} not shown; --limit all shows them)" if more else ""
     checked = f"checked {audit.types_checked:,} content types and {audit.digests_checked:,} digests"
     return f"{audit.bucket}: {audit.keys:,} keys, {audit.findings:,} findings{hidden}; {checked}"
-
-
-class ProgressLine:
-    """Print the number of listed keys on standard error: in one line on a terminal, else in a line per 100,000 keys."""
-
-    def __init__(self, bucket: str) -> None:
-        self._bucket = bucket
-        self._last = 0
-        self._live = sys.stderr.isatty()
-        self._shown = False
-
-    def __call__(self, keys: int) -> None:
-        if self._live:
-            print(f"\r{self._bucket}: {keys:,} keys", end="", file=sys.stderr, flush=True)
-            self._shown = True
-        elif keys // REPORT_EVERY > self._last // REPORT_EVERY:
-            print(f"{self._bucket}: {keys:,} keys so far", file=sys.stderr, flush=True)
-        self._last = keys
-
-    def clear(self) -> None:
-        """Erase the progress line before a line of the result."""
-        if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-            self._shown = False

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from components.backups import inventory as backups
 from components.config.load import SettingsError
 from components.config.model import Settings
 from components.config.values import ObjectStoreTarget
 from components.mapping import Mapping, MappingError, load
+from components.mapping.backup_names import OBJECT_STORE_USER
 from components.mapping.roles import BackupRole
+from components.rustfs import inventory as object_store
+from components.rustfs.inventory import DeclaredBucket, DeclaredUser
 from provider.errors import ProviderError
 from provider.postgres.row_security import OFF, Isolation
 from provider.postgres.server import PostgresServer
@@ -102,7 +106,7 @@ class Stack:
         backup = BackupRole(postgres.database, postgres.role_prefix).name
         access = self.mapping.access.schemas[schema]
         logins = [self.mapping.access.login(module) for module in access.tenant_bypass]
-        return Isolation(access.tenant_rules, (*logins, *([backup] if self.settings.backups.mode != "none" else ())))
+        return Isolation(access.tenant_rules, (*logins, *([backup] if self.has_backups else ())))
 
     @property
     def valkey(self) -> ValkeyServer:
@@ -124,6 +128,33 @@ class Stack:
     def bucket_prefix(self) -> str:
         """Prefix of the name of every bucket and access key. Raises ``ProviderError``."""
         return self.settings.object_store.bucket_prefix
+
+    @cached_property
+    def buckets(self) -> tuple[DeclaredBucket, ...]:
+        """Every bucket of the stack. Raises ``ProviderError``."""
+        settings, mapping = self.settings.object_store, self.mapping
+        with_backups = (backups.bucket(mapping, settings),) if self.has_backups else ()
+        return (*object_store.buckets(mapping, settings), *with_backups)
+
+    @cached_property
+    def object_store_users(self) -> tuple[DeclaredUser, ...]:
+        """Every user of the stack on the object store. Raises ``ProviderError``."""
+        settings, mapping = self.settings.object_store, self.mapping
+        with_backups = (backups.user(mapping, settings),) if self.has_backups else ()
+        return (*object_store.users(mapping, settings), *with_backups)
+
+    def object_store_secret_key(self, user: str) -> str | None:
+        """The secret key of a user in ``object_store_users``, by its ``name``; None if the stack does not have it."""
+        if user == OBJECT_STORE_USER:
+            outputs = self.outputs.get("backups", {})
+        else:
+            outputs = self.outputs.get("secrets", {}).get(user, {})
+        return outputs.get("object_store_secret_key") or None
+
+    @property
+    def has_backups(self) -> bool:
+        """Whether the stack has the bucket, the login and the users of backups. Raises ``ProviderError``."""
+        return self.settings.backups.mode != "none"
 
     @property
     def object_store(self) -> Store:

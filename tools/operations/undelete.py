@@ -11,6 +11,7 @@ from provider.errors import ProviderError
 from provider.rustfs.store import Client, code
 from tools.operations import buckets
 from tools.operations.stack import Stack
+from tools.printable import printable
 
 # Metadata that a multipart copy would lose, by the names that HeadObject and CopyObject share.
 COPIED_METADATA = (
@@ -42,7 +43,7 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
     name, _, key = options.key.partition("/")
     if not key:
         raise ProviderError(f"{options.key!r} is not an object; write BUCKET/KEY, like evidence/bundle-1/manifest.json")
-    bucket = stack.bucket_prefix + buckets.known(stack, name)
+    bucket = stack.bucket_prefix + buckets.known_or_backups(stack, name)
     with stack.object_store.client() as client:
         versions = _versions(client, bucket, key)
         if options.list:
@@ -51,7 +52,8 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
         chosen = _chosen(versions, options.version_id, f"{bucket}/{key}")
         restored = _restore(client, bucket, key, chosen)
     print(
-        f"{bucket}/{key}: version {chosen.id} of {chosen.time} ({chosen.size:,} bytes) is current again, as version {restored}"
+        f"{printable(f'{bucket}/{key}')}: version {chosen.id} of {chosen.time} ({chosen.size:,} bytes) is current again,"
+        f" as version {restored}"
     )
     return 0
 

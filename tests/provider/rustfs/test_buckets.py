@@ -399,7 +399,8 @@ def test_more_than_one_page_of_versions_is_emptied_and_the_progress_shown(
     provider.create(TOKEN, props(bucket))
     versioned(s3, bucket)
     for number in range(12):
-        s3.put_object(Bucket=bucket, Key=f"{number % 4}", Body=b"x")
+        # XML cannot name the last key, so it cannot be deleted together with others.
+        s3.put_object(Bucket=bucket, Key=("0", "1", "2", "\x1b[31m")[number % 4], Body=b"x")
     assert emptying.empty(s3, bucket, bypass_governance=False, page_size=5) == 12
     assert emptying.is_empty(s3, bucket)
     assert capsys.readouterr().out == f"bucket {bucket}: 10 versions deleted so far\n"

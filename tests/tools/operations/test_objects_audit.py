@@ -18,6 +18,7 @@ from tests.support.stack import PROJECT
 from tools.cli.parser import find, parse
 from tools.operations import objects, undelete
 from tools.operations.objects import BucketAudit, Sample
+from tools.operations.progress import ProgressLine
 from tools.operations.stack import Stack
 
 MAPPING = load(PROJECT / "schema-mapping.yaml")
@@ -146,7 +147,7 @@ def test_memory_does_not_grow_with_the_number_of_keys() -> None:
 
 
 def test_a_long_listing_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = objects.ProgressLine("blobs")
+    progress = ProgressLine("blobs", "keys")
     for keys in range(0, 250_001, 1000):
         progress(keys)
     progress.clear()
