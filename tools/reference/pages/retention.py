@@ -1,5 +1,7 @@
 """Backup strategies, and how long data is kept."""
 
+from components.backups.inventory import NONCURRENT_DAYS
+from components.mapping.backup_names import BUCKET as BACKUPS_BUCKET
 from components.mapping.values import Duration, TtlWord
 from tools.reference.facts import ReferenceFacts
 from tools.reference.markdown import Page, code, codes, page, prose, table
@@ -42,6 +44,11 @@ def pages(facts: ReferenceFacts) -> list[Page]:
             ]
             for name, bucket in mapping.rustfs.buckets.items()
         ),
+        [
+            f"bucket {code(BACKUPS_BUCKET)}",
+            f"current versions until the backup jobs delete them, noncurrent versions {NONCURRENT_DAYS}d",
+            "Backups of PostgreSQL and Valkey",
+        ],
     ]
     return [
         page(
