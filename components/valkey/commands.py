@@ -63,9 +63,9 @@ _CONSUME = (
 
 # The maintenance user's commands: without keys, on any key (metadata only), and on streams.
 MAINTENANCE = {
-    "server": ("ping", "time", "scan", "role", "multi", "exec", "discard", "acl|load", "acl|users"),
+    "server": ("ping", "time", "info", "scan", "role", "multi", "exec", "discard", "acl|load", "acl|users"),
     "key": ("type", "pttl"),
-    "stream": ("xgroup|create", "xinfo|groups", "xlen", "xpending", "xrange", "xtrim"),
+    "stream": ("xgroup|create", "xinfo|groups", "xinfo|stream", "xlen", "xpending", "xrange", "xtrim"),
 }
 
 # The key types of ``various``: metrics are counters, gauges, histograms and latest samples, never streams.

@@ -11,6 +11,7 @@ from pods.valkey_upkeep.plan import GroupPlan, KeyPlan, StreamPlan, TrimmingPlan
 
 SCRIPTS = Path(__file__).parents[2] / "pods" / "valkey_upkeep"
 PLAN_FILE = "plan.json"
+DAY_MS = 86_400_000
 # Placeholders of secrets; a report must not show the names of such keys in full.
 SECRET_PLACEHOLDERS = ("{token}", "{jti}")
 
@@ -23,7 +24,7 @@ def maintenance_plan(mapping: Mapping) -> UpkeepPlan:
         streams[group.stream].append(plan)
     return UpkeepPlan(
         streams=[StreamPlan(name=name, groups=groups) for name, groups in streams.items()],
-        keys=[_key(pattern, key) for pattern, key in mapping.valkey.keys.items()],
+        keys=[_key(mapping, pattern, key) for pattern, key in mapping.valkey.keys.items()],
         trimming=[rule for pattern in mapping.valkey.keys for rule in _trimming(mapping, pattern)],
     )
 
@@ -34,7 +35,7 @@ def maintenance_files(mapping: Mapping) -> dict[str, str]:
     return {**files, PLAN_FILE: json.dumps(maintenance_plan(mapping), indent=1) + "\n"}
 
 
-def _key(pattern: KeyPattern, key: Key) -> KeyPlan:
+def _key(mapping: Mapping, pattern: KeyPattern, key: Key) -> KeyPlan:
     ttl: TtlRule = "at-most"
     if key.type == "stream" or key.ttl == TtlWord.INFINITE:
         ttl = "forbidden"
@@ -49,7 +50,16 @@ def _key(pattern: KeyPattern, key: Key) -> KeyPlan:
         ttl=ttl,
         ttl_ms=key.ttl.milliseconds if ttl == "at-most" and isinstance(key.ttl, Duration) else 0,
         secret=any(name in pattern for name in SECRET_PLACEHOLDERS),
+        entries=estimated_entries(mapping, pattern),
     )
+
+
+def estimated_entries(mapping: Mapping, pattern: KeyPattern) -> int:
+    """The number of entries that all streams of a pattern hold together by the mapping's estimate, 0 if there is none."""
+    age, estimate = retention(mapping, pattern), mapping.valkey.estimates.get(pattern)
+    if age is None or estimate is None or estimate.entries_per_day is None:
+        return 0
+    return round(estimate.keys * estimate.entries_per_day * age.milliseconds / DAY_MS)
 
 
 def _trimming(mapping: Mapping, pattern: KeyPattern) -> list[TrimmingPlan]:

@@ -10,7 +10,14 @@ SCAN_COUNT = 200
 # The fields of an XINFO GROUPS reply that the upkeep jobs use.
 GroupInfo = TypedDict(
     "GroupInfo",
-    {"name": str, "consumers": int, "pending": int, "last-delivered-id": str, "lag": int | None},
+    {
+        "name": str,
+        "consumers": int,
+        "pending": int,
+        "last-delivered-id": str,
+        "entries-read": int | None,
+        "lag": int | None,
+    },
 )
 
 

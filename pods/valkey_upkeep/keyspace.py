@@ -11,13 +11,15 @@ SHOWN_CHARACTERS = 120
 @dataclass(frozen=True)
 class Pattern:
     """A row of the plan's ``keys``. ``ttl``: ``forbidden``, ``free``, ``at-most`` (``ttl_ms``) or ``utc-midnight``.
-    ``secret``: reports must not show the value of the placeholder."""
+    ``secret``: reports must not show the value of the placeholder. ``entries``: the estimated number of entries of all its
+    streams, or 0."""
 
     pattern: str
     types: frozenset[str]
     ttl: str
     ttl_ms: int
     secret: bool
+    entries: int
 
     @property
     def literal_length(self) -> int:
@@ -35,7 +37,7 @@ class Keyspace:
 
     def __init__(self, plan: UpkeepPlan) -> None:
         self.patterns = [
-            Pattern(row["pattern"], frozenset(row["types"]), row["ttl"], row["ttl_ms"], row["secret"])
+            Pattern(row["pattern"], frozenset(row["types"]), row["ttl"], row["ttl_ms"], row["secret"], row["entries"])
             for row in plan["keys"]
         ]
         self._by_word: dict[str, list[tuple[re.Pattern[str], Pattern]]] = {}

@@ -19,13 +19,15 @@ class StreamPlan(TypedDict):
 
 
 class KeyPlan(TypedDict):
-    """How keys of a pattern are audited. ``ttl_ms`` is 0 unless ``ttl`` is at-most."""
+    """How keys of a pattern are audited. ``ttl_ms`` is 0 unless ``ttl`` is at-most. ``entries`` is the number of entries that the
+    mapping estimates for all streams of the pattern, 0 without an estimate."""
 
     pattern: str
     types: list[str]
     ttl: TtlRule
     ttl_ms: int
     secret: bool
+    entries: int
 
 
 class TrimmingPlan(TypedDict):

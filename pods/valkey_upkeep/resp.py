@@ -127,6 +127,10 @@ class Connection:
             self._replies.close()
             self._socket.close()
 
+    def set_timeout(self, seconds: float) -> None:
+        """Set how long to wait for a reply."""
+        self._socket.settimeout(seconds)
+
     def call(self, *words: Word) -> Any:
         """Send one command and return its reply. Raises ``ServerError`` or ``UnreachableError``."""
         (reply,) = self.pipeline([words])

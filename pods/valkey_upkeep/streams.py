@@ -1,5 +1,6 @@
 """Create missing streams and consumer groups; leave existing ones unchanged."""
 
+from . import positions
 from .plan import UpkeepPlan
 from .resp import Connection, ServerError
 
@@ -14,7 +15,17 @@ def make(connection: Connection, plan: UpkeepPlan) -> list[str]:
     other groups, then raise ``ServerError`` for the first such key.
     """
     expected = [(stream["name"], group["name"]) for stream in plan["streams"] for group in stream["groups"]]
-    replies = connection.pipeline([("XGROUP", "CREATE", *names, OLDEST, "MKSTREAM") for names in expected])
+    # Entries that were removed before the group existed count as read, so that only later ones are reported as lost.
+    removed = {
+        name: positions.removed(stream)
+        for name, stream, _ in positions.read(connection, [stream["name"] for stream in plan["streams"]])
+    }
+    replies = connection.pipeline(
+        [
+            ("XGROUP", "CREATE", stream, group, OLDEST, "MKSTREAM", "ENTRIESREAD", removed.get(stream, 0))
+            for stream, group in expected
+        ]
+    )
     created, failures = [], []
     for (stream, group), reply in zip(expected, replies, strict=True):
         if not isinstance(reply, ServerError):

@@ -101,9 +101,10 @@ def _create(client: "Client", streams: dict[str, list[str]]) -> None:
     from valkey.exceptions import ResponseError
 
     for name, groups in streams.items():
+        removed = _removed_entries(client, name)
         for group in groups:
             try:
-                client.xgroup_create(name, group, OLDEST, mkstream=True)
+                client.xgroup_create(name, group, OLDEST, mkstream=True, entries_read=removed)
             except ResponseError as error:
                 if not str(error).startswith("BUSYGROUP"):
                     raise
@@ -124,6 +125,15 @@ def _with_missing(client: "Client", old: dict[str, list[str]], new: dict[str, li
         elif client.type(name) == "none":
             streams[name] = groups
     return streams
+
+
+def _removed_entries(client: "Client", name: str) -> int:
+    """Return how many entries of a stream were removed. They count as read by a new group, so that only entries which are
+    removed later, before the group reads them, are reported as lost."""
+    if client.type(name) == "none":
+        return 0
+    info = client.xinfo_stream(name)
+    return int(info["entries-added"]) - int(info["length"])
 
 
 def _drop(client: "Client", names: list[str], *, allow_data_loss: bool) -> None:

@@ -1,5 +1,6 @@
 """The keyspace audit on a real server, as the maintenance user: every kind of offender is found, and nothing else."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from components.mapping import load
 from components.valkey.plan import maintenance_plan
-from pods.valkey_upkeep import keys, streams
+from pods.valkey_upkeep import keys, positions, streams
 from pods.valkey_upkeep.resp import Connection
 from tests.support.own_valkey import OwnValkey, own_valkey
 
@@ -127,6 +128,94 @@ def test_a_stream_that_expires_is_an_offender(connection: Connection, admin: Any
     assert found(keys.audit(connection, PLAN)) == {
         "notify:delivery": {"has a TTL and must not expire": ["notify:delivery"]}
     }, "a TTL on the key would drop the whole stream"
+
+
+@pytest.mark.parametrize(
+    ("commands", "faults"),
+    [
+        (["XADD events:a 18446744073709551615-18446744073709551615 n 1"], [positions.FULL]),
+        (["XADD events:a 99999999999999-0 n 1"], [positions.FUTURE]),
+        (["XSETID scanner:events 99999999999999-0"], [positions.FUTURE]),
+        (["XGROUP SETID scanner:events policy 99999999999999-0"], [positions.AHEAD]),
+        (["XADD scanner:events * n 1", "XADD scanner:events MAXLEN 0 * n 2"], [positions.UNREAD_REMOVED]),
+        (["XADD scanner:events * n 1", "XTRIM scanner:events MAXLEN 0"], [positions.UNREAD_REMOVED]),
+        (["XADD scanner:events * n 1", "XADD scanner:events * n 2"], []),
+    ],
+)
+def test_a_fault_of_a_stream_that_no_acl_prevents_is_found(
+    connection: Connection, admin: Any, commands: list[str], faults: list[str]
+) -> None:
+    streams.make(connection, PLAN)
+    for command in commands:
+        admin.execute_command(*command.split())
+    audit = keys.audit(connection, PLAN)
+    assert [fault for reasons in found(audit).values() for fault in reasons] == faults
+    assert audit.wrong == len(faults)
+
+
+def test_a_clock_that_is_a_little_ahead_is_no_fault(connection: Connection, admin: Any) -> None:
+    admin.xadd("events:a", {"n": 1}, id=f"{int(time.time() * 1000) + positions.FUTURE_MS // 2}-0")
+    assert keys.audit(connection, PLAN).wrong == 0
+
+
+def test_entries_that_every_group_had_read_may_be_removed(connection: Connection, admin: Any) -> None:
+    streams.make(connection, PLAN)
+    for number in range(5):
+        admin.xadd("scheduler:jobs", {"n": number})
+    for group in ("scanner", "policy"):
+        admin.xreadgroup(group, "c", {"scheduler:jobs": ">"}, count=3)
+    admin.xtrim("scheduler:jobs", maxlen=2, approximate=False)
+    assert keys.audit(connection, PLAN).wrong == 0
+    # A group that is created later does not miss what was trimmed before.
+    admin.xgroup_destroy("scheduler:jobs", "policy")
+    streams.make(connection, PLAN)
+    assert keys.audit(connection, PLAN).wrong == 0
+
+
+def test_a_loss_is_reported_until_the_group_reads_on(connection: Connection, admin: Any) -> None:
+    streams.make(connection, PLAN)
+    for number in range(5):
+        admin.xadd("scanner:jobs", {"n": number})
+    admin.xreadgroup("scanner-workers", "c", {"scanner:jobs": ">"}, count=1)
+    admin.xtrim("scanner:jobs", maxlen=2, approximate=False)
+    assert found(keys.audit(connection, PLAN)) == {"scanner:jobs": {positions.UNREAD_REMOVED: ["scanner:jobs"]}}
+    admin.xreadgroup("scanner-workers", "c", {"scanner:jobs": ">"}, count=1)
+    assert keys.audit(connection, PLAN).wrong == 0
+
+
+def test_a_flooded_queue_is_found(connection: Connection, admin: Any) -> None:
+    admin.xadd("queue:a", {"n": 1})
+    plan = json.loads(json.dumps(PLAN))
+    for row in plan["keys"]:
+        if row["pattern"] == "queue:*":
+            row["entries"] = 3
+    for number in range(30):
+        admin.xadd(f"queue:{number % 4}", {"n": 1})
+    audit = keys.audit(connection, plan)
+    assert found(audit) == {"queue:*": {keys.FLOODED: ["31 entries, estimated 3"]}}
+    assert 'stellaops_valkey_stream_entries{pattern="queue:*"} 31' in keys.prometheus(audit, 0)
+    assert next(row["entries"] for row in PLAN["keys"] if row["pattern"] == "queue:*") == 10 * 5000 * 7
+
+
+def test_deleted_consumers_are_counted(connection: Connection, admin: Any) -> None:
+    admin.config_resetstat()
+    admin.xgroup_create("queue:a", "g", "0", mkstream=True)
+    assert keys.audit(connection, PLAN).deleted_consumers == 0
+    admin.xgroup_delconsumer("queue:a", "g", "c")
+    audit = keys.audit(connection, PLAN)
+    assert audit.deleted_consumers == 1 and audit.wrong == 0
+    assert any("XGROUP DELCONSUMER was called 1 times" in line for line in keys.text(audit))
+    assert "stellaops_valkey_deleted_consumers 1" in keys.prometheus(audit, 0)
+
+
+def test_a_limited_audit_reports_that_it_is_not_complete(connection: Connection, admin: Any) -> None:
+    with admin.pipeline(transaction=False) as together:
+        for number in range(2000):
+            together.set(f"locator:{number}", "x", ex=86_400)
+        together.execute()
+    audit = keys.audit(connection, PLAN, rate=10**9, limit=500)
+    assert 500 <= audit.total < 1000 and not audit.complete
+    assert keys.audit(connection, PLAN, rate=10**9).complete
 
 
 def test_a_quota_that_outlives_utc_midnight_by_a_minute_is_an_offender(connection: Connection, admin: Any) -> None:

@@ -18,6 +18,7 @@ CHEAP = {
     "env": ["scanner"],
     "pulumi": ["stack"],
     "undelete": ["evidence/a"],
+    "streams repair": ["scanner:jobs", "--yes"],
     "docs": ["--check"],
     "schemas": ["--check"],
     "check-mapping": [],
@@ -25,6 +26,8 @@ CHEAP = {
     "review": ["--stack", "local"],
     "review publish": ["no-such-file", "--number", "1"],
     **{
-        command.name: [] for command in COMMANDS if command.group is CommandGroup.DAY_TWO and command.name != "undelete"
+        command.name: []
+        for command in COMMANDS
+        if command.group is CommandGroup.DAY_TWO and command.name not in ("undelete", "streams repair")
     },
 }

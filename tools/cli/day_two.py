@@ -5,7 +5,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pods.valkey_upkeep.keys import RATE
-from tools.cli.command import LOCAL, Argument, Command, CommandGroup, Invocation, Make, Scope, json_option, positive
+from tools.cli.command import (
+    LOCAL,
+    YES,
+    Argument,
+    Command,
+    CommandGroup,
+    Invocation,
+    Make,
+    Scope,
+    json_option,
+    positive,
+)
 
 if TYPE_CHECKING:
     from tools.operations.stack import Stack
@@ -46,6 +57,12 @@ def _streams(invocation: Invocation) -> int:
     from tools.operations import streams
 
     return on_stack(invocation, streams.run)
+
+
+def _streams_repair(invocation: Invocation) -> int:
+    from tools.operations import stream_repair
+
+    return on_stack(invocation, stream_repair.run)
 
 
 def _trim(invocation: Invocation) -> int:
@@ -164,7 +181,16 @@ COMMANDS = (
     ),
     _day_two(
         "streams", "show Valkey streams: length, groups, lag, pending entries and dead consumers", _streams,
-        json_option("a table"), exit_2="a group is missing, or entries are pending too long", variables="ARGS=--json",
+        json_option("a table"),
+        exit_2="a group is missing, skips or lost entries, entries are pending too long, or a stream's last ID lies in the future",
+        variables="ARGS=--json",
+    ),
+    Command(
+        "streams repair", "rebuild a Valkey stream whose last ID lies in the future, with its groups and pending entries",
+        CommandGroup.DAY_TWO, _streams_repair, Scope.ANY, (Argument("stream", "the stream's key", metavar="STREAM", required=True), YES),
+        machine_output=True,
+        details="Entries with IDs in the future get new ones, in the same order. Producers and consumers may go on meanwhile. "
+                "Asks first. Changes nothing if the last ID does not lie in the future.",
     ),
     _day_two(
         "trim", "remove stream entries whose retention has ended", _trim, json_option("lines"),
@@ -176,7 +202,8 @@ COMMANDS = (
         Argument("--json", "print a JSON document instead of lines", switch=True, exclusive_group="format"),
         Argument("--prometheus", "print metrics in the Prometheus text format", switch=True, exclusive_group="format"),
         Argument("--rate", "the maximum number of keys to read per second", metavar="N", parse=positive, default=RATE),
-        exit_2="a key does not match the mapping", variables='ARGS="--rate 10000"',
+        Argument("--repair", "correct TTLs, and delete keys of a wrong type whose names are secrets, such as nonces", switch=True),
+        exit_2="a key does not match the mapping, or a stream has a fault", variables='ARGS="--rate 10000"',
     ),
     _day_two(
         "size", "estimate Valkey's memory use by key pattern and compare it with maxmemory", _size, json_option("a table"),

@@ -3,13 +3,13 @@
 import difflib
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools import locks
+from tools.confirmation import confirm
 from tools.local import bootstrap, config, environment, first_run, summary
 from tools.local.console import console
 from tools.local.engine import tools
@@ -265,12 +265,7 @@ def clean(*, confirmed: bool) -> int:
 
 def _ask(command: str, action: str) -> bool:
     """Whether the user agrees to ``action``. Raises ``UserError`` without a terminal."""
-    if not sys.stdin.isatty():
-        raise UserError(f"{command} would {action}", f"without a terminal, confirm with make {command} YES=1")
-    try:
-        return input(f"{action}? [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:
-        return False
+    return confirm(command, action, f"without a terminal, confirm with make {command} YES=1")
 
 
 def _existing(state: State) -> Stack:

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
 from components.mapping import Mapping
-from pods.valkey_upkeep.groups import groups, lag, streams
+from pods.valkey_upkeep import positions
+from pods.valkey_upkeep.groups import lag, streams
+from pods.valkey_upkeep.keys import milliseconds
 from pods.valkey_upkeep.resp import Connection, pairs
 from tools.operations.stack import Stack
 from tools.operations.upkeep import connected
 
 PENDING_STEP = 1000
-OVERDUE = 2
+FAULTY = 2
 UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000))
 
 
@@ -28,7 +30,9 @@ class DeadConsumer:
 @dataclass
 class GroupState:
     """``lag``: number of undelivered entries, or None if the server cannot determine it. ``oldest_idle_ms``: the longest time since
-    a pending entry was last delivered. ``overdue``: number of entries that are pending longer than the idle timeout."""
+    a pending entry was last delivered. ``overdue``: number of entries that are pending longer than the idle timeout.
+    ``unread_removed``: number of entries that were removed before the group read them. ``ahead``: whether the group's position
+    is after the stream's last ID."""
 
     name: str
     idle_timeout_ms: int
@@ -39,18 +43,27 @@ class GroupState:
     pending: int = 0
     oldest_idle_ms: int | None = None
     overdue: int = 0
+    unread_removed: int = 0
+    ahead: bool = False
     dead_consumers: list[DeadConsumer] = field(default_factory=list)
 
     @property
     def faulty(self) -> bool:
-        return self.missing or self.overdue > 0
+        return self.missing or self.overdue > 0 or self.unread_removed > 0 or self.ahead
 
 
 @dataclass
 class StreamState:
+    """``fault``: what is wrong with the stream's last ID, or empty."""
+
     name: str
     length: int
     groups: list[GroupState]
+    fault: str = ""
+
+    @property
+    def faulty(self) -> bool:
+        return bool(self.fault) or any(group.faulty for group in self.groups)
 
 
 def run(stack: Stack, options: argparse.Namespace) -> int:
@@ -60,7 +73,7 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
         print(json.dumps([asdict(state) for state in states], indent=2))
     else:
         print("\n".join(table(states)))
-    return OVERDUE if any(group.faulty for state in states for group in state.groups) else 0
+    return FAULTY if any(state.faulty for state in states) else 0
 
 
 def inspect(connection: Connection, mapping: Mapping) -> Iterator[StreamState]:
@@ -80,21 +93,30 @@ def inspect(connection: Connection, mapping: Mapping) -> Iterator[StreamState]:
 
 
 def _stream(connection: Connection, name: str, expected: dict[str, int] | None, default: int) -> StreamState:
-    first, length = connection.transaction([("XRANGE", name, "-", "+", "COUNT", 1), ("XLEN", name)])
-    live = {group["name"]: group for group in groups(connection, name)}
-    found = []
-    for group, idle in (expected or {}).items():
-        if group not in live:
-            found.append(GroupState(group, idle, missing=True))
-    for group, info in live.items():
-        # On a shared pattern, consumers create the groups: the mapping expects any.
-        known = expected is None or group in expected
-        state = GroupState(group, (expected or {}).get(group, default), known)
-        state.consumers, state.pending = info["consumers"], info["pending"]
-        state.lag = lag(info, first[0][0] if first else None, length)
-        _pending(connection, name, state)
-        found.append(state)
-    return StreamState(name, length, sorted(found, key=lambda state: state.name))
+    state = StreamState(name, 0, [])
+    state.groups += [GroupState(missing, idle, missing=True) for missing, idle in (expected or {}).items()]
+    for _, stream, live in positions.read(connection, [name]):
+        state.length = stream["length"]
+        state.fault = positions.last_id_fault(stream, milliseconds(connection.call("TIME")))
+        first = stream["recorded-first-entry-id"] if stream["length"] else None
+        known = {info["name"] for info in live}
+        state.groups = [group for group in state.groups if group.name not in known]
+        for info in live:
+            # On a shared pattern, consumers create the groups: the mapping expects any.
+            group = GroupState(
+                info["name"],
+                (expected or {}).get(info["name"], default),
+                expected is None or info["name"] in expected,
+                consumers=info["consumers"],
+                pending=info["pending"],
+                lag=lag(info, first, stream["length"]),
+                unread_removed=positions.unread_removed(stream, info),
+                ahead=positions.is_ahead(stream, info),
+            )
+            _pending(connection, name, group)
+            state.groups.append(group)
+    state.groups.sort(key=lambda group: group.name)
+    return state
 
 
 def _pending(connection: Connection, stream: str, state: GroupState) -> None:
@@ -119,7 +141,9 @@ def table(states: list[StreamState]) -> list[str]:
         ("STREAM / GROUP", "LENGTH", "CONSUMERS", "LAG", "PENDING", "OLDEST IDLE", "TIMEOUT", "")
     ]
     for state in states:
-        rows.append((state.name, str(state.length), "", "", "", "", "", "" if state.groups else "no groups"))
+        notes = [state.fault.upper()] if state.fault else []
+        notes += [] if state.groups else ["no groups"]
+        rows.append((state.name, str(state.length), "", "", "", "", "", "; ".join(notes)))
         for group in state.groups:
             rows.append(_row(group))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -138,6 +162,12 @@ def table(states: list[StreamState]) -> list[str]:
         )
     if any(group.missing for state in states for group in state.groups):
         lines.append("run pulumi up to create the missing groups")
+    if any(state.fault for state in states):
+        lines.append(
+            "give a stream with a last ID in the future a sound one with python3 -m tools streams repair STREAM"
+        )
+    if any(group.ahead or group.unread_removed for state in states for group in state.groups):
+        lines.append("python3 -m tools drift --store valkey prints a remedy for each group that skips or lost entries")
     return lines
 
 
@@ -146,6 +176,8 @@ def _row(group: GroupState) -> tuple[str, ...]:
     if group.missing:
         return (f"  {group.name}", "", "", "", "", "", timeout, "MISSING")
     notes = [f"OVERDUE {group.overdue}"] if group.overdue else []
+    notes += ["SKIPS ENTRIES"] if group.ahead else []
+    notes += [f"LOST {group.unread_removed}"] if group.unread_removed else []
     notes += [
         f"dead: {dead.name} (idle {duration(dead.idle_ms)}, {dead.pending} pending)" for dead in group.dead_consumers
     ]

@@ -97,7 +97,9 @@ def test_entry_ids_sort_by_their_numbers() -> None:
 def test_lag_counts_no_entry_that_was_trimmed(
     delivered: str, given: int | None, first: str | None, expected: int
 ) -> None:
-    group: GroupInfo = {"name": "g", "consumers": 0, "pending": 0, "last-delivered-id": delivered, "lag": given}
+    group: GroupInfo = {
+        "name": "g", "consumers": 0, "pending": 0, "last-delivered-id": delivered, "entries-read": None, "lag": given,
+    }  # fmt: skip
     assert lag(group, first, 10) == expected
 
 

@@ -260,9 +260,7 @@ def test_an_extension_that_the_server_does_not_have_is_refused_with_its_place(
         near, unknown = client.check(TOKEN, given, before)[1]
         told = "the PostgreSQL server has no extension"
         assert near == f'{mapping}:2:24 postgres.extensions[1]: {told} "citxt"; did you mean "citext"?'
-        assert unknown.startswith(
-            f'{mapping}:2:31 postgres.extensions[2]: {told} "no_such_thing"; install its'
-        )
+        assert unknown.startswith(f'{mapping}:2:31 postgres.extensions[2]: {told} "no_such_thing"; install its')
         assert client.check(TOKEN, before, inputs("a"))[1] == []
     assert offline.check(TOKEN, before, before)[1] == [], "a preview without a new extension contacts no server"
 

@@ -53,7 +53,7 @@ def test_drift_is_none_after_up_and_names_a_right_that_was_added(live_stack: Loc
     admin.execute_command("ACL SETUSER", "scanner", "+flushall")
     found = live_stack.run("drift", "--store", "valkey")
     assert found.returncode == 2
-    assert found.stdout == "valkey: user scanner may run FLUSHALL: not in the mapping\n"
+    assert found.stdout == ("valkey: user scanner may run FLUSHALL: not in the mapping; run: make up ARGS=--refresh\n")
 
 
 def test_an_entry_that_waits_too_long_is_an_exit_code_and_a_line(run: Any, admin: Any) -> None:

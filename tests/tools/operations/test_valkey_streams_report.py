@@ -142,3 +142,24 @@ def test_the_lag_of_a_slow_group_is_right_after_trimming(server: OwnValkey, admi
     admin.xreadgroup("slow", "c", {"events:a": ">"}, count=10)
     admin.xtrim("events:a", maxlen=100, approximate=False)
     assert group(report(server), "events:a", "slow").lag == 100, "what is gone can't be caught up with"
+
+
+def test_a_stream_that_takes_no_more_entries_is_marked_with_the_command_that_repairs_it(
+    server: OwnValkey, admin: Any
+) -> None:
+    admin.xadd("scanner:jobs", {"n": 1}, id="18446744073709551615-18446744073709551615")
+    admin.execute_command("XGROUP", "SETID", "scheduler:jobs", "policy", "99999999999999-0")
+    states = report(server)
+    assert states["scanner:jobs"].faulty and group(states, "scheduler:jobs", "policy").faulty
+    text = "\n".join(streams.table(list(states.values())))
+    assert "TAKES NO MORE ENTRIES" in text and "python3 -m tools streams repair STREAM" in text
+    assert "SKIPS ENTRIES" in text
+
+
+def test_entries_that_were_trimmed_before_a_group_read_them_are_marked(server: OwnValkey, admin: Any) -> None:
+    for number in range(3):
+        admin.xadd("scanner:jobs", {"n": number})
+    admin.xtrim("scanner:jobs", maxlen=1, approximate=False)
+    states = report(server)
+    assert group(states, "scanner:jobs", "scanner-workers").unread_removed == 2
+    assert "LOST 2" in "\n".join(streams.table(list(states.values())))

@@ -45,6 +45,21 @@ def test_a_module_page_says_what_it_may_and_how_it_connects() -> None:
     assert 'eval "$(make -s env MODULE=signer)"' in text and "`stellaops-storage-signer`" in text
 
 
+def test_a_module_page_names_what_no_acl_can_prevent_and_who_is_concerned() -> None:
+    text = (
+        PAGES["reference/modules/scanner.md"].text.partition("### What the ACL cannot prevent")[2].partition("\n## ")[0]
+    )
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    by_stream = {row[1]: row for row in rows if len(row) == 3 and row[1].startswith("`sc")}
+    assert "trim" in by_stream["`scanner:events`"][0] and "[Policy](policy.md)" in by_stream["`scanner:events`"][2]
+    assert (
+        "delete consumers" in by_stream["`scheduler:jobs`"][0]
+        and by_stream["`scheduler:jobs`"][2] == "[Policy](policy.md)"
+    )
+    assert any(row[1] == "`events:*`, `queue:*`" and "memory" in row[0] for row in rows)
+    assert ["`scanner`", "`scheduler:jobs`", "[Scheduler](scheduler.md)", "[Policy](policy.md)"] in rows
+
+
 def test_the_access_matrix_says_for_each_schema_how_far_a_module_gets() -> None:
     lines = PAGES["reference/access.md"].text.splitlines()
     head = next(line for line in lines if line.startswith("| Module |"))

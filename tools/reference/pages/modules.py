@@ -3,6 +3,7 @@
 from components.contract.objects import PREFIX, kubernetes_name
 from tools.reference.facts import VERBS, ReferenceFacts, module_page, schema_page
 from tools.reference.markdown import Page, code, codes, fence, link, page, prose, table
+from tools.reference.pages.acl_limits import limits
 
 
 def pages(facts: ReferenceFacts) -> list[Page]:
@@ -92,6 +93,7 @@ def _valkey(facts: ReferenceFacts, user: str) -> list[str | None]:
         table(["Keys", "Type", "TTL", "May", "Purpose"], keys),
         "### Streams" if streams else None,
         table(["Stream", "May", "Group (idle timeout)", "Events"], streams),
+        *limits(facts, user),
     ]
 
 

@@ -5,18 +5,20 @@ from dataclasses import dataclass
 
 NO_KEY = "(no key)"
 CHANNELS = "channels"
-# Words that equal the default, or have no effect unless RESTORE is allowed.
+# Words that equal the default, or are no permissions.
 NO_EFFECT = frozenset({"-@all", "resetchannels", "resetkeys", "sanitize-payload", "skip-sanitize-payload", "reset"})
 SELECTOR = re.compile(r"\(([^)]*)\)")
 
 
 @dataclass(frozen=True)
 class Rules:
-    """Permissions of a user. ``uses``: pairs of a key pattern with its permission (``%R~scan:*``) and a command."""
+    """Permissions of a user. ``uses``: pairs of a key pattern with its permission (``%R~scan:*``) and a command.
+    ``checks_payloads``: whether the server checks what the user passes to RESTORE."""
 
     enabled: bool
     needs_password: bool
     hashes: frozenset[str]
+    checks_payloads: bool
     uses: frozenset[tuple[str, str]]
 
     @property
@@ -41,6 +43,7 @@ def parse(words: str) -> Rules:
         enabled="on" in base,
         needs_password="nopass" not in base,
         hashes=frozenset(word[1:] for word in base if word.startswith("#")),
+        checks_payloads="skip-sanitize-payload" not in base,
         uses=frozenset(uses),
     )
 
