@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools import locks
-from tools.confirmation import confirm
 from tools.local import bootstrap, config, environment, first_run, summary
+from tools.local.confirmation import confirm
 from tools.local.console import console
 from tools.local.engine import tools
 from tools.local.errors import UserError

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from pods.valkey_upkeep import positions
 from pods.valkey_upkeep.keys import milliseconds
-from pods.valkey_upkeep.resp import Connection
+from pods.valkey_upkeep.resp import Connection, ServerError
 from provider.errors import ProviderError
-from tools.confirmation import confirm
+from tools.local.confirmation import confirm
 from tools.operations.progress import ProgressLine
 from tools.operations.stack import Stack
 from tools.operations.upkeep import connected
 from tools.printable import printable
+from tools.quoting import shell
 
 SCRIPT = (Path(__file__).with_name("stream_repair.lua")).read_text(encoding="utf-8")
 STEP_ENTRIES = 1000
@@ -61,8 +62,6 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
 
 def repair_command(stack: Stack, name: str) -> str:
     """The command that repairs a stream."""
-    from tools.operations.drift_valkey.words import shell
-
     return shell("python3", "-m", "tools", "streams", "repair", name, "--stack", stack.name)
 
 
@@ -82,10 +81,15 @@ def repair(connection: Connection, name: str, progress: Callable[[int], None] | 
     connection.call("DEL", *keys[1:])
     connection.set_timeout(SWITCH_TIMEOUT_SECONDS)
     copied, complete = 0, False
-    while not complete:
-        count, complete = connection.call("EVAL", SCRIPT, len(keys), *keys, "copy", STEP_ENTRIES)
-        copied += count
-        if progress is not None:
-            progress(copied)
-    entries, pending, last_id = connection.call("EVAL", SCRIPT, len(keys), *keys, "switch")
+    try:
+        while not complete:
+            count, complete = connection.call("EVAL", SCRIPT, len(keys), *keys, "copy", STEP_ENTRIES)
+            copied += count
+            if progress is not None:
+                progress(copied)
+        entries, pending, last_id = connection.call("EVAL", SCRIPT, len(keys), *keys, "switch")
+    except ServerError:
+        # For example, the stream was deleted meanwhile.
+        connection.call("DEL", *keys[1:])
+        raise
     return Repaired(entries, pending, last_id)

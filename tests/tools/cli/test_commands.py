@@ -243,7 +243,7 @@ def test_a_make_target_runs_its_command_with_options_that_it_has(target: str) ->
 def test_every_day_two_command_takes_any_stack_and_the_local_one_without_a_name() -> None:
     for command in COMMANDS:
         if command.group is CommandGroup.DAY_TWO:
-            required = ["evidence/a"] if command.name == "undelete" else []
+            required = CHEAP[command.name]
             assert parser.parse(command, required).options.stack == "local"
             assert parser.parse(command, [*required, "--stack", "prod"]).options.stack == "prod"
 

@@ -16,7 +16,7 @@ from valkey import ResponseError
 from components.mapping import load
 from pods.valkey_upkeep import positions
 from pods.valkey_upkeep.groups import order
-from pods.valkey_upkeep.resp import Connection
+from pods.valkey_upkeep.resp import Connection, ServerError
 from provider.errors import ProviderError
 from tests.support.operated import stack_with
 from tests.support.own_valkey import ADMIN, OwnValkey, own_valkey, password
@@ -290,9 +290,33 @@ def test_an_entry_that_cannot_be_copied_leaves_the_stream_as_it_was(admin: Any, 
     broken_stream(admin, 4)
     admin.xadd(STREAM, {f"field{number}": 1 for number in range(4000)})
     before = admin.xrange(STREAM)
-    with pytest.raises(Exception, match="has too many fields to be copied"):
+    with pytest.raises(ServerError, match="has too many fields to be copied"):
         stream_repair.repair(connection, STREAM)
     assert admin.xrange(STREAM) == before and admin.keys("*") == [STREAM]
+
+
+def test_a_stream_that_is_deleted_meanwhile_leaves_nothing_behind(admin: Any, connection: Connection) -> None:
+    broken_stream(admin, 4)
+    with pytest.raises(ServerError, match="no such key"):
+        stream_repair.repair(connection, STREAM, lambda _copied: admin.delete(STREAM))
+    assert admin.keys("*") == []
+
+
+def test_without_memory_for_a_copy_the_stream_is_as_it_was(
+    admin: Any, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_stream(admin, 500)
+    before = admin.xrange(STREAM)
+    monkeypatch.setattr(stream_repair, "STEP_ENTRIES", 100)
+    limit = admin.config_get("maxmemory")["maxmemory"]
+    try:
+        with pytest.raises(ServerError, match="OOM"):
+            stream_repair.repair(connection, STREAM, lambda _copied: admin.config_set("maxmemory", "1"))
+    finally:
+        admin.config_set("maxmemory", limit)
+    assert admin.xrange(STREAM) == before
+    stream_repair.repair(connection, STREAM)
+    assert len(admin.xrange(STREAM)) == 500 and admin.keys("*") == [STREAM]
 
 
 def stack_of(server: OwnValkey) -> Stack:

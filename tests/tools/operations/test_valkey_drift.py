@@ -53,7 +53,7 @@ def stack_of(server: OwnValkey, **changes: str) -> Stack:
     """As ``Stack.load`` would give it, with outputs as ``up`` leaves them."""
     values = {
         "mapping": str(ROOT / "schema-mapping.yaml"), "valkeyHost": "127.0.0.1", "valkeyPort": str(server.port),
-        "valkeyAdminUser": ADMIN, "valkeyAdminPassword": password(ADMIN), "valkeyApply": "direct", "kubernetesMode": "none",
+        "valkeyAdminUser": ADMIN, "valkeyAdminPassword": password(ADMIN), "valkeyApply": "direct", "kubernetesMode": "none", "backups": "none",
     }  # fmt: skip
     stack = stack_with({**values, **changes})
     secrets = {name: {"valkey_password": password(name)} for name in MAPPING.users}
@@ -190,6 +190,11 @@ def test_on_kubernetes_users_are_loaded_again_from_the_file(server: OwnValkey, a
     assert found.difference.remedy == "ACL LOAD"
     run_remedy(raw, stack_of(server), found.difference.remedy)
     assert findings(server, **deployed) == []
+
+
+def test_a_backup_user_that_the_stack_has_is_missed(server: OwnValkey, admin: Any) -> None:
+    (found,) = findings(server, backups="logical")
+    assert (found.sentence, found.difference.remedy) == ("user backup-agent is missing", "")
 
 
 def test_odd_names_break_neither_the_report_nor_the_remedies(server: OwnValkey, admin: Any, raw: Any) -> None:

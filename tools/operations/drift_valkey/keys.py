@@ -8,8 +8,8 @@ from pods.valkey_upkeep import keys
 from pods.valkey_upkeep.keyspace import Keyspace
 from pods.valkey_upkeep.resp import Connection
 from provider.difference import Difference
-from tools.operations.drift_valkey.words import command, shell
 from tools.operations.stack import Stack
+from tools.quoting import command, shell
 
 # About 4 seconds at the audit's rate. `keys` checks all of them.
 MOST_KEYS = 200_000

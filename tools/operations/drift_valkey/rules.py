@@ -6,20 +6,20 @@ from dataclasses import dataclass
 NO_KEY = "(no key)"
 CHANNELS = "channels"
 # Words that equal the default, or are no permissions.
-NO_EFFECT = frozenset({"-@all", "resetchannels", "resetkeys", "sanitize-payload", "skip-sanitize-payload", "reset"})
+NO_EFFECT = frozenset({"-@all", "resetchannels", "resetkeys", "sanitize-payload", "alldbs", "reset"})
 SELECTOR = re.compile(r"\(([^)]*)\)")
 
 
 @dataclass(frozen=True)
 class Rules:
     """Permissions of a user. ``uses``: pairs of a key pattern with its permission (``%R~scan:*``) and a command.
-    ``checks_payloads``: whether the server checks what the user passes to RESTORE."""
+    ``other``: rules about neither keys, commands nor channels, such as ``resetdbs``."""
 
     enabled: bool
     needs_password: bool
     hashes: frozenset[str]
-    checks_payloads: bool
     uses: frozenset[tuple[str, str]]
+    other: frozenset[str]
 
     @property
     def admin_like(self) -> bool:
@@ -34,31 +34,31 @@ ADMIN_LIKE = frozenset(
 
 def parse(words: str) -> Rules:
     """Parse ``on #hash resetchannels -@all +ping (~a:* -@all +get)``, as ``ACL LIST`` writes it after the user's name."""
-    selectors = SELECTOR.findall(words)
     base = SELECTOR.sub("", words).split()
-    uses = _uses(base)
-    for selector in selectors:
-        uses |= _uses(selector.split())
+    parts = [base, *(selector.split() for selector in SELECTOR.findall(words))]
     return Rules(
         enabled="on" in base,
         needs_password="nopass" not in base,
         hashes=frozenset(word[1:] for word in base if word.startswith("#")),
-        checks_payloads="skip-sanitize-payload" not in base,
-        uses=frozenset(uses),
+        uses=frozenset(use for part in parts for use in _uses(part)),
+        other=frozenset(word for part in parts for word in part if _is_other(word)),
     )
+
+
+def _is_other(word: str) -> bool:
+    known = NO_EFFECT | {"on", "off", "nopass", "allkeys", "allchannels", "allcommands"}
+    return word not in known and not word.startswith(("#", "~", "%", "&", "+", "-"))
 
 
 # Removed commands (+@all -get) are ignored: all that a user may do at most is reported.
 def _uses(words: list[str]) -> set[tuple[str, str]]:
     keys, commands, channels = [], [], []
     for word in words:
-        if word in NO_EFFECT or word.startswith(("#", "on", "off", "nopass")):
-            continue
         if word.startswith("&") or word == "allchannels":
             channels.append(word)
         elif word.startswith(("+", "allcommands")):
             commands.append("@all" if word == "allcommands" else word[1:])
-        elif not word.startswith("-"):
+        elif word.startswith(("~", "%")) or word == "allkeys":
             keys.append("~*" if word == "allkeys" else word)
     return {(key, command) for key in keys or [NO_KEY] for command in commands} | {
         (CHANNELS, channel) for channel in channels

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pods.valkey_upkeep.resp import Connection, pairs
 from provider.difference import Difference
 from tools.operations.drift_valkey.settings import on_kubernetes
-from tools.operations.drift_valkey.words import command
 from tools.operations.stack import Stack
+from tools.quoting import command
 
 
 def differences(connection: Connection, stack: Stack) -> Iterator[Difference]:

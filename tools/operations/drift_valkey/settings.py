@@ -8,8 +8,8 @@ from components.valkey.render import render_conf
 from pods.valkey_upkeep.resp import Connection, pairs
 from provider.difference import Difference
 from provider.errors import ProviderError
-from tools.operations.drift_valkey.words import command
 from tools.operations.stack import Stack
+from tools.quoting import command
 
 # Directives of the rendered configuration that depend on the machine, not on the mapping.
 MACHINE_DIRECTIVES = frozenset({"bind", "port", "dir", "aclfile", "logfile", "daemonize", "tcp-keepalive"})

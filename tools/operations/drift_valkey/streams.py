@@ -10,9 +10,9 @@ from pods.valkey_upkeep.keys import milliseconds
 from pods.valkey_upkeep.keyspace import Keyspace
 from pods.valkey_upkeep.resp import Connection
 from provider.difference import Difference
-from tools.operations.drift_valkey.words import command
 from tools.operations.stack import Stack
 from tools.operations.stream_repair import repair_command
+from tools.quoting import command
 
 
 def differences(connection: Connection, stack: Stack) -> Iterator[Difference]:

@@ -12,8 +12,8 @@ from components.valkey.render import MAINTENANCE_USER, MARK_PREFIX, acl_rules, m
 from pods.valkey_upkeep.resp import Connection
 from provider.difference import BY_UP, Difference
 from tools.operations.drift_valkey.rules import CHANNELS, NO_KEY, Rules, parse
-from tools.operations.drift_valkey.words import command
 from tools.operations.stack import Stack
+from tools.quoting import command
 
 SHOWN_COMMANDS = 6
 # For users that the server reads from its ACL file only.
@@ -148,8 +148,8 @@ def _sentences(name: str, live: Rules, sha256: str | None, wanted: Rules, *, pas
             yield f"user {name} has another password than the stack's"
         if live.needs_password and len(live.hashes) > 1:
             yield f"user {name} has {len(live.hashes)} passwords"
-    if not live.checks_payloads:
-        yield f"user {name} may RESTORE keys whose content the server does not check"
+    for word in sorted(live.other - wanted.other):
+        yield f"user {name} has the rule {word}: not in the mapping"
     yield from _describe_rules(f"user {name} may run", live.uses - wanted.uses, "not in the mapping")
     # A user with all commands lacks none.
     if not any(use == "@all" for _, use in live.uses):
