@@ -72,6 +72,16 @@ def test_the_streams_of_the_reference_have_a_group_for_each_consumer_and_the_two
     }
 
 
+def test_a_new_group_counts_only_entries_that_exist(own: OwnValkey, provider: PluginClient) -> None:
+    with own.client() as admin:
+        for number in range(5):
+            admin.xadd("scheduler:jobs", {"n": number})
+        admin.xtrim("scheduler:jobs", maxlen=2, approximate=False)
+        provider.create(TOKEN, props(STREAMS))
+        (policy, _) = admin.xinfo_groups("scheduler:jobs")
+        assert (policy["name"], policy["entries-read"], policy["lag"]) == ("policy", 3, 2), "drift would report a loss"
+
+
 def test_making_them_again_keeps_entries_and_what_groups_have_read(own: OwnValkey, provider: PluginClient) -> None:
     created = provider.create(TOKEN, props(STREAMS))
     with own.client() as admin:

@@ -42,7 +42,7 @@ def limits(facts: ReferenceFacts, user: str) -> list[str | None]:
             )
     return [
         "### What the ACL cannot prevent",
-        f"An ACL allows commands on keys. It limits neither a command's options nor a consumer to its own group. [How this is noticed and repaired]({WATCHED}).",
+        f"An ACL allows commands on keys. It cannot restrict their options, or a consumer to its own group. [How this is noticed and repaired]({WATCHED}).",
         table(["May", "On", "Concerns"], rows),
         "Others may do this to its groups:" if concerned else None,
         table(["Group", "Stream", "Producers, which may trim", "Consumers, which may change the group"], concerned),
