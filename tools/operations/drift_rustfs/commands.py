@@ -3,10 +3,10 @@
 They read the admin's keys from ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY``, so no secret is printed.
 """
 
-import shlex
 from urllib.parse import urlsplit
 
 from tools.operations.stack import Stack
+from tools.quoting import shell
 
 LONGEST_BUCKET = 63
 KEPT = "-kept"
@@ -17,7 +17,7 @@ def aws(stack: Stack, operation: str, bucket: str) -> str:
     """A command of the AWS CLI on a bucket."""
     store = stack.object_store
     words = ["aws", "s3api", operation, "--bucket", bucket, "--endpoint-url", store.endpoint, "--region", store.region]
-    return _line(words)
+    return shell(*words)
 
 
 def disable_user(stack: Stack, name: str) -> str:
@@ -30,7 +30,7 @@ def remove_service_account(stack: Stack, access_key: str) -> str:
 
 def mc(stack: Stack, *words: str) -> str:
     """A command of MinIO's client; RustFS has the same commands under MinIO's paths. Its variable defines the alias."""
-    return f"{mc_host(stack)} {_line(['mc', *words])}"
+    return f"{mc_host(stack)} {shell('mc', *words)}"
 
 
 def mc_host(stack: Stack) -> str:
@@ -55,25 +55,4 @@ def recreate(stack: Stack, bucket: str) -> str:
 def undelete(stack: Stack, bucket: str, key: str, version: str) -> str:
     """``bucket`` is its name in the mapping."""
     words = ["python3", "-m", "tools", "undelete", f"{bucket}/{key}", "--version-id", version, "--stack", stack.name]
-    return _line(words)
-
-
-def _line(words: list[str]) -> str:
-    return " ".join(_quoted(word) for word in words)
-
-
-def _quoted(word: str) -> str:
-    r"""Quote a word for a shell; control characters as in ``$'a\x1b'``, so that the line can be printed and copied."""
-    if word.isprintable():
-        return shlex.quote(word)
-    escaped = "".join(_escaped(character) for character in word)
-    return f"$'{escaped}'"
-
-
-def _escaped(character: str) -> str:
-    if character in "\\'":
-        return f"\\{character}"
-    if character.isprintable():
-        return character
-    # The bytes in octal, which both bash and zsh read with a fixed length.
-    return "".join(f"\\{byte:03o}" for byte in character.encode())
+    return shell(*words)
