@@ -65,7 +65,8 @@ def _lock(stack: Stack, client: Client, bucket: DeclaredBucket) -> Iterator[Diff
     if (lock is None) != (bucket.lock is None):
         has = "has no object lock" if lock is None else "has an object lock that is not in the mapping"
         remedy = BY_UP if emptying.is_empty(client, name) else commands.recreate(stack, name)
-        yield Difference(f"bucket {name} {has}; only a new bucket can be different", remedy)
+        kept = "" if remedy == BY_UP else "; the commands keep current versions only"
+        yield Difference(f"bucket {name} {has}; only a new bucket can be different{kept}", remedy)
     elif lock is not None and bucket.lock is not None:
         wanted = {"Mode": bucket.lock.mode, "Days": bucket.lock.days}
         live = lock.get("Rule", {}).get("DefaultRetention", {})
