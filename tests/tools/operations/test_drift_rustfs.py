@@ -539,19 +539,19 @@ def test_overwritten_objects_are_found_across_pages_and_their_names_are_escaped(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(versions, "PAGE_SIZE", 1)
-    for number in range(3):
+    for number in range(2):
         for body in (b"original", b"forged"):
             stores.put_object("evidence", f"bundle-{number}/a\x1b[31m\u202eb.json", body)
     found = stores.differences()
-    assert len(found) == 3
+    assert len(found) == 2
     for number, item in enumerate(found):
         line = printable(f"{item.sentence}; run: {item.remedy}")
         assert line.startswith(
             f"object {stores.prefix}evidence/bundle-{number}/a\\x1b[31m\\u202eb.json was overwritten"
         )
         assert printable(item.remedy) == item.remedy, "the command would be printed in another form than it works"
-        remedies.run(stores.live, stores.stack.object_store, stores.admin, stores.s3, item.remedy)
-    assert stores.differences() == []
+    remedies.run(stores.live, stores.stack.object_store, stores.admin, stores.s3, found[0].remedy)
+    assert stores.differences() == found[1:]
 
 
 def test_drift_walks_exactly_what_the_stack_provisioned(live_stack: LocalStack) -> None:
@@ -607,33 +607,30 @@ def test_one_run_with_refresh_corrects_everything_whose_remedy_it_is(live_stack:
         stores = Stores(live_stack, undo)
         for tamper in FOR_ONE_UP:
             tamper(stores)
-        found = stores.differences()
-        expected = {tamper: sentence for tamper, sentence, _ in TAMPERINGS}
-        known = values(stores)
-        for tamper in FOR_ONE_UP[2:]:
-            assert str(expected[tamper]).format(**known) in [item.sentence for item in found]
-        for sentence in ("bucket {p}images does not exist", "bucket {p}evidence has no object lock; only a new bucket can be different"):  # fmt: skip
-            assert sentence.format(**known) in [item.sentence for item in found]
+        found, known = stores.differences(), values(stores)
+        sentences = [item.sentence for item in found]
+        expected = {tamper: str(sentence) for tamper, sentence, _ in TAMPERINGS}
+        for sentence in (
+            "bucket {p}images does not exist",
+            "bucket {p}evidence has no object lock; only a new bucket can be different",
+            *(expected[tamper] for tamper in FOR_ONE_UP[2:]),
+        ):
+            assert sentence.format(**known) in sentences
         assert {item.remedy for item in found} == {BY_UP}
-        live_stack.must("up", "--refresh")
-        assert stores.differences() == []
-        undo.pop_all()
-        accounts.remove_group(stores.admin, GROUP)
-    assert live_stack.run("preview", "--expect-no-changes").returncode == 0
-
-
-def test_a_preview_after_refresh_names_what_was_changed_by_hand(live_stack: LocalStack) -> None:
-    with ExitStack() as undo:
-        stores = Stores(live_stack, undo)
-        for tamper in (shorter_retention, wider_policy, other_key):
-            tamper(stores)
         live_stack.must("refresh")
         shown = live_stack.run("preview", "--diff", "--expect-no-changes")
         assert shown.returncode != 0
         assert "expire-noncurrent-versions" in shown.stdout, "the diff must name the rule that was changed"
         assert f"Allow {stores.name('evidence')}/*" in shown.stdout, "the diff must name what the module may do since"
         assert "another secret key" in shown.stdout
-    live_stack.must("refresh")
+        live_stack.must("up", "--refresh")
+        # The run generated another secret key for the user that was removed, so the callbacks would restore a wrong one.
+        undo.pop_all()
+        live_stack.forget()
+        stores = Stores(live_stack, undo)
+        accounts.remove_group(stores.admin, GROUP)
+        assert stores.differences() == []
+    assert live_stack.run("preview", "--expect-no-changes").returncode == 0
 
 
 def test_the_command_exits_2_and_prints_each_difference_with_its_remedy(stores: Stores) -> None:
