@@ -150,7 +150,7 @@ RUNNING = (
     ValkeyTampering(
         "a library of functions was loaded",
         ("""FUNCTION LOAD "#!lua name=byhand\nserver.register_function('byhand', function() return 1 end)" """,),
-        ("FUNCTION DELETE byhand",),
+        ("FUNCTION FLUSH",),
         ("byhand",),
     ),
     ValkeyTampering("writes are paused", ("CLIENT PAUSE 600000 WRITE",), ("CLIENT UNPAUSE",), ("pause",)),
