@@ -18,9 +18,10 @@ def differences(connection: Connection, stack: Stack) -> Iterator[Difference]:
         )
     clients = dict(line.partition(":")[::2] for line in connection.call("INFO", "clients").splitlines())
     if clients.get("paused_reason") == "client_pause":
-        seconds = int(clients["paused_timeout_milliseconds"]) // 1000
+        seconds = int(clients.get("paused_timeout_milliseconds", 0)) // 1000
         yield Difference(
-            f"clients are paused ({clients['paused_actions']}) for another {seconds} s", command("CLIENT", "UNPAUSE")
+            f"clients are paused ({clients.get('paused_actions')}) for another {seconds} s",
+            command("CLIENT", "UNPAUSE"),
         )
     for library in map(pairs, connection.call("FUNCTION", "LIST")):
         name = library["library_name"]
