@@ -103,6 +103,16 @@ class PostgresSettings(ConfigSection, Generic[SecretText]):
             "reports all others that are not.",
         ),
     ] = frozenset()
+    trusted_roles: Annotated[
+        values.RoleNames,
+        ConfigKey(
+            "postgres:trustedRoles",
+            "Comma-separated PostgreSQL roles, besides `postgresAdminUser`, that may be superusers or members of "
+            "`pg_read_all_data`, `pg_write_all_data` and the roles for files and programs of the server, with which they "
+            "reach the stack's data. `drift` reports all others. Groups of the admin and the role that `initdb` created are "
+            "always accepted.",
+        ),
+    ] = frozenset()
 
     @property
     def closed_databases(self) -> list[str]:

@@ -169,6 +169,7 @@ BucketPrefix = Annotated[
 
 # Comma-separated in stack config.
 DatabaseNames = Annotated[frozenset[RoleName], BeforeValidator(_split)]
+RoleNames = DatabaseNames
 SchemaNames = Annotated[frozenset[SchemaName], BeforeValidator(_split)]
 BucketNames = Annotated[frozenset[BucketName], BeforeValidator(_split)]
 NamespaceNames = Annotated[tuple[NamespaceName, ...], BeforeValidator(_split)]

@@ -14,9 +14,10 @@ import pulumi_postgresql as postgresql
 from components.config.model import PostgresSettings
 from components.mapping import Mapping
 from components.mapping.access import EXTENSIONS_SCHEMA
-from components.mapping.roles import BackupRole, ConnectRole, GroupKind, GroupRole, groups_of
+from components.mapping.roles import BackupRole, ConnectRole, GroupRole, Login, Role, groups_of, is_owner
 from components.postgres.fates import DROPPED, KEPT
 from components.postgres.grants import GrantChain, grant_schema
+from components.postgres.role_definitions import RoleDefinition, role_definitions
 from components.postgres.schema_files import SQL_DIRECTORY
 from components.resources.credentials import Credential
 from components.resources.postgres import (
@@ -31,7 +32,6 @@ from components.resources.provider import Provider
 # With only one connection, the plugin waits for itself; eight are few enough for a small server.
 MAX_CONNECTIONS = 8
 CONNECT_TIMEOUT_SECONDS = 20  # the plugin's default is three minutes
-BACKUP_CONNECTIONS = 8  # for a dump, a base backup with its WAL, the WAL receiver, and a manual run meanwhile
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,11 @@ class PostgresComponent(pulumi.ComponentResource):
         self._database = self._create_database()
         self._provider = self._create_provider("inside", self._database.name)
         self._options = pulumi.ResourceOptions(parent=self, provider=self._provider)
-        self._groups = self._create_group_roles()
-        self._connect = self._role(ConnectRole(args.settings.database, args.settings.role_prefix))
-        self._logins = self._create_logins()
-        self.backup = self._create_backup_login(args.backup).name if args.backup else None
+        self._roles = self._create_roles()
+        database, prefix = args.settings.database, args.settings.role_prefix
+        self._connect = self._roles[ConnectRole(database, prefix)]
+        self._logins = {module: self._roles[Login(module, prefix)] for module in args.mapping.access.logins}
+        self.backup = self._roles[BackupRole(database, prefix)].name if args.backup else None
         self._restrict_database()
         self._extensions = self._create_extensions()
         self._create_inventory()
@@ -147,41 +148,59 @@ class PostgresComponent(pulumi.ComponentResource):
             ),
         )
 
-    def _role(self, role: GroupRole | ConnectRole, protect: bool = False) -> postgresql.Role:
-        options = pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(protect=protect))
-        return postgresql.Role(_resource_name(role), name=role.name, login=False, opts=options)
+    def _create_roles(self) -> dict[Role, postgresql.Role]:
+        """Create group roles, then logins.
 
-    def _create_group_roles(self) -> dict[GroupRole, postgresql.Role]:
-        """Group roles are deleted even if their schema is kept, because a kept role could not be created again.
-
-        A deleted owner role leaves its objects to the admin.
+        Group roles are deleted even if their schema is kept, because a kept role could not be created again. A deleted owner
+        role leaves its objects to the admin. The login for backups is a member of every reader role; a policy of its own lets
+        it read the rows of all tenants, which needs no privilege of the admin.
         """
         args = self._args
-        return {
-            role: self._role(
-                role, protect=args.protect and role.group is GroupKind.OWNER and not args.drops(role.schema)
+        definitions = role_definitions(
+            args.mapping, args.settings.database, backup=args.backup is not None, replicates=args.replicates
+        )
+        roles: dict[Role, postgresql.Role] = {}
+        for role, definition in definitions.items():
+            roles[role] = (
+                self._create_login(definition, self._credential(role), [roles[group] for group in definition.member_of])
+                if definition.login
+                else postgresql.Role(
+                    _resource_name(role), name=role.name, login=False, opts=self._protected(self._keeps(role))
+                )
             )
-            for schema in args.mapping.postgres.schemas
-            for role in groups_of(schema, args.settings.role_prefix)
-        }
+        return roles
 
-    def _create_logins(self) -> dict[str, postgresql.Role]:
-        logins = {}
-        for name, access in self._args.mapping.access.logins.items():
-            limits = access.limits
-            logins[name] = postgresql.Role(
-                name,
-                name=self._args.mapping.access.login(name),
-                login=True,
-                password=self._args.credentials[name].postgres_verifier,
-                connection_limit=limits.connection_limit,
-                statement_timeout=limits.statement_timeout,
-                idle_in_transaction_session_timeout=limits.idle_in_transaction_timeout,
-                search_paths=list(limits.search_path),
-                roles=[self._connect.name, *(self._groups[role].name for role in access.member_of)],
-                opts=self._options,
-            )
-        return logins
+    def _keeps(self, role: Role) -> bool:
+        """Whether the role owns a schema that is kept."""
+        return is_owner(role) and isinstance(role, GroupRole) and not self._args.drops(role.schema)
+
+    def _protected(self, protect: bool) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions.merge(
+            self._options, pulumi.ResourceOptions(protect=self._args.protect and protect)
+        )
+
+    def _credential(self, role: Role) -> Credential:
+        credential = self._args.credentials[role.module] if isinstance(role, Login) else self._args.backup
+        assert credential is not None
+        return credential
+
+    def _create_login(
+        self, definition: RoleDefinition, credential: Credential, groups: list[postgresql.Role]
+    ) -> postgresql.Role:
+        return postgresql.Role(
+            _resource_name(definition.role),
+            name=definition.name,
+            login=True,
+            password=credential.postgres_verifier,
+            connection_limit=definition.connection_limit,
+            replication=definition.replication,
+            bypass_row_level_security=definition.replication,
+            statement_timeout=definition.statement_timeout,
+            idle_in_transaction_session_timeout=definition.idle_in_transaction_timeout,
+            search_paths=list(definition.search_path or ()),
+            roles=[group.name for group in groups],
+            opts=self._options,
+        )
 
     def _create_inventory(self) -> None:
         args = self._args
@@ -195,27 +214,6 @@ class PostgresComponent(pulumi.ComponentResource):
             mapping_file=args.mapping.file,
             adopts_database=args.settings.adopt_database,
             opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=list(self._logins.values())),
-        )
-
-    def _create_backup_login(self, credential: Credential) -> postgresql.Role:
-        """Create the login for backups, a member of every reader role.
-
-        A policy of its own lets it read the rows of all tenants, which needs no privilege of the admin. Replication needs
-        REPLICATION; such a role can read everything anyway, so it also gets BYPASSRLS.
-        """
-        role = BackupRole(self._args.settings.database, self._args.settings.role_prefix)
-        readers = [role.name for key, role in self._groups.items() if key.group is GroupKind.READER]
-        return postgresql.Role(
-            _resource_name(role),
-            name=role.name,
-            login=True,
-            password=credential.postgres_verifier,
-            connection_limit=BACKUP_CONNECTIONS,
-            replication=self._args.replicates,
-            bypass_row_level_security=self._args.replicates,
-            search_paths=["pg_catalog"],
-            roles=[self._connect.name, *readers],
-            opts=self._options,
         )
 
     def _restrict_database(self) -> None:
@@ -252,7 +250,7 @@ class PostgresComponent(pulumi.ComponentResource):
             for name in extensions
         ]
         chain = GrantChain(self._options, self._database.name, schema.name, after=installed)
-        owners = [role.name for key, role in self._groups.items() if key.group is GroupKind.OWNER]
+        owners = [role.name for key, role in self._roles.items() if is_owner(key)]
         for name, role in zip(
             ("connect", *self._args.mapping.postgres.schemas), (self._connect.name, *owners), strict=True
         ):
@@ -262,7 +260,7 @@ class PostgresComponent(pulumi.ComponentResource):
     def _create_schema(self, name: str) -> pulumi.Resource:
         """Create a schema, and return the resource that exists once it has its tables and grants."""
         args, access = self._args, self._args.mapping.access.schemas[name]
-        owner, writer, reader = (self._groups[role] for role in groups_of(name, args.settings.role_prefix))
+        owner, writer, reader = (self._roles[role] for role in groups_of(name, args.settings.role_prefix))
         schema = postgresql.Schema(
             name,
             name=name,
@@ -332,6 +330,6 @@ class PostgresComponent(pulumi.ComponentResource):
         return [*bypass, *([self.backup] if self.backup and access.tenant_rules else [])]
 
 
-def _resource_name(role: GroupRole | ConnectRole | BackupRole) -> str:
+def _resource_name(role: Role) -> str:
     """The name of the role's resource: without the prefix, so that a new prefix renames the role."""
     return replace(role, prefix="").name

@@ -70,11 +70,14 @@ def resolve_entries(connection: Connection, schema: str, entries: Collection[str
     return [str(row[0]) for row in family], sorted(named - existing)
 
 
-def drift(connection: Connection, schema: str, entries: Collection[str]) -> list[str]:
-    """Return a sentence for each difference from the mapping, sorted. Reads only the catalog."""
+def drift(connection: Connection, schema: str, entries: Collection[str], *, complete: bool = True) -> list[str]:
+    """Return a sentence for each difference from the mapping, sorted. Reads only the catalog.
+
+    A named table that does not exist is a difference if ``complete``.
+    """
     tables, missing = resolve_entries(connection, schema, entries)
     triggers = _triggers(connection, schema)
-    sentences = [f"append-only table {schema}.{table} does not exist" for table in missing]
+    sentences = [f"append-only table {schema}.{table} does not exist" for table in missing if complete]
     if tables and not _function_is_unchanged(connection, schema):
         sentences.append(f"function {schema}.{FUNCTION}() is missing, changed or open to PUBLIC")
     for table in tables:
@@ -168,6 +171,7 @@ def _create_trigger(connection: Connection, schema: str, table: str, name: str) 
 def _function_is_unchanged(connection: Connection, schema: str) -> bool:
     row = connection.execute(
         """SELECT p.prosrc = %s AND NOT p.prosecdef AND l.lanname = 'plpgsql'
+                  AND p.proconfig = '{"search_path=pg_catalog, pg_temp"}'
                   AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(
                     coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a WHERE a.grantee = 0)
            FROM pg_catalog.pg_proc p

@@ -15,6 +15,14 @@ _COLUMNS = """(
   checksum VARCHAR(64)
 )"""
 
+# Column -> type, as format_type prints it.
+VERSION_COLUMNS = {
+    "version": "integer",
+    "description": "text",
+    "applied_at": "timestamp with time zone",
+    "checksum": "character varying(64)",
+}
+
 
 def has_schema(connection: Connection, schema: str) -> bool:
     query = "SELECT FROM pg_catalog.pg_namespace WHERE nspname = %s"

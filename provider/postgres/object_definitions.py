@@ -6,12 +6,15 @@ Left out are the guards of ``guards`` (append-only triggers, row-level security)
 extensions.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from components.mapping.access import VERSION_TABLE
+from provider.difference import Difference
 from provider.postgres.applied import Applied
+from provider.postgres.one_line import one_line
 
 if TYPE_CHECKING:
     from provider.postgres.session import Connection
@@ -19,6 +22,21 @@ if TYPE_CHECKING:
 # Table ("" for objects that belong to none) -> object, like "index vuln.advisories_key_idx" -> the statement that
 # makes it.
 Definitions = Mapping[str, Mapping[str, str]]
+
+_NAME = r'(?:"(?:[^"]|"")+"|[^\s".,]+)'
+_ON_TABLE = re.compile(rf"(?P<name>{_NAME}) on (?P<table>.+)", re.DOTALL)
+_ROUTINES = ("function ", "procedure ")
+_ITEM = re.compile(r"(?:'(?:[^']|'')*'|[^,'])+")
+_CAST_ARRAY = re.compile(r"\(ARRAY\[(?P<items>(?:'(?:[^']|'')*'|[^\]'])*)\]\)::(?P<type>[a-z ]+)\[\]")
+_STATISTICS = re.compile(rf"CREATE STATISTICS (?P<name>{_NAME}\.{_NAME})")
+# The statement of a column in the record.
+_COLUMN = re.compile(
+    rf"""ALTER\ TABLE\ (?P<table>{_NAME}(?:\.{_NAME})?)\ ALTER\ (?P<column>{_NAME})\ (?P<null>SET|DROP)\ NOT\ NULL
+    (?:,\ ALTER\ (?P=column)\ SET\ EXPRESSION\ AS\ (?P<expression>\(.*\)))?
+    (?:,\ ALTER\ (?P=column)\ (?:SET\ DEFAULT\ (?P<default>.*?)|DROP\ DEFAULT))?
+    (?:,\ ALTER\ (?P=column)\ ADD\ GENERATED\ (?P<identity>ALWAYS|BY\ DEFAULT)\ AS\ IDENTITY)?""",
+    re.DOTALL | re.VERBOSE,
+)
 
 # relation, object, statement. The session's search_path is empty, so that every name has its schema.
 _OBJECTS = """
@@ -77,7 +95,9 @@ UNION ALL
     AND NOT EXISTS (SELECT FROM pg_depend e
       WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')
 UNION ALL
-  SELECT '', 'aggregate ' || p.oid::regprocedure, format('aggregate of %%s and %%s', g.aggtransfn, g.aggfinalfn)
+  SELECT '', 'aggregate ' || p.oid::regprocedure, format('CREATE AGGREGATE %%s (%%s)', p.oid::regprocedure, concat_ws(', ',
+    'SFUNC = ' || g.aggtransfn, 'STYPE = ' || format_type(g.aggtranstype, NULL),
+    CASE WHEN g.aggfinalfn <> 0 THEN 'FINALFUNC = ' || g.aggfinalfn END, 'INITCOND = ' || quote_literal(g.agginitval)))
   FROM pg_proc p JOIN pg_aggregate g ON g.aggfnoid = p.oid WHERE p.pronamespace = %(schema)s::regnamespace AND NOT EXISTS (SELECT FROM pg_depend e
       WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')
 UNION ALL
@@ -161,26 +181,33 @@ class RecordedDefinitions:
             kept.update({name: text for name, text in new.items() if old.get(name) != text})
         return RecordedDefinitions(_sorted(result), after.server)
 
-    def differences(self, found: "RecordedDefinitions", owner: str) -> Iterator[str]:
-        """Yield a sentence for each object that is missing, changed or additional in ``found``.
+    def differences(self, found: "RecordedDefinitions", owner: str) -> Iterator[Difference]:
+        """Yield each object that is missing, changed or additional in ``found``, with the statements that correct it.
 
-        Tables and columns that exist on one side only are left out: the mapping decides about those.
+        ``owner`` is the schema's owner role, quoted where it has to be. Tables and columns that exist on one side only are
+        left out: the mapping decides about those.
         """
         for relation in sorted(self.objects.keys() | found.objects.keys()):
             # The comparison with the mapping reports tables that are missing or additional.
             if relation and not (relation in self.objects and relation in found.objects):
                 continue
             old, new = self.objects.get(relation, {}), found.objects.get(relation, {})
+            renamed = dict(_renamed_functions(old, new))
             for name in sorted(old.keys() | new.keys()):
                 is_column = name.startswith("column ")
-                if old.get(name) == new.get(name) or (is_column and not (name in old and name in new)):
+                if is_column and not (name in old and name in new):
+                    continue
+                if name in old and name in new and _canonical(old[name]) == _canonical(new[name]):
                     continue
                 if name not in new:
-                    yield f"{name} does not exist: a migration made it{_remedy(name, old[name], owner)}"
+                    statements = [renamed[name]] if name in renamed else create_statements(name, old)
+                    yield Difference(f"{name} does not exist: a migration made it", _as_owner(owner, statements))
                 elif name not in old:
-                    yield f"{name}: no migration made it"
+                    statement = renamed.get(name) or drop_statement(name, new[name])
+                    yield Difference(f"{name}: no migration made it", _as_owner(owner, [statement]))
                 else:
-                    yield f"{name} is not as the migrations made it{_change(name, old[name], new[name])}"
+                    sentence = f"{name} is not as the migrations made it{_change(name, old[name], new[name])}"
+                    yield Difference(sentence, _as_owner(owner, _change_statements(name, old, new[name])))
 
 
 def _sorted(objects: Definitions) -> Definitions:
@@ -191,13 +218,155 @@ def _major(connection: "Connection") -> int:
     return connection.info.server_version // 10_000
 
 
+def _canonical(statement: str) -> str:
+    """Return the form in which the server prints the statement after it has run once more.
+
+    ``state IN ('a', 'b')`` on a varchar is printed as one cast of an array. A constraint that is made from this text, as
+    ``pg_restore`` does too, is printed as an array of casts.
+    """
+    return _CAST_ARRAY.sub(
+        lambda array: (
+            "ARRAY["
+            + ", ".join(f"({item[0].strip()})::{array['type']}" for item in _ITEM.finditer(array["items"]))
+            + "]"
+        ),
+        statement,
+    )
+
+
 def _is_long(name: str) -> bool:
     return name.startswith(("function ", "procedure ", "aggregate ", "view ", "materialized view "))
 
 
-def _remedy(name: str, statement: str, owner: str) -> str:
-    return "" if _is_long(name) else f"; to make it again: SET ROLE {owner}; {statement};"
-
-
 def _change(name: str, recorded: str, found: str) -> str:
     return "" if _is_long(name) else f": it is `{found}`, they made `{recorded}`"
+
+
+def _as_owner(owner: str, statements: Sequence[str]) -> str:
+    """Return statements that run as the owner role, on one line."""
+    return one_line("; ".join((f"SET ROLE {owner}", *statements, "RESET ROLE")))
+
+
+def create_statements(name: str, objects: Mapping[str, str]) -> list[str]:
+    """Return the statements that make an object of a table again. ``objects`` are the table's in the record."""
+    statement = objects[name].rstrip("; \n")
+    statements = [statement]
+    if name.startswith("sequence "):
+        sequence = name.removeprefix("sequence ")
+        # A sequence among a table's objects belongs to the column that takes its default from it.
+        users = [
+            match["column"]
+            for text in objects.values()
+            if (match := _COLUMN.fullmatch(text)) and f"nextval('{sequence}'::regclass)" in (match["default"] or "")
+        ]
+        table = _table_of(objects)
+        statements += [f"ALTER SEQUENCE {sequence} OWNED BY {table}.{column}" for column in users]
+    return statements
+
+
+def _renamed_functions(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each function that is the same under another name, by both names, with the statement that renames it back. It
+    keeps its privileges."""
+    for missing in old.keys() - new.keys():
+        for extra in new.keys() - old.keys():
+            if not (missing.startswith(_ROUTINES) and extra.startswith(_ROUTINES)):
+                continue
+            (was, now) = (name.partition(" ")[2].partition("(")[0] for name in (missing, extra))
+            if new[extra].replace(f"{now}(", f"{was}(", 1) == old[missing]:
+                kind, _, signature = extra.partition(" ")
+                statement = f"ALTER {kind.upper()} {signature} RENAME TO {was.rpartition('.')[2]}"
+                yield from ((missing, statement), (extra, statement))
+
+
+def drop_statement(name: str, created: str) -> str:
+    """Return the statement that drops an object, without CASCADE. ``created`` is the statement that made it."""
+    kind, _, rest = name.partition(" ")
+    if kind in ("constraint", "trigger", "rule") and (match := _ON_TABLE.fullmatch(rest)):
+        if kind == "constraint":
+            return f"ALTER TABLE {match['table']} DROP CONSTRAINT {match['name']}"
+        return f"DROP {kind.upper()} {match['name']} ON {match['table']}"
+    if kind == "statistics" and (match := _STATISTICS.match(created)):
+        return f"DROP STATISTICS {match['name']}"
+    if kind == "materialized":
+        return f"DROP MATERIALIZED VIEW {rest.removeprefix('view ')}"
+    return f"DROP {kind.upper()} {rest}"
+
+
+def _change_statements(name: str, objects: Mapping[str, str], found: str) -> list[str]:
+    """Return the statements that turn the ``found`` object into the recorded one."""
+    kind = name.partition(" ")[0]
+    recorded = objects[name]
+    if kind == "column":
+        return [*_without_identity(recorded, found), recorded]
+    if kind in ("function", "procedure"):
+        return [recorded.rstrip("; \n")]
+    if kind == "sequence":
+        cycle = "" if recorded.endswith(" CYCLE") else " NO CYCLE"
+        return [f"ALTER{recorded.removeprefix('CREATE')}{cycle}"]
+    return [drop_statement(name, found), *create_statements(name, objects)]
+
+
+def _without_identity(recorded: str, found: str) -> list[str]:
+    """Return the statement that removes what prevents the recorded default or identity of a column."""
+    old, new = _COLUMN.fullmatch(recorded), _COLUMN.fullmatch(found)
+    if old is None or new is None:
+        return []
+    alter = f"ALTER TABLE {new['table']} ALTER {new['column']}"
+    if new["identity"]:
+        return [f"{alter} DROP IDENTITY"]
+    return [f"{alter} DROP DEFAULT"] if old["identity"] and new["default"] else []
+
+
+def _table_of(objects: Mapping[str, str]) -> str:
+    """Return the quoted name of the table to which the objects belong; empty if none of them is a column."""
+    return next((match["table"] for text in objects.values() if (match := _COLUMN.fullmatch(text))), "")
+
+
+def create_table(objects: Mapping[str, str], types: Mapping[str, str]) -> list[str]:
+    """Return the statements that make a table again, without rows, from its objects in the record. ``types``: column, as
+    in ``read_columns`` -> type."""
+    columns = {}
+    for text in objects.values():
+        if match := _COLUMN.fullmatch(text):
+            columns[_unquoted(match["column"])] = match
+    table = _table_of(objects)
+    made = ", ".join(column_definition(columns[name][0], type_) for name, type_ in types.items() if name in columns)
+    ordered = sorted(objects, key=lambda name: (_rank(name, objects[name]), name))
+    statements: list[str] = []
+    for name in ordered:
+        created = create_statements(name, objects)
+        if name.startswith("sequence "):
+            statements.insert(0, created[0])
+            statements += created[1:]
+        elif not name.startswith("column "):
+            statements += created
+    position = sum(name.startswith("sequence ") for name in objects)
+    return [*statements[:position], f"CREATE TABLE {table} ({made})", *statements[position:]]
+
+
+def column_definition(statement: str, type_: str) -> str:
+    """Return a column as CREATE TABLE and ADD COLUMN have it. ``statement`` is the column's in the record."""
+    match = _COLUMN.fullmatch(statement)
+    assert match is not None
+    parts = [match["column"], type_]
+    if match["expression"]:
+        parts.append(f"GENERATED ALWAYS AS {match['expression']} STORED")
+    if match["default"]:
+        parts.append(f"DEFAULT {match['default']}")
+    if match["identity"]:
+        parts.append(f"GENERATED {match['identity']} AS IDENTITY")
+    if match["null"] == "SET":
+        parts.append("NOT NULL")
+    return " ".join(parts)
+
+
+def _rank(name: str, statement: str) -> int:
+    """Return the order in which the objects of a table can be made: keys before what refers to them."""
+    kind = name.partition(" ")[0]
+    if kind == "constraint":
+        return 4 if " FOREIGN KEY " in statement else 1 if " PRIMARY KEY " in statement else 2
+    return {"sequence": 0, "index": 3}.get(kind, 5)
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name

@@ -1,10 +1,11 @@
 """The other databases of the server: which of them logins may connect to, and which of them use the stack's roles."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from psycopg import errors, sql
 
+from provider.difference import BY_UP, Difference
 from provider.postgres.session import Connection
 
 _OPEN = """
@@ -19,7 +20,8 @@ WHERE d.datallowconn AND d.datname <> pg_catalog.current_database() AND EXISTS (
   WHERE a.grantee = 0 AND a.privilege_type = 'CONNECT')
 ORDER BY 1
 """
-# Logins with CREATEROLE, CREATEDB or a predefined role such as pg_monitor that connect through PUBLIC only.
+# Logins with CREATEROLE, CREATEDB or a predefined role such as pg_monitor that connect through PUBLIC only. A login of this
+# stack is none of them, even if somebody gave it such an attribute by hand: it is a member of the stack's connect role.
 _KEEPERS = """
 SELECT r.rolname FROM pg_catalog.pg_roles r, pg_catalog.pg_database d
 WHERE d.datname = %(database)s AND r.rolcanlogin AND NOT r.rolsuper
@@ -29,6 +31,10 @@ WHERE d.datname = %(database)s AND r.rolcanlogin AND NOT r.rolsuper
   AND NOT EXISTS (
     SELECT FROM pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) a
     WHERE a.privilege_type = 'CONNECT' AND a.grantee <> 0 AND pg_catalog.pg_has_role(r.oid, a.grantee, 'USAGE'))
+  AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_database own, pg_catalog.aclexplode(own.datacl) a JOIN pg_catalog.pg_roles g ON g.oid = a.grantee
+    WHERE own.datname = pg_catalog.current_database() AND a.privilege_type = 'CONNECT' AND NOT g.rolcanlogin
+      AND pg_catalog.pg_has_role(r.oid, g.oid, 'MEMBER'))
 ORDER BY 1
 """
 # Memberships of a role in a role of somebody else, through which it may connect to a database that PUBLIC may not.
@@ -118,27 +124,28 @@ def used_elsewhere(connection: Connection, roles: Collection[str], database: str
     return used
 
 
-def drift(connection: Connection, accepted: Collection[str], roles: Collection[str]) -> list[str]:
-    """Return a sentence with the remedy for each database that any login, or a member of ``roles``, may connect to.
+def drift(
+    connection: Connection, roles: Collection[str], *, accepted: Collection[str] = (), closed: Collection[str] = ()
+) -> Iterator[Difference]:
+    """Yield each database that any login, or a member of ``roles``, may connect to, and that is not ``accepted``. A run of
+    the stack closes those in ``closed`` if it may.
 
     What PostgreSQL grants to one of ``roles`` itself is compared with the rest of its privileges.
     """
     public = open_databases(connection, accepted)
+    for database in public:
+        by_up = database.closable and database.name in closed
+        owner = "" if database.closable else f" (only {database.owner} or a superuser can revoke that)"
+        yield Difference(
+            f"every login may connect to database {database.name}, because PUBLIC may, and postgres:openDatabases does not"
+            f" accept it{owner}",
+            BY_UP if by_up else "; ".join(database.commands(connection)),
+        )
     excepted = [*accepted, *(database.name for database in public)]
-    members = connection.execute(_THROUGH_MEMBERSHIP.encode(), {"roles": list(roles), "except": excepted}).fetchall()
-    return [
-        *(
-            f"every login may connect to database {database.name}, because PUBLIC may; as {database.owner} or a superuser,"
-            f" run: {'; '.join(database.commands(connection))}; {_accept(database.name)}"
-            for database in public
-        ),
-        *(
-            f"role {member} may connect to database {name}, because it is a member of {groups}; as a superuser, run:"
-            f" {commands}; {_accept(name)}"
-            for name, member, groups, commands in members
-        ),
-    ]
-
-
-def _accept(database: object) -> str:
-    return f"or accept it: add {database} to postgres:openDatabases"
+    rows = connection.execute(_THROUGH_MEMBERSHIP.encode(), {"roles": list(roles), "except": excepted}).fetchall()
+    for name, member, groups, statements in rows:
+        yield Difference(
+            f"role {member} may connect to database {name}, because it is a member of {groups}, and postgres:openDatabases"
+            " does not accept it",
+            str(statements),
+        )

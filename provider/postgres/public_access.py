@@ -3,6 +3,8 @@
 Default privileges cover functions that are created later; this module covers the objects that exist.
 """
 
+from collections.abc import Collection
+
 from psycopg import sql
 
 from provider.postgres.problems import MigrationError, MigrationProblem
@@ -47,11 +49,14 @@ def _public_privileges(connection: Connection, target: SchemaTarget) -> list[tup
     return [(kind, name, privilege) for kind, name, privilege in connection.execute(query.encode(), parameters)]
 
 
-def drift(connection: Connection, target: SchemaTarget) -> list[str]:
-    """Return a sentence for each privilege of PUBLIC in the schema, sorted. Reads only the catalog."""
+def drift(
+    connection: Connection, target: SchemaTarget, kinds: Collection[str] = ("ROUTINE", "SEQUENCE", "TABLE", "TYPE")
+) -> list[str]:
+    """Return a sentence for each privilege of PUBLIC on objects of these kinds, sorted. Reads only the catalog."""
     return sorted(
         f"PUBLIC may {privilege} on {kind.lower()} {name}: not in the mapping"
         for kind, name, privilege in _public_privileges(connection, target)
+        if kind in kinds
     )
 
 

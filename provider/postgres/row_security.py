@@ -67,6 +67,8 @@ def drift(connection: Connection, schema: str, isolation: Isolation) -> list[str
             sentences.append(f"row-level security of {name} is not forced: its owner sees every tenant")
         elif current.enabled and not policies:
             sentences.append(f"row-level security of {name} is on: not in the mapping")
+        elif current.forced and not policies:
+            sentences.append(f"row-level security of {name} is forced: not in the mapping")
         for policy, definition in policies.items():
             if policy not in current.policies:
                 sentences.append(f"policy {policy} on {name} is missing")

@@ -73,6 +73,16 @@ class Stack:
         """Import a state in the form of ``export``. Raises ``ProviderError``."""
         _pulumi(self.name, "the state", "stack", "import", text=json.dumps(state))
 
+    def pulumi(self, arguments: str) -> str:
+        """The command that runs ``pulumi`` with these arguments on the stack."""
+        return (
+            f'make pulumi ARGS="{arguments}"' if self.name == LOCAL_STACK else f"pulumi {arguments} --stack {self.name}"
+        )
+
+    def command(self, arguments: str) -> str:
+        """The command line of a day-two command on the stack, like ``restore --dump``."""
+        return f"python3 -m tools {arguments} --stack {self.name}"
+
     @property
     def up(self) -> str:
         """The command that applies the mapping."""
