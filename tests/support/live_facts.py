@@ -60,7 +60,8 @@ _QUERIES = {
         UNION ALL
         SELECT r.rolname, 'database ' || d.datname, p, '' FROM ({_ROLES}) r CROSS JOIN pg_database d
         CROSS JOIN unnest(ARRAY['CONNECT', 'CREATE', 'TEMPORARY']) p
-        WHERE NOT pg_has_role(r.oid, d.datdba, 'USAGE') AND has_database_privilege(r.oid, d.oid, p)""",
+        WHERE d.datallowconn AND NOT pg_has_role(r.oid, d.datdba, 'USAGE') AND has_database_privilege(r.oid, d.oid, p)
+          AND has_database_privilege(r.oid, d.oid, 'CONNECT')""",
     "role": "SELECT rolname, CASE WHEN rolcanlogin THEN 'login' ELSE 'group' END FROM pg_roles WHERE rolname !~ '^pg_'",
     "attribute": """
         SELECT rolname, name, '' FROM pg_roles CROSS JOIN LATERAL (VALUES ('SUPERUSER', rolsuper),
@@ -85,7 +86,7 @@ _QUERIES = {
     "index": f"SELECT t.name, pg_get_indexdef(t.oid) FROM ({_RELATIONS}) t WHERE relkind = 'i'",
     "constraint": f"SELECT t.name, conname, pg_get_constraintdef(k.oid) FROM ({_RELATIONS}) t JOIN pg_constraint k ON conrelid = t.oid",
     "trigger": f"""
-        SELECT t.name, tgname, tgenabled || ' ' || pg_get_triggerdef(g.oid) FROM ({_RELATIONS}) t
+        SELECT t.name, tgname, tgenabled::text || ' ' || pg_get_triggerdef(g.oid) FROM ({_RELATIONS}) t
         JOIN pg_trigger g ON tgrelid = t.oid WHERE NOT tgisinternal""",
     "row security": f"""
         SELECT t.name, CASE WHEN c.relforcerowsecurity THEN 'forced' ELSE 'enabled' END FROM ({_RELATIONS}) t
@@ -116,9 +117,8 @@ def read(stack: LocalStack) -> Facts:
 
 def _postgres(stack: LocalStack) -> Iterator[tuple[Fact, str]]:
     with stack.admin("postgres") as connection:
-        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'stellaops'").fetchone():
-            return
-    with stack.admin() as connection:
+        exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = 'stellaops'").fetchone()
+    with stack.admin("stellaops" if exists else "postgres") as connection:
         for kind, query in _QUERIES.items():
             for *names, value in connection.execute(query.encode()):
                 yield (kind, *map(str, names)), str(value)
@@ -181,7 +181,8 @@ def _objects(stack: LocalStack) -> Iterator[tuple[Fact, str]]:
             yield ("object lock", bucket, "mode"), str(retention.get("Mode", ""))
         policy = _optional(lambda name=physical: json.loads(s3.get_bucket_policy(Bucket=name)["Policy"]))
         for number, statement in enumerate((policy or {}).get("Statement", ())):
-            yield ("bucket policy", bucket, str(statement.get("Sid", number))), json.dumps(statement, sort_keys=True)
+            in_order = {key: sorted(value) if isinstance(value, list) else value for key, value in statement.items()}
+            yield ("bucket policy", bucket, str(statement.get("Sid", number))), json.dumps(in_order, sort_keys=True)
     yield from _access_keys(stack)
 
 

@@ -25,7 +25,11 @@ def _module_objects(claims: Claims, match: Match) -> None:
     if what == "created":
         found = new - old
     elif what.startswith("deleted"):
-        found = old - new
+        # Objects of modules that leave the mapping have a sentence of their own.
+        gone = {
+            f"stellaops-storage-{name.replace('_', '-')}" for name in _modules(claims.before) - _modules(claims.after)
+        }
+        found = {fact for fact in old - new if (fact[3] in gone) == ("with the module" in what)}
         if "recreated" in what:
             claims.must({fact[3] for fact in new - old} >= {fact[3] for fact in found}, "they are not recreated")
             namespaces = set(names_in(what.partition(" in ")[2].partition(":")[0]))
@@ -44,18 +48,27 @@ def _module_objects(claims: Claims, match: Match) -> None:
     claims.must(listed <= modules, f"it is so for {sorted(modules)}")
     if "created" not in what and not what.startswith("deleted"):
         claims.must(number <= len(modules), f"it is so for {len(modules)} modules")
-    elif "with the module" not in what:
+    else:
         claims.must(number == len(modules), f"it is so for {len(modules)} modules")
     claims.announced |= found & claims.changed
     places = {fact[1:4] for fact in found | (new - old)}
     claims.announce("manifest data", "manifest spec", where=lambda fact: fact[1:4] in places)
 
 
+def _modules(facts: Facts) -> set[str]:
+    return {fact[1] for fact in facts if fact[0] == "secret"}
+
+
+def _with_password(facts: Facts) -> set[str]:
+    """Users whose password is in the stack's outputs, or only on a server, as those of jobs are."""
+    secrets = {fact[1] for fact in facts if fact[0] == "secret" and not fact[2].startswith("object_store")}
+    return secrets | {fact[1] for fact in facts if fact[0] in ("user password", "verifier")}
+
+
 @rule(r"(?:the )?passwords of (`.+`|`.+ more) are (created|deleted)")
 def _passwords(claims: Claims, match: Match) -> None:
     side, other = (claims.after, claims.before) if match[2] == "created" else (claims.before, claims.after)
-    users = {fact[1] for fact in side if fact[0] == "secret" and not fact[2].startswith("object_store")}
-    users -= {fact[1] for fact in other if fact[0] == "secret" and not fact[2].startswith("object_store")}
+    users = _with_password(side) - _with_password(other)
     claims.must(set(names_in(match[1])) <= users, f"it is so for {sorted(users)}")
     claims.announce("secret", where=lambda fact: fact[1] in users)
 
@@ -127,3 +140,9 @@ def _schedule(claims: Claims, match: Match) -> None:
         claims.becomes(fact, json.dumps(old) if old else "", json.dumps(new))
     if not old:
         claims.announce("manifest", "manifest spec", where=lambda fact: fact[1:2] == ("CronJob",) and fact[3] == name)
+
+
+@rule(r"`([^`]+)` changes; the change takes effect at its next run")
+def _job(claims: Claims, match: Match) -> None:
+    found = claims.announce("manifest spec", where=lambda fact: fact[1] == "CronJob" and fact[3] == match[1])
+    claims.must(found, "no CronJob of that name changes")

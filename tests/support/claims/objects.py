@@ -63,6 +63,14 @@ def _expiry(claims: Claims, match: Match, kind: str) -> None:
     claims.announce("expires", where=lambda fact: fact[1:3] == (bucket, kind))
 
 
+@rule(
+    r"`([^`]+)` aborts incomplete uploads when its server decides: it supports no rule for it, so that .+ has no effect"
+)
+def _uploads_left(claims: Claims, match: Match) -> None:
+    rules = {f for facts in (claims.before, claims.after) for f in facts if f[:3] == ("expires", match[1], "uploads")}
+    claims.must(not rules, f"the server has {sorted(rules)}")
+
+
 @rule(r"`([^`]+)` locks new objects for (\d+) days?(?: instead of (\d+) days?)?")
 def _lock(claims: Claims, match: Match) -> None:
     claims.becomes(("object lock", match[1], "days"), match[3] or "", match[2])

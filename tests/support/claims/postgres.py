@@ -101,6 +101,11 @@ def _login_created(claims: Claims, match: Match) -> None:
     claims.announce("privilege", where=lambda fact: fact[1] == login and fact[3] == "CONNECT")
 
 
+@rule(r"`([^`]+)` (?:gains|loses) (SUPERUSER|CREATEROLE|CREATEDB|REPLICATION|BYPASSRLS)(?:: .+)?")
+def _attribute(claims: Claims, match: Match) -> None:
+    (claims.appears if " gains " in match[0] else claims.disappears)("attribute", match[1], match[2])
+
+
 @rule(r"login `([^`]+)` is dropped with all its privileges; its sessions are terminated first")
 def _login_dropped(claims: Claims, match: Match) -> None:
     login = match[1]
@@ -251,7 +256,7 @@ def _migration(claims: Claims, match: Match) -> None:
     schema, number = match.groups()
     claims.must(
         any(
-            fact[:2] == ("migration", schema) and fact[2].startswith(number) and fact not in claims.before
+            fact[:2] == ("migration", schema) and int(fact[2]) == int(number) and fact not in claims.before
             for fact in claims.after
         ),
         f"the migration is not recorded in {schema}.schema_migrations",
@@ -377,6 +382,10 @@ def _role(claims: Claims, match: Match) -> None:
 @rule(r"everyone \(PUBLIC\) may no longer connect to (`.+`), unless the role has CONNECT itself")
 def _closed(claims: Claims, match: Match) -> None:
     for database in names_in(match[1]):
-        open_to = {fact[1] for fact in claims.after if fact[0] == "privilege" and fact[2] == f"database {database}"}
+        open_to = {
+            fact[1]
+            for fact in claims.after
+            if fact[0] == "privilege" and fact[2:] == (f"database {database}", "CONNECT")
+        }
         logins = {fact[1] for fact, kind in claims.after.items() if fact[0] == "role" and kind == "login"}
         claims.must(not open_to & logins, f"{sorted(open_to & logins)} may connect to {database}")

@@ -59,6 +59,14 @@ def test_default_privileges_for_everyone_break_the_same_rule() -> None:
     assert sentences(found)[0][0] == Risk.ACCESS_WIDENED and found.violations[0].rule == "no-public-grant"
 
 
+def test_a_new_login_that_sees_every_tenant_is_described_as_such() -> None:
+    created = event("create", ROLE, "backup", None, {"name": "backup", "login": True, "bypassRowLevelSecurity": True})
+    gains = "`backup` gains BYPASSRLS: it sees the rows of every tenant"
+    assert (Risk.ACCESS_WIDENED, gains) in sentences(verdict(created))
+    new_database = event("create", DATABASE, "stellaops", None, {"name": "stellaops"})
+    assert (Risk.ADDITIVE, gains) in sentences(verdict(new_database, created)), "there are no rows yet"
+
+
 @pytest.mark.parametrize(
     "power", ["superuser", "createRole", "bypassRowLevelSecurity", "replication", "createDatabase"]
 )

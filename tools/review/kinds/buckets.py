@@ -87,7 +87,16 @@ def _bucket(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
         return [change(Risk.DATA_LOSS, sentence, old_name, urns)]
     result = []
     if step.type == BUCKET:
-        result = _retention_changes(step, name, _stellaops_retention(step.old), _stellaops_retention(step.new))
+        left = {str(rule) for rule in step.old.outputs.get("leftToServer") or ()}
+        result = _retention_changes(
+            step, name, _stellaops_retention(step.old, left), _stellaops_retention(step.new, left)
+        )
+        if any(_rules(step.old).get(rule) != _rules(step.new).get(rule) for rule in left):
+            sentence = (
+                f"{code(name)} aborts incomplete uploads when its server decides: it supports no rule for it, so that "
+                f"{code('abort_multipart_after')} has no effect"
+            )
+            result.append(RatedChange(Risk.NONE, STORE, name, sentence, name, ABORT, (step.urn,)))
     if step.old.declared(force) != step.new.declared(force):
         allowed = bool(step.new.declared(force))
         deletion = "can be deleted with its objects from now on"
@@ -187,10 +196,14 @@ def _lock_days(state: ResourceState) -> int:
 RetentionDays = dict[str, int]
 
 
-def _stellaops_retention(state: ResourceState) -> RetentionDays:
-    """The retention in the rules of ``stellaops:objectstore:Bucket``."""
+def _stellaops_retention(state: ResourceState, left_to_server: set[str]) -> RetentionDays:
+    """The retention in the rules of ``stellaops:objectstore:Bucket``, without those that its server does not support."""
+    return _shortest_retention(rule for name, rule in _rules(state).items() if name not in left_to_server)
+
+
+def _rules(state: ResourceState) -> dict[str, Any]:
     rules = state.live("rules")
-    return _shortest_retention(rules.values() if isinstance(rules, dict) else ())
+    return rules if isinstance(rules, dict) else {}
 
 
 def _aws_retention(state: ResourceState) -> RetentionDays:

@@ -76,6 +76,9 @@ def _role(context: ReviewContext, step: PreviewStep) -> list[RatedChange]:
     if step.op == "create":
         sentence = f"{noun} {code(name)} is created"
         found = [RatedChange(Risk.ADDITIVE, STORE, group, sentence, name, origin, (step.urn, *context.inventory))]
+        # In a new database there is nothing yet that an attribute opens.
+        is_new = any(item.op == "create" for item in context.steps(DATABASE))
+        found += [change(Risk.ADDITIVE if is_new else risk, sentence) for risk, sentence in _attributes(step, name)]
         return found + _memberships(context, step, name, group)
     if step.op == "delete":
         if is_owner(role):
