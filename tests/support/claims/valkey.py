@@ -182,6 +182,13 @@ def _no_append_only_file(claims: Claims, _match: Match) -> None:
     claims.becomes(("directive", "appendonly"), "yes", "no")
 
 
+@rule(r"Valkey starts with the append-only file that its volume has: .+ are lost\*\*, unless .+")
+def _old_append_only_file(claims: Claims, _match: Match) -> None:
+    claims.becomes(("directive", "appendonly"), "no", "yes")
+    # What the old file has comes back; what was added since is gone.
+    claims.announce("stream", "consumer group")
+
+
 @rule(r"Valkey's servers reload their users without a restart")
 def _reloads(claims: Claims, _match: Match) -> None:
     template = [f for f in claims.changed if f[:2] == ("manifest spec", "StatefulSet") and DEPLOYMENT.fullmatch(f[3])]

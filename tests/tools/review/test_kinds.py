@@ -367,6 +367,12 @@ def test_a_maxmemory_of_zero_is_unlimited(old: str, new: str, expected: str) -> 
     assert [sentence.partition(":")[0] for sentence in told] == ([expected] if expected else [])
 
 
+def test_an_append_only_file_that_is_switched_on_again_may_be_an_old_one() -> None:
+    step = verdict(event("update", CONFIG_MAP, "valkey", {}, {})).preview.steps[0]
+    [change] = directive_risks(step, "appendonly", "no", "yes")
+    assert change.risk == Risk.DATA_LOSS and "**writes since it was switched off are lost**" in change.sentence
+
+
 def test_a_value_that_is_masked_is_shown_once() -> None:
     old, new = ({"annotations": {"checksum/config": letter * 64}} for letter in "ab")
     step = verdict(event("update", CONFIG_MAP, "valkey", old, new)).preview.steps[0]

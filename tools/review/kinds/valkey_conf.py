@@ -44,6 +44,11 @@ def directive_risks(step: PreviewStep, name: str, old: str, new: str) -> list[Ra
         effect = (Risk.DATA_LOSS, f"with {code(new)}, keys **without a TTL are evicted as well** when memory is full")
     elif name == "appendonly" and new != "yes":
         effect = (Risk.DATA_LOSS, "without the append-only file a crash **loses every write** since the last snapshot")
+    elif name == "appendonly" and old == "no":
+        reason = (
+            "Valkey starts with the append-only file that its volume has: **writes since it was switched off are lost**"
+        )
+        effect = (Risk.DATA_LOSS, f"{reason}, unless {code('CONFIG SET appendonly yes')} is run before")
     elif name == "save" and new in ('""', "", "unset"):
         effect = (Risk.RETENTION_SHORTENED, "Valkey no longer takes snapshots")
     if effect is None:
