@@ -389,3 +389,15 @@ def _closed(claims: Claims, match: Match) -> None:
         }
         logins = {fact[1] for fact, kind in claims.after.items() if fact[0] == "role" and kind == "login"}
         claims.must(not open_to & logins, f"{sorted(open_to & logins)} may connect to {database}")
+
+
+@rule(r"manual changes to privileges on tables of `([^`]+)` are corrected: (.+)")
+def _privileges_corrected(claims: Claims, match: Match) -> None:
+    for drift in match[2].replace("\\", "").split("; "):
+        surplus = re.fullmatch(r"([A-Z]+) on (\w+) for (\w+): not in the mapping", drift)
+        claims.must(surplus, f"no rule for {drift!r}")
+        if surplus:
+            privilege, table, role = surplus.groups()
+            claims.must(
+                not claims.may(claims.after, role, f"{match[1]}.{table}", privilege), f"{role} still has {drift}"
+            )
