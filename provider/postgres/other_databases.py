@@ -32,9 +32,8 @@ WHERE d.datname = %(database)s AND r.rolcanlogin AND NOT r.rolsuper
     SELECT FROM pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) a
     WHERE a.privilege_type = 'CONNECT' AND a.grantee <> 0 AND pg_catalog.pg_has_role(r.oid, a.grantee, 'USAGE'))
   AND NOT EXISTS (
-    SELECT FROM pg_catalog.pg_database own, pg_catalog.aclexplode(own.datacl) a JOIN pg_catalog.pg_roles g ON g.oid = a.grantee
-    WHERE own.datname = pg_catalog.current_database() AND a.privilege_type = 'CONNECT' AND NOT g.rolcanlogin
-      AND pg_catalog.pg_has_role(r.oid, g.oid, 'MEMBER'))
+    SELECT FROM pg_catalog.pg_roles g WHERE pg_catalog.pg_has_role(r.oid, g.oid, 'MEMBER')
+      AND g.rolname LIKE '%%' || pg_catalog.replace(pg_catalog.current_database(), '_', '\\_') || '\\_connect')
 ORDER BY 1
 """
 # Memberships of a role in a role of somebody else, through which it may connect to a database that PUBLIC may not.
