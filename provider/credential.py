@@ -1,8 +1,6 @@
 """``Credential``: the passwords of a module or service, generated on create. Contacts no server."""
 
-import base64
 import hashlib
-import hmac
 import json
 import secrets
 from pathlib import Path
@@ -12,23 +10,10 @@ from provider.base.plugin import FoundResource
 from provider.base.schema import Property
 from provider.errors import ProviderError
 from provider.kind import Kind
+from provider.postgres.scram import scram_verifier
 
 PASSWORD_BYTES = 32
-SCRAM_ITERATIONS = 4096  # PostgreSQL's own default, scram_iterations
 SCRAM_SALT_BYTES = 16
-
-
-def scram_verifier(password: str, salt: bytes) -> str:
-    """Return the verifier that PostgreSQL stores for ``password``: ``SCRAM-SHA-256$<iterations>:<salt>$<stored
-    key>:<server key>``, with base64 parts (RFC 5803).
-
-    If a role is created with a verifier, the clear-text password reaches neither the server nor its log.
-    """
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, SCRAM_ITERATIONS)
-    stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
-    server_key = hmac.digest(salted, b"Server Key", "sha256")
-    b64_salt, b64_stored, b64_server = (base64.b64encode(part).decode() for part in (salt, stored_key, server_key))
-    return f"SCRAM-SHA-256${SCRAM_ITERATIONS}:{b64_salt}${b64_stored}:{b64_server}"
 
 
 class Credential(Kind):

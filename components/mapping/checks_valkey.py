@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from components.mapping.findings import Finding, globs_overlap
+from components.mapping.findings import Finding
+from components.mapping.globs import globs_overlap
 from components.mapping.mapping import Mapping
 from components.mapping.values import Duration
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from components.mapping.printable import printable
+
 LARGEST_FILE = 2 * 1024 * 1024  # bytes; a mapping with 40 times the reference's modules takes 1.3 MB
 MOST_NODES = 300_000  # keys and values; each needs about 500 bytes while it is parsed
 DEEPEST_NESTING = 20
@@ -52,7 +54,7 @@ class MappingProblem:
 def visible(text: str, longest: int) -> str:
     """Return ``text`` for a terminal: on one line, control characters escaped, the middle of a longer text omitted."""
     shortened = text if len(text) <= longest else f"{text[: longest // 2]} ... {text[-longest // 2 :]}"
-    return "".join(part if part.isprintable() else part.encode("unicode_escape").decode() for part in shortened)
+    return printable(shortened)
 
 
 @dataclass

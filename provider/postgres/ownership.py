@@ -34,7 +34,7 @@ _CATALOGS = (
 )
 
 # Kinds that pg_identify_object and ALTER name differently.
-_ALTER_KINDS = {"statistics object": "STATISTICS"}
+ALTER_KINDS = {"statistics object": "STATISTICS", "foreign-data wrapper": "FOREIGN DATA WRAPPER"}
 
 
 @dataclass(frozen=True, order=True)
@@ -81,7 +81,7 @@ def foreign_objects(connection: Connection, target: SchemaTarget) -> list[Foreig
     for name, role, kind, identity, follows_table in connection.execute(query, parameters):
         # The server returns the identity quoted.
         alter = sql.SQL("ALTER {} {} OWNER TO {}").format(
-            sql.SQL(_ALTER_KINDS.get(str(kind), str(kind).upper())),
+            sql.SQL(ALTER_KINDS.get(str(kind), str(kind).upper())),
             sql.SQL(str(identity)),
             sql.Identifier(target.owner),
         )

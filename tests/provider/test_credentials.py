@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from provider.base.values import UNKNOWN
-from provider.credential import scram_verifier
+from provider.postgres.scram import scram_verifier
 from tests.provider.base.harness import PluginClient, failure, stellaops
 
 TOKEN = "stellaops:index:Credential"

@@ -21,7 +21,7 @@ import yaml
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from components.mapping.findings import globs_overlap
+from components.mapping.globs import globs_overlap
 from provider.rustfs import admin
 from provider.rustfs.store import Store
 from tests.support.edits import PROGRAM, Document, EditedStack, rows_of_edits, smallest_document

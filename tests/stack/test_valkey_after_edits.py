@@ -18,7 +18,7 @@ import pytest
 import valkey
 import yaml
 
-from components.mapping.findings import globs_overlap
+from components.mapping.globs import globs_overlap
 from tests.support.edits import PROGRAM, Document, EditedStack, rows_of_edits, smallest_document
 from tests.support.valkey_commands import COMMANDS, allowed
 from tests.tools.offline_plugins.test_engine import Project

@@ -9,6 +9,7 @@ from provider.rustfs.admin import Admin
 from provider.rustfs.store import Store
 from tests.support.accounts import disable, remove_service_account
 from tests.support.stack import LocalStack
+from tests.support.valkey_remedies import shell_words
 
 
 def run(live: LocalStack, store: Store, server: Admin, s3: Any, line: str) -> None:
@@ -22,7 +23,7 @@ def run(live: LocalStack, store: Store, server: Admin, s3: Any, line: str) -> No
         "AWS_ACCESS_KEY_ID": store.access_key,
         "AWS_SECRET_ACCESS_KEY": store.secret_key,
     }
-    words = _words(line, environment)
+    words = shell_words(line, environment)
     program = words[1] if words[0].startswith("MC_HOST") else words[0]
     if shutil.which(program):
         done = subprocess.run(
@@ -33,12 +34,6 @@ def run(live: LocalStack, store: Store, server: Admin, s3: Any, line: str) -> No
         _aws(store, s3, words)
     else:
         _mc(store, server, words)
-
-
-def _words(line: str, environment: dict[str, str]) -> list[str]:
-    script = f"for word in {line}; do printf '%s\\0' \"$word\"; done"
-    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.split("\0")[:-1]
 
 
 def _aws(store: Store, s3: Any, words: list[str]) -> None:

@@ -32,9 +32,10 @@ def run_remedy(admin: Any, stack: Stack, remedy: str) -> None:
     _TOOLS[command.name](stack, options)
 
 
-def shell_words(line: str) -> list[str]:
-    """Split a line as bash does."""
-    done = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True)
+def shell_words(line: str, environment: dict[str, str] | None = None) -> list[str]:
+    """Split a line as bash does, with the variables of ``environment``; by default with this process's."""
+    script = f"printf '%s\\0' {line}"
+    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, check=True)
     return [os.fsdecode(word) for word in done.stdout.split(b"\0")[:-1]]
 
 

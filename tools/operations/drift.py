@@ -5,11 +5,11 @@ import json
 import sys
 from collections.abc import Callable
 
+from components.mapping.printable import printable
 from provider.errors import ProviderError
 from tools.operations import drift_postgres, drift_rustfs, drift_valkey
 from tools.operations.drift_finding import DriftFinding
 from tools.operations.stack import Stack
-from tools.printable import printable
 
 DRIFTED = 2
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from components.mapping.printable import printable
 from components.rustfs.layout import Layout
 from provider.rustfs.store import Client, code
 from tools.operations import buckets
 from tools.operations.progress import ProgressLine
 from tools.operations.stack import Stack
-from tools.printable import printable
 
 FINDINGS = 2
 WORKERS = 8

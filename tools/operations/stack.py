@@ -21,6 +21,7 @@ from provider.rustfs.store import Store
 from provider.valkey.server import ValkeyServer
 from tools.local.paths import STACK as LOCAL_STACK
 from tools.pulumi_cli import PulumiCli, PulumiError
+from tools.quoting import shell
 
 ENGINE_TIMEOUT_SECONDS = 60
 
@@ -79,9 +80,9 @@ class Stack:
             f'make pulumi ARGS="{arguments}"' if self.name == LOCAL_STACK else f"pulumi {arguments} --stack {self.name}"
         )
 
-    def command(self, arguments: str) -> str:
-        """The command line of a day-two command on the stack, like ``restore --dump``."""
-        return f"python3 -m tools {arguments} --stack {self.name}"
+    def command(self, *words: str) -> str:
+        """The command line of a day-two command on the stack, like ``restore``, ``--dump``."""
+        return shell("python3", "-m", "tools", *words, "--stack", self.name)
 
     @property
     def up(self) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.mapping.printable import printable
 from pods.valkey_upkeep import positions
 from pods.valkey_upkeep.keys import milliseconds
 from pods.valkey_upkeep.resp import Connection, ServerError
@@ -17,8 +18,6 @@ from tools.local.confirmation import confirm
 from tools.operations.progress import ProgressLine
 from tools.operations.stack import Stack
 from tools.operations.upkeep import connected
-from tools.printable import printable
-from tools.quoting import shell
 
 SCRIPT = (Path(__file__).with_name("stream_repair.lua")).read_text(encoding="utf-8")
 STEP_ENTRIES = 1000
@@ -47,7 +46,7 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
             f"rebuild stream {shown} ({stream['length']} entries, last ID {last}): entries with IDs in the future get new "
             "ones, and consumers may get entries again that they are processing now"
         )
-        remedy = f"without a terminal, add --yes: {repair_command(stack, name)} --yes"
+        remedy = f"without a terminal, add --yes: {stack.command('streams', 'repair', name)} --yes"
         if not options.yes and not confirm("streams repair", action, remedy):
             return 1
         progress = ProgressLine(shown, "entries", stream["length"])
@@ -58,11 +57,6 @@ def run(stack: Stack, options: argparse.Namespace) -> int:
         f"{done.last_id}"
     )
     return 0
-
-
-def repair_command(stack: Stack, name: str) -> str:
-    """The command that repairs a stream."""
-    return shell("python3", "-m", "tools", "streams", "repair", name, "--stack", stack.name)
 
 
 def _stream(connection: Connection, name: str) -> positions.StreamInfo:

@@ -7,11 +7,11 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
+from components.mapping.printable import printable
 from provider.errors import ProviderError
 from provider.rustfs.store import Client, code
 from tools.operations import buckets
 from tools.operations.stack import Stack
-from tools.printable import printable
 
 # Metadata that a multipart copy would lose, by the names that HeadObject and CopyObject share.
 COPIED_METADATA = (

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.mapping import Mapping, load
-from components.mapping.findings import globs_overlap
+from components.mapping.globs import globs_overlap
 from components.mapping.model import Module
 from components.mapping.values import KeyPattern
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from provider.base.values import Secret
-from provider.credential import scram_verifier
+from provider.postgres.scram import scram_verifier
 from tests.provider.base.harness import PluginClient, Resource, plugin, said, said_by
 
 DATABASE = "postgresql:index/database:Database"

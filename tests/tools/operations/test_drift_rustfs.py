@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from components.mapping.printable import printable
 from components.resources.object_store import BUCKET, USER
 from components.rustfs.lifecycle import from_s3, to_s3
 from components.rustfs.policy_documents import Document, by_name
@@ -24,7 +25,6 @@ from tests.support.stack import LocalStack
 from tools.operations import drift_rustfs
 from tools.operations.drift_rustfs import versions
 from tools.operations.stack import Stack
-from tools.printable import printable
 
 pytestmark = pytest.mark.xdist_group("live_stack")
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from components.mapping.printable import printable
 from tests.support.operated import stack_with
 from tools.operations.drift_rustfs import buckets, commands
 from tools.operations.stack import Stack
-from tools.printable import printable
 
 VALUES = {"objectStoreEndpoint": "http://rustfs:9000", "objectStoreSecretKey": "do-not-print", "bucketPrefix": "dev-"}
 

@@ -9,6 +9,7 @@ import pytest
 from valkey import Valkey
 
 from components.mapping import load
+from components.mapping.printable import printable
 from components.valkey.plan import maintenance_plan
 from pods.valkey_upkeep import keys, streams
 from pods.valkey_upkeep.resp import Connection
@@ -19,7 +20,6 @@ from tests.support.valkey_tamperings import VALKEY, ValkeyTampering, tampered
 from tools.operations import drift_valkey
 from tools.operations.drift_finding import DriftFinding
 from tools.operations.stack import Stack
-from tools.printable import printable
 
 # Attempts after which a key that a remedy deleted must be back to what `up` recreates.
 ROUNDS = 3

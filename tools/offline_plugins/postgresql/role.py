@@ -1,6 +1,5 @@
 """``postgresql:index/role:Role``: CREATE, ALTER and DROP ROLE, with memberships and settings."""
 
-import base64
 import hashlib
 import hmac
 from typing import Any
@@ -9,6 +8,7 @@ from psycopg import sql
 
 from provider.base.plugin import FoundResource
 from provider.errors import ProviderError
+from provider.postgres import scram
 from tools.offline_plugins.postgresql.connections import Connections
 from tools.offline_plugins.postgresql.session import Session
 
@@ -209,14 +209,7 @@ def _matches(name: str, password: str, stored: str) -> bool:
     if stored.startswith("md5"):
         digest = hashlib.md5((password + name).encode(), usedforsecurity=False).hexdigest()
         return hmac.compare_digest(f"md5{digest}", stored)
-    try:
-        _, parameters, keys = stored.split("$")
-        iterations, salt = parameters.split(":")
-        salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(iterations))
-    except ValueError:
-        return False
-    key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
-    return hmac.compare_digest(base64.b64encode(key).decode(), keys.split(":")[0])
+    return scram.matches(password, stored)
 
 
 def _same_time(session: Session, one: str | None, other: str | None) -> bool:

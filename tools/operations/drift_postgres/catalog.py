@@ -10,6 +10,7 @@ from components.mapping.access import EXTENSIONS_SCHEMA, SchemaAccess
 from components.mapping.roles import BackupRole, ConnectRole
 from components.postgres.role_definitions import RoleDefinition, role_definitions
 from provider.difference import Difference
+from provider.postgres.history import has_schema
 from provider.postgres.session import Connection
 from tools.operations.stack import Stack
 
@@ -18,7 +19,6 @@ MISSING = "the mapping allows it"
 OBJECT_MISSING = "it is in the mapping"
 
 PUBLIC_SCHEMA = "public"
-_PUBLIC = "SELECT nspname::text FROM pg_catalog.pg_namespace WHERE nspname = 'public'"
 
 Differences = Iterator[Difference]
 
@@ -52,9 +52,9 @@ class Catalog:
     @cached_property
     def roles(self) -> Mapping[str, RoleDefinition]:
         """Name -> definition of every role of the stack."""
-        mode = self.stack.settings.backups.mode
+        replicates = self.stack.settings.backups.mode == "continuous"
         definitions = role_definitions(
-            self.mapping, self.database, backup=mode != "none", replicates=mode == "continuous"
+            self.mapping, self.database, backup=self.stack.has_backups, replicates=replicates
         )
         return {role.name: definition for role, definition in definitions.items()}
 
@@ -90,12 +90,10 @@ class Catalog:
         return [
             (str(name), str(owner), int(relations))
             for name, owner, relations in self.rows(
-                """SELECT nspname, pg_catalog.pg_get_userbyid(nspowner), (SELECT count(*) FROM pg_catalog.pg_class c
+                f"""SELECT nspname, pg_catalog.pg_get_userbyid(nspowner), (SELECT count(*) FROM pg_catalog.pg_class c
                      WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f'))
                    FROM pg_catalog.pg_namespace n WHERE nspname <> ALL (%(schemas)s)
-                     AND nspname <> ALL (%(known)s) AND nspname !~ '^pg_' AND NOT EXISTS (
-                       SELECT FROM pg_catalog.pg_depend e WHERE e.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
-                         AND e.objid = n.oid AND e.deptype = 'e')
+                     AND nspname <> ALL (%(known)s) AND nspname !~ '^pg_' AND {own("pg_namespace", "n")}
                    ORDER BY 1""",
                 known=[PUBLIC_SCHEMA, "information_schema", *self.extensions_schema],
             )
@@ -106,7 +104,7 @@ class Catalog:
         """Missing schema -> the only additional schema with its owner, which then is the same one under another name."""
         owners = {schema: self.mapping.access.owner(schema) for schema in self.mapping.postgres.schemas}
         owners[PUBLIC_SCHEMA] = "pg_database_owner"
-        existing = {*self.schemas, *(row[0] for row in self.rows(_PUBLIC))}
+        existing = {*self.schemas, *([PUBLIC_SCHEMA] if has_schema(self.connection, PUBLIC_SCHEMA) else ())}
         found = {
             schema: [name for name, owner, _ in self.extra_schemas if owner == owners[schema]]
             for schema in owners.keys() - existing
@@ -156,6 +154,12 @@ class Catalog:
     def allowed_for(self, role: str, *statements: str) -> str:
         """Return statements that ``role`` and a superuser may run, in the form that the admin can run."""
         return "; ".join(statements) if self.is_superuser else self.as_role(role, *statements)
+
+
+def own(catalog: str, alias: str) -> str:
+    """Return the condition that an object in a catalog does not belong to an extension."""
+    return f"""NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
+      WHERE e.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass AND e.objid = {alias}.oid AND e.deptype = 'e')"""
 
 
 def who(role: str | None) -> str:

@@ -10,9 +10,8 @@ from provider.postgres.history import VERSION_COLUMNS, has_schema
 from provider.postgres.object_definitions import column_definition, create_table
 from provider.postgres.run_time_tables import pattern_of
 from provider.postgres.tables import read_columns
-from tools.operations.drift_postgres.catalog import EXTRA, OBJECT_MISSING, PUBLIC_SCHEMA, Catalog, Differences
+from tools.operations.drift_postgres.catalog import EXTRA, OBJECT_MISSING, PUBLIC_SCHEMA, Catalog, Differences, own
 from tools.operations.drift_postgres.record import RecordedSchema
-from tools.operations.drift_postgres.server import own
 
 _KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table"}
 _VIEWS = ("v", "m")
@@ -180,10 +179,10 @@ def _missing_table(
         rename = catalog.allowed_for(renamed.owner, f"ALTER TABLE {old} RENAME TO {catalog.quote(name)}")
         return Difference(f"{sentence}; {renamed} has its columns", rename)
     if name == VERSION_TABLE:
-        return Difference(sentence, catalog.stack.command(f"migrations baseline --schema {schema}"))
+        return Difference(sentence, catalog.stack.command("migrations", "baseline", "--schema", schema))
     objects = record.objects_of(name) if record else {}
     if not objects:
-        return Difference(f"{sentence}; {_LOST}", catalog.stack.command("restore --dump"))
+        return Difference(f"{sentence}; {_LOST}", catalog.stack.command("restore", "--dump"))
     columns = catalog.mapping.postgres.schemas[schema].tables[name].columns
     types = {column: type_.canonical for column, type_ in columns.items()}
     create = catalog.as_role(catalog.mapping.access.owner(schema), *create_table(objects, types))
@@ -237,7 +236,7 @@ def _functions(catalog: Catalog) -> Differences:
     )
     wanted = {(schema, name) for schema in catalog.schemas for name in catalog.wanted[schema].functions}
     for schema, name in wanted - set(rows):
-        restore = catalog.stack.command("restore --dump")
+        restore = catalog.stack.command("restore", "--dump")
         yield Difference(f"function {schema}.{name} does not exist: {OBJECT_MISSING}", restore)
 
 

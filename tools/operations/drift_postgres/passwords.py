@@ -3,9 +3,6 @@
 A superuser reads the verifiers. Any other admin cannot, so each login is tried with its password.
 """
 
-import base64
-import hashlib
-import hmac
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -15,6 +12,7 @@ from components.mapping.backup_names import VALKEY_USER
 from components.mapping.roles import BackupRole, Login
 from components.resources.credentials import TOKEN as CREDENTIAL
 from provider.difference import BY_UP, Difference
+from provider.postgres import scram
 from provider.postgres.server import LOGIN_FAILED
 from tools.local.paths import PROJECT
 from tools.operations.drift_postgres.catalog import Catalog, Differences
@@ -51,21 +49,9 @@ def _unlike_verifiers(catalog: Catalog, passwords: Mapping[str, str]) -> dict[st
     for role, verifier in catalog.rows(query, logins=list(passwords)):
         if verifier is None:
             found[role] = "was removed: it cannot log in"
-        elif not _matches(passwords[role], verifier):
+        elif not scram.matches(passwords[role], verifier):
             found[role] = "is not the stack's: it was changed by hand"
     return found
-
-
-def _matches(password: str, verifier: str) -> bool:
-    """Whether a SCRAM-SHA-256 verifier is that of the password. Any other form is not the stack's."""
-    try:
-        _, parameters, keys = verifier.split("$")
-        iterations, salt = parameters.split(":")
-        salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(iterations))
-    except ValueError:
-        return False
-    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
-    return hmac.compare_digest(base64.b64encode(stored).decode(), keys.split(":")[0])
 
 
 def _refused(catalog: Catalog, passwords: Mapping[str, str]) -> dict[str, str]:

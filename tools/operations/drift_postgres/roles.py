@@ -5,6 +5,7 @@ import re
 from components.mapping.roles import GroupRole, is_owner
 from components.postgres.role_definitions import NO_LIMIT, RoleDefinition
 from provider.difference import BY_UP, Difference
+from provider.postgres.ownership import ALTER_KINDS
 from tools.operations.drift_postgres.catalog import EXTRA, MISSING, OBJECT_MISSING, Catalog, Differences
 
 # Column of pg_roles -> what it means for a role, the word that ends it.
@@ -23,11 +24,10 @@ _UNIT_MS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, 
 # Kinds of objects in the mapping's schemas whose privileges ``privileges`` compares.
 _COMPARED = ("table", "view", "materialized view", "foreign table", "sequence", "function", "procedure", "aggregate",
              "table column")  # fmt: skip
-# Kind in pg_identify_object -> in GRANT and ALTER ... OWNER, where they differ.
+# Kind in pg_identify_object -> in GRANT, where they differ.
 _KEYWORDS = {"parameter ACL": "PARAMETER", "view": "TABLE", "materialized view": "TABLE", "aggregate": "ROUTINE",
              "foreign table": "TABLE", "foreign-data wrapper": "FOREIGN DATA WRAPPER", "server": "FOREIGN SERVER",
              "procedure": "ROUTINE"}  # fmt: skip
-_ALTER_KEYWORDS = {"statistics object": "STATISTICS", "foreign-data wrapper": "FOREIGN DATA WRAPPER"}
 
 
 def differences(catalog: Catalog) -> Differences:
@@ -240,7 +240,7 @@ def _release_elsewhere(catalog: Catalog, holder: str, kind: str, database: str) 
     """Return what releases the objects of a role in another database, and then returns to the stack's. ``holder`` is
     quoted."""
     if database.startswith(f"{catalog.database}_restored_"):
-        return catalog.stack.command(f"restore --discard {database}")
+        return catalog.stack.command("restore", "--discard", database)
     release = f"DROP OWNED BY {holder}"
     if kind == "o":
         release = f"REASSIGN OWNED BY {holder} TO {catalog.quote(catalog.admin)}"
@@ -253,7 +253,7 @@ def _release(catalog: Catalog, holder: str, kind: str, type_: str, identity: str
     if type_ == "user mapping":
         return f"DROP USER MAPPING IF EXISTS FOR {holder} SERVER {identity.partition(' on server ')[2]}"
     if kind == "o":
-        keyword = _ALTER_KEYWORDS.get(type_, type_.upper())
+        keyword = ALTER_KINDS.get(type_, type_.upper())
         return f"ALTER {keyword} {identity} OWNER TO {catalog.quote(catalog.admin)}"
     if type_ == "table column":
         table, _, column = identity.rpartition(".")

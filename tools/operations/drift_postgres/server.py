@@ -6,11 +6,9 @@ import re
 from components.mapping.access import EXTENSIONS_SCHEMA
 from components.mapping.backup_names import slot
 from provider.difference import Difference
-from tools.operations.drift_postgres.catalog import EXTRA, OBJECT_MISSING, Catalog, Differences
+from tools.operations.drift_postgres.catalog import EXTRA, OBJECT_MISSING, Catalog, Differences, own
 from tools.operations.drift_postgres.roles import connections
 
-NOT_OF_EXTENSION = """NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
-    WHERE e.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass AND e.objid = {alias}.oid AND e.deptype = 'e')"""
 # Settings of the database that change only how fast something is or what is logged.
 _TUNING = re.compile(
     r"enable_.*|jit.*|geqo.*|.*_cost|.*cost_limit|.*cost_delay|.*work_mem|.*_buffers|effective_.*|.*parallel.*|log_.*|track_.*"
@@ -36,11 +34,6 @@ _GUARANTEES = {
     "zero_damaged_pages": ("off", "damaged rows disappear otherwise"),
     "ignore_checksum_failure": ("off", "damaged rows are returned otherwise"),
 }
-
-
-def own(catalog: str, alias: str) -> str:
-    """Return the condition that an object does not belong to an extension."""
-    return NOT_OF_EXTENSION.format(catalog=catalog, alias=alias)
 
 
 def differences(catalog: Catalog) -> Differences:

@@ -54,5 +54,4 @@ def recreate(stack: Stack, bucket: str) -> str:
 
 def undelete(stack: Stack, bucket: str, key: str, version: str) -> str:
     """``bucket`` is its name in the mapping."""
-    words = ["python3", "-m", "tools", "undelete", f"{bucket}/{key}", "--version-id", version, "--stack", stack.name]
-    return shell(*words)
+    return stack.command("undelete", f"{bucket}/{key}", "--version-id", version)

@@ -9,7 +9,7 @@ from pods.valkey_upkeep.keyspace import Keyspace
 from pods.valkey_upkeep.resp import Connection
 from provider.difference import Difference
 from tools.operations.stack import Stack
-from tools.quoting import command, shell
+from tools.quoting import command
 
 # About 4 seconds at the audit's rate. `keys` checks all of them.
 MOST_KEYS = 200_000
@@ -43,7 +43,7 @@ def differences(connection: Connection, stack: Stack) -> Iterator[Difference]:
 def _remedy(stack: Stack, item: keys.KeyFault) -> str:
     if item.pattern is not None and item.pattern.secret:
         # A command with the key's name would show the secret.
-        return _repair(stack)
+        return stack.command("keys", "--repair")
     if item.fault == keys.MUST_NOT_EXPIRE:
         return command("PERSIST", item.key)
     if item.fault in (keys.NO_TTL, keys.LONGER_TTL):
@@ -53,10 +53,6 @@ def _remedy(stack: Stack, item: keys.KeyFault) -> str:
 
 def _remedy_of_many(stack: Stack, fault: str) -> str:
     if fault in keys.TTL_FAULTS:
-        return _repair(stack)
+        return stack.command("keys", "--repair")
     # The next run names the next of them.
-    return shell("python3", "-m", "tools", "drift", "--store", "valkey", "--stack", stack.name)
-
-
-def _repair(stack: Stack) -> str:
-    return shell("python3", "-m", "tools", "keys", "--repair", "--stack", stack.name)
+    return stack.command("drift", "--store", "valkey")

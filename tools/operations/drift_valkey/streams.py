@@ -11,7 +11,6 @@ from pods.valkey_upkeep.keyspace import Keyspace
 from pods.valkey_upkeep.resp import Connection
 from provider.difference import Difference
 from tools.operations.stack import Stack
-from tools.operations.stream_repair import repair_command
 from tools.quoting import command
 
 
@@ -58,7 +57,9 @@ def _positions(
 ) -> Iterator[Difference]:
     fault = positions.last_id_fault(stream, now_ms)
     if fault:
-        yield Difference(f"stream {name} {fault}, {stream['last-generated-id']}", repair_command(stack, name))
+        yield Difference(
+            f"stream {name} {fault}, {stream['last-generated-id']}", stack.command("streams", "repair", name)
+        )
     for group in groups:
         place = f"consumer group {group['name']} of stream {name}"
         # The repair of the stream also corrects its groups.

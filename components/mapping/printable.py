@@ -1,4 +1,4 @@
-"""Show text from a server on a terminal."""
+"""Show text from a file or a server on a terminal."""
 
 
 def printable(text: str) -> str:
